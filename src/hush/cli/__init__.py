@@ -1,0 +1,73 @@
+"""The command line: one file a command, loaded only when that command is asked for."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import click
+
+from hush import __version__
+from hush.errors import HushError, nearest
+
+# name -> one line for `hush --help`, so that the help needs no command's imports.
+COMMANDS = {
+    "denoise": "Take the noise out of recordings.",
+    "models": "List the installed models.",
+    "prepare": "Turn corpora into a data set to train on.",
+    "train": "Train a model on a prepared data set.",
+    "export": "Turn a checkpoint into one ONNX file.",
+    "evaluate": "Score models on noisy/clean pairs.",
+}
+
+
+class Commands(click.Group):
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"hush.cli.{name}").command
+        return command
+
+    def resolve_command(self, context: click.Context, args: list[str]):  # type: ignore[no-untyped-def]
+        if args[0] not in COMMANDS:
+            context.fail(f"no command {args[0]!r}; {nearest(args[0], list(COMMANDS))}")
+        return super().resolve_command(context, args)
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="hush")
+def hush() -> None:
+    """hush takes the noise out of speech.
+
+    \b
+    hush denoise noisy.wav -o clean.wav
+    hush models
+    """
+
+
+def main() -> None:
+    """Entry point of the `hush` command: errors become one line, never a traceback."""
+    try:
+        sys.exit(hush.main(standalone_mode=False) or 0)
+    except HushError as error:
+        message, code = str(error), error.exit_code
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        message, code = "interrupted", 130
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader went away; nothing is left to say to it
+        sys.exit(1)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        message, code = f"{where}{error.strerror or error}", 1
+    click.echo(f"hush: {message}", err=True)
+    sys.exit(code)
