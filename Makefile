@@ -1,0 +1,62 @@
+# `make help` lists the targets. Everything is installed in .venv; nothing outside this folder is touched.
+# Two stamps: the base install (all that `hush denoise` needs) and the dev install (adds training,
+# metrics and tests). `make demo` works with either, and a second run of any target installs nothing.
+
+PYTHON ?= python3
+VENV   := .venv
+PIP    := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+BENCHES := $(filter-out bench/machine.py,$(wildcard bench/*.py))
+
+.PHONY: setup demo test soak lint fmt bench docs help
+.DEFAULT_GOAL := help
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/dev.stamp  ## install everything for work on hush (training, metrics, tests) in .venv
+
+demo: $(VENV)/base.stamp  ## denoise examples/noisy.wav with the base install
+	@mkdir -p demo
+	@$(VENV)/bin/hush denoise examples/noisy.wav -o demo/clean.wav --plot demo/spectrogram.png --force
+	@echo "before:  examples/noisy.wav"
+	@echo "after:   demo/clean.wav"
+	@echo "picture: demo/spectrogram.png"
+
+test: $(VENV)/dev.stamp  ## run the tests (minutes)
+	$(VENV)/bin/python -m pytest -m "not soak"
+
+soak: $(VENV)/dev.stamp  ## run the long proofs, then the benchmarks; results go to bench/results/
+	$(VENV)/bin/python -m pytest -m soak
+	$(MAKE) bench
+
+lint: $(VENV)/dev.stamp  ## check style and types
+	$(VENV)/bin/ruff check src tests scripts bench
+	$(VENV)/bin/ruff format --check src tests scripts bench
+	$(VENV)/bin/mypy
+
+fmt: $(VENV)/dev.stamp  ## bring the code into shape
+	$(VENV)/bin/ruff check --fix src tests scripts bench
+	$(VENV)/bin/ruff format src tests scripts bench
+
+bench: $(VENV)/dev.stamp  ## measure; prints tables, writes bench/results/*.json (on an idle machine only)
+	@set -e; for script in $(BENCHES); do echo "== $$script"; $(VENV)/bin/python $$script; done
+
+docs: $(VENV)/dev.stamp  ## write the generated parts of README.md anew
+	$(VENV)/bin/python scripts/update_readme.py
+
+$(VENV)/venv.stamp:
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 11) <= v < (3, 14) or sys.exit( \
+	  "hush needs Python 3.11 to 3.13, this is %d.%d; try: make PYTHON=python3.12" % v)'
+	$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+$(VENV)/base.stamp: $(VENV)/venv.stamp pyproject.toml constraints.txt
+	$(PIP) -e .
+	@touch $@
+
+# torch first and by its pin: asked for by a range, pip may pick a newer build with gigabytes of CUDA.
+$(VENV)/dev.stamp: $(VENV)/venv.stamp pyproject.toml constraints.txt
+	@echo "installing what development needs (torch among it): some minutes the first time"
+	$(PIP) torch
+	$(PIP) -e '.[dev]'
+	@touch $(VENV)/base.stamp $@
