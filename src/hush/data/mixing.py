@@ -1,0 +1,111 @@
+"""Recipes: how a mixture is made of clips, as numbers that give the same samples on any machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hush.config import MixConfig
+from hush.data.store import FULL_SCALE, Row, Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """clean = speech_gain * speech, noisy = clean + noise_gain * noise, `length` samples each.
+
+    Clips are named by their index among the rows of their role and split. Speech ends in silence where
+    its clip does; noise starts over. Gains are float32, so nothing depends on a machine's libm.
+    """
+
+    length: int
+    speech: int
+    speech_start: int
+    speech_gain: float
+    noises: tuple[int, ...]
+    noise_starts: tuple[int, ...]
+    noise_gains: tuple[float, ...]
+    snr_db: float
+    level_dbfs: float  # active speech level of the mixture
+
+
+def mix(recipe: Recipe, store: Store, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """noisy and clean, float32 `(length,)`, of one recipe."""
+    row = store.part("speech", split)[recipe.speech]
+    start, length = recipe.speech_start, recipe.length
+    clean = np.zeros(length, np.float32)
+    piece = store.samples(row)[start : start + length]
+    clean[: piece.size] = piece * np.float32(recipe.speech_gain)
+    noisy = clean.copy()
+    for noise, begin, gain in zip(recipe.noises, recipe.noise_starts, recipe.noise_gains, strict=True):
+        samples = store.samples(store.part("noise", split)[noise])
+        noisy += np.take(samples, np.arange(begin, begin + length), mode="wrap") * np.float32(gain)
+    return noisy, clean
+
+
+class Mixer:
+    """Draws recipes for one split of a store, by the ranges of a MixConfig."""
+
+    def __init__(self, store: Store, split: str, config: MixConfig) -> None:
+        self.store, self.split, self.config = store, split, config
+        self.speech, self.noise = store.part("speech", split), store.part("noise", split)
+        self._speech_odds = _odds(np.array([row.length for row in self.speech], np.float64))
+        self._noise_odds = _odds(_balance(self.noise, config.balance))
+
+    def draw(self, rng: np.random.Generator, count: int, length: int | None = None) -> list[Recipe]:
+        """`count` recipes of `length` samples, or each as long as its speech if None."""
+        config = self.config
+        speech = np.searchsorted(self._speech_odds, rng.random(count))
+        noises = np.searchsorted(self._noise_odds, rng.random((count, 2)))
+        starts = rng.random((count, 3))
+        snr_db = rng.uniform(*config.snr_db, count).astype(np.float32)
+        level_db = rng.uniform(*config.level_dbfs, count)
+        kind = rng.random(count)  # noise only, speech only, or both
+        two = rng.random(count) < config.two_noises
+        recipes = []
+        for i in range(count):
+            row = self.speech[speech[i]]
+            size = length or row.length
+            with_speech = kind[i] >= config.noise_only
+            with_noise = kind[i] < 1 - config.speech_only
+            picked = noises[i, : 1 + int(two[i])]
+            share_db = -10 * np.log10(picked.size)
+            noise_gains = tuple(
+                _gain(level_db[i] - snr_db[i] + share_db - self.noise[n].level_dbfs) if with_noise else 0.0
+                for n in picked
+            )
+            recipes.append(
+                Recipe(
+                    length=size,
+                    speech=int(speech[i]),
+                    speech_start=int(starts[i, 0] * max(1, row.length - size + 1)),
+                    speech_gain=_gain(level_db[i] - row.level_dbfs) if with_speech else 0.0,
+                    noises=tuple(int(n) for n in picked),
+                    noise_starts=tuple(
+                        int(starts[i, 1 + k] * self.noise[n].length) for k, n in enumerate(picked)
+                    ),
+                    noise_gains=noise_gains,
+                    snr_db=float(snr_db[i]),
+                    level_dbfs=float(np.float32(level_db[i])),
+                )
+            )
+        return recipes
+
+
+def _gain(change_db: float) -> float:
+    """Factor from int16 samples to float audio `change_db` louder, rounded to float32."""
+    return float(np.float32(10 ** (change_db / 20) / FULL_SCALE))
+
+
+def _balance(rows: list[Row], balance: float) -> np.ndarray:
+    """Weight of each noise clip: its kind's number of clips to the power -balance."""
+    kinds = [row.kind for row in rows]
+    count = {kind: kinds.count(kind) for kind in set(kinds)}
+    return np.array([count[kind] ** -balance for kind in kinds])
+
+
+def _odds(weights: np.ndarray) -> np.ndarray:
+    """Upper ends of the intervals of [0, 1) that belong to each item."""
+    ends = np.cumsum(weights) / weights.sum()
+    ends[-1] = 1.0
+    return ends

@@ -1,0 +1,136 @@
+"""From clips to int16 shards: load, resample, cut silence, measure, pack. Each shard stands alone."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hush.data import synth
+from hush.data.clips import Clip
+from hush.data.store import FULL_SCALE, Row
+from hush.dsp.audio import info, read, resample, to_mono
+from hush.dsp.levels import active_level_dbfs, bandwidth_hz, estimate_snr_db, remove_silence, rms_dbfs
+from hush.errors import AudioError
+
+CLIPS_PER_SHARD = 64
+MIN_SECONDS = 0.1  # what is left of a clip must hold at least this much sound
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cleaning:
+    """What `hush prepare` does to each clip. max_seconds, min_snr_db and min_mos are for speech only."""
+
+    sample_rate: int = 22050
+    keep_silence: bool = False
+    silence_db: float = 40.0
+    max_seconds: float = 10.0
+    min_snr_db: float | None = None
+    min_mos: float | None = None
+
+
+@dataclass(frozen=True)
+class Rejected(Exception):
+    """Why one clip is left out; counted and listed, never fatal."""
+
+    reason: str
+    detail: str
+
+
+# A function (audio, rate) -> overall quality in MOS; handed in, since scoring is another room's work.
+Rater = Callable[[np.ndarray, int], float]
+
+
+def load(clip: Clip, cleaning: Cleaning, rater: Rater | None = None) -> tuple[np.ndarray, dict[str, float]]:
+    """int16 `(T,)` of a clip at the set's rate, and its measures. Raises Rejected."""
+    if clip.corpus == "synth":
+        audio, rate = synth.make(clip.kind, int(clip.path.name), cleaning.sample_rate), cleaning.sample_rate
+    else:
+        audio, rate = _read(clip, cleaning)
+    snr_db = estimate_snr_db(audio, rate)
+    if clip.role == "speech":
+        _judge(audio, rate, snr_db, cleaning, rater)
+    bandwidth = min(bandwidth_hz(audio, rate), cleaning.sample_rate / 2)
+    audio = resample(audio, rate, cleaning.sample_rate)
+    if not cleaning.keep_silence:
+        audio = remove_silence(audio, cleaning.sample_rate, cleaning.silence_db)
+    samples = np.clip(np.round(audio * FULL_SCALE), -FULL_SCALE, FULL_SCALE).astype(np.int16)
+    if samples.size < MIN_SECONDS * cleaning.sample_rate or not samples.any():
+        raise Rejected("silent", f"{samples.size / cleaning.sample_rate:.2f} s of sound")
+    stored = samples / np.float32(FULL_SCALE)
+    level = active_level_dbfs(stored, cleaning.sample_rate) if clip.role == "speech" else rms_dbfs(stored)
+    return samples, {
+        "level_dbfs": round(float(level), 3),
+        "bandwidth_hz": round(bandwidth, 1),
+        "snr_db": round(float(snr_db), 2),
+    }
+
+
+def _read(clip: Clip, cleaning: Cleaning) -> tuple[np.ndarray, int]:
+    limit = cleaning.max_seconds if clip.role == "speech" else None
+    if not clip.path.is_file():
+        raise Rejected("missing", "no such file")
+    try:
+        seconds = clip.seconds or info(clip.path).seconds
+        if limit and seconds > limit:
+            raise Rejected("long", f"{seconds:.2f} s")
+        audio, rate = read(clip.path)
+    except AudioError as error:
+        raise Rejected("broken", str(error).removeprefix(f"{clip.path}: ")) from error
+    return to_mono(audio), rate
+
+
+def _judge(audio: np.ndarray, rate: int, snr_db: float, cleaning: Cleaning, rater: Rater | None) -> None:
+    if cleaning.min_snr_db is not None and snr_db < cleaning.min_snr_db:
+        raise Rejected("noisy", f"estimated SNR {snr_db:.1f} dB")
+    if cleaning.min_mos is not None and rater is not None and audio.any():
+        mos = rater(audio, rate)
+        if mos < cleaning.min_mos:
+            raise Rejected("poor", f"DNSMOS {mos:.2f}")
+
+
+def build(
+    name: str, clips: list[tuple[str, Clip]], folder: Path, cleaning: Cleaning, rater: Rater | None = None
+) -> None:
+    """Write `NAME.npy` (int16, end to end) and, last of all, `NAME.json` (rows and rejected clips).
+
+    The .json is the sign that the shard is whole: a run that was killed makes again what lacks it.
+    clips: (id, clip), the id being the clip's path relative to its corpus.
+    """
+    parts: list[np.ndarray] = []
+    rows, rejected, offset = [], [], 0
+    for clip_id, clip in clips:
+        try:
+            samples, measures = load(clip, cleaning, rater)
+        except Rejected as why:
+            rejected.append(
+                {"id": clip_id, "corpus": clip.corpus, "reason": why.reason, "detail": why.detail}
+            )
+            continue
+        row = Row(
+            id=clip_id, corpus=clip.corpus, role=clip.role, kind=clip.kind, groups=clip.groups, split=clip.split,
+            licence=clip.licence, commercial_use=clip.commercial_use, language=clip.language, text=clip.text,
+            shard=f"{name}.npy", offset=offset, length=samples.size, **measures,
+        )  # fmt: skip
+        rows.append(row.to_json())
+        parts.append(samples)
+        offset += samples.size
+    samples = np.concatenate(parts) if parts else np.zeros(0, np.int16)
+    save(folder / f"{name}.npy", lambda file: np.save(file, samples))
+    text = json.dumps({"rows": rows, "rejected": rejected}, ensure_ascii=False)
+    save(folder / f"{name}.json", lambda file: file.write(text.encode()))
+
+
+def save(path: Path, fill: Callable) -> None:  # type: ignore[type-arg]
+    """Write a file beside `path` and rename it into place: whole, or not there."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with beside.open("wb") as file:
+            fill(file)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)

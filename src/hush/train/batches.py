@@ -1,0 +1,112 @@
+"""Recipes -> batches on the device: the whole data set lies there as int16, and is mixed there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hush.config import Experiment
+from hush.data.mixing import Mixer, Recipe
+from hush.data.store import Row, Store
+from hush.dsp.frames import SIZE
+from hush.train.spectra import CONTEXT_SIZE, scale, spectrum
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Complex spectra and scaled frames of B mixtures.
+
+    noisy, clean: complex `(B, 128, 128)` at an active speech level of about one per bin.
+    frames, target: scaled `(B, 1, 128, 128)`, both by the noisy frame's reference.
+    """
+
+    noisy: Tensor
+    clean: Tensor
+    frames: Tensor
+    target: Tensor
+
+
+class Pool:
+    """All clips of one role and split end to end on the device, int16, and where each begins."""
+
+    def __init__(self, store: Store, rows: list[Row], device: torch.device) -> None:
+        samples = torch.empty(sum(row.length for row in rows), dtype=torch.int16)
+        self.starts = np.concatenate([[0], np.cumsum([row.length for row in rows])])
+        for row, start in zip(rows, self.starts, strict=False):
+            samples[start : start + row.length] = torch.from_numpy(np.array(store.samples(row)))
+        self.samples = samples.to(device)
+        self.lengths = np.array([row.length for row in rows])
+
+    def take(
+        self, clips: np.ndarray, begins: np.ndarray, gains: np.ndarray, length: int, wrap: bool
+    ) -> Tensor:
+        """float32 `(B, length)`: each clip from its begin on, times its gain; then it starts over, or is silent."""
+        device = self.samples.device
+        where = torch.as_tensor(begins, device=device)[:, None] + torch.arange(length, device=device)
+        size = torch.as_tensor(self.lengths[clips], device=device)[:, None]
+        inside = where % size if wrap else where.clamp(max=size - 1)
+        found = self.samples[torch.as_tensor(self.starts[clips], device=device)[:, None] + inside].float()
+        found *= torch.as_tensor(gains, dtype=torch.float32, device=device)[:, None]
+        return found if wrap else found * (where < size)
+
+
+class Batches:
+    """Batches of one split. Batch number n of an epoch is decided by (seed, epoch, n) alone."""
+
+    def __init__(self, store: Store, split: str, experiment: Experiment, device: torch.device) -> None:
+        self.experiment, self.split, self.device = experiment, split, device
+        self.mixer = Mixer(store, split, experiment.mixing)
+        self.speech = Pool(store, self.mixer.speech, device)
+        self.noise = Pool(store, self.mixer.noise, device)
+        self.length = SIZE if experiment.frames.edges == "zeros" else CONTEXT_SIZE
+
+    def mix(self, recipes: list[Recipe]) -> tuple[Tensor, Tensor]:
+        """noisy, clean `(B, length)`: the samples of data.mixing.mix, made on the device."""
+        speech = [(r.speech, r.speech_start, r.speech_gain) for r in recipes]
+        clean = self.speech.take(*map(np.array, zip(*speech, strict=True)), self.length, wrap=False)
+        noisy = clean.clone()
+        for k in range(2):
+            rows = [i for i, r in enumerate(recipes) if len(r.noises) > k]
+            if rows:
+                noise = [
+                    (recipes[i].noises[k], recipes[i].noise_starts[k], recipes[i].noise_gains[k])
+                    for i in rows
+                ]
+                noisy[rows] += self.noise.take(
+                    *map(np.array, zip(*noise, strict=True)), self.length, wrap=True
+                )
+        return noisy, clean
+
+    def batch(self, epoch: int, number: int, size: int) -> Batch:
+        config = self.experiment
+        rng = np.random.default_rng([config.train.seed, epoch if config.mixing.fresh else 0, number])
+        recipes = self.mixer.draw(rng, size, self.length)
+        noisy, clean = (spectrum(audio, config.frames.edges) for audio in self.mix(recipes))
+        offset_db = torch.as_tensor(
+            rng.uniform(*config.mixing.reference_offset_db, size), dtype=torch.float32
+        )
+        reference = noisy.abs().amax((-1, -2)) * (10 ** (offset_db.to(self.device) / 20))
+        reference = reference[:, None, None]
+        frames, target = (scale(s.abs(), reference)[:, None] for s in (noisy, clean))
+        # A loss that compresses needs a level that means something: active speech is brought to one.
+        active = np.array([10 ** (recipe.level_dbfs / 20) for recipe in recipes]) * BIN_LEVEL
+        loud = torch.as_tensor(1 / active, dtype=torch.float32, device=self.device)[:, None, None]
+        return Batch(noisy=noisy * loud, clean=clean * loud, frames=frames, target=target)
+
+    def epoch(self, epoch: int, first: int = 0) -> Iterator[Batch]:
+        """Batches of one epoch from number `first` on; validation draws the same ones every time."""
+        config = self.experiment.train
+        if self.split == "train":
+            for number in range(first, config.steps_per_epoch):
+                yield self.batch(epoch, number, config.batch)
+            return
+        for number in range(-(-config.valid_examples // config.batch)):
+            yield self.batch(0, number, min(config.batch, config.valid_examples - number * config.batch))
+
+
+# Typical magnitude of one bin for a signal of RMS 1: sqrt(sum of squared Hann window).
+BIN_LEVEL = float(np.sqrt(0.375 * 255))

@@ -1,0 +1,80 @@
+"""Checkpoints: one safetensors file with weights, averaged weights, optimiser state and the experiment."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from hush.config import Experiment
+from hush.errors import ConfigError, ModelError
+from hush.train.spectra import FrameModel
+
+
+def save(path: Path, tensors: dict[str, Tensor], notes: dict[str, Any]) -> None:
+    """Write beside and rename; `notes` become JSON in the header."""
+    beside = path.with_name(f".{path.name}.part")
+    save_file(
+        {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
+        beside,
+        {"hush": json.dumps(notes, sort_keys=True)},
+    )
+    os.replace(beside, path)
+
+
+def load(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and notes of a checkpoint. Raises ModelError if it is none."""
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            if "hush" not in metadata:
+                raise ModelError(f"{path} is a safetensors file, but no hush checkpoint")
+            return {name: file.get_tensor(name) for name in file.keys()}, json.loads(metadata["hush"])  # noqa: SIM118
+    except FileNotFoundError as error:
+        raise ModelError(f"{path}: no such checkpoint") from error
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{path}: not a readable checkpoint ({error})") from error
+
+
+def experiment_of(path: str | Path, notes: dict[str, Any]) -> Experiment:
+    try:
+        return Experiment.from_dict(notes["experiment"])
+    except (KeyError, ConfigError) as error:
+        raise ModelError(f"{path}: made by another version of hush ({error})") from error
+
+
+def load_model(path: str | Path) -> tuple[FrameModel, Experiment, dict[str, Any]]:
+    """The model of a checkpoint in evaluation mode (averaged weights where there are some)."""
+    tensors, notes = load(path)
+    experiment = experiment_of(path, notes)
+    model = FrameModel(experiment.model)
+    prefix = "average." if any(name.startswith("average.") for name in tensors) else "model."
+    fill(
+        model, {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}, path
+    )
+    return model.eval(), experiment, notes
+
+
+def fill(model: nn.Module, tensors: dict[str, Tensor], path: str | Path) -> None:
+    """Load weights; ModelError if they are another model's."""
+    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    if expected != found:
+        odd = sorted(set(expected.items()) ^ set(found.items()))[0][0]
+        raise ModelError(
+            f"{path} is a checkpoint of another model (it differs at {odd}); use the config it was made with"
+        )
+    model.load_state_dict(tensors)
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """The GPU if there is one, else the CPU; or the one named."""
+    if name != "auto":
+        return torch.device(name)
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
