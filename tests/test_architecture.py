@@ -1,0 +1,201 @@
+"""The layer table of docs/architecture.md, held against the code by reading its imports."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SOURCE = ROOT / "src" / "hush"
+
+
+@dataclass(frozen=True)
+class Room:
+    """A module or folder right under src/hush: its layer, and the third parties it may import."""
+
+    layer: int
+    third_parties: frozenset[str] = frozenset()
+
+
+ROOMS = {
+    "errors": Room(0),
+    "config": Room(1),
+    "weights": Room(2, frozenset({"numpy"})),
+    "dsp": Room(2, frozenset({"numpy", "soundfile", "soxr", "PIL"})),
+    "data": Room(3, frozenset({"numpy"})),
+    "infer": Room(3, frozenset({"numpy", "onnxruntime"})),
+    "score": Room(3, frozenset({"numpy", "onnxruntime", "pesq", "pystoi", "speechmos", "matplotlib"})),
+    "train": Room(
+        4, frozenset({"numpy", "torch", "safetensors", "onnx", "onnxruntime", "matplotlib", "tensorboard"})
+    ),
+    "cli": Room(5, frozenset({"numpy", "click", "rich"})),
+    "__main__": Room(5),
+}
+FACE = "__init__"  # hush/__init__.py: names that load on first use; it may point anywhere
+DISTRIBUTIONS = {"pillow": "PIL"}  # where pip's name and the import's differ
+LAZY_AT_IMPORT = {"click", "hush", "rich"}  # all that cli may import while it is being imported
+
+MODULES = sorted(SOURCE.rglob("*.py"))
+WRITTEN = sorted(
+    path for folder in ("src", "tests", "scripts", "bench") for path in (ROOT / folder).rglob("*.py")
+)
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+def module_of(path: Path) -> str:
+    parts = ("hush", *path.relative_to(SOURCE).with_suffix("").parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def show(path: Path, line: int | None = None) -> str:
+    return str(path.relative_to(ROOT)) + (f":{line}" if line else "")
+
+
+def imports(path: Path, tree: ast.AST | None = None) -> list[tuple[int, str]]:
+    """(line, dotted name) of everything a file imports, wherever in the file; relative names resolved."""
+    found = []
+    for node in ast.walk(tree or ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found += [(node.lineno, alias.name) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                package = module_of(path).split(".")
+                keep = len(package) - node.level + (path.name == "__init__.py")
+                base = ".".join([*package[:keep], *([base] if base else [])])
+            found += [(node.lineno, f"{base}.{alias.name}") for alias in node.names]
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+            found += [(node.lineno, a.value) for a in node.args[:1] if isinstance(a, ast.Constant)]
+    return found
+
+
+def at_import_time(tree: ast.Module) -> ast.Module:
+    """The tree without function bodies and `if TYPE_CHECKING`: what runs when the module is imported."""
+
+    class Strip(ast.NodeTransformer):
+        def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
+            return None
+
+        visit_AsyncFunctionDef = visit_FunctionDef  # type: ignore[assignment]
+
+        def visit_If(self, node: ast.If) -> ast.AST | None:
+            return None if "TYPE_CHECKING" in ast.unparse(node.test) else self.generic_visit(node)
+
+    return Strip().visit(tree)
+
+
+def inner_room(name: str) -> str | None:
+    """The room that `hush.X.y` stands for; None for the bare package and for its version."""
+    parts = name.split(".")
+    return parts[1] if parts[0] == "hush" and len(parts) > 1 and parts[1] != "__version__" else None
+
+
+def test_every_module_belongs_to_a_room_of_the_table() -> None:
+    strangers = {room_of(path) for path in MODULES} - {*ROOMS, FACE}
+    assert not strangers, f"no layer for {strangers}: give it one here and in docs/architecture.md"
+
+
+def test_the_documented_table_is_this_one() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1:-1] for line in text.splitlines() if line.startswith("| `")]
+    documented = {cells[0].strip(" `/"): int(cells[1]) for cells in rows if cells[1].strip().isdigit()}
+    assert documented == {name: room.layer for name, room in ROOMS.items() if name != "__main__"}
+
+
+def test_a_room_imports_only_rooms_of_lower_layers() -> None:
+    wrong = []
+    for path in MODULES:
+        here = room_of(path)
+        if here == FACE:
+            continue
+        for line, name in imports(path):
+            there = inner_room(name)
+            if there in (None, here):
+                continue
+            if there not in ROOMS or ROOMS[there].layer >= ROOMS[here].layer:
+                wrong.append(f"{show(path, line)} imports {name}")
+    assert not wrong, "\n".join(["only layers below may be imported:", *wrong])
+
+
+def test_modules_import_each_other_in_no_circle() -> None:
+    known = {module_of(path) for path in MODULES}
+    graph: dict[str, set[str]] = {}
+    for path in MODULES:
+        if room_of(path) == FACE:
+            continue
+        # `from hush.dsp import stft` names a module, `from hush.dsp.stft import stft` something in one.
+        names = {n if n in known else n.rpartition(".")[0] for _, n in imports(path)}
+        graph[module_of(path)] = (names & known) - {module_of(path), "hush"}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+def test_a_room_imports_only_its_third_parties() -> None:
+    wrong = []
+    for path in MODULES:
+        allowed = ROOMS[room_of(path)].third_parties if room_of(path) != FACE else frozenset()
+        for line, name in imports(path):
+            top = name.split(".")[0]
+            if top not in {"hush", *sys.stdlib_module_names, *allowed}:
+                wrong.append(f"{show(path, line)} imports {top}")
+    assert not wrong, "\n".join(["not in this room's list of third parties:", *wrong])
+
+
+def test_torch_is_imported_in_train_alone() -> None:
+    users = {room_of(path) for path in MODULES for _, name in imports(path) if name.split(".")[0] == "torch"}
+    assert users <= {"train"}
+
+
+def test_third_parties_are_declared_in_pyproject() -> None:
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *extras["eval"], *extras["train"]]
+    names = [requirement.split(">")[0] for requirement in wanted]
+    declared = {DISTRIBUTIONS.get(name, name) for name in names}
+    optional = {"tensorboard"}  # used where it is installed, never asked for
+    assert frozenset().union(*(room.third_parties for room in ROOMS.values())) - optional == declared
+
+
+def test_commands_load_nothing_heavy_before_they_run() -> None:
+    wrong = []
+    for path in sorted((SOURCE / "cli").glob("*.py")):
+        tree = at_import_time(ast.parse(path.read_text(encoding="utf-8")))
+        for line, name in imports(path, tree):
+            top = name.split(".")[0]
+            light = top in sys.stdlib_module_names or top in LAZY_AT_IMPORT
+            if not light or inner_room(name) not in (None, "errors", "cli"):
+                wrong.append(f"{show(path, line)} imports {name}")
+    assert not wrong, "\n".join(["move these into the function that needs them:", *wrong])
+
+
+def test_files_have_at_most_300_lines() -> None:
+    sizes = {show(path): len(path.read_text(encoding="utf-8").splitlines()) for path in WRITTEN}
+    assert not {name: size for name, size in sizes.items() if size > 300}
+
+
+def test_functions_have_at_most_40_lines() -> None:
+    long = []
+    for path in WRITTEN:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                size = (node.end_lineno or node.lineno) - node.lineno + 1
+                if size > 40:
+                    long.append(f"{show(path, node.lineno)} {node.name}: {size} lines")
+    assert not long, "\n".join(long)
+
+
+def test_no_module_has_a_name_that_says_nothing() -> None:
+    nothing = {"utils.py", "util.py", "helpers.py", "helper.py", "common.py", "misc.py"}
+    assert not [show(path) for path in WRITTEN if path.name in nothing]
