@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from hush.errors import CorpusError, nearest
 
@@ -99,7 +100,9 @@ def check_folder(path: Path) -> None:
 def listing(path: Path, most: int = 5) -> str:
     """The first few names in a folder, for a line that says what was found instead."""
     names = sorted(entry.name for entry in path.iterdir() if not entry.name.startswith("."))
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "") or "nothing"
+    return (
+        ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "") or "nothing"
+    )
 
 
 def root_of(path: Path, corpus: str, *markers: str) -> Path:
@@ -107,7 +110,9 @@ def root_of(path: Path, corpus: str, *markers: str) -> Path:
     for folder in (path, *(entry for entry in sorted(path.iterdir()) if entry.is_dir())):
         if all((folder / marker).exists() for marker in markers):
             return folder
-    raise CorpusError(f"{path} is not {corpus}: expected {' and '.join(markers)} in it; found: {listing(path)}")
+    raise CorpusError(
+        f"{path} is not {corpus}: expected {' and '.join(markers)} in it; found: {listing(path)}"
+    )
 
 
 def recordings(folder: Path) -> Iterator[Path]:
@@ -137,7 +142,7 @@ def table(path: Path, needed: Sequence[str], delimiter: str = "\t") -> Iterator[
     """
     if not path.is_file():
         raise CorpusError(f"{path} is missing; is this the right folder?")
-    quoting = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
+    quoting: Literal[0, 3] = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, delimiter=delimiter, quoting=quoting)

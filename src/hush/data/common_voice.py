@@ -27,11 +27,11 @@ QUOTED = re.compile(r'"((?:[^"]|"")*)"')
 
 
 def unquote(sentence: str) -> str:
-    '''A sentence without the quotes that CSV put around it; lone quotes stay.
+    """A sentence without the quotes that CSV put around it; lone quotes stay.
 
     >>> unquote('"He saw ""x""."'), unquote('5" of snow'), unquote('"Go," he said, "now"')
     ('He saw "x".', '5" of snow', '"Go," he said, "now"')
-    '''
+    """
     match = QUOTED.fullmatch(sentence)
     return match[1].replace('""', '"') if match else sentence
 

@@ -45,7 +45,11 @@ def _subsets(path: Path, part: str) -> list[Path]:
             raise CorpusError(f"{path} is the subset of part {own!r}, not {part!r}; leave the part out")
         return [path]
     for root in (path, path / "LibriSpeech"):
-        subsets = sorted(entry for entry in root.iterdir() if entry.is_dir() and _part(entry)) if root.is_dir() else []
+        subsets = (
+            sorted(entry for entry in root.iterdir() if entry.is_dir() and _part(entry))
+            if root.is_dir()
+            else []
+        )
         if subsets:
             return [subset for subset in subsets if part in ("all", _part(subset))]
     raise CorpusError(
@@ -85,7 +89,7 @@ CORPUS = Corpus(
     role="speech",
     parts=("train", "dev", "test", "all"),
     licence="CC BY 4.0",
-    citation='V. Panayotov et al., "Librispeech: an ASR corpus based on public domain audio books", ICASSP 2015',
+    citation='V. Panayotov et al., "Librispeech: an ASR corpus based on public domain audio books", 2015',
     source="https://www.openslr.org/12",
     reader=_clips,
 )

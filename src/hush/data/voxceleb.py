@@ -40,7 +40,9 @@ def _sets(path: Path) -> dict[str, str]:
     files = [folder / "vox1_meta.csv" for folder in near] + sorted(path.glob("*/vox1_meta.csv"))
     file = next((file for file in files if file.is_file()), None)
     if file is None:
-        raise CorpusError(f"vox1_meta.csv is neither in {path} nor above it; get it where VoxCeleb1 comes from")
+        raise CorpusError(
+            f"vox1_meta.csv is neither in {path} nor above it; get it where VoxCeleb1 comes from"
+        )
     sets = {row["VoxCeleb1 ID"]: row["Set"].strip() for row in table(file, COLUMNS)}
     odd = sorted(set(sets.values()) - set(SPLIT_OF_SET))
     if odd:
@@ -49,10 +51,17 @@ def _sets(path: Path) -> dict[str, str]:
 
 
 def _clips(path: Path, part: str, role: str) -> Iterator[Clip]:
-    candidates = (path, *sorted(path.glob("wav")), *sorted(path.glob("*/wav")), *sorted(path.glob("vox1_*_wav")))
+    candidates = (
+        path,
+        *sorted(path.glob("wav")),
+        *sorted(path.glob("*/wav")),
+        *sorted(path.glob("vox1_*_wav")),
+    )
     speakers = [speaker for folder in candidates if folder.is_dir() for speaker in _speakers(folder)]
     if not speakers:
-        raise CorpusError(f"{path} is not VoxCeleb1: expected wav/idNNNNN/VIDEO/NNNNN.wav; found: {listing(path)}")
+        raise CorpusError(
+            f"{path} is not VoxCeleb1: expected wav/idNNNNN/VIDEO/NNNNN.wav; found: {listing(path)}"
+        )
     sets = _sets(path)
     for speaker in sorted(speakers, key=lambda folder: (folder.name, str(folder))):
         name = speaker.name
@@ -65,7 +74,10 @@ def _clips(path: Path, part: str, role: str) -> Iterator[Clip]:
                     corpus=CORPUS.name,
                     role=role,
                     kind=name,
-                    groups=(group("VoxCeleb1", "speaker", name), group("VoxCeleb1", "video", file.parent.name)),
+                    groups=(
+                        group("VoxCeleb1", "speaker", name),
+                        group("VoxCeleb1", "video", file.parent.name),
+                    ),
                     split=SPLIT_OF_SET[sets[name]],
                     licence=CORPUS.licence,
                     commercial_use=False,

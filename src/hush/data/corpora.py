@@ -1,0 +1,48 @@
+"""All corpora hush can read, by the name the command line gives them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hush.data import (
+    common_voice,
+    demand,
+    esc50,
+    folder,
+    librispeech,
+    musan,
+    pairs,
+    urbansound8k,
+    voxceleb,
+)
+from hush.data.clips import Corpus
+from hush.errors import CorpusError, nearest
+
+MODULES = (common_voice, voxceleb, librispeech, urbansound8k, esc50, musan, demand, pairs, folder)
+CORPORA: dict[str, Corpus] = {module.CORPUS.name: module.CORPUS for module in MODULES}
+
+
+def parse(spec: str, role: str = "") -> tuple[Corpus, Path, str]:
+    """The reader, folder and part that `NAME:PATH[:SPLIT]` means.
+
+    PATH may hold colons: only a part the corpus has, after the last one, counts as SPLIT. Without one it
+    is the corpus's default for the role. Raises CorpusError for an unknown name (the nearest is
+    suggested), a missing path, and what can only be a mistyped part.
+
+    >>> corpus, path, part = parse("urbansound8k:/data/a:b:test")
+    >>> corpus.name, path.as_posix(), part
+    ('urbansound8k', '/data/a:b', 'test')
+    """
+    name, _, rest = spec.partition(":")
+    if name not in CORPORA:
+        raise CorpusError(f"no corpus {name!r} in {spec!r}; {nearest(name, list(CORPORA))}")
+    corpus = CORPORA[name]
+    head, _, tail = rest.rpartition(":")
+    if head and tail in corpus.parts:
+        return corpus, Path(head).expanduser(), tail
+    if not rest:
+        raise CorpusError(f"{spec!r} names no folder; expected {name}:PATH or {name}:PATH:{corpus.parts[0]}")
+    path = Path(rest).expanduser()
+    if head and not path.exists() and Path(head).expanduser().is_dir():
+        raise CorpusError(f"{name} has no part {tail!r}; {nearest(tail, list(corpus.parts))}")
+    return corpus, path, corpus.default_part(role)
