@@ -1,0 +1,59 @@
+"""`hush evaluate` from the outside: what it prints, writes and returns."""
+
+import csv
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from hush.dsp.audio import write
+
+
+def hush(*arguments):
+    """The command in a process of its own, as a shell would run it; neither stream is a terminal."""
+    code = "from hush.cli import main; main()"
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", code, *map(str, arguments)], capture_output=True, text=True
+    )
+
+
+@pytest.fixture
+def folder(tmp_path, rng):
+    clean = (0.1 * rng.standard_normal(73_600)).astype(np.float32)
+    for side, gain in (("clean", 0.0), ("noisy", 0.05)):
+        (tmp_path / "pairs" / side).mkdir(parents=True)
+        for name in ("x", "y"):
+            noise = (gain * rng.standard_normal(73_600)).astype(np.float32)
+            write(tmp_path / "pairs" / side / f"{name}.wav", clean + noise, 16_000)
+    return tmp_path / "pairs"
+
+
+def test_without_a_model_the_noisy_input_is_scored_printed_and_written(folder, tmp_path):
+    done = hush("evaluate", "--pairs", folder, "-o", tmp_path / "out", "-j", 2)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("| system | pairs | PESQ-WB | STOI | ESTOI | SI-SDR dB | SIG | BAK | OVRL |")
+    assert "| noisy input | 2 |" in done.stdout
+    summary = json.loads((tmp_path / "out" / "scores.json").read_text())["summary"]
+    assert summary[0]["all"]["si_sdr_db"]["n"] == 2
+    with (tmp_path / "out" / "scores.csv").open() as file:
+        assert [row["id"] for row in csv.DictReader(file)] == ["x", "y"]
+
+    again = hush("evaluate", "--pairs", folder, "-o", tmp_path / "out")
+    assert again.returncode == 1 and "give --force" in again.stderr and again.stderr.count("\n") == 1
+
+
+def test_a_broken_pair_is_listed_the_rest_scored_and_the_exit_code_is_1(folder):
+    (folder / "noisy" / "x.wav").write_bytes(b"broken")
+    done = hush("evaluate", "--pairs", folder, "-j", 1)
+    assert done.returncode == 1
+    assert "| noisy input | 1 |" in done.stdout
+    assert "Not scored:\n\n- x: " in done.stdout
+
+
+def test_a_folder_that_holds_no_pairs_is_one_line_and_exit_code_1(tmp_path):
+    done = hush("evaluate", "--pairs", tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("hush: ") and "has no clean/ and no noisy/" in done.stderr
+    assert done.stderr.count("\n") == 1

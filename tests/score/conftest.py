@@ -1,0 +1,32 @@
+"""A small folder of pairs, made up, for the tests of scoring."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hush.dsp.audio import write
+
+RATE = 16_000
+MANIFEST = """id,speaker,noise_kind,snr_db
+b,ann,drill,5
+a,bob,siren,-5
+c,ann,drill,15
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, rng: np.random.Generator) -> Path:
+    """Three pairs of 4.6 s at 16 kHz, listed in another order than by name, and their manifest."""
+    root = tmp_path / "pairs"
+    time = np.arange(int(4.6 * RATE)) / RATE
+    for number, name in enumerate("abc"):
+        clean = (0.2 * np.sin(2 * np.pi * (200 + 90 * number) * time) * (time % 1 < 0.6)).astype(np.float32)
+        noise = (0.02 * (number + 1) * rng.standard_normal(len(time))).astype(np.float32)
+        for side, audio in (("clean", clean), ("noisy", clean + noise)):
+            (root / side).mkdir(parents=True, exist_ok=True)
+            write(root / side / f"{name}.wav", audio, RATE)
+    (root / "manifest.csv").write_text(MANIFEST, encoding="utf-8")
+    return root

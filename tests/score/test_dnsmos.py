@@ -1,0 +1,72 @@
+"""DNSMOS against the speechmos package itself."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from hush.errors import AudioError, MissingExtra
+from hush.score import dnsmos
+
+SAME = 1e-6  # the same float32 graph; only the number of threads differs
+
+
+@pytest.fixture(scope="module")
+def speechmos():
+    """speechmos.dnsmos, imported late: it pulls in librosa."""
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # those of its imports are not ours
+        return pytest.importorskip("speechmos.dnsmos")
+
+
+@pytest.mark.filterwarnings("ignore")
+# Doubled twice, once (to 10 s and to 18 s), just long enough, and either side of a second window.
+@pytest.mark.parametrize("length", [37_000, 80_001, 144_159, 144_160, 175_999, 176_000])
+def test_p835_equals_speechmos_for_any_length(speechmos, rng, length):
+    audio = np.clip(0.1 * rng.standard_normal(length), -1, 1).astype(np.float32)
+    audio *= np.sin(np.arange(length) / 3000) ** 2
+    theirs = speechmos.run(audio, 16_000)
+    ours = dnsmos.p835(audio, 16_000)
+    expected = {name: theirs[f"{name}_mos"] for name in ("sig", "bak", "ovrl")}
+    assert ours == pytest.approx(expected, abs=SAME)
+
+
+def test_speechmos_and_librosa_are_never_imported():
+    code = (
+        "import sys, numpy; from hush.score.dnsmos import p835; p835(numpy.zeros(80001, 'f'), 16000);"
+        "print(sorted({'speechmos', 'librosa', 'scipy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_samples_beyond_full_scale_are_clipped_and_the_input_is_left_alone(rng):
+    loud = 2 * rng.standard_normal(80_001).astype(np.float32)
+    kept = loud.copy()
+    assert dnsmos.p835(loud, 16_000) == dnsmos.p835(np.clip(loud, -1, 1), 16_000)
+    np.testing.assert_array_equal(loud, kept)
+
+
+@pytest.mark.parametrize("audio", [np.zeros(0), np.zeros((2, 100)), np.array([np.nan, 0])])
+def test_empty_stereo_and_nan_are_refused(audio):
+    with pytest.raises(AudioError, match="finite mono"):
+        dnsmos.p835(audio, 16_000)
+
+
+def test_without_speechmos_the_pip_line_is_given(monkeypatch):
+    monkeypatch.setattr(dnsmos, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "speechmos", None)
+    with pytest.raises(MissingExtra, match=r"pip install 'hush\[eval\]'"):
+        dnsmos.model_file()
+
+
+def test_a_speechmos_without_its_model_is_named(monkeypatch, tmp_path):
+    class Found:
+        submodule_search_locations = (str(tmp_path),)
+
+    monkeypatch.setattr(dnsmos, "find_spec", lambda name: Found)
+    with pytest.raises(MissingExtra, match=r"sig_bak_ovr\.onnx is missing"):
+        dnsmos.model_file()
