@@ -79,9 +79,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     wide = [max(len(row[i]) for row in cells) for i in range(len(head))]
     lines = []
     for row in cells:
-        padded = [
-            cell.rjust(n) if i else cell.ljust(n) for i, (cell, n) in enumerate(zip(row, wide, strict=True))
-        ]
+        padded = [cell.rjust(n) if i else cell.ljust(n) for i, (cell, n) in enumerate(zip(row, wide, strict=True))]
         lines.append("| " + " | ".join(padded) + " |")
     rules = [":" + "-" * (wide[0] + 1), *("-" * (n + 1) + ":" for n in wide[1:])]
     return "\n".join([lines[0], "|" + "|".join(rules) + "|", *lines[1:]])

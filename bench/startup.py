@@ -39,9 +39,7 @@ def time_commands(runs: int) -> dict[str, dict[str, float]]:
     taken: dict[str, list[float]] = {name: [] for name in commands()}
     for turn in range(runs + 2):
         for name, words in commands().items():
-            once = machine.seconds(
-                lambda words=words: subprocess.run(words, check=True, capture_output=True), 1, 0
-            )
+            once = machine.seconds(lambda words=words: subprocess.run(words, check=True, capture_output=True), 1, 0)
             if turn >= 2:  # the first turns fill the disk cache
                 taken[name] += once
     return {name: machine.spread(values) for name, values in taken.items()}
@@ -63,8 +61,7 @@ def base_distributions() -> list[Distribution]:
 def size_mb() -> dict[str, float]:
     """Package -> MB (10^6 bytes) on disk, greatest first."""
     sizes = {
-        dist.name: on_disk([Path(dist.locate_file(file)) for file in dist.files or []])
-        for dist in base_distributions()
+        dist.name: on_disk([Path(dist.locate_file(file)) for file in dist.files or []]) for dist in base_distributions()
     }
     sizes["hush"] = on_disk(list(HUSH.rglob("*")))
     return dict(sorted(sizes.items(), key=lambda item: -item[1]))

@@ -30,9 +30,7 @@ ROOMS = {
     "data": Room(3, frozenset({"numpy"})),
     "infer": Room(3, frozenset({"numpy", "onnxruntime"})),
     "score": Room(3, frozenset({"numpy", "onnxruntime", "pesq", "pystoi", "speechmos", "matplotlib"})),
-    "train": Room(
-        4, frozenset({"numpy", "torch", "safetensors", "onnx", "onnxruntime", "matplotlib", "tensorboard"})
-    ),
+    "train": Room(4, frozenset({"numpy", "torch", "safetensors", "onnx", "onnxruntime", "matplotlib", "tensorboard"})),
     "cli": Room(5, frozenset({"numpy", "click", "rich"})),
     "__main__": Room(5),
 }
@@ -41,9 +39,7 @@ DISTRIBUTIONS = {"pillow": "PIL"}  # where pip's name and the import's differ
 LAZY_AT_IMPORT = {"click", "hush", "rich"}  # all that cli may import while it is being imported
 
 MODULES = sorted(SOURCE.rglob("*.py"))
-WRITTEN = sorted(
-    path for folder in ("src", "tests", "scripts", "bench") for path in (ROOT / folder).rglob("*.py")
-)
+WRITTEN = sorted(path for folder in ("src", "tests", "scripts", "bench") for path in (ROOT / folder).rglob("*.py"))
 
 
 def room_of(path: Path) -> str:

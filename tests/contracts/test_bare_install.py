@@ -33,9 +33,7 @@ with contextlib.redirect_stdout(io.StringIO()):
         assert not end.code, end.code
 print(*sorted({{name.split(".")[0] for name in sys.modules}}))
 """
-    run = subprocess.run(
-        [sys.executable, "-c", probe], capture_output=True, text=True, check=True, cwd=ROOT / "src"
-    )
+    run = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True, cwd=ROOT / "src")
     return set(run.stdout.split())
 
 
@@ -65,9 +63,7 @@ def test_help_of_a_command_loads_nothing_heavy(name: str) -> None:
 
 
 def test_everything_but_train_and_score_imports_without_any_extra() -> None:
-    folders = [
-        folder.name for folder in (ROOT / "src" / "hush").iterdir() if (folder / "__init__.py").is_file()
-    ]
+    folders = [folder.name for folder in (ROOT / "src" / "hush").iterdir() if (folder / "__init__.py").is_file()]
     blocked = sorted(HEAVY - {"numpy", "soundfile", "soxr", "onnxruntime", "PIL"})
     probe = f"""
 import importlib, pkgutil, sys, hush

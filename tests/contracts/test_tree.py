@@ -72,9 +72,7 @@ def test_every_hush_command_of_the_pages_exists_with_its_options() -> None:
             wrong.append(f"{page.name}: hush {words[1]}")
             continue
         command: click.Command = import_module(f"hush.cli.{words[1]}").command
-        known = {
-            option for parameter in command.params for option in parameter.opts + parameter.secondary_opts
-        }
+        known = {option for parameter in command.params for option in parameter.opts + parameter.secondary_opts}
         used = {word.split("=")[0] for word in words[2:] if word.startswith("-") and word != "-"}
         wrong += [f"{page.name}: hush {words[1]} {option}" for option in sorted(used - known)]
     assert not wrong, "\n".join(wrong)
@@ -96,9 +94,7 @@ def test_every_script_of_the_pages_exists() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_every_link_between_pages_leads_somewhere(page: Path) -> None:
     text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
-    links = re.findall(r"\]\((?!https?:|#|mailto:)([^)#\s]+)", text) + re.findall(
-        r'src="(?!http)([^"]+)"', text
-    )
+    links = re.findall(r"\]\((?!https?:|#|mailto:)([^)#\s]+)", text) + re.findall(r'src="(?!http)([^"]+)"', text)
     assert not [link for link in links if not (page.parent / link).exists()]
 
 
