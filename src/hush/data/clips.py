@@ -100,9 +100,7 @@ def check_folder(path: Path) -> None:
 def listing(path: Path, most: int = 5) -> str:
     """The first few names in a folder, for a line that says what was found instead."""
     names = sorted(entry.name for entry in path.iterdir() if not entry.name.startswith("."))
-    return (
-        ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "") or "nothing"
-    )
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "") or "nothing"
 
 
 def root_of(path: Path, corpus: str, *markers: str) -> Path:
@@ -110,9 +108,7 @@ def root_of(path: Path, corpus: str, *markers: str) -> Path:
     for folder in (path, *(entry for entry in sorted(path.iterdir()) if entry.is_dir())):
         if all((folder / marker).exists() for marker in markers):
             return folder
-    raise CorpusError(
-        f"{path} is not {corpus}: expected {' and '.join(markers)} in it; found: {listing(path)}"
-    )
+    raise CorpusError(f"{path} is not {corpus}: expected {' and '.join(markers)} in it; found: {listing(path)}")
 
 
 def recordings(folder: Path) -> Iterator[Path]:

@@ -22,7 +22,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from hush.data.clips import Clip, Corpus, group, number, recordings, table
+from hush.data.clips import SPLITS, Clip, Corpus, group, number, recordings, table
 from hush.data.freesound import recording_groups
 
 PREFIX = re.compile(r"(libri|vctk)-")  # as in libri-1034: the corpus's own number follows
@@ -96,7 +96,7 @@ def _clips(path: Path, part: str, role: str) -> Iterator[Clip]:
 CORPUS = Corpus(
     name="folder",
     role="",
-    parts=("train", "valid", "test"),
+    parts=SPLITS,
     licence="unknown",
     citation="",
     source="",

@@ -45,11 +45,7 @@ def _subsets(path: Path, part: str) -> list[Path]:
             raise CorpusError(f"{path} is the subset of part {own!r}, not {part!r}; leave the part out")
         return [path]
     for root in (path, path / "LibriSpeech"):
-        subsets = (
-            sorted(entry for entry in root.iterdir() if entry.is_dir() and _part(entry))
-            if root.is_dir()
-            else []
-        )
+        subsets = sorted(entry for entry in root.iterdir() if entry.is_dir() and _part(entry)) if root.is_dir() else []
         if subsets:
             return [subset for subset in subsets if part in ("all", _part(subset))]
     raise CorpusError(

@@ -5,10 +5,11 @@
     DNS challenge       clean/clean_fileid_7.wav                noisy/…reader_06709_…_fileid_7.wav
                         noise/noise_fileid_7.wav (optional)
     hush's own          clean/ID.ext                            noisy/ID.ext
-                        manifest.csv (optional): id, speaker, language, text, licence, commercial_use
+                        manifest.csv (optional): id, speaker, language, text, split,
+                                                                licence, commercial_use
 
-Parts: train (default), valid, test. VoiceBank+DEMAND has train (28 or 56 speakers) and test; elsewhere the
-part is the split all of it goes to. --noise reads the folder noise/, where there is one: noise cannot be had
+Parts: train (default), valid, test. VoiceBank+DEMAND has train (28 or 56 speakers) and test; hush's
+manifest may state a split; elsewhere the part is the split all of it goes to. --noise reads the folder noise/, where there is one: noise cannot be had
 from a mixture. A speaker must not be torn apart (VoiceBank's names are VCTK's), else the pair itself.
 
 Licence: VoiceBank+DEMAND CC BY 4.0, https://datashare.ed.ac.uk/handle/10283/2791;
@@ -27,7 +28,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hush.data.clips import Clip, Corpus, group, listing, recordings, table
+from hush.data.clips import SPLITS, Clip, Corpus, group, listing, recordings, table
 from hush.errors import CorpusError
 
 FILE_ID = re.compile(r"fileid_(\d+)$")
@@ -56,7 +57,11 @@ def _key(file: Path) -> str:
 
 def _rows(path: Path) -> dict[str, dict[str, str]]:
     file = path / "manifest.csv"
-    return {row["id"]: row for row in table(file, ["id"], ",")} if file.is_file() else {}
+    rows = {row["id"]: row for row in table(file, ["id"], ",")} if file.is_file() else {}
+    odd = sorted({row.get("split", "") for row in rows.values()} - {*SPLITS, ""})
+    if odd:
+        raise CorpusError(f"{file} has the split {odd[0]!r}; expected {', '.join(SPLITS)}")
+    return rows
 
 
 def _folders(path: Path, part: str) -> list[tuple[Path, Path, _Kind]]:
@@ -101,6 +106,8 @@ def _speech(path: Path, part: str) -> Iterator[Clip]:
             if noisy is None:
                 raise CorpusError(f"{clean} has no noisy twin in {noisy_folder}; pairs need both")
             row = kind.rows.get(clean.stem, {})
+            if (row.get("split") or part) != part:
+                continue
             speaker, groups = _speakers(clean, noisy, kind)
             yield Clip(
                 path=clean,
@@ -110,8 +117,7 @@ def _speech(path: Path, part: str) -> Iterator[Clip]:
                 groups=groups,
                 split=part,
                 licence=row.get("licence") or kind.licence,
-                commercial_use=kind.free
-                or row.get("commercial_use", "").strip().lower() in ("yes", "true", "1"),
+                commercial_use=kind.free or row.get("commercial_use", "").strip().lower() in ("yes", "true", "1"),
                 language="en" if kind is VOICEBANK_KIND else row.get("language", ""),
                 text=row.get("text", ""),
                 noisy=noisy,
@@ -120,9 +126,7 @@ def _speech(path: Path, part: str) -> Iterator[Clip]:
 
 def _noise(path: Path, part: str) -> Iterator[Clip]:
     if not (path / "noise").is_dir():
-        raise CorpusError(
-            f"{path} has no noise/: these pairs hold noise only mixed with speech; use --speech"
-        )
+        raise CorpusError(f"{path} has no noise/: these pairs hold noise only mixed with speech; use --speech")
     rows = _rows(path)
     for file in recordings(path / "noise"):
         row = rows.get(file.stem, {})
@@ -146,7 +150,7 @@ def _clips(path: Path, part: str, role: str) -> Iterator[Clip]:
 CORPUS = Corpus(
     name="pairs",
     role="",
-    parts=("train", "valid", "test"),
+    parts=SPLITS,
     licence="unknown",
     citation="",
     source="",

@@ -40,9 +40,7 @@ def _sets(path: Path) -> dict[str, str]:
     files = [folder / "vox1_meta.csv" for folder in near] + sorted(path.glob("*/vox1_meta.csv"))
     file = next((file for file in files if file.is_file()), None)
     if file is None:
-        raise CorpusError(
-            f"vox1_meta.csv is neither in {path} nor above it; get it where VoxCeleb1 comes from"
-        )
+        raise CorpusError(f"vox1_meta.csv is neither in {path} nor above it; get it where VoxCeleb1 comes from")
     sets = {row["VoxCeleb1 ID"]: row["Set"].strip() for row in table(file, COLUMNS)}
     odd = sorted(set(sets.values()) - set(SPLIT_OF_SET))
     if odd:
@@ -59,9 +57,7 @@ def _clips(path: Path, part: str, role: str) -> Iterator[Clip]:
     )
     speakers = [speaker for folder in candidates if folder.is_dir() for speaker in _speakers(folder)]
     if not speakers:
-        raise CorpusError(
-            f"{path} is not VoxCeleb1: expected wav/idNNNNN/VIDEO/NNNNN.wav; found: {listing(path)}"
-        )
+        raise CorpusError(f"{path} is not VoxCeleb1: expected wav/idNNNNN/VIDEO/NNNNN.wav; found: {listing(path)}")
     sets = _sets(path)
     for speaker in sorted(speakers, key=lambda folder: (folder.name, str(folder))):
         name = speaker.name

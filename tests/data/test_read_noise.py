@@ -1,0 +1,117 @@
+"""MUSAN, DEMAND and plain folders of noise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from corpus_trees import plant
+
+from hush.data.clips import leaks
+from hush.data.demand import CORPUS as DEMAND
+from hush.data.folder import CORPUS as FOLDER
+from hush.data.musan import CORPUS as MUSAN
+from hush.errors import CorpusError
+
+
+@pytest.fixture
+def musan(tmp_path: Path) -> Path:
+    return plant(
+        tmp_path / "musan",
+        "noise/free-sound/noise-free-sound-0000.wav",
+        "noise/free-sound/LICENSE",
+        "noise/sound-bible/noise-sound-bible-0001.wav",
+        "music/fma/music-fma-0000.wav",
+        "speech/us-gov/speech-us-gov-0000.wav",
+    )
+
+
+def test_musan_serves_the_part_that_fits_the_role(musan: Path) -> None:
+    def kinds(part: str, role: str) -> list[str]:
+        return [clip.kind for clip in MUSAN.read(musan, part, role)]
+
+    noises = ["noise-free-sound", "noise-sound-bible"]
+    assert kinds("", "noise") == kinds("noise", "noise") == noises
+    assert kinds("", "speech") == kinds("all", "speech") == ["speech-us-gov"]
+    assert kinds("all", "noise") == [*noises, "music-fma"]
+    assert kinds("music", "noise") == ["music-fma"]
+    assert kinds("speech", "noise") == ["speech-us-gov"]  # babble, but only when asked for
+    assert [clip.path for clip in MUSAN.read(musan.parent, "music", "noise")] == [
+        musan / "music" / "fma" / "music-fma-0000.wav"
+    ]
+
+
+def test_musan_groups_by_recording_and_states_its_licence(musan: Path) -> None:
+    first, second = MUSAN.read(musan, role="noise")
+    assert first.groups == ("musan/recording/noise-free-sound-0000",)
+    assert first.groups != second.groups
+    assert {clip.split for clip in (first, second)} == {"train"}
+    assert first.licence.startswith("CC BY 4.0")
+    assert first.commercial_use
+
+
+def test_musan_refuses_noise_as_speech_and_other_folders(musan: Path, data: Path) -> None:
+    with pytest.raises(CorpusError, match="part 'music' holds no speech to learn from; use part speech, or --noise"):
+        list(MUSAN.read(musan, "music", "speech"))
+    # This folder has speech/ and noise/ too, but none of MUSAN's names in them.
+    with pytest.raises(CorpusError, match=r"is not MUSAN: expected noise/SOURCE/noise-SOURCE-0000\.wav; found: "):
+        list(MUSAN.read(data, role="noise"))
+
+
+def test_all_channels_of_a_room_are_one_group(tmp_path: Path) -> None:
+    channels = [f"ch{n:02d}.wav" for n in range(1, 17)]
+    plant(tmp_path, *(f"DKITCHEN/{name}" for name in channels), *(f"TBUS_48k/TBUS/{name}" for name in channels))
+    plant(tmp_path, "DKITCHEN/ch17.wav", "DKITCHEN/notes.txt")
+    clips = list(DEMAND.read(tmp_path))
+    assert len(clips) == 32
+    assert {clip.kind: clip.groups for clip in clips} == {
+        "DKITCHEN": ("demand/room/DKITCHEN",),
+        "TBUS": ("demand/room/TBUS",),
+    }
+    assert {(c.licence, c.commercial_use, c.split) for c in clips} == {("CC BY-SA 3.0", True, "train")}
+    assert [clip.path.name for clip in DEMAND.read(tmp_path, "ch01")] == ["ch01.wav", "ch01.wav"]
+    assert len(list(DEMAND.read(tmp_path / "DKITCHEN"))) == 16
+
+
+def test_a_room_at_both_rates_is_one_room(tmp_path: Path) -> None:
+    plant(tmp_path, "TBUS_48k/ch01.wav", "TBUS_16k/ch01.wav")
+    assert {clip.groups for clip in DEMAND.read(tmp_path)} == {("demand/room/TBUS",)}
+
+
+def test_another_folder_is_not_demand(data: Path) -> None:
+    with pytest.raises(
+        CorpusError, match=r"is not DEMAND: expected ROOM/ch01\.wav … ch16\.wav; found: air_conditioner, "
+    ):
+        list(DEMAND.read(data / "noise"))
+
+
+def test_the_noise_folder_has_996_files_of_39_kinds_grouped_by_recording(data: Path) -> None:
+    clips = list(FOLDER.read(data / "noise", role="noise"))
+    assert len(clips) == 996
+    assert len({clip.kind for clip in clips}) == 39
+    assert all(clip.path.is_file() and clip.role == "noise" for clip in clips)
+    assert all("/recording/" in name for clip in clips for name in clip.groups)
+    free = {clip.corpus: clip.commercial_use for clip in clips}
+    assert not free.pop("UrbanSound8K")
+    assert all(free.values())
+    assert {clip.licence for clip in clips if not clip.commercial_use} == {"CC BY-NC 3.0"}
+
+
+def test_one_kind_of_the_noise_folder_still_finds_its_manifest(data: Path) -> None:
+    clips = list(FOLDER.read(data / "noise" / "rain", role="noise"))
+    assert {clip.kind for clip in clips} == {"rain"}
+    assert "unknown" not in {clip.licence for clip in clips}
+
+
+def test_slices_of_one_recording_in_two_splits_are_a_leak(data: Path) -> None:
+    train = list(FOLDER.read(data / "noise", "train", "noise"))
+    test = list(FOLDER.read(data / "noise" / "rain", "test", "noise"))
+    assert set(leaks([*train, *test])) == {name for clip in test for name in clip.groups}
+
+
+def test_without_a_manifest_each_noise_file_stands_for_itself(tmp_path: Path) -> None:
+    plant(tmp_path, "rain/1.ogg", "rain/2.ogg", "top.wav")
+    clips = list(FOLDER.read(tmp_path, role="noise"))
+    assert [clip.kind for clip in clips] == ["rain", "rain", tmp_path.name]
+    assert len({clip.groups for clip in clips}) == 3
+    assert clips[0].groups == (f"folder/recording/{tmp_path.name}/rain/1.ogg",)

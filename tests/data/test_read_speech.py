@@ -1,0 +1,128 @@
+"""LibriSpeech, and plain folders of speech with and without a manifest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from corpus_trees import lines, plant
+
+from hush.data.clips import leaks
+from hush.data.folder import CORPUS as FOLDER
+from hush.data.librispeech import CORPUS as LIBRI
+from hush.errors import CorpusError
+
+
+@pytest.fixture
+def libri(tmp_path: Path) -> Path:
+    root = tmp_path / "LibriSpeech"
+    for subset, speaker in (("train-clean-100", 103), ("train-other-500", 20), ("dev-clean", 84), ("test-other", 61)):
+        plant(root / subset, f"{speaker}/1240/{speaker}-1240-0000.flac", f"{speaker}/9/{speaker}-9-0000.flac")
+    lines(root / "train-clean-100/103/1240/103-1240.trans.txt", "103-1240-0000 CHAPTER ONE", "")
+    plant(root, "SPEAKERS.TXT")
+    return tmp_path
+
+
+@pytest.mark.parametrize(("part", "split", "count"), [("train", "train", 4), ("dev", "valid", 2), ("test", "test", 2)])
+def test_librispeech_subsets_go_to_their_split(libri: Path, part: str, split: str, count: int) -> None:
+    clips = list(LIBRI.read(libri, part))
+    assert len(clips) == count
+    assert {(clip.split, clip.licence, clip.commercial_use) for clip in clips} == {(split, "CC BY 4.0", True)}
+
+
+def test_librispeech_groups_by_speaker_over_chapters_and_reads_texts(libri: Path) -> None:
+    clips = list(LIBRI.read(libri / "LibriSpeech", "all"))
+    assert len(clips) == 8
+    mine = [clip for clip in clips if clip.kind == "103"]
+    assert [clip.text for clip in mine] == ["CHAPTER ONE", ""]
+    assert {clip.groups for clip in mine} == {("librispeech/speaker/103",)}
+    assert not leaks(clips)
+
+
+def test_one_subset_at_the_path_is_read_whatever_the_default(libri: Path) -> None:
+    subset = libri / "LibriSpeech" / "dev-clean"
+    assert [clip.split for clip in LIBRI.read(subset)] == ["valid", "valid"]
+    with pytest.raises(CorpusError, match="is the subset of part 'dev', not 'test'; leave the part out"):
+        list(LIBRI.read(subset, "test"))
+
+
+def test_another_folder_is_not_librispeech(data: Path) -> None:
+    with pytest.raises(CorpusError, match="is not LibriSpeech: expected train-clean-100/SPEAKER/CHAPTER"):
+        list(LIBRI.read(data / "speech"))
+
+
+def test_the_speech_folder_has_838_files_grouped_by_speaker_and_recording(data: Path) -> None:
+    clips = list(FOLDER.read(data / "speech", role="speech"))
+    assert len(clips) == 838
+    assert all(clip.path.is_file() and clip.role == "speech" and clip.commercial_use for clip in clips)
+    assert {clip.corpus for clip in clips} == {"LibriSpeech", "VCTK", "LJSpeech", "Picovoice speech-to-intent"}
+    assert len({clip.groups[0] for clip in clips if clip.corpus == "LibriSpeech"}) == 169
+    assert all("/speaker/" in clip.groups[0] and "/recording/" in clip.groups[1] for clip in clips)
+    assert {clip.corpus: clip.licence for clip in clips}["LJSpeech"] == "public domain"
+
+
+def test_a_speaker_of_the_speech_folder_is_the_same_in_librispeech_itself(data: Path, tmp_path: Path) -> None:
+    plant(tmp_path, "test-clean/1034/121119/1034-121119-0001.flac")
+    (whole,) = LIBRI.read(tmp_path, "test")
+    (part,) = (clip for clip in FOLDER.read(data / "speech", role="speech") if clip.kind == "libri-1034")
+    assert list(leaks([whole, part])) == ["librispeech/speaker/1034"]
+
+
+def test_without_a_manifest_the_parent_folder_is_the_speaker(tmp_path: Path) -> None:
+    plant(tmp_path, "me/b.WAV", "me/a.flac", "you/deep/c.mp3", "you/notes.txt", "me/._a.flac", ".git/x.wav")
+    clips = list(FOLDER.read(tmp_path, role="speech"))
+    assert [(clip.path.name, clip.kind) for clip in clips] == [("a.flac", "me"), ("b.WAV", "me"), ("c.mp3", "deep")]
+    assert clips[0].groups == clips[1].groups == (f"folder/speaker/{tmp_path.name}/me",)
+    assert {(clip.licence, clip.commercial_use, clip.split) for clip in clips} == {("unknown", False, "train")}
+
+
+def test_the_group_does_not_depend_on_how_the_path_was_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(tmp_path, "corpus/me/a.wav")
+    monkeypatch.chdir(tmp_path / "corpus" / "me")
+    given = (tmp_path, tmp_path / "corpus", tmp_path / "corpus" / "me", Path(), Path("..", "me"))
+    found = [next(iter(FOLDER.read(path, role="speech"))) for path in given]
+    assert {clip.groups for clip in found} == {("folder/speaker/corpus/me",)}
+    assert {clip.kind for clip in found} == {"me"}
+
+
+def test_the_part_of_a_plain_folder_names_its_split(tmp_path: Path) -> None:
+    plant(tmp_path, "me/a.wav")
+    assert [clip.split for clip in FOLDER.read(tmp_path, "test", "speech")] == ["test"]
+
+
+def test_a_manifest_is_honoured_and_only_beneath_the_path(tmp_path: Path) -> None:
+    lines(
+        tmp_path / "manifest.csv",
+        "path,speaker_or_kind,recording,source,licence,commercial_use,seconds,language",
+        "a/2.wav,ann,r2,Mine,CC0,yes,1.5,en",
+        "a/1.wav,ann,r1,Mine,CC0,no,,",
+        "b/3.wav,bob,r3,Mine,CC0,yes,2,",
+    )
+    plant(tmp_path, "a/unlisted.wav")
+    clips = list(FOLDER.read(tmp_path / "a", role="speech"))
+    assert [clip.path for clip in clips] == [tmp_path / "a" / "1.wav", tmp_path / "a" / "2.wav"]
+    assert [clip.seconds for clip in clips] == [None, 1.5]
+    assert [clip.commercial_use for clip in clips] == [False, True]
+    assert clips[1].groups == ("mine/speaker/ann", "mine/recording/r2")
+    assert (clips[1].corpus, clips[1].licence, clips[1].language) == ("Mine", "CC0", "en")
+    plant(tmp_path, "b/x")
+    assert len(list(FOLDER.read(tmp_path, role="speech"))) == 3
+
+
+def test_a_manifest_with_the_path_column_alone_will_do(tmp_path: Path) -> None:
+    lines(tmp_path / "manifest.csv", "path", "ann/1.wav")
+    (clip,) = FOLDER.read(tmp_path, role="speech")
+    assert (clip.kind, clip.corpus, clip.licence) == ("ann", "folder", "unknown")
+    assert clip.groups == (f"folder/speaker/{tmp_path.name}/ann",)
+
+
+def test_the_manifest_of_pairs_is_none_of_a_folders_business(data: Path) -> None:
+    clips = list(FOLDER.read(data / "dev" / "clean", "test", "speech"))
+    assert len(clips) == 64
+    assert {clip.licence for clip in clips} == {"unknown"}
+
+
+def test_a_folder_without_recordings_is_told_with_what_it_holds(tmp_path: Path) -> None:
+    plant(tmp_path, "a.txt", "b.txt")
+    with pytest.raises(CorpusError, match=r"holds no speech of folder, part 'train'; found: a\.txt, b\.txt"):
+        list(FOLDER.read(tmp_path, role="speech"))
