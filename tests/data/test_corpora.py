@@ -115,3 +115,12 @@ def test_every_reader_knows_its_role(corpus: Corpus, tmp_path: Path) -> None:
         other = next(role for role in ROLES if role != corpus.role)
         with pytest.raises(CorpusError, match=f"holds {corpus.role}, not {other}; give it to --{corpus.role}"):
             corpus.read(tmp_path, role=other)
+
+
+def test_the_data_page_states_each_corpus_as_its_reader_does() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
+    for corpus in CORPORA.values():
+        assert corpus.source in page
+        row = next(line for line in page.splitlines() if line.startswith(f"| `{corpus.name}` | "))
+        assert corpus.licence in row
+        assert f" {corpus.role or ('speech' if corpus.name == 'pairs' else 'either')} " in row

@@ -8,9 +8,10 @@
                         manifest.csv (optional): id, speaker, language, text, split,
                                                                 licence, commercial_use
 
-Parts: train (default), valid, test. VoiceBank+DEMAND has train (28 or 56 speakers) and test; hush's
-manifest may state a split; elsewhere the part is the split all of it goes to. --noise reads the folder noise/, where there is one: noise cannot be had
-from a mixture. A speaker must not be torn apart (VoiceBank's names are VCTK's), else the pair itself.
+Parts: train (default), valid, test. VoiceBank+DEMAND has train (28 or 56 speakers) and test; hush's own
+manifest may state a split; elsewhere the part is the split all of it goes to. --noise reads the folder
+noise/, where there is one: noise cannot be had from a mixture.
+A speaker must not be torn apart (VoiceBank's names are VCTK's), else the pair itself.
 
 Licence: VoiceBank+DEMAND CC BY 4.0, https://datashare.ed.ac.uk/handle/10283/2791;
 C. Valentini-Botinhao et al., "Investigating RNN-based speech enhancement methods for noise-robust
