@@ -114,6 +114,8 @@ def test_a_room_imports_only_rooms_of_lower_layers() -> None:
             continue
         for line, name in imports(path):
             there = inner_room(name)
+            if name == "hush":  # its lazy names would reach any layer unseen
+                wrong.append(f"{show(path, line)} imports the whole of hush")
             if there in (None, here):
                 continue
             if there not in ROOMS or ROOMS[there].layer >= ROOMS[here].layer:
