@@ -115,3 +115,12 @@ def test_without_a_manifest_each_noise_file_stands_for_itself(tmp_path: Path) ->
     assert [clip.kind for clip in clips] == ["rain", "rain", tmp_path.name]
     assert len({clip.groups for clip in clips}) == 3
     assert clips[0].groups == (f"folder/recording/{tmp_path.name}/rain/1.ogg",)
+
+
+def test_links_are_followed_but_not_in_circles(tmp_path: Path) -> None:
+    plant(tmp_path / "elsewhere", "far.wav")
+    plant(tmp_path / "mine", "rain/near.wav")
+    (tmp_path / "mine" / "rain" / "up").symlink_to(tmp_path / "mine")
+    (tmp_path / "mine" / "wind").symlink_to(tmp_path / "elsewhere")
+    clips = FOLDER.read(tmp_path / "mine", role="noise")
+    assert [clip.path.name for clip in clips] == ["near.wav", "far.wav"]

@@ -117,7 +117,9 @@ def recordings(folder: Path) -> Iterator[Path]:
         if entry.name.startswith("."):
             continue
         if entry.is_dir():
-            yield from recordings(entry)
+            # A link back to a folder above would be walked for ever.
+            if not (entry.is_symlink() and folder.resolve().is_relative_to(entry.resolve())):
+                yield from recordings(entry)
         elif entry.suffix.lower() in AUDIO:
             yield entry
 
