@@ -20,9 +20,7 @@ def _check(good: bool, line: str) -> None:
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
     kind: str = "unet"  # unet | rced
-    output: str = (
-        "attenuation"  # "magnitude": the clean frame itself, as the reference; "attenuation": dB to take off
-    )
+    output: str = "attenuation"  # "magnitude": the clean frame itself, as the reference; "attenuation": dB to take off
     dropout: float = 0.5
 
     def __post_init__(self) -> None:
@@ -37,10 +35,10 @@ class ModelConfig:
 @dataclass(frozen=True, kw_only=True)
 class FrameConfig:
     sample_rate: int = 22050
-    scaling: str = (
-        "file"  # "frame": each frame by its own maximum, as the reference; "file": one scale for all
+    scaling: str = "file"  # "frame": each frame by its own maximum, as the reference; "file": one scale for all
+    edges: str = (
+        "context"  # "zeros": each frame stands alone, as the reference; "context": its edges see what is beside
     )
-    edges: str = "context"  # "zeros": each frame stands alone, as the reference; "context": its edges see what is beside
 
     def __post_init__(self) -> None:
         _check(self.scaling in ("frame", "file"), f"frames.scaling = {self.scaling!r}; known: frame, file")
@@ -63,9 +61,7 @@ class MixConfig:
         for name in ("snr_db", "level_dbfs", "reference_offset_db"):
             pair = getattr(self, name)
             object.__setattr__(self, name, tuple(float(value) for value in pair))
-            _check(
-                len(pair) == 2 and pair[0] <= pair[1], f"mixing.{name} = {list(pair)}; expected [low, high]"
-            )
+            _check(len(pair) == 2 and pair[0] <= pair[1], f"mixing.{name} = {list(pair)}; expected [low, high]")
         for name in ("two_noises", "noise_only", "speech_only", "balance"):
             _check(0 <= getattr(self, name) <= 1, f"mixing.{name} = {getattr(self, name)}; expected 0 to 1")
 
@@ -147,15 +143,15 @@ def _build(kind: type, tree: dict[str, Any], where: str) -> Any:
             )
             value = tuple(value)
         elif type(value) is not type(default):
-            raise ConfigError(
-                f"{where}{key} = {value!r}; expected {type(default).__name__}, such as {default!r}"
-            )
+            raise ConfigError(f"{where}{key} = {value!r}; expected {type(default).__name__}, such as {default!r}")
         values[key] = value
     return kind(**values)
 
 
-def _default(item: dataclasses.Field) -> Any:  # type: ignore[type-arg]
-    return item.default if item.default is not dataclasses.MISSING else item.default_factory()  # type: ignore[misc]
+def _default(item: dataclasses.Field[Any]) -> Any:
+    if item.default_factory is not dataclasses.MISSING:
+        return item.default_factory()
+    return item.default
 
 
 def _merge(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:

@@ -31,7 +31,7 @@ class Commands(click.Group):
         command: click.Command = import_module(f"hush.cli.{name}").command
         return command
 
-    def resolve_command(self, context: click.Context, args: list[str]):  # type: ignore[no-untyped-def]
+    def resolve_command(self, context: click.Context, args: list[str]):
         if args[0] not in COMMANDS:
             context.fail(f"no command {args[0]!r}; {nearest(args[0], list(COMMANDS))}")
         return super().resolve_command(context, args)

@@ -18,14 +18,10 @@ import click
     type=click.Path(path_type=Path),
     help="Folder with clean/ID.ext, noisy/ID.ext and, where there is one, manifest.csv.",
 )
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="Write scores.json and scores.csv here."
-)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write scores.json and scores.csv here.")
 @click.option("-j", "--jobs", type=click.IntRange(min=1), help="Scoring processes.  [default: all cores]")
 @click.option("--force", is_flag=True, help="Overwrite the scores of an earlier run.")
-def command(
-    models: tuple[str, ...], folder: Path, output: Path | None, jobs: int | None, force: bool
-) -> None:
+def command(models: tuple[str, ...], folder: Path, output: Path | None, jobs: int | None, force: bool) -> None:
     """Score models on noisy/clean pairs: PESQ-WB, STOI, ESTOI, SI-SDR and DNSMOS (SIG, BAK, OVRL).
 
     The noisy input is always the first row. Means come with their 95 % interval, over all pairs and per

@@ -81,9 +81,7 @@ class Mixer:
                     speech_start=int(starts[i, 0] * max(1, row.length - size + 1)),
                     speech_gain=_gain(level_db[i] - row.level_dbfs) if with_speech else 0.0,
                     noises=tuple(int(n) for n in picked),
-                    noise_starts=tuple(
-                        int(starts[i, 1 + k] * self.noise[n].length) for k, n in enumerate(picked)
-                    ),
+                    noise_starts=tuple(int(starts[i, 1 + k] * self.noise[n].length) for k, n in enumerate(picked)),
                     noise_gains=noise_gains,
                     snr_db=float(snr_db[i]),
                     level_dbfs=float(np.float32(level_db[i])),

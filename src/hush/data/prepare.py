@@ -60,9 +60,7 @@ def _shards(plan: list[tuple[str, Clip]]) -> dict[str, list[tuple[str, Clip]]]:
     counts: Counter[tuple[str, str]] = Counter()
     for name, clip in plan:
         key = (clip.role, clip.split)
-        shards.setdefault(f"{clip.role}-{clip.split}-{counts[key] // CLIPS_PER_SHARD:05d}", []).append(
-            (name, clip)
-        )
+        shards.setdefault(f"{clip.role}-{clip.split}-{counts[key] // CLIPS_PER_SHARD:05d}", []).append((name, clip))
         counts[key] += 1
     return shards
 
@@ -96,10 +94,7 @@ def prepare(
     context = multiprocessing.get_context("spawn")  # fork would copy the threads of onnxruntime half-alive
     workers = max(1, min(jobs or os.cpu_count() or 1, len(todo)))
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        running = {
-            pool.submit(build, name, clips, folder, cleaning, rater): len(clips)
-            for name, clips in todo.items()
-        }
+        running = {pool.submit(build, name, clips, folder, cleaning, rater): len(clips) for name, clips in todo.items()}
         try:
             for finished in as_completed(running):
                 finished.result()
@@ -117,9 +112,7 @@ def _claim(target: Path, fingerprint: str) -> None:
     note = target / "plan.json"
     if note.is_file():
         if json.loads(note.read_text())["fingerprint"] != fingerprint:
-            raise DataError(
-                f"{target} holds a data set of other sources or settings; choose another -o or remove it"
-            )
+            raise DataError(f"{target} holds a data set of other sources or settings; choose another -o or remove it")
         return
     if target.is_dir() and any(target.iterdir()):
         raise DataError(f"{target} is not empty and no prepared data set; choose another -o")
@@ -140,8 +133,8 @@ def _finish(target: Path, names: list[str], cleaning: Cleaning, seed: int, specs
             hashes[f"{name}.npy"] = hashlib.file_digest(file, "sha256").hexdigest()
     rows = [Row.from_json(line) for line in lines]
     if not rows:
-        raise DataError(f"nothing usable: all {len(rejected)} clips were left out, the first for: "
-                        + (f"{rejected[0]['reason']} ({rejected[0]['detail']})" if rejected else "no clips at all"))  # fmt: skip
+        first = f", the first for: {rejected[0]['reason']} ({rejected[0]['detail']})" if rejected else ""
+        raise DataError(f"nothing usable: all {len(rejected)} clips were left out{first}")
     save(target / "manifest.jsonl", lambda file: file.write("".join(f"{line}\n" for line in lines).encode()))
     table = io.StringIO()
     writer = csv.DictWriter(table, ["id", "corpus", "reason", "detail"], lineterminator="\n")

@@ -107,9 +107,7 @@ def build(
         try:
             samples, measures = load(clip, cleaning, rater)
         except Rejected as why:
-            rejected.append(
-                {"id": clip_id, "corpus": clip.corpus, "reason": why.reason, "detail": why.detail}
-            )
+            rejected.append({"id": clip_id, "corpus": clip.corpus, "reason": why.reason, "detail": why.detail})
             continue
         row = Row(
             id=clip_id, corpus=clip.corpus, role=clip.role, kind=clip.kind, groups=clip.groups, split=clip.split,
@@ -125,7 +123,7 @@ def build(
     save(folder / f"{name}.json", lambda file: file.write(text.encode()))
 
 
-def save(path: Path, fill: Callable) -> None:  # type: ignore[type-arg]
+def save(path: Path, fill: Callable) -> None:
     """Write a file beside `path` and rename it into place: whole, or not there."""
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:

@@ -64,6 +64,4 @@ def refuse_leaks(clips: list[Clip]) -> None:
     if found:
         shown = [f"{name} in {' and '.join(sorted(splits))}" for name, splits in sorted(found.items())[:5]]
         more = f" and {len(found) - 5} more" if len(found) > 5 else ""
-        raise CorpusError(
-            f"{len(found)} group(s) stand in two splits: {'; '.join(shown)}{more}; choose other parts"
-        )
+        raise CorpusError(f"{len(found)} group(s) stand in two splits: {'; '.join(shown)}{more}; choose other parts")

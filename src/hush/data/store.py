@@ -56,9 +56,7 @@ class Store:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         try:
-            self.settings: dict[str, Any] = json.loads(
-                (self.folder / "dataset.json").read_text(encoding="utf-8")
-            )
+            self.settings: dict[str, Any] = json.loads((self.folder / "dataset.json").read_text(encoding="utf-8"))
             lines = (self.folder / "manifest.jsonl").read_text(encoding="utf-8").splitlines()
         except FileNotFoundError as error:
             plan = (self.folder / "plan.json").is_file()
@@ -90,9 +88,7 @@ class Store:
         """Rows of one role and split, never empty. Raises DataError if there are none."""
         rows = self.parts.get((role, split))
         if not rows:
-            raise DataError(
-                f"{self.folder} holds no {role} in split {split!r}; add a source with hush prepare"
-            )
+            raise DataError(f"{self.folder} holds no {role} in split {split!r}; add a source with hush prepare")
         return rows
 
     def samples(self, row: Row) -> np.ndarray:
@@ -100,8 +96,6 @@ class Store:
             try:
                 self._shards[row.shard] = np.load(self.folder / "shards" / row.shard, mmap_mode="r")
             except (OSError, ValueError) as error:
-                raise DataError(
-                    f"{self.folder}/shards/{row.shard} is missing or damaged; prepare it again"
-                ) from error
+                raise DataError(f"{self.folder}/shards/{row.shard} is missing or damaged; prepare it again") from error
         samples: np.ndarray = self._shards[row.shard][row.offset : row.offset + row.length]
         return samples

@@ -18,9 +18,7 @@ CLIPS_PER_KIND = 60
 SECONDS = 6.0
 
 
-def shaped(
-    rng: np.random.Generator, n: int, rate: int, curve: Callable[[np.ndarray], np.ndarray]
-) -> np.ndarray:
+def shaped(rng: np.random.Generator, n: int, rate: int, curve: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     """Gaussian noise with the amplitude spectrum `curve(frequency in Hz)`, of unit power."""
     spectrum = np.fft.rfft(rng.standard_normal(n)) * curve(np.fft.rfftfreq(n, 1 / rate))
     noise = np.fft.irfft(spectrum, n)
@@ -38,9 +36,7 @@ def peak(centre_hz: float, width_hz: float) -> Callable[[np.ndarray], np.ndarray
     return lambda f: 1 / np.sqrt(1 + ((f - centre_hz) / width_hz) ** 2)
 
 
-def _scatter(
-    rng: np.random.Generator, n: int, starts: np.ndarray, sound: Callable[[], np.ndarray]
-) -> np.ndarray:
+def _scatter(rng: np.random.Generator, n: int, starts: np.ndarray, sound: Callable[[], np.ndarray]) -> np.ndarray:
     """One fresh `sound()` at each start, added up."""
     out = np.zeros(n)
     for start in starts.astype(int):
@@ -49,9 +45,7 @@ def _scatter(
     return out
 
 
-def _burst(
-    rng: np.random.Generator, rate: int, seconds: float, tones: int, low: float, high: float
-) -> np.ndarray:
+def _burst(rng: np.random.Generator, rate: int, seconds: float, tones: int, low: float, high: float) -> np.ndarray:
     """A struck body: decaying tones between `low` and `high` Hz with a short noisy attack."""
     t = np.arange(int(seconds * rate)) / rate
     out = rng.standard_normal(t.size) * np.exp(-t * rng.uniform(80, 300)) * rng.uniform(0.1, 0.6)
@@ -73,9 +67,7 @@ def wind(rng: np.random.Generator, n: int, rate: int) -> np.ndarray:
 def rain(rng: np.random.Generator, n: int, rate: int) -> np.ndarray:
     """A bright hiss under single drops."""
     tilt = rng.uniform(0, 0.5)
-    hiss = shaped(
-        rng, n, rate, lambda f: (f / 1000 + 0.3) ** -tilt * np.minimum(1, f / rng.uniform(200, 900))
-    )
+    hiss = shaped(rng, n, rate, lambda f: (f / 1000 + 0.3) ** -tilt * np.minimum(1, f / rng.uniform(200, 900)))
     drops = np.sort(rng.integers(0, n, int(n / rate * np.exp(rng.uniform(1.5, 5)))))
     return hiss + rng.uniform(0.5, 4) * _scatter(rng, n, drops, lambda: _burst(rng, rate, 0.02, 1, 800, 6000))
 
@@ -127,9 +119,7 @@ def breathing(rng: np.random.Generator, n: int, rate: int) -> np.ndarray:
     turn = rng.uniform(0.35, 0.5)
     inward = np.sin(np.pi * np.clip(phase / (turn * 0.85), 0, 1)) ** 1.5
     outward = np.sin(np.pi * np.clip((phase - turn) / ((1 - turn) * 0.8), 0, 1)) ** 1.5
-    mouth = [
-        peak(rng.uniform(*band), rng.uniform(150, 600)) for band in ((300, 900), (1000, 2200), (2500, 4500))
-    ]
+    mouth = [peak(rng.uniform(*band), rng.uniform(150, 600)) for band in ((300, 900), (1000, 2200), (2500, 4500))]
     air_in = shaped(rng, n, rate, lambda f: 0.1 + mouth[1](f) + mouth[2](f))
     air_out = shaped(rng, n, rate, lambda f: 0.1 + mouth[0](f) + 0.6 * mouth[1](f))
     return inward * air_in * rng.uniform(0.3, 1) + outward * air_out * (1 + 0.2 * slow(rng, n, rate, 8))
@@ -145,9 +135,7 @@ def knocks(rng: np.random.Generator, n: int, rate: int) -> np.ndarray:
     """Short rows of knocks on wood."""
     rows = np.sort(rng.integers(0, n, max(1, int(n / rate * rng.uniform(0.3, 1)))))
     gap = rng.uniform(0.09, 0.3) * rate
-    starts = np.concatenate(
-        [row + np.cumsum(gap * rng.uniform(0.85, 1.15, rng.integers(2, 6))) for row in rows]
-    )
+    starts = np.concatenate([row + np.cumsum(gap * rng.uniform(0.85, 1.15, rng.integers(2, 6))) for row in rows])
     return _scatter(rng, n, starts[starts < n], lambda: _burst(rng, rate, 0.12, 5, 150, 2500))
 
 
@@ -180,9 +168,7 @@ def clips(kinds: str) -> Iterator[Clip]:
         if kind not in KINDS:
             raise CorpusError(f"no synthetic noise {kind!r}; {nearest(kind, list(KINDS))}")
         if count and not count.isdigit():
-            raise CorpusError(
-                f"synth:{item}: {count!r} is no number of clips; try synth:{kind}={CLIPS_PER_KIND}"
-            )
+            raise CorpusError(f"synth:{item}: {count!r} is no number of clips; try synth:{kind}={CLIPS_PER_KIND}")
         for seed in range(int(count or CLIPS_PER_KIND)):
             yield Clip(
                 path=Path("synth", kind, str(seed)), corpus="synth", role="noise", kind=kind,

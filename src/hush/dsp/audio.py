@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import BinaryIO
 
 import numpy as np
 import soundfile as sf
@@ -163,12 +163,12 @@ def write(path: str | Path, audio: np.ndarray, rate: int, subtype: str | None = 
         file.write(audio)
 
 
-def spool(stream, suffix: str = "") -> Path:  # type: ignore[no-untyped-def]
-    """A pipe's bytes as a temporary file that the caller removes: two passes need something to seek in."""
-    with tempfile.NamedTemporaryFile(prefix="hush-", suffix=suffix, delete=False) as file:
+def spool(stream: BinaryIO, path: Path) -> Path:
+    """A pipe's bytes as a file: two passes over a recording need something to seek in."""
+    with path.open("wb") as file:
         while chunk := stream.read(1 << 20):
             file.write(chunk)
-    return Path(file.name)
+    return path
 
 
 def to_mono(audio: np.ndarray) -> np.ndarray:
@@ -191,9 +191,7 @@ class Resampler:
     def __init__(self, from_rate: float, to_rate: float, channels: int) -> None:
         self._same = from_rate == to_rate
         self._channels = channels
-        self._soxr = (
-            None if self._same else soxr.ResampleStream(from_rate, to_rate, channels, dtype="float32")
-        )
+        self._soxr = None if self._same else soxr.ResampleStream(from_rate, to_rate, channels, dtype="float32")
 
     def push(self, block: np.ndarray, last: bool = False) -> np.ndarray:
         if self._soxr is None:

@@ -170,9 +170,7 @@ def measure(estimate: np.ndarray, reference: np.ndarray, rate: int) -> tuple[dic
 
 def _check(estimate: np.ndarray, reference: np.ndarray) -> None:
     if estimate.shape != reference.shape:
-        raise AudioError(
-            f"estimate {estimate.shape} and reference {reference.shape} differ in shape; align them first"
-        )
+        raise AudioError(f"estimate {estimate.shape} and reference {reference.shape} differ in shape; align them first")
     if not reference.size:
         raise AudioError("nothing to score: the recordings are empty")
     for name, audio in (("estimate", estimate), ("reference", reference)):

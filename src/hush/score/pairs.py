@@ -41,9 +41,7 @@ class Pair:
         if rate != clean_rate:
             raise AudioError(f"noisy is at {rate} Hz and clean at {clean_rate} Hz; store both at one rate")
         if noisy.shape != clean.shape:
-            raise AudioError(
-                f"noisy {noisy.shape} and clean {clean.shape} differ in shape; align and cut them"
-            )
+            raise AudioError(f"noisy {noisy.shape} and clean {clean.shape} differ in shape; align and cut them")
         return noisy, clean, rate
 
 
@@ -64,8 +62,7 @@ def pairs(folder: Path) -> list[Pair]:
     facts = _manifest(folder / "manifest.csv")
     ids = dict.fromkeys([*facts, *sorted({*clean, *noisy})])
     return [
-        Pair(id=name, clean=clean.get(name, ()), noisy=noisy.get(name, ()), facts=facts.get(name, {}))
-        for name in ids
+        Pair(id=name, clean=clean.get(name, ()), noisy=noisy.get(name, ()), facts=facts.get(name, {})) for name in ids
     ]
 
 
@@ -87,9 +84,7 @@ def _manifest(path: Path) -> dict[str, dict[str, str]]:
             reader = csv.DictReader(file)
             columns = reader.fieldnames or []
             if not columns or columns[0] != "id":
-                raise CorpusError(
-                    f"{path}: the first column must be 'id', found: {', '.join(columns) or 'none'}"
-                )
+                raise CorpusError(f"{path}: the first column must be 'id', found: {', '.join(columns) or 'none'}")
             for row in reader:
                 name = row.pop("id")
                 if name in facts:

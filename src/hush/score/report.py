@@ -85,9 +85,7 @@ def evaluate(
     return Report(tuple(names), tuple(rows[place] for place in sorted(rows)))
 
 
-def _rows(
-    systems: Mapping[str, System], pairs: Sequence[Pair], jobs: int
-) -> Iterator[tuple[tuple[int, int], Row]]:
+def _rows(systems: Mapping[str, System], pairs: Sequence[Pair], jobs: int) -> Iterator[tuple[tuple[int, int], Row]]:
     """Rows as they get done, each with its place (system, pair)."""
     waiting: deque[tuple[tuple[int, int], str, Pair, Future[Any]]] = deque()
     with _executor(jobs) as executor:
@@ -127,9 +125,7 @@ def _attempt(function: Callable[[], Any]) -> Any:
         return error
 
 
-def _finish(
-    place: tuple[int, int], name: str, pair: Pair, future: Future[Any]
-) -> tuple[tuple[int, int], Row]:
+def _finish(place: tuple[int, int], name: str, pair: Pair, future: Future[Any]) -> tuple[tuple[int, int], Row]:
     try:
         values, reasons = future.result()
     except BrokenProcessPool as error:

@@ -73,10 +73,7 @@ def summary(report: Report) -> list[dict[str, Any]]:
         averages = {name: average(row.scores[name] for row in rows) for name in METRICS}
         return {
             "pairs": sum(not row.failure for row in rows),
-            **{
-                name: {"mean": _number(a.mean), "half_95": _number(a.half), "n": a.n}
-                for name, a in averages.items()
-            },
+            **{name: {"mean": _number(a.mean), "half_95": _number(a.half), "n": a.n} for name, a in averages.items()},
         }
 
     def of(system: str, rows: Iterable[Row]) -> list[Row]:
@@ -112,23 +109,16 @@ def markdown(report: Report) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _table(
-    report: Report, groups: dict[str, list[Row]], heading: str, show: Callable[[Mean, int], str]
-) -> str:
+def _table(report: Report, groups: dict[str, list[Row]], heading: str, show: Callable[[Mean, int], str]) -> str:
     first = [heading] if heading else []
     head = [*first, "system", "pairs", *(title for title, _ in METRICS.values())]
     lines = [head, ["---"] * (len(first) + 1) + ["--:"] * (len(METRICS) + 1)]
     for value, members in groups.items():
         for system in report.systems:
             rows = [row for row in members if row.system == system]
-            cells = [
-                show(average(row.scores[name] for row in rows), places)
-                for name, (_, places) in METRICS.items()
-            ]
+            cells = [show(average(row.scores[name] for row in rows), places) for name, (_, places) in METRICS.items()]
             scored = str(sum(not row.failure for row in rows))
-            lines.append(
-                [_cell(text) for text in ([value] if heading else [])] + [_cell(system), scored, *cells]
-            )
+            lines.append([_cell(text) for text in ([value] if heading else [])] + [_cell(system), scored, *cells])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -164,9 +154,7 @@ def to_json(report: Report, settings: dict[str, Any]) -> str:
         "metrics": {name: title for name, (title, _) in METRICS.items()},
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
         "summary": summary(report),
-        "failures": [
-            {"system": row.system, "pair": row.pair.id, "reason": row.failure} for row in report.failures
-        ],
+        "failures": [{"system": row.system, "pair": row.pair.id, "reason": row.failure} for row in report.failures],
         "undefined": [
             {"system": row.system, "pair": row.pair.id, "reason": reason}
             for row in report.undefined

@@ -41,10 +41,9 @@ class Pool:
         self.samples = samples.to(device)
         self.lengths = np.array([row.length for row in rows])
 
-    def take(
-        self, clips: np.ndarray, begins: np.ndarray, gains: np.ndarray, length: int, wrap: bool
-    ) -> Tensor:
-        """float32 `(B, length)`: each clip from its begin on, times its gain; then it starts over, or is silent."""
+    def take(self, cuts: list[tuple[int, int, float]], length: int, wrap: bool) -> Tensor:
+        """float32 `(B, length)` of (clip, begin, gain) each; where a clip ends it starts over, or is silent."""
+        clips, begins, gains = (np.array(column) for column in zip(*cuts, strict=True))
         device = self.samples.device
         where = torch.as_tensor(begins, device=device)[:, None] + torch.arange(length, device=device)
         size = torch.as_tensor(self.lengths[clips], device=device)[:, None]
@@ -66,19 +65,15 @@ class Batches:
 
     def mix(self, recipes: list[Recipe]) -> tuple[Tensor, Tensor]:
         """noisy, clean `(B, length)`: the samples of data.mixing.mix, made on the device."""
-        speech = [(r.speech, r.speech_start, r.speech_gain) for r in recipes]
-        clean = self.speech.take(*map(np.array, zip(*speech, strict=True)), self.length, wrap=False)
+        speech = [(recipe.speech, recipe.speech_start, recipe.speech_gain) for recipe in recipes]
+        clean = self.speech.take(speech, self.length, wrap=False)
         noisy = clean.clone()
         for k in range(2):
-            rows = [i for i, r in enumerate(recipes) if len(r.noises) > k]
+            rows = [row for row, recipe in enumerate(recipes) if len(recipe.noises) > k]
             if rows:
-                noise = [
-                    (recipes[i].noises[k], recipes[i].noise_starts[k], recipes[i].noise_gains[k])
-                    for i in rows
-                ]
-                noisy[rows] += self.noise.take(
-                    *map(np.array, zip(*noise, strict=True)), self.length, wrap=True
-                )
+                chosen = [recipes[row] for row in rows]
+                noise = [(recipe.noises[k], recipe.noise_starts[k], recipe.noise_gains[k]) for recipe in chosen]
+                noisy[rows] += self.noise.take(noise, self.length, wrap=True)
         return noisy, clean
 
     def batch(self, epoch: int, number: int, size: int) -> Batch:
@@ -86,9 +81,7 @@ class Batches:
         rng = np.random.default_rng([config.train.seed, epoch if config.mixing.fresh else 0, number])
         recipes = self.mixer.draw(rng, size, self.length)
         noisy, clean = (spectrum(audio, config.frames.edges) for audio in self.mix(recipes))
-        offset_db = torch.as_tensor(
-            rng.uniform(*config.mixing.reference_offset_db, size), dtype=torch.float32
-        )
+        offset_db = torch.as_tensor(rng.uniform(*config.mixing.reference_offset_db, size), dtype=torch.float32)
         reference = noisy.abs().amax((-1, -2)) * (10 ** (offset_db.to(self.device) / 20))
         reference = reference[:, None, None]
         frames, target = (scale(s.abs(), reference)[:, None] for s in (noisy, clean))

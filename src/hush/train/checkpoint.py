@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ def save(path: Path, tensors: dict[str, Tensor], notes: dict[str, Any]) -> None:
         beside,
         {"hush": json.dumps(notes, sort_keys=True)},
     )
-    os.replace(beside, path)
+    beside.replace(path)
 
 
 def load(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -55,10 +54,15 @@ def load_model(path: str | Path) -> tuple[FrameModel, Experiment, dict[str, Any]
     experiment = experiment_of(path, notes)
     model = FrameModel(experiment.model)
     prefix = "average." if any(name.startswith("average.") for name in tensors) else "model."
-    fill(
-        model, {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}, path
-    )
+    fill(model, {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}, path)
     return model.eval(), experiment, notes
+
+
+def load_weights(model: FrameModel, average: FrameModel, path: str | Path) -> None:
+    """Start both models of a run from the weights of a checkpoint (fine-tuning)."""
+    start, _, _ = load_model(path)
+    for target in (model, average):
+        fill(target, start.state_dict(), path)
 
 
 def fill(model: nn.Module, tensors: dict[str, Tensor], path: str | Path) -> None:

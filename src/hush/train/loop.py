@@ -28,14 +28,9 @@ from hush.train.spectra import FrameModel
 class Progress:
     """What a progress line shows."""
 
-    step: int
-    steps: int
+    frames: int
     loss: float
     samples_per_second: float
-
-    @property
-    def seconds_left(self) -> float:
-        return (self.steps - self.step) / max(1e-9, self.samples_per_second)
 
 
 def precision(experiment: Experiment, device: torch.device) -> torch.dtype:
@@ -80,8 +75,9 @@ class Run:
         self.batches = Batches(store, "train", experiment, device)
         self.valid = Batches(store, "valid", experiment, device)
         torch.manual_seed(experiment.train.seed)
-        self.model = FrameModel(experiment.model).to(device, memory_format=torch.channels_last)
-        self.average = FrameModel(experiment.model).to(device, memory_format=torch.channels_last).eval()
+        self.model, self.average = FrameModel(experiment.model).to(device), FrameModel(experiment.model).to(device)
+        for model in (self.model, self.average.eval()):
+            model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average.load_state_dict(self.model.state_dict())
         self.optimiser = torch.optim.Adam(self.model.parameters(), lr=experiment.train.lr, eps=1e-7)
         self.dtype = precision(experiment, device)
@@ -118,9 +114,7 @@ class Run:
         decay = min(self.experiment.train.average, self.step / (self.step + 10))
         if self.experiment.train.average == 0:
             decay = 0.0
-        for mean, new in zip(
-            self.average.state_dict().values(), self.model.state_dict().values(), strict=True
-        ):
+        for mean, new in zip(self.average.state_dict().values(), self.model.state_dict().values(), strict=True):
             if mean.is_floating_point():
                 mean.lerp_(new, 1 - decay)
             else:
@@ -161,11 +155,7 @@ class Run:
 
     def data_facts(self) -> dict[str, Any]:
         settings = self.batches.mixer.store.settings
-        return {
-            key: settings[key]
-            for key in ("parts", "licences", "sources", "cleaning", "seed")
-            if key in settings
-        }
+        return {key: settings[key] for key in ("parts", "licences", "sources", "cleaning", "seed") if key in settings}
 
     def resume(self) -> None:
         """Continue from last.safetensors. Raises ModelError if that is of another experiment."""
@@ -190,7 +180,7 @@ def train(
     run: Run,
     show: Callable[[Progress], None] = lambda progress: None,
     log: Callable[[dict], None] | None = None,
-) -> None:  # type: ignore[type-arg]
+) -> None:
     """Train until the last epoch; validates after each, saves every `save_every_steps` and at the end.
 
     Interrupted in any way, at most the steps since the last save are lost; `Run.resume` goes on from there.
@@ -209,12 +199,13 @@ def train(
             seen += 1
             if run.step % 10 == 0 or seen == 1:
                 speed = (run.step - first) * config.batch / (time.perf_counter() - started)
-                show(Progress(run.step * config.batch, config.steps * config.batch, float(recent), speed))
+                show(Progress(run.step * config.batch, float(recent), speed))
             if run.step % config.save_every_steps == 0 and run.step % config.steps_per_epoch:
                 run.save("last")
         run.seconds += time.perf_counter() - began
-        row = {"epoch": epoch + 1, "step": run.step, "frames": run.step * config.batch, "loss": float(total) / seen,
-               "lr": run.lr(), "samples_per_second": round(seen * config.batch / (time.perf_counter() - began), 1)}  # fmt: skip
+        speed = round(seen * config.batch / (time.perf_counter() - began), 1)
+        row: dict[str, float] = {"epoch": epoch + 1, "step": run.step, "frames": run.step * config.batch}
+        row |= {"loss": float(total) / seen, "lr": run.lr(), "samples_per_second": speed}
         row |= run.validate()
         better = row["valid_loss"] < run.best
         run.best = min(run.best, row["valid_loss"])

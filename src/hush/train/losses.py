@@ -32,12 +32,8 @@ def audible(estimate: Tensor, clean: Tensor) -> Tensor:
     estimate_power, clean_power = estimate.abs().square() + tiny, clean.abs().square() + tiny
     estimate_short, clean_short = estimate_power ** (POWER / 2), clean_power ** (POWER / 2)
     magnitude = (estimate_short - clean_short).square().mean()
-    difference = estimate * (estimate_short / estimate_power.sqrt()) - clean * (
-        clean_short / clean_power.sqrt()
-    )
-    return (1 - COMPLEX_SHARE) * magnitude + COMPLEX_SHARE * torch.view_as_real(difference).square().sum(
-        -1
-    ).mean()
+    difference = estimate * (estimate_short / estimate_power.sqrt()) - clean * (clean_short / clean_power.sqrt())
+    return (1 - COMPLEX_SHARE) * magnitude + COMPLEX_SHARE * torch.view_as_real(difference).square().sum(-1).mean()
 
 
 def snr_db(estimate: Tensor, clean: Tensor) -> Tensor:

@@ -48,4 +48,4 @@ class FrameModel(nn.Module):
         out: Tensor = self.net(frames).float()
         if self.config.output == "magnitude":
             return out
-        return frames.float() + functional.logsigmoid(out) * (DB_PER_NEPER / -FLOOR_DB)
+        return frames.float() - functional.softplus(-out) * (DB_PER_NEPER / -FLOOR_DB)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -37,7 +39,7 @@ class UNet(nn.Module):
         self.down = nn.ModuleList(Pair(i, o) for i, o in zip((1, *CHANNELS[:-2]), CHANNELS[:-1], strict=True))
         self.bottom = Pair(CHANNELS[-2], CHANNELS[-1])
         upwards = CHANNELS[::-1]
-        self.widen = nn.ModuleList(nn.Conv2d(i, o, 2) for i, o in zip(upwards[:-1], upwards[1:], strict=True))
+        self.widen = nn.ModuleList(nn.Conv2d(i, o, 2) for i, o in pairwise(upwards))
         self.up = nn.ModuleList(Pair(2 * o, o) for o in upwards[1:])
         self.head = nn.Conv2d(CHANNELS[0], 2, 3, padding=1)
         self.last = nn.Conv2d(2, 1, 1)

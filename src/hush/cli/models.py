@@ -1,0 +1,27 @@
+"""`hush models`."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command("models", epilog="\b\nhush models\nhush models --json")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def command(as_json: bool) -> None:
+    """List the installed models: size, rate, latency, licence, and what they were trained on."""
+    import json
+    from dataclasses import asdict
+
+    from hush.weights import DEFAULT, SHIPPED, models
+
+    for card in models():
+        if as_json:
+            click.echo(json.dumps(asdict(card)))
+            continue
+        size = (SHIPPED / f"{card.name}.onnx").stat().st_size / 1e6
+        use = "commercial use allowed" if card.commercial_use else "non-commercial"
+        live = f"latency {card.latency_ms:g} ms" if card.causal else f"looks ahead {card.latency_ms:g} ms: files only"
+        click.echo(f"{card.name}{' (default)' if card.name == DEFAULT else ''}: {card.summary}")
+        click.echo(f"  {card.parameters:,} parameters, {size:.1f} MB, {card.mmac_per_s:,.0f} million multiply-adds/s")
+        click.echo(f"  {card.sample_rate:,} Hz inside (sound up to {card.sample_rate / 2000:g} kHz), {live}")
+        click.echo(f"  licence {card.licence}, {use}; trained on {card.data}")

@@ -1,0 +1,83 @@
+"""`hush train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+EXAMPLES = """
+\b
+hush train configs/unet.toml --data dataset/ -o runs/unet
+hush train configs/unet.toml --data dataset/ -o runs/unet --resume
+hush train configs/unet.toml --data dataset/ -o runs/small train.epochs=5 train.batch=16
+"""
+
+
+@click.command("train", epilog=EXAMPLES)
+@click.argument("config", type=click.Path(path_type=Path))
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--data", required=True, type=click.Path(path_type=Path), help="A set made by hush prepare.")
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder of the run.")
+@click.option("--resume", is_flag=True, help="Go on from the run's last checkpoint.")
+@click.option("--init", type=click.Path(path_type=Path), help="Start from the weights of this checkpoint.")
+@click.option(
+    "--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 …; auto takes a GPU if there is one."
+)
+def command(config, overrides, data, output, resume, init, device) -> None:
+    """Train a model on a prepared data set.
+
+    Writes metrics.jsonl, curves.png, best.safetensors (by validation) and last.safetensors. Ctrl-C or a
+    crash loses at most the steps since the last save; --resume goes on as if nothing had happened.
+    """
+    from hush.errors import need
+
+    need("train", "torch", "safetensors")
+
+    from hush.config import load
+    from hush.data.store import Store
+    from hush.train.checkpoint import load_weights, pick_device
+    from hush.train.loop import Progress, Run, train
+
+    experiment = load(config, overrides)
+    store = Store(data)
+    if not resume and (output / "last.safetensors").exists():
+        raise click.UsageError(f"{output} holds a run already; --resume goes on with it, or choose another -o")
+    output.mkdir(parents=True, exist_ok=True)
+    run = Run(experiment, store, output, pick_device(device))
+    if resume:
+        run.resume()
+    elif init:
+        load_weights(run.model, run.average, init)
+    click.echo(_head(run), err=True)
+    total = experiment.train.steps * experiment.train.batch
+
+    from hush.cli.screen import progress
+
+    with progress("frames") as bar:
+        task = bar.add_task("training", total=total, completed=run.step * experiment.train.batch)
+
+        def show(now: Progress) -> None:
+            line = f"loss {now.loss:.4f}  {now.samples_per_second:,.0f} frames/s"
+            bar.update(task, completed=now.frames, description=line)
+
+        train(run, show, lambda row: click.echo(_line(row, experiment.train.epochs)))
+    click.echo(f"best: {output}/best.safetensors (validation loss {run.best:.5f})")
+    click.echo(f"curves: {output}/curves.png")
+
+
+def _head(run) -> str:
+    parameters = sum(p.numel() for p in run.model.parameters())
+    kind = str(run.dtype).removeprefix("torch.")
+    return (
+        f"{run.experiment.name}: {parameters:,} parameters on {run.device} ({kind}), "
+        f"{run.experiment.train.steps:,} steps, from step {run.step:,}"
+    )
+
+
+def _line(row: dict, epochs: int) -> str:
+    return (
+        f"epoch {row['epoch']}/{epochs}  loss {row['loss']:.5f}  valid {row['valid_loss']:.5f}  "
+        f"SNR {row['valid_noisy_snr_db']:.1f} -> {row['valid_snr_db']:.1f} dB  "
+        f"{row['samples_per_second']:,.0f} frames/s"
+    )

@@ -1,0 +1,69 @@
+"""Pictures of recordings with pillow: spectrograms under each other, the same scale for all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from hush.dsp.audio import blocks, info
+from hush.dsp.stft import window
+
+WIDTH, HEIGHT, MARGIN, GAP = 1000, 260, 62, 34  # pixels
+RANGE_DB = 80.0
+N_FFT = 1024
+# Dark to bright, even in lightness (matplotlib's magma at nine points).
+_MAGMA = np.array([
+    (0, 0, 4), (28, 16, 68), (79, 18, 123), (129, 37, 129), (181, 54, 122),
+    (229, 80, 100), (251, 135, 97), (254, 194, 135), (252, 253, 191),
+])  # fmt: skip
+_INK = (40, 40, 48)
+
+
+def levels(path: str | Path, columns: int = WIDTH) -> tuple[np.ndarray, int, float]:
+    """Power spectra over time in dB `(bins, columns)`, the rate, and the seconds, in bounded memory.
+
+    Each column is the mean over its share of the recording, all channels together.
+    """
+    facts = info(path)
+    share = max(1, -(-facts.frames // columns))
+    total = np.full((N_FFT // 2 + 1, columns), 1e-12)
+    held = np.zeros(N_FFT, np.float32)  # a column narrower than the window borrows from what came before
+    for column, block in zip(range(columns), blocks(path, share), strict=False):
+        held = np.concatenate([held[-N_FFT:], block.mean(axis=0)])
+        mono = held[-max(N_FFT, block.shape[1]) :]
+        starts = np.linspace(0, mono.size - N_FFT, min(16, 1 + 2 * (mono.size // N_FFT - 1))).astype(int)
+        pieces = np.stack([mono[start : start + N_FFT] for start in starts]) * window(N_FFT)
+        total[:, column] += (np.abs(np.fft.rfft(pieces, axis=-1)) ** 2).mean(axis=0)
+    return 10 * np.log10(total), facts.rate, facts.seconds
+
+
+def compare(target: str | Path, recordings: dict[str, Path]) -> None:
+    """A PNG with a spectrogram of each recording, named, on one scale: 80 dB below the loudest of all."""
+    panels = {name: levels(path) for name, path in recordings.items()}
+    top = max(float(level.max()) for level, _, _ in panels.values())
+    picture = Image.new("RGB", (MARGIN + WIDTH + 16, len(panels) * (HEIGHT + GAP) + GAP), (255, 255, 255))
+    draw, font = ImageDraw.Draw(picture), ImageFont.load_default(15)
+    for number, (name, (level, rate, seconds)) in enumerate(panels.items()):
+        y = GAP + number * (HEIGHT + GAP)
+        image = Image.fromarray(_colour((level[::-1] - top) / RANGE_DB + 1))
+        picture.paste(image.resize((WIDTH, HEIGHT), Image.Resampling.BILINEAR), (MARGIN, y))
+        draw.text((MARGIN, y - 6), f"{name}  ({seconds:.1f} s, {rate:,} Hz)", _INK, font, anchor="ls")
+        for khz in _ticks(rate / 2000):
+            height = y + HEIGHT - round(khz / (rate / 2000) * HEIGHT)
+            draw.line((MARGIN - 5, height, MARGIN, height), _INK)
+            draw.text((MARGIN - 8, height), f"{khz:g} kHz", _INK, font, anchor="rm")
+    picture.save(target, format="PNG")
+
+
+def _ticks(top_khz: float) -> list[float]:
+    step = next(step for step in (0.5, 1, 2, 4, 5, 10, 20, 1e9) if top_khz / step <= 6)
+    return [step * count for count in range(1, int(top_khz / step) + 1)]
+
+
+def _colour(values: np.ndarray) -> np.ndarray:
+    """`(H, W)` in [0, 1] -> RGB uint8 `(H, W, 3)`."""
+    places = np.clip(values, 0, 1) * (len(_MAGMA) - 1)
+    channels = [np.interp(places, np.arange(len(_MAGMA)), _MAGMA[:, c]) for c in range(3)]
+    return np.stack(channels, axis=-1).astype(np.uint8)

@@ -1,0 +1,66 @@
+"""Models by name: where the file lies, what it is, and whether it is whole."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from hush.errors import ModelError, nearest
+
+SHIPPED = Path(__file__).parent / "models"
+DEFAULT = "unet"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCard:
+    """Facts of a model: the .json beside its .onnx, written by `hush export`.
+
+    latency_ms: how far it looks ahead, buffering included; causal: whether it can run live.
+    mmac_per_s: multiply-adds per second of audio, in millions, as files are denoised.
+    """
+
+    name: str
+    summary: str
+    sample_rate: int
+    causal: bool
+    latency_ms: float
+    parameters: int
+    mmac_per_s: float
+    licence: str
+    commercial_use: bool
+    data: str
+    sha256: str
+
+    @classmethod
+    def read(cls, path: Path) -> ModelCard:
+        try:
+            tree = json.loads(path.read_text(encoding="utf-8"))
+            return cls(**{item.name: tree[item.name] for item in fields(cls)})
+        except (OSError, json.JSONDecodeError, KeyError) as error:
+            raise ModelError(f"{path}: missing or damaged ({error}); hush export writes it beside the .onnx") from error
+
+
+def models() -> list[ModelCard]:
+    """The installed models, by name."""
+    return [ModelCard.read(path) for path in sorted(SHIPPED.glob("*.json"))]
+
+
+def find(name: str | Path) -> Path:
+    """The .onnx file of a model: an installed name, or a path to a file of one's own.
+
+    Raises ModelError for an unknown name (with the nearest), and for a shipped file that is damaged.
+    """
+    path = Path(name)
+    if path.suffix == ".onnx" or len(path.parts) > 1:
+        if not path.is_file():
+            raise ModelError(f"{path}: no such model file; hush export makes one from a checkpoint")
+        return path
+    path = SHIPPED / f"{name}.onnx"
+    if not path.is_file():
+        known = [item.stem for item in SHIPPED.glob("*.onnx")]
+        raise ModelError(f"no model {str(name)!r}; {nearest(str(name), known)}; or give the path of an .onnx file")
+    if hashlib.sha256(path.read_bytes()).hexdigest() != ModelCard.read(path.with_suffix(".json")).sha256:
+        raise ModelError(f"model {name!r} is damaged (its SHA-256 differs); install hush again")
+    return path
