@@ -17,10 +17,7 @@ setup: $(VENV)/dev.stamp  ## install everything for work on hush (training, metr
 
 demo: $(VENV)/base.stamp  ## denoise examples/noisy.wav with the base install
 	@mkdir -p demo
-	@$(VENV)/bin/hush denoise examples/noisy.wav -o demo/clean.wav --plot demo/spectrogram.png --force
-	@echo "before:  examples/noisy.wav"
-	@echo "after:   demo/clean.wav"
-	@echo "picture: demo/spectrogram.png"
+	$(VENV)/bin/hush denoise examples/noisy.wav -o demo/clean.wav --plot demo/spectrogram.png --force
 
 test: $(VENV)/dev.stamp  ## run the tests (minutes)
 	$(VENV)/bin/python -m pytest -m "not soak"

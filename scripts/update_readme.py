@@ -40,7 +40,7 @@ def models_block(cards: list[ModelCard]) -> str:
             card.summary,
             card.licence,
             "yes" if card.commercial_use else "no",
-            card.data,
+            card.data.replace("; ", "<br>"),
             f"{card.parameters:,}",
             f"{card.sample_rate:,}",
             f"{card.latency_ms:g}",
