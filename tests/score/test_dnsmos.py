@@ -34,6 +34,11 @@ def test_p835_equals_speechmos_for_any_length(speechmos, rng, length):
     assert ours == pytest.approx(expected, abs=SAME)
 
 
+def test_overall_is_the_ovrl_of_p835(rng):
+    audio = 0.1 * rng.standard_normal(80_001)
+    assert dnsmos.overall(audio, 16_000) == dnsmos.p835(audio, 16_000)["ovrl"]
+
+
 def test_speechmos_and_librosa_are_never_imported():
     code = (
         "import sys, numpy; from hush.score.dnsmos import p835; p835(numpy.zeros(80001, 'f'), 16000);"

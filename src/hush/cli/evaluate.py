@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +30,7 @@ def command(models: tuple[str, ...], folder: Path, output: Path | None, jobs: in
     hush evaluate --model unet --pairs dev/
     hush evaluate --model unet --model rced --pairs dev/ -o scores/
     """
-    from rich.console import Console
-    from rich.progress import Progress
-
+    from hush.cli.screen import progress
     from hush.score import tables
     from hush.score.pairs import pairs
     from hush.score.report import cores, evaluate
@@ -42,7 +39,7 @@ def command(models: tuple[str, ...], folder: Path, output: Path | None, jobs: in
     systems = _systems(models)
     if output is not None:
         tables.folder_for(output, force)
-    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True) as bar:
+    with progress("outputs") as bar:
         task = bar.add_task("scoring", total=None)
         report = evaluate(
             systems,

@@ -63,6 +63,11 @@ def p835(audio: np.ndarray, rate: int) -> dict[str, float]:
     }
 
 
+def overall(audio: np.ndarray, rate: int) -> float:
+    """The `ovrl` of p835(): one number to filter speech by."""
+    return p835(audio, rate)["ovrl"]
+
+
 def _windows(audio: np.ndarray) -> list[np.ndarray]:
     """The windows speechmos scores, by the very arithmetic of its code, rounding included."""
     needed = int(WINDOW_S * RATE)
