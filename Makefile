@@ -20,7 +20,7 @@ demo: $(VENV)/base.stamp  ## denoise examples/noisy.wav with the base install
 	$(VENV)/bin/hush denoise examples/noisy.wav -o demo/clean.wav --plot demo/spectrogram.png --force
 
 test: $(VENV)/dev.stamp  ## run the tests (minutes)
-	$(VENV)/bin/python -m pytest -m "not soak"
+	$(VENV)/bin/python -m pytest -v -m "not soak"
 
 soak: $(VENV)/dev.stamp  ## run the long proofs, then the benchmarks; results go to bench/results/
 	$(VENV)/bin/python -m pytest -m soak
