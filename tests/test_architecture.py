@@ -32,7 +32,7 @@ ROOMS = {
     "score": Room(3, frozenset({"numpy", "onnxruntime", "pesq", "pystoi", "speechmos", "matplotlib"})),
     "train": Room(4, frozenset({"numpy", "torch", "safetensors", "onnx", "onnxruntime", "matplotlib", "tensorboard"})),
     "cli": Room(5, frozenset({"numpy", "click", "rich"})),
-    "__main__": Room(5),
+    "__main__": Room(6),
 }
 FACE = "__init__"  # hush/__init__.py: names that load on first use; it may point anywhere
 DISTRIBUTIONS = {"pillow": "PIL"}  # where pip's name and the import's differ
