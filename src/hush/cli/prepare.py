@@ -23,48 +23,48 @@ Interrupted at any moment, the same command carries on.
 @click.option("--speech", multiple=True, metavar="NAME:PATH[:PART]", help="Clean speech; may be given again.")
 @click.option("--noise", multiple=True, metavar="NAME:PATH[:PART]", help="Noise; may be given again.")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder of the data set.")
-@click.option("--sample-rate", default=22050, show_default=True, help="Hz of all clips.")
+@click.option("--sample-rate", type=click.IntRange(1000), default=22050, show_default=True, help="Hz of all clips.")
 @click.option("--keep-silence", is_flag=True, help="Leave silent frames in.")
-@click.option("--max-seconds", default=10.0, show_default=True, help="Leave longer clips of speech out.")
+@click.option("--max-seconds", type=click.FloatRange(0, min_open=True), default=10.0, show_default=True,
+              help="Leave longer clips of speech out.")  # fmt: skip
 @click.option("--min-snr", type=float, help="Leave speech of a lower estimated SNR out, in dB.")
 @click.option("--min-dnsmos", type=float, help="Leave speech of a lower DNSMOS OVRL out (hush[eval]).")
-@click.option("--valid-share", default=0.05, show_default=True, help="Share of clips kept for validation.")
-@click.option("--seed", default=0, show_default=True, help="Decides splits and mixtures.")
-@click.option("--pairs", type=int, help="Also make this many noisy/clean pairs, with --wav.")
+@click.option("--valid-share", type=click.FloatRange(0, 0.5), default=0.05, show_default=True,
+              help="Share of clips kept for validation, where no corpus says which.")  # fmt: skip
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Decides splits and mixtures.")
+@click.option("--pairs", type=click.IntRange(1), help="Also make this many noisy/clean pairs, with --wav.")
 @click.option("--wav", type=click.Path(path_type=Path), help="Folder of the pairs.")
 @click.option("--spectrograms", type=click.Path(path_type=Path), help="Also make 128 x 128 frames as arrays here.")
 @click.option("--split", default="21000/1179", show_default=True, help="Frames for training/validation.")
 @click.option("--snr", default="-5:20", show_default=True, help="Range of SNRs of pairs and frames, in dB.")
-@click.option("-j", "--jobs", type=int, help="Processes; all cores if not given.")
-def command(speech, noise, output, sample_rate, keep_silence, max_seconds, min_snr, min_dnsmos, valid_share,
-            seed, pairs, wav, spectrograms, split, snr, jobs) -> None:  # fmt: skip
+@click.option("-j", "--jobs", type=click.IntRange(1), help="Processes; all cores if not given.")
+def command(speech, noise, output, pairs, wav, spectrograms, split, snr, seed, jobs, **settings) -> None:
     """Turn corpora into a data set to train on.
 
     Loads to mono, resamples, removes silent frames, splits without tearing a speaker, video, fold or
     source recording apart, and writes memory-mapped shards, a manifest and a card with plots.
     """
-    from hush.cli.screen import progress
-    from hush.data.prepare import prepare
-    from hush.data.shards import Cleaning
+    from hush.data.output import refuse_foreign
 
-    extra = _extra(pairs, wav, spectrograms, split, snr, seed)
-    sources = _sources(speech, noise)
-    cleaning = Cleaning(
-        sample_rate=sample_rate, keep_silence=keep_silence, max_seconds=max_seconds,
-        min_snr_db=min_snr, min_mos=min_dnsmos,
-    )  # fmt: skip
-    with progress("clips") as bar:
-        task = bar.add_task("preparing")
-        store = prepare(
-            sources, output, cleaning, valid_share=valid_share, seed=seed, jobs=jobs, rater=_rater(min_dnsmos),
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
-        )  # fmt: skip
+    if (pairs is None) != (wav is None):
+        raise click.UsageError("--pairs COUNT and --wav DIR go together")
+    if (wav or spectrograms) and not (speech and noise):
+        raise click.UsageError("mixtures need both: give at least one --speech and one --noise")
+    wanted, config = _wanted(split), _mixing(snr)
+    for folder, what in ((output, "data set"), (wav, "set of pairs"), (spectrograms, "set of spectrograms")):
+        if folder:
+            refuse_foreign(folder, what)
+    store = _prepare(_sources(speech, noise), output, seed, jobs, **settings)
     for part, entry in sorted(store.settings["parts"].items()):
         click.echo(f"{part:14} {entry['clips']:7,} clips {entry['hours']:8.2f} h")
     for reason, count in store.settings["rejected"].items():
         click.echo(f"left out: {count} {reason} (listed in {output}/rejected.csv)")
-    for line in extra(store):
-        click.echo(line)
+    if wav:
+        _report("noisy/clean pairs", "write_pairs", store, wav, pairs, pairs, config, seed, jobs)
+    if spectrograms:
+        _report(
+            "spectrograms", "write_spectrograms", store, spectrograms, wanted, sum(wanted.values()), config, seed, jobs
+        )
     click.echo(f"ready: {output} (card: {output}/card.md)")
 
 
@@ -86,48 +86,64 @@ def _sources(speech: tuple[str, ...], noise: tuple[str, ...]) -> list:
     return sources
 
 
+def _prepare(sources, output, seed, jobs, *, sample_rate, keep_silence, max_seconds, min_snr, min_dnsmos, valid_share):
+    from hush.cli.screen import progress
+    from hush.data.prepare import prepare
+    from hush.data.shards import Cleaning
+
+    cleaning = Cleaning(
+        sample_rate=sample_rate, keep_silence=keep_silence, max_seconds=max_seconds,
+        min_snr_db=min_snr, min_mos=min_dnsmos,
+    )  # fmt: skip
+    with progress("clips") as bar:
+        task = bar.add_task("preparing")
+        return prepare(
+            sources, output, cleaning, valid_share=valid_share, seed=seed, jobs=jobs, rater=_rater(min_dnsmos),
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )  # fmt: skip
+
+
 def _rater(min_dnsmos: float | None):
     if min_dnsmos is None:
         return None
-    from hush.errors import need
-    from hush.score.dnsmos import overall
+    from hush.score.dnsmos import model_file, overall
 
-    need("eval", "speechmos")
+    model_file()  # says which extra is missing, before any work
     return overall
 
 
-def _extra(pairs, wav, spectrograms, split, snr, seed):
-    """Check what is asked besides the set, before any work, and return the function that makes it."""
-    from hush.config import MixConfig
-
-    if (pairs is None) != (wav is None):
-        raise click.UsageError("--pairs COUNT and --wav DIR go together")
+def _wanted(split: str) -> dict[str, int]:
+    """How many frames each split gets, from such as 21000/1179."""
     try:
         train, valid = (int(part) for part in split.split("/"))
+    except ValueError as error:
+        raise click.UsageError(f"--split {split}: expected TRAINING/VALIDATION, such as 21000/1179") from error
+    if min(train, valid) < 0 or train + valid == 0:
+        raise click.UsageError(f"--split {split}: expected counts of frames, such as 21000/1179")
+    return {"train": train, "valid": valid}
+
+
+def _mixing(snr: str):
+    from hush.config import MixConfig
+
+    try:
         low, high = (float(part) for part in snr.split(":"))
     except ValueError as error:
-        raise click.UsageError(f"--split {split} or --snr {snr}; expected such as 21000/1179 and -5:20") from error
-    config = MixConfig(snr_db=(low, high))
-
-    def make(store):
-        from hush.cli.screen import progress
-        from hush.data.material import write_pairs, write_spectrograms
-
-        with progress() as bar:
-            if wav:
-                task = bar.add_task("pairs", total=pairs)
-                counts = write_pairs(store, wav, pairs, config, seed, lambda n: bar.update(task, completed=n))
-                yield f"{sum(counts.values())} noisy/clean pairs in {wav} ({_split(counts)})"
-            if spectrograms:
-                task = bar.add_task("spectrograms", total=train + valid)
-                wanted = {"train": train, "valid": valid}
-                counts = write_spectrograms(
-                    store, spectrograms, wanted, config, seed, lambda n: bar.update(task, completed=n)
-                )
-                yield f"{sum(counts.values())} noisy/clean 128 x 128 spectrograms in {spectrograms} ({_split(counts)})"
-
-    return make
+        raise click.UsageError(f"--snr {snr}: expected LOW:HIGH in dB, such as -5:20") from error
+    if not -100 <= low <= high <= 100:
+        raise click.UsageError(f"--snr {snr}: expected LOW:HIGH within -100 and 100 dB, such as -5:20")
+    return MixConfig(snr_db=(low, high))
 
 
-def _split(counts: dict[str, int]) -> str:
-    return ", ".join(f"{count} {name}" for name, count in counts.items())
+def _report(what, make, store, folder, count, total, config, seed, jobs) -> None:
+    """Make pairs or spectrograms under a progress bar, then say how many."""
+    from hush.cli.screen import progress
+    from hush.data import material
+
+    with progress(what) as bar:
+        task = bar.add_task("mixing", total=total)
+        counts = getattr(material, make)(
+            store, folder, count, config, seed, lambda done: bar.update(task, completed=done), jobs
+        )
+    shares = ", ".join(f"{number:,} {split}" for split, number in counts.items())
+    click.echo(f"{sum(counts.values()):,} {what} in {folder} ({shares})")

@@ -38,6 +38,7 @@ class Clip:
     language: str = ""
     text: str = ""
     seconds: float | None = None  # as the corpus states it; None where it does not
+    loose: bool = False  # the corpus has no division of its own: the split may follow clips it shares groups with
     noisy: Path | None = None  # the same speech with noise in it, sample for sample, where the corpus has it
 
 

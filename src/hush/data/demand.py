@@ -50,6 +50,7 @@ def _clips(path: Path, part: str, role: str) -> Iterator[Clip]:
                     kind=name,
                     groups=(group("DEMAND", "room", name),),
                     split="train",
+                    loose=True,
                     licence=CORPUS.licence,
                     commercial_use=True,
                 )

@@ -85,6 +85,7 @@ def _clips(path: Path, part: str, role: str) -> Iterator[Clip]:
             kind=row.get("speaker_or_kind") or _whole(file).parent.name,
             groups=_groups(file, row, role),
             split=part,
+            loose=part == CORPUS.parts[0],  # another part can only be the user's own word
             licence=row.get("licence") or CORPUS.licence,
             commercial_use=row.get("commercial_use", "").strip().lower() in ("yes", "true", "1"),
             language=row.get("language", ""),

@@ -53,7 +53,11 @@ class Mixer:
         self._noise_odds = _odds(_balance(self.noise, config.balance))
 
     def draw(self, rng: np.random.Generator, count: int, length: int | None = None) -> list[Recipe]:
-        """`count` recipes of `length` samples, or each as long as its speech if None."""
+        """`count` recipes of `length` samples, or each as long as its speech if None.
+
+        With a length, levels are those of whole clips: a short cut of a clip keeps its own loudness.
+        With None, noise is measured where it is cut, so that the mixture has its SNR exactly.
+        """
         config = self.config
         speech = np.searchsorted(self._speech_odds, rng.random(count))
         noises = np.searchsorted(self._noise_odds, rng.random((count, 2)))
@@ -66,28 +70,36 @@ class Mixer:
         for i in range(count):
             row = self.speech[speech[i]]
             size = length or row.length
-            with_speech = kind[i] >= config.noise_only
-            with_noise = kind[i] < 1 - config.speech_only
-            picked = noises[i, : 1 + int(two[i])]
-            share_db = -10 * np.log10(picked.size)
-            noise_gains = tuple(
-                _gain(level_db[i] - snr_db[i] + share_db - self.noise[n].level_dbfs) if with_noise else 0.0
-                for n in picked
-            )
-            recipes.append(
-                Recipe(
-                    length=size,
-                    speech=int(speech[i]),
-                    speech_start=int(starts[i, 0] * max(1, row.length - size + 1)),
-                    speech_gain=_gain(level_db[i] - row.level_dbfs) if with_speech else 0.0,
-                    noises=tuple(int(n) for n in picked),
-                    noise_starts=tuple(int(starts[i, 1 + k] * self.noise[n].length) for k, n in enumerate(picked)),
-                    noise_gains=noise_gains,
-                    snr_db=float(snr_db[i]),
-                    level_dbfs=float(np.float32(level_db[i])),
-                )
-            )
+            picked = tuple(int(n) for n in noises[i, : 1 + int(two[i])])
+            begins = tuple(int(starts[i, 1 + k] * self.noise[n].length) for k, n in enumerate(picked))
+            loud_db = level_db[i] - snr_db[i] - 10 * np.log10(len(picked))  # of each noise
+            levels = [self._level(n, b, size) if length is None else self.noise[n].level_dbfs
+                      for n, b in zip(picked, begins, strict=True)]  # fmt: skip
+            recipes.append(Recipe(
+                length=size,
+                speech=int(speech[i]),
+                speech_start=int(starts[i, 0] * max(1, row.length - size + 1)),
+                speech_gain=_gain(level_db[i] - row.level_dbfs) if kind[i] >= config.noise_only else 0.0,
+                noises=picked,
+                noise_starts=begins,
+                noise_gains=tuple(
+                    _gain(loud_db - level) if kind[i] < 1 - config.speech_only else 0.0 for level in levels
+                ),
+                snr_db=float(snr_db[i]),
+                level_dbfs=float(np.float32(level_db[i])),
+            ))  # fmt: skip
         return recipes
+
+    def _level(self, noise: int, begin: int, length: int) -> float:
+        """Level in dBFS of a noise clip where it is cut or repeated; silence counts as 40 dB below the clip.
+
+        Summed as whole numbers, so that every machine finds the same.
+        """
+        row = self.noise[noise]
+        squares = np.square(self.store.samples(row), dtype=np.int64)
+        whole, rest = divmod(length, row.length)
+        total = whole * int(squares.sum()) + int(np.take(squares, range(begin, begin + rest), mode="wrap").sum())
+        return max(10 * np.log10(max(total, 1) / length / FULL_SCALE**2), row.level_dbfs - 40)
 
 
 def _gain(change_db: float) -> float:

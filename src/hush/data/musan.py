@@ -45,6 +45,7 @@ def _clips(path: Path, part: str, role: str) -> Iterator[Clip]:
             kind=f"{kind}-{file.parent.name}",
             groups=recording_groups("MUSAN", file.stem),
             split="train",
+            loose=True,
             licence=CORPUS.licence,
             commercial_use=True,
         )

@@ -117,6 +117,7 @@ def _speech(path: Path, part: str) -> Iterator[Clip]:
                 kind=speaker or "unknown",
                 groups=groups,
                 split=part,
+                loose=part == CORPUS.parts[0] and kind is not VOICEBANK_KIND and not row.get("split"),
                 licence=row.get("licence") or kind.licence,
                 commercial_use=kind.free or row.get("commercial_use", "").strip().lower() in ("yes", "true", "1"),
                 language="en" if kind is VOICEBANK_KIND else row.get("language", ""),
@@ -139,6 +140,7 @@ def _noise(path: Path, part: str) -> Iterator[Clip]:
             kind=row.get("noise_kind") or "noise",
             groups=(_own(file),),
             split=part,
+            loose=part == CORPUS.parts[0],
             licence=licence,
             commercial_use=row.get("commercial_use", "").strip().lower() in ("yes", "true", "1"),
         )

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
 from hush.data import synth
 from hush.data.clips import Clip
+from hush.data.output import save, save_text
 from hush.data.store import FULL_SCALE, Row
 from hush.dsp.audio import info, read, resample, to_mono
 from hush.dsp.levels import active_level_dbfs, bandwidth_hz, estimate_snr_db, remove_silence, rms_dbfs
@@ -47,7 +48,7 @@ Rater = Callable[[np.ndarray, int], float]
 
 def load(clip: Clip, cleaning: Cleaning, rater: Rater | None = None) -> tuple[np.ndarray, dict[str, float]]:
     """int16 `(T,)` of a clip at the set's rate, and its measures. Raises Rejected."""
-    if clip.corpus == "synth":
+    if synth.is_made(clip):
         audio, rate = synth.make(clip.kind, int(clip.path.name), cleaning.sample_rate), cleaning.sample_rate
     else:
         audio, rate = _read(clip, cleaning)
@@ -72,8 +73,6 @@ def load(clip: Clip, cleaning: Cleaning, rater: Rater | None = None) -> tuple[np
 
 def _read(clip: Clip, cleaning: Cleaning) -> tuple[np.ndarray, int]:
     limit = cleaning.max_seconds if clip.role == "speech" else None
-    if not clip.path.is_file():
-        raise Rejected("missing", "no such file")
     try:
         seconds = clip.seconds or info(clip.path).seconds
         if limit and seconds > limit:
@@ -88,9 +87,17 @@ def _judge(audio: np.ndarray, rate: int, snr_db: float, cleaning: Cleaning, rate
     if cleaning.min_snr_db is not None and snr_db < cleaning.min_snr_db:
         raise Rejected("noisy", f"estimated SNR {snr_db:.1f} dB")
     if cleaning.min_mos is not None and rater is not None and audio.any():
-        mos = rater(audio, rate)
+        try:
+            mos = rater(audio, rate)
+        except AudioError as error:
+            raise Rejected("silent", str(error)) from error
         if mos < cleaning.min_mos:
             raise Rejected("poor", f"DNSMOS {mos:.2f}")
+
+
+def rejection(clip_id: str, clip: Clip, reason: str, detail: str) -> dict[str, str]:
+    """A line of rejected.csv."""
+    return {"id": clip_id, "corpus": clip.corpus, "reason": reason, "detail": detail}
 
 
 def build(
@@ -99,36 +106,35 @@ def build(
     """Write `NAME.npy` (int16, end to end) and, last of all, `NAME.json` (rows and rejected clips).
 
     The .json is the sign that the shard is whole: a run that was killed makes again what lacks it.
-    clips: (id, clip), the id being the clip's path relative to its corpus.
+    clips: (id, clip), the id being the clip's path relative to its corpus. Holds one clip in memory.
     """
-    parts: list[np.ndarray] = []
-    rows, rejected, offset = [], [], 0
-    for clip_id, clip in clips:
-        try:
-            samples, measures = load(clip, cleaning, rater)
-        except Rejected as why:
-            rejected.append({"id": clip_id, "corpus": clip.corpus, "reason": why.reason, "detail": why.detail})
-            continue
-        row = Row(
-            id=clip_id, corpus=clip.corpus, role=clip.role, kind=clip.kind, groups=clip.groups, split=clip.split,
-            licence=clip.licence, commercial_use=clip.commercial_use, language=clip.language, text=clip.text,
-            shard=f"{name}.npy", offset=offset, length=samples.size, **measures,
-        )  # fmt: skip
-        rows.append(row.to_json())
-        parts.append(samples)
-        offset += samples.size
-    samples = np.concatenate(parts) if parts else np.zeros(0, np.int16)
-    save(folder / f"{name}.npy", lambda file: np.save(file, samples))
-    text = json.dumps({"rows": rows, "rejected": rejected}, ensure_ascii=False)
-    save(folder / f"{name}.json", lambda file: file.write(text.encode()))
+    rows: list[str] = []
+    rejected: list[dict[str, str]] = []
+
+    def fill(file: BinaryIO) -> None:
+        offset = 0
+        _write_header(file, offset)
+        for clip_id, clip in clips:
+            try:
+                samples, measures = load(clip, cleaning, rater)
+            except Rejected as why:
+                rejected.append(rejection(clip_id, clip, why.reason, why.detail))
+                continue
+            row = Row(
+                id=clip_id, corpus=clip.corpus, role=clip.role, kind=clip.kind, groups=clip.groups, split=clip.split,
+                licence=clip.licence, commercial_use=clip.commercial_use, language=clip.language, text=clip.text,
+                shard=f"{name}.npy", offset=offset, length=samples.size, **measures,
+            )  # fmt: skip
+            rows.append(row.to_json())
+            file.write(samples.astype("<i2", copy=False).data)
+            offset += samples.size
+        file.seek(0)
+        _write_header(file, offset)
+
+    save(folder / f"{name}.npy", fill)
+    save_text(folder / f"{name}.json", json.dumps({"rows": rows, "rejected": rejected}, ensure_ascii=False))
 
 
-def save(path: Path, fill: Callable) -> None:
-    """Write a file beside `path` and rename it into place: whole, or not there."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with beside.open("wb") as file:
-            fill(file)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+def _write_header(file: BinaryIO, length: int) -> None:
+    """The header of a .npy file of int16 `(length,)`; numpy pads it to the same size for every length."""
+    np.lib.format.write_array_header_1_0(file, {"descr": "<i2", "fortran_order": False, "shape": (length,)})

@@ -30,38 +30,63 @@ def families(clips: list[Clip]) -> list[list[int]]:
 
 
 def carve(clips: list[Clip], share: float, seed: int) -> list[Clip]:
-    """`clips` with about `share` of each role's training clips moved to "valid", family by family.
+    """`clips` with final splits, family by family, so that none is torn apart.
 
-    A role that already has clips in "valid" is left as it is. Which family moves is decided by a hash
-    of its groups and the seed, so that adding a corpus does not reshuffle the others.
+    1. A clip whose corpus has no division of its own (`loose`) follows its family to the split that the
+       others' corpora put it in.
+    2. A role without clips in "valid" gets about `share` of its training clips there. Which families move
+       is decided by a hash of their groups and the seed, so that adding a corpus does not reshuffle others.
+    Families that corpora's own divisions tear are left torn, for `refuse_leaks` to name.
     """
-    split = {i: clip.split for i, clip in enumerate(clips)}
+    split = [clip.split for clip in clips]
+    hung = families(clips)
+    for family in hung:
+        own = {split[i] for i in family if not clips[i].loose}
+        if len(own) == 1:
+            for i in family:
+                split[i] = min(own)
+    movable = [family for family in hung if all(split[i] == "train" for i in family)]
+    movable.sort(key=lambda family: _rank(clips, family, seed))
     for role in ("speech", "noise"):
-        members = [i for i, clip in enumerate(clips) if clip.role == role]
-        if not members or any(split[i] == "valid" for i in members):
-            continue
-        training = [i for i in members if split[i] == "train"]
-        wanted, moved = share * len(training), 0
-        local = [clips[i] for i in training]
-        hung = [[training[k] for k in family] for family in families(local)]
-        hung.sort(key=lambda family: _rank(clips, family, seed))
-        for family in hung:
-            # A family that would overshoot by far (one fold holding all) stays in training.
-            if moved < wanted and len(family) <= max(1.0, 4 * wanted):
-                moved += len(family)
-                split.update(dict.fromkeys(family, "valid"))
-    return [replace(clip, split=split[i]) if clip.split != split[i] else clip for i, clip in enumerate(clips)]
+        _validate(clips, split, role, share, movable)
+    return [replace(clip, split=new) if clip.split != new else clip for clip, new in zip(clips, split, strict=True)]
+
+
+def _validate(clips: list[Clip], split: list[str], role: str, share: float, movable: list[list[int]]) -> None:
+    """Move families with clips of `role` to "valid" in `split`, up to `share` of the role's training clips."""
+    members = [i for i, clip in enumerate(clips) if clip.role == role]
+    if share <= 0 or any(split[i] == "valid" for i in members):
+        return
+    wanted, moved = share * sum(split[i] == "train" for i in members), 0
+    sizes = [(sum(clips[i].role == role for i in family), family) for family in movable]
+    sizes = [(size, family) for size, family in sizes if size]
+    for size, family in sizes:
+        # A family that would overshoot by far (one fold holding all) stays in training.
+        if moved < wanted and size <= max(1.0, 4 * wanted):
+            moved += size
+            for i in family:
+                split[i] = "valid"
+    if not moved and len(sizes) > 1:  # all are large; a validation part larger than asked beats none
+        for i in min(sizes, key=lambda item: item[0])[1]:
+            split[i] = "valid"
 
 
 def _rank(clips: list[Clip], family: list[int], seed: int) -> str:
-    smallest = min(name for i in family for name in clips[i].groups)
+    smallest = min((name for i in family for name in clips[i].groups), default=str(clips[family[0]].path))
     return hashlib.sha256(f"{seed} {smallest}".encode()).hexdigest()
 
 
 def refuse_leaks(clips: list[Clip]) -> None:
     """Raise CorpusError naming the offenders if a group stands in two splits."""
     found = leaks(clips)
-    if found:
-        shown = [f"{name} in {' and '.join(sorted(splits))}" for name, splits in sorted(found.items())[:5]]
-        more = f" and {len(found) - 5} more" if len(found) > 5 else ""
-        raise CorpusError(f"{len(found)} group(s) stand in two splits: {'; '.join(shown)}{more}; choose other parts")
+    if not found:
+        return
+    shown = []
+    for name, splits in sorted(found.items())[:5]:
+        example = {clip.split: clip for clip in clips if name in clip.groups}
+        places = (f"{split} ({example[split].corpus} {example[split].path.name})" for split in sorted(splits))
+        shown.append(f"{name} in {' and '.join(places)}")
+    more = f"; and {len(found) - 5} more" if len(found) > 5 else ""
+    raise CorpusError(
+        f"{len(found)} group(s) would stand in two splits: {'; '.join(shown)}{more}; choose other parts of them"
+    )

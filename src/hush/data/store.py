@@ -12,6 +12,7 @@ import numpy as np
 
 from hush.errors import DataError
 
+FORMAT = 1  # of the folder; another number means another layout
 FULL_SCALE = 32767.0
 
 
@@ -57,18 +58,15 @@ class Store:
         self.folder = Path(folder)
         try:
             self.settings: dict[str, Any] = json.loads((self.folder / "dataset.json").read_text(encoding="utf-8"))
-            lines = (self.folder / "manifest.jsonl").read_text(encoding="utf-8").splitlines()
-        except FileNotFoundError as error:
-            plan = (self.folder / "plan.json").is_file()
-            wrong = (
-                "is unfinished; run the same hush prepare again"
-                if plan
-                else "is no prepared data set; see hush prepare"
-            )
-            raise DataError(f"{self.folder} {wrong}") from error
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise DataError(f"{self.folder}/dataset.json is damaged ({error}); prepare it again") from error
-        self.rows = [Row.from_json(line) for line in lines]
+            lines = (self.folder / "manifest.jsonl").read_text(encoding="utf-8").split("\n")
+            self.rows = [Row.from_json(line) for line in lines if line]
+            found = self.settings["format"]
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise DataError(f"{self.folder} {_lack(self.folder)}") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(f"{self.folder} is damaged ({error}); remove it and prepare it again") from error
+        if found != FORMAT:
+            raise DataError(f"{self.folder} has format {found}, this hush reads {FORMAT}; prepare it again")
         self._shards: dict[str, np.ndarray] = {}
 
     @property
@@ -98,4 +96,15 @@ class Store:
             except (OSError, ValueError) as error:
                 raise DataError(f"{self.folder}/shards/{row.shard} is missing or damaged; prepare it again") from error
         samples: np.ndarray = self._shards[row.shard][row.offset : row.offset + row.length]
+        if samples.size != row.length:
+            raise DataError(f"{self.folder}/shards/{row.shard} is too short for {row.id}; prepare it again")
         return samples
+
+
+def _lack(folder: Path) -> str:
+    """What to say of a folder without dataset.json."""
+    if not folder.exists():
+        return "does not exist; make it with hush prepare"
+    if (folder / "plan.json").is_file():
+        return "is unfinished; run the same hush prepare again"
+    return "is no prepared data set; see hush prepare"

@@ -77,11 +77,16 @@ def hum(rng: np.random.Generator, n: int, rate: int) -> np.ndarray:
     base = rng.choice([50.0, 60.0]) * rng.uniform(0.998, 1.002)
     t = np.arange(n) / rate
     decay = rng.uniform(0.3, 1.3)
-    out = 0.02 * shaped(rng, n, rate, lambda f: 1 / (1 + f / 2000))
+    hiss = 0.02 * shaped(rng, n, rate, lambda f: 1 / (1 + f / 2000))
+    chosen = []  # amplitude and phase of each harmonic as one complex number
     for harmonic in range(1, int(min(4000, rate / 2) / base)):
         strength = rng.exponential() * harmonic**-decay * (1.0 if harmonic % 2 == 0 else 0.6)
-        out += strength * np.sin(2 * np.pi * harmonic * base * t + rng.uniform(0, 6.3))
-    return out
+        chosen.append(strength * np.exp(1j * rng.uniform(0, 6.3)))
+    turn, total = np.exp(2j * np.pi * base * t), np.zeros(n, complex)
+    for coefficient in reversed(chosen):  # Horner's rule: a third of the time that 80 sines take
+        total += coefficient
+        total *= turn
+    return hiss + total.imag
 
 
 def siren(rng: np.random.Generator, n: int, rate: int) -> np.ndarray:
@@ -161,17 +166,22 @@ def make(kind: str, seed: int, rate: int, seconds: float = SECONDS) -> np.ndarra
     return (audio * (10 ** (-3 / 20) / max(1e-9, float(np.abs(audio).max())))).astype(np.float32)
 
 
+def is_made(clip: Clip) -> bool:
+    """Whether `make` gives this clip's samples; no file holds them."""
+    return clip.corpus == "synth" and clip.path.parts[:-1] == ("synth", clip.kind) and clip.path.name.isdigit()
+
+
 def clips(kinds: str) -> Iterator[Clip]:
     """Clips for `wind,siren=120,…`; their path `synth/KIND/SEED` is what `make` needs."""
     for item in kinds.split(","):
         kind, _, count = item.partition("=")
         if kind not in KINDS:
             raise CorpusError(f"no synthetic noise {kind!r}; {nearest(kind, list(KINDS))}")
-        if count and not count.isdigit():
+        if count and not (count.isdecimal() and int(count)):
             raise CorpusError(f"synth:{item}: {count!r} is no number of clips; try synth:{kind}={CLIPS_PER_KIND}")
         for seed in range(int(count or CLIPS_PER_KIND)):
             yield Clip(
                 path=Path("synth", kind, str(seed)), corpus="synth", role="noise", kind=kind,
-                groups=(group("synth", kind, str(seed)),), split="train", licence="CC0", commercial_use=True,
-                seconds=SECONDS,
+                groups=(group("synth", kind, str(seed)),), split="train", loose=True, licence="CC0",
+                commercial_use=True, seconds=SECONDS,
             )  # fmt: skip

@@ -1,0 +1,111 @@
+"""What `hush prepare` is about to do: every clip with its name and split, and the shards they go to."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from hush.data import synth
+from hush.data.clips import Clip
+from hush.data.shards import CLIPS_PER_SHARD, Cleaning, rejection
+from hush.data.splits import carve, refuse_leaks
+from hush.data.store import FORMAT
+from hush.errors import DataError
+
+
+@dataclass(frozen=True)
+class Source:
+    """Clips of one --speech or --noise; root: the folder their names in the manifest start from."""
+
+    spec: str
+    root: Path
+    clips: list[Clip]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """clips: (id, clip) with final splits, in an order that no file system decides.
+
+    rejected: clips left out before any was opened. fingerprint: equal plans give equal data sets.
+    """
+
+    clips: list[tuple[str, Clip]]
+    rejected: list[dict[str, str]]
+    fingerprint: str
+
+    def shards(self) -> dict[str, list[tuple[str, Clip]]]:
+        """Shard name -> its clips: 64 of one role and split each, so that a shard is one process's work."""
+        shards: dict[str, list[tuple[str, Clip]]] = {}
+        counts: Counter[tuple[str, str]] = Counter()
+        for name, clip in self.clips:
+            key = (clip.role, clip.split)
+            shards.setdefault(f"{clip.role}-{clip.split}-{counts[key] // CLIPS_PER_SHARD:05d}", []).append((name, clip))
+            counts[key] += 1
+        return shards
+
+
+def make_plan(sources: list[Source], cleaning: Cleaning, valid_share: float, seed: int) -> Plan:
+    """The plan of all sources. A clip whose file is missing, or that was named before, is left out.
+
+    Raises CorpusError if a group would stand in two splits, DataError if no file is there at all.
+    """
+    named, rejected = _there(sources)
+    if not named:
+        detail = f"; the first is missing: {rejected[0]['id']}" if rejected else ""
+        raise DataError(f"nothing usable: none of {len(rejected)} clips has a file{detail}")
+    named.sort(key=lambda item: (item[1].role, item[0], item[1].split))
+    clips = carve([clip for _, clip, _ in named], valid_share, seed)
+    refuse_leaks(clips)
+    digest = hashlib.sha256(json.dumps([FORMAT, asdict(cleaning), seed]).encode())
+    for (name, _, size), clip in zip(named, clips, strict=True):
+        facts = [name, size, clip.role, clip.kind, clip.groups, clip.split, clip.licence, clip.commercial_use]
+        digest.update(json.dumps([*facts, clip.corpus, clip.language, clip.text]).encode())
+    rejected.sort(key=lambda item: (item["id"], item["reason"]))
+    return Plan([(name, clip) for (name, _, _), clip in zip(named, clips, strict=True)], rejected, digest.hexdigest())
+
+
+def _there(sources: list[Source]) -> tuple[list[tuple[str, Clip, int]], list[dict[str, str]]]:
+    """(id, clip, bytes) of each file that exists, once a split, and the clips left out."""
+    found: list[tuple[str, Clip, int]] = []
+    rejected: list[dict[str, str]] = []
+    taken: set[str] = set()
+    seen: set[tuple[str, str, Path]] = set()
+    for source in sources:
+        for clip in source.clips:
+            name = _id(source.root, clip)
+            size = 0 if synth.is_made(clip) else _size(clip.path)
+            key = (clip.role, clip.split, clip.path.absolute())
+            if size is None:
+                rejected.append(rejection(name, clip, "missing", "no such file"))
+            elif key in seen:
+                rejected.append(rejection(name, clip, "repeated", "named by two sources"))
+            else:
+                seen.add(key)
+                name = _free(f"{clip.role} {name}", taken).partition(" ")[2]
+                found.append((name, clip, size))
+    return found, rejected
+
+
+def _free(name: str, taken: set[str]) -> str:
+    """`name`, or with ~2, ~3 … if two folders hold files of the same name."""
+    free, count = name, 1
+    while free in taken:
+        count += 1
+        free = f"{name}~{count}"
+    taken.add(free)
+    return free
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size if path.is_file() else None
+    except OSError:
+        return None
+
+
+def _id(root: Path, clip: Clip) -> str:
+    inside = clip.path.is_relative_to(root)
+    return f"{clip.corpus}/{(clip.path.relative_to(root) if inside else clip.path).as_posix()}"
