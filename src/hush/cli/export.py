@@ -9,6 +9,7 @@ import click
 EXAMPLES = """
 \b
 hush export runs/unet -o mine.onnx --summary "trained on our calls"
+hush export runs/unet/last.safetensors -o mine.onnx --check noisy.wav
 hush denoise noisy.wav -o clean.wav --model mine.onnx
 """
 
@@ -21,25 +22,25 @@ hush denoise noisy.wav -o clean.wav --model mine.onnx
 @click.option("--name", help="Name of the model; the file's if not given.")
 @click.option("--licence", default="MIT", show_default=True, help="Licence of the weights.")
 @click.option("--summary", default="", help="One line for hush models.")
-@click.option("--check", type=click.Path(path_type=Path), help="A recording to compare torch and onnxruntime on.")
+@click.option("--check", type=click.Path(path_type=Path), help="Compare on this recording too.")
 @click.option("--force", is_flag=True, help="Overwrite the output.")
 def command(checkpoint, output, name, licence, summary, check, force) -> None:
     """Turn a checkpoint (a .safetensors file, or the folder of a run) into one ONNX file.
 
-    The graph is run by torch and by onnxruntime on random and real input before anything is written.
+    The graph is run by torch and by onnxruntime on random and real frames before anything is written.
+    Of a run's folder, best.safetensors is taken.
     """
-    from hush.errors import need
+    from hush.errors import ConfigError, need
 
     need("train", "torch", "safetensors", "onnx")
 
-    from hush.train.export import export, real_frames
+    from hush.train.export import export
 
     if output.suffix != ".onnx":
-        raise click.UsageError(f"-o {output}: a model file ends in .onnx")
+        raise ConfigError(f"-o {output}: a model file ends in .onnx")
     if output.exists() and not force:
-        raise click.UsageError(f"{output} exists; --force overwrites it")
+        raise ConfigError(f"{output} exists; --force overwrites it")
     source = checkpoint / "best.safetensors" if checkpoint.is_dir() else checkpoint
-    real = real_frames(check) if check else None
-    card, worst = export(source, output, name=name or output.stem, licence=licence, summary=summary, real=real)
+    card, worst = export(source, output, name=name or output.stem, licence=licence, summary=summary, recording=check)
     click.echo(f"{output}: {card.parameters:,} parameters, {output.stat().st_size / 1e6:.2f} MB")
     click.echo(f"onnxruntime equals torch within {worst:.1e} of full scale")

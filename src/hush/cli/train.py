@@ -30,40 +30,51 @@ def command(config, overrides, data, output, resume, init, device) -> None:
     Writes metrics.jsonl, curves.png, best.safetensors (by validation) and last.safetensors. Ctrl-C or a
     crash loses at most the steps since the last save; --resume goes on as if nothing had happened.
     """
-    from hush.errors import need
+    from hush.errors import ConfigError, need
 
-    need("train", "torch", "safetensors")
+    need("train", "torch", "safetensors", "matplotlib")
 
     from hush.config import load
     from hush.data.store import Store
-    from hush.train.checkpoint import load_weights, pick_device
-    from hush.train.loop import Progress, Run, train
+    from hush.train.checkpoint import load_weights
+    from hush.train.device import pick_device
+    from hush.train.loop import Run
 
     experiment = load(config, overrides)
-    store = Store(data)
+    if resume and init:
+        raise ConfigError("--resume goes on with the run's own weights; leave --init out")
     if not resume and (output / "last.safetensors").exists():
-        raise click.UsageError(f"{output} holds a run already; --resume goes on with it, or choose another -o")
-    output.mkdir(parents=True, exist_ok=True)
-    run = Run(experiment, store, output, pick_device(device))
+        raise ConfigError(f"{output} holds a run already; --resume goes on with it, or choose another -o")
+    run = Run(experiment, Store(data), output, pick_device(device))
     if resume:
         run.resume()
     elif init:
         load_weights(run.model, run.average, init)
+    output.mkdir(parents=True, exist_ok=True)
     click.echo(_head(run), err=True)
-    total = experiment.train.steps * experiment.train.batch
+    try:
+        _train(run)
+    except KeyboardInterrupt:
+        click.echo(f"stopped at step {run.step:,}; --resume goes on from step {run.saved:,}", err=True)
+        raise
+    click.echo(f"best: {output}/best.safetensors (validation loss {run.best:.5f})")
+    click.echo(f"curves: {output}/curves.png")
 
+
+def _train(run) -> None:
+    """Train with a progress line on a terminal, and a line an epoch."""
     from hush.cli.screen import progress
+    from hush.train.loop import Progress, train
 
+    config = run.experiment.train
     with progress("frames") as bar:
-        task = bar.add_task("training", total=total, completed=run.step * experiment.train.batch)
+        task = bar.add_task("training", total=config.steps * config.batch, completed=run.step * config.batch)
 
         def show(now: Progress) -> None:
             line = f"loss {now.loss:.4f}  {now.samples_per_second:,.0f} frames/s"
             bar.update(task, completed=now.frames, description=line)
 
-        train(run, show, lambda row: click.echo(_line(row, experiment.train.epochs)))
-    click.echo(f"best: {output}/best.safetensors (validation loss {run.best:.5f})")
-    click.echo(f"curves: {output}/curves.png")
+        train(run, show, lambda row: click.echo(_line(row, config.epochs)))
 
 
 def _head(run) -> str:

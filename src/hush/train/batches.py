@@ -45,12 +45,17 @@ class Pool:
         """float32 `(B, length)` of (clip, begin, gain) each; where a clip ends it starts over, or is silent."""
         clips, begins, gains = (np.array(column) for column in zip(*cuts, strict=True))
         device = self.samples.device
-        where = torch.as_tensor(begins, device=device)[:, None] + torch.arange(length, device=device)
-        size = torch.as_tensor(self.lengths[clips], device=device)[:, None]
+        where = send(begins, device)[:, None] + torch.arange(length, device=device)
+        size = send(self.lengths[clips], device)[:, None]
         inside = where % size if wrap else where.clamp(max=size - 1)
-        found = self.samples[torch.as_tensor(self.starts[clips], device=device)[:, None] + inside].float()
-        found *= torch.as_tensor(gains, dtype=torch.float32, device=device)[:, None]
+        found = self.samples[send(self.starts[clips], device)[:, None] + inside].float()
+        found *= send(gains.astype(np.float32), device)[:, None]
         return found if wrap else found * (where < size)
+
+
+def send(values: np.ndarray, device: torch.device) -> Tensor:
+    """An array on the device, without waiting for what the device is still at."""
+    return torch.from_numpy(values).to(device, non_blocking=True)
 
 
 class Batches:
@@ -81,13 +86,13 @@ class Batches:
         rng = np.random.default_rng([config.train.seed, epoch if config.mixing.fresh else 0, number])
         recipes = self.mixer.draw(rng, size, self.length)
         noisy, clean = (spectrum(audio, config.frames.edges) for audio in self.mix(recipes))
-        offset_db = torch.as_tensor(rng.uniform(*config.mixing.reference_offset_db, size), dtype=torch.float32)
-        reference = noisy.abs().amax((-1, -2)) * (10 ** (offset_db.to(self.device) / 20))
-        reference = reference[:, None, None]
+        offset_db = rng.uniform(*config.mixing.reference_offset_db, size)
+        below = send((10 ** (offset_db / 20)).astype(np.float32), self.device)
+        reference = (noisy.abs().amax((-1, -2)) * below)[:, None, None]
         frames, target = (scale(s.abs(), reference)[:, None] for s in (noisy, clean))
         # A loss that compresses needs a level that means something: active speech is brought to one.
         active = np.array([10 ** (recipe.level_dbfs / 20) for recipe in recipes]) * BIN_LEVEL
-        loud = torch.as_tensor(1 / active, dtype=torch.float32, device=self.device)[:, None, None]
+        loud = send((1 / active).astype(np.float32), self.device)[:, None, None]
         return Batch(noisy=noisy * loud, clean=clean * loud, frames=frames, target=target)
 
     def epoch(self, epoch: int, first: int = 0) -> Iterator[Batch]:

@@ -6,9 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as serialise
 from torch import Tensor, nn
 
 from hush.config import Experiment
@@ -19,11 +18,9 @@ from hush.train.spectra import FrameModel
 def save(path: Path, tensors: dict[str, Tensor], notes: dict[str, Any]) -> None:
     """Write beside and rename; `notes` become JSON in the header."""
     beside = path.with_name(f".{path.name}.part")
-    save_file(
-        {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
-        beside,
-        {"hush": json.dumps(notes, sort_keys=True)},
-    )
+    content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    # Not safetensors' own save_file: its files can be read by their owner alone.
+    beside.write_bytes(serialise(content, {"hush": json.dumps(notes, sort_keys=True)}))
     beside.replace(path)
 
 
@@ -36,9 +33,16 @@ def load(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
                 raise ModelError(f"{path} is a safetensors file, but no hush checkpoint")
             return {name: file.get_tensor(name) for name in file.keys()}, json.loads(metadata["hush"])  # noqa: SIM118
     except FileNotFoundError as error:
-        raise ModelError(f"{path}: no such checkpoint") from error
-    except (SafetensorError, OSError) as error:
-        raise ModelError(f"{path}: not a readable checkpoint ({error})") from error
+        raise ModelError(
+            f"{path}: no such checkpoint; hush train writes best.safetensors and last.safetensors"
+        ) from error
+    except (SafetensorError, OSError, json.JSONDecodeError) as error:
+        raise ModelError(f"{path}: damaged, or no checkpoint at all ({error})") from error
+
+
+def part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose name starts with `prefix`, without it."""
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 def experiment_of(path: str | Path, notes: dict[str, Any]) -> Experiment:
@@ -53,14 +57,18 @@ def load_model(path: str | Path) -> tuple[FrameModel, Experiment, dict[str, Any]
     tensors, notes = load(path)
     experiment = experiment_of(path, notes)
     model = FrameModel(experiment.model)
-    prefix = "average." if any(name.startswith("average.") for name in tensors) else "model."
-    fill(model, {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}, path)
+    fill(model, part(tensors, "average.") or part(tensors, "model."), path)
     return model.eval(), experiment, notes
 
 
 def load_weights(model: FrameModel, average: FrameModel, path: str | Path) -> None:
-    """Start both models of a run from the weights of a checkpoint (fine-tuning)."""
+    """Start both models of a run from the weights of a checkpoint (fine-tuning). Raises ModelError."""
     start, _, _ = load_model(path)
+    if start.config.kind != model.config.kind:
+        raise ModelError(
+            f"{path} is a checkpoint of another model ({start.config.kind}, not {model.config.kind});"
+            f" use a config with model.kind = {start.config.kind!r}"
+        )
     for target in (model, average):
         fill(target, start.state_dict(), path)
 
@@ -75,10 +83,3 @@ def fill(model: nn.Module, tensors: dict[str, Tensor], path: str | Path) -> None
             f"{path} is a checkpoint of another model (it differs at {odd}); use the config it was made with"
         )
     model.load_state_dict(tensors)
-
-
-def pick_device(name: str = "auto") -> torch.device:
-    """The GPU if there is one, else the CPU; or the one named."""
-    if name != "auto":
-        return torch.device(name)
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

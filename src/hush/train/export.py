@@ -27,38 +27,52 @@ TOLERANCE = 1e-4  # on frames in [0, 1]: 0.008 dB; float32 sums in another order
 
 
 def export(
-    source: Path, target: Path, *, name: str, licence: str, summary: str, real: np.ndarray | None = None
+    source: Path, target: Path, *, name: str, licence: str, summary: str, recording: Path | None = None
 ) -> tuple[ModelCard, float]:
     """Write `target` (.onnx) and the card beside it (.json); returns the card and the largest difference.
 
-    real: scaled frames `(B, 128, 128)` of a recording, compared besides random ones. Raises ModelError
-    if onnxruntime's result differs from torch's by more than TOLERANCE; then nothing is written.
+    torch and onnxruntime are compared on random frames, on the validation frames that the checkpoint
+    carries, and on those of `recording`. Raises ModelError if they differ by more than TOLERANCE, and
+    AudioError if the recording cannot be read; then nothing is written.
     """
     model, experiment, notes = checkpoint.load_model(source)
-    beside = target.with_name(f".{target.name}.part")
+    examples = _examples(source, recording, experiment.frames.sample_rate)
     target.parent.mkdir(parents=True, exist_ok=True)
+    beside, card_path = target.with_name(f".{target.name}.part"), target.with_suffix(".json")
+    card_beside = card_path.with_name(f".{card_path.name}.part")
     try:
         _write_graph(model, beside)
         _stamp(beside, model, experiment, name, licence)
-        worst = _difference(model, beside, real)
+        worst = difference(model, beside, examples)
         if not worst <= TOLERANCE:
             raise ModelError(
                 f"onnxruntime differs from torch by {worst:.2g} (up to {TOLERANCE:g} is round-off); not written"
             )
         card = _card(model, experiment, notes, name, licence, summary, beside)
+        card_beside.write_text(json.dumps(asdict(card), indent=1) + "\n", encoding="utf-8")
         beside.replace(target)
+        card_beside.replace(card_path)
     finally:
         beside.unlink(missing_ok=True)
-    target.with_suffix(".json").write_text(json.dumps(asdict(card), indent=1) + "\n", encoding="utf-8")
+        card_beside.unlink(missing_ok=True)
     return card, worst
 
 
-def real_frames(path: str | Path, count: int = 8) -> np.ndarray:
-    """The first scaled frames `(count, 128, 128)` of a recording, to compare torch and onnxruntime on."""
-    audio, rate = read(path)
-    audio = resample(to_mono(audio), rate, 22050)[: count * frames.SIZE]
+def _examples(source: Path, recording: Path | None, rate: int) -> list[np.ndarray]:
+    """Batches of scaled frames `(B, 1, 128, 128)`: random, and real where there are some."""
+    tensors, _ = checkpoint.load(source)
+    probe = tensors.get("probe.frames")  # early checkpoints carry none
+    examples = [np.random.default_rng(0).random((3, 1, frames.BINS, frames.BINS), np.float32)]
+    examples += [probe.numpy()] if probe is not None else []
+    return examples + ([real_frames(recording, rate)] if recording else [])
+
+
+def real_frames(path: str | Path, rate: int, count: int = 8) -> np.ndarray:
+    """The first scaled frames `(n, 1, 128, 128)` of a recording at `rate` Hz, `count` at most."""
+    audio, own_rate = read(path)
+    audio = resample(to_mono(audio), own_rate, rate)[: count * frames.SIZE]
     audio = np.pad(audio, (0, -audio.size % frames.SIZE))
-    return frames.frame(audio.reshape(-1, frames.SIZE))[0]
+    return frames.frame(audio.reshape(-1, frames.SIZE))[0][:, None]
 
 
 def _write_graph(model: FrameModel, path: Path) -> None:
@@ -72,7 +86,7 @@ def _write_graph(model: FrameModel, path: Path) -> None:
 
 
 def _stamp(path: Path, model: nn.Module, experiment: Experiment, name: str, licence: str) -> None:
-    """Name the output as the contract does and add the metadata."""
+    """Add the metadata of the contract."""
     import onnx
 
     graph = onnx.load(path)
@@ -91,19 +105,20 @@ def _stamp(path: Path, model: nn.Module, experiment: Experiment, name: str, lice
     path.write_bytes(graph.SerializeToString())
 
 
-def _difference(model: nn.Module, path: Path, real: np.ndarray | None) -> float:
+def difference(model: nn.Module, path: Path, examples: list[np.ndarray]) -> float:
+    """Largest absolute difference between the outputs of torch and onnxruntime."""
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    inputs = [np.random.default_rng(0).random((3, 1, frames.BINS, frames.BINS), np.float32)]
-    if real is not None and len(real):
-        inputs.append(real[:, None].astype(np.float32))
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     worst = 0.0
-    for example in inputs:
-        with torch.no_grad():
-            expected: Tensor = model(torch.from_numpy(example))
-        (found,) = session.run(None, {"frames": example})
-        worst = max(worst, float(np.abs(found - expected.numpy()).max()))
+    for example in examples:
+        if len(example):
+            with torch.no_grad():
+                expected = model(torch.from_numpy(example)).numpy()
+            (found,) = session.run(None, {"frames": example})
+            worst = max(worst, float(np.abs(found - expected).max()))
     return worst
 
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
 import dataclasses
-import json
 import math
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +18,11 @@ from hush.data.store import Store
 from hush.errors import DataError, ModelError
 from hush.train import checkpoint, losses
 from hush.train.batches import Batch, Batches
+from hush.train.curves import Record, Row
+from hush.train.device import keep_memory, precision
 from hush.train.spectra import FrameModel
+
+PROBE = 4  # validation frames a checkpoint carries, so that export can compare on real input
 
 
 @dataclass(frozen=True)
@@ -31,26 +32,6 @@ class Progress:
     frames: int
     loss: float
     samples_per_second: float
-
-
-def precision(experiment: Experiment, device: torch.device) -> torch.dtype:
-    """bf16 where asked for, or where the machine multiplies it faster than float32."""
-    wanted = experiment.train.precision
-    if wanted != "auto":
-        return torch.bfloat16 if wanted == "bf16" else torch.float32
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
-    fast = device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    return torch.bfloat16 if fast else torch.float32
-
-
-def keep_memory() -> None:
-    """Tell glibc not to hand freed activations back: page faults took a third of a CPU step."""
-    if sys.platform == "linux":
-        libc = ctypes.CDLL(None)
-        if hasattr(libc, "mallopt"):
-            libc.mallopt(-4, 0)  # M_MMAP_MAX: large blocks too come from the heap
-            libc.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD: which never shrinks
 
 
 def loss_of(model: FrameModel, batch: Batch, experiment: Experiment) -> tuple[Tensor, Tensor]:
@@ -66,10 +47,11 @@ class Run:
     """One training run in a folder: its model, optimiser, and where it stands."""
 
     def __init__(self, experiment: Experiment, store: Store, folder: Path, device: torch.device) -> None:
-        if store.rate != experiment.frames.sample_rate:
+        wanted = experiment.frames.sample_rate
+        if store.rate != wanted:
             raise DataError(
-                f"{store.folder} is at {store.rate} Hz, {experiment.name} wants {experiment.frames.sample_rate} Hz;"
-                f" prepare it with --sample-rate {experiment.frames.sample_rate}"
+                f"{store.folder} is at {store.rate} Hz, {experiment.name} wants {wanted} Hz;"
+                f" prepare it with --sample-rate {wanted}"
             )
         self.experiment, self.folder, self.device = experiment, folder, device
         self.batches = Batches(store, "train", experiment, device)
@@ -79,12 +61,15 @@ class Run:
         for model in (self.model, self.average.eval()):
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average.load_state_dict(self.model.state_dict())
-        self.optimiser = torch.optim.Adam(self.model.parameters(), lr=experiment.train.lr, eps=1e-7)
-        self.dtype = precision(experiment, device)
-        self.step, self.best = 0, math.inf
-        self.seconds = 0.0
+        fused = device.type == "cuda"  # one kernel instead of hundreds, where a launch costs more than its work
+        self.optimiser = torch.optim.Adam(self.model.parameters(), lr=experiment.train.lr, eps=1e-7, fused=fused)
+        self.dtype = precision(experiment.train.precision, device)
+        self.step, self.best, self.seconds = 0, math.inf, 0.0
+        self.saved = 0  # the step of last.safetensors
+        self.loss_sum, self.loss_steps = torch.zeros((), device=device), 0  # of this epoch
 
     def lr(self) -> float:
+        """Learning rate of the next step: linear warm-up times a constant or half a cosine."""
         config = self.experiment.train
         rate = config.lr * min(1.0, (self.step + 1) / max(1, config.warmup_steps))
         if config.schedule == "cosine":
@@ -93,8 +78,9 @@ class Run:
 
     def advance(self, batch: Batch) -> Tensor:
         """One optimiser step; returns its loss."""
+        config = self.experiment.train
         # Dropout too follows from the step alone, so that a resumed run repeats an unbroken one.
-        torch.manual_seed(self.experiment.train.seed * 1_000_003 + self.step)
+        torch.manual_seed(config.seed * 1_000_003 + self.step)
         for group in self.optimiser.param_groups:
             group["lr"] = self.lr()
         self.model.train()
@@ -102,18 +88,20 @@ class Run:
             loss, _ = loss_of(self.model, batch, self.experiment)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
+        if config.clip_norm:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm)
         self.optimiser.step()
         self.step += 1
         self._update_average()
-        return loss.detach()
+        loss = loss.detach()
+        self.loss_sum += loss
+        self.loss_steps += 1
+        return loss
 
     @torch.no_grad()
     def _update_average(self) -> None:
-        # Few steps in, the first weights would still weigh too much.
+        # Few steps in, the first weights would still weigh too much. Without averaging this is a copy.
         decay = min(self.experiment.train.average, self.step / (self.step + 10))
-        if self.experiment.train.average == 0:
-            decay = 0.0
         for mean, new in zip(self.average.state_dict().values(), self.model.state_dict().values(), strict=True):
             if mean.is_floating_point():
                 mean.lerp_(new, 1 - decay)
@@ -121,7 +109,7 @@ class Run:
                 mean.copy_(new)
 
     @torch.no_grad()
-    def validate(self) -> dict[str, float]:
+    def validate(self) -> Row:
         """Loss and SNR over the fixed validation mixtures, with the averaged weights."""
         total, count = 0.0, 0
         before: list[Tensor] = []
@@ -139,17 +127,36 @@ class Run:
             "valid_noisy_snr_db": float(torch.cat(before).nanmean()),
         }
 
+    def finish_epoch(self) -> Row:
+        """Validate; the row of metrics of the epoch that ended at this step."""
+        config = self.experiment.train
+        self.refuse_divergence()
+        row: Row = {"epoch": self.step // config.steps_per_epoch, "step": self.step, "frames": self.step * config.batch}
+        row |= {"loss": float(self.loss_sum) / max(1, self.loss_steps), "lr": self.lr()}
+        self.loss_sum, self.loss_steps = torch.zeros((), device=self.device), 0
+        return row | self.validate()
+
+    def refuse_divergence(self) -> None:
+        """Raise ModelError once a loss is no number: such weights must not replace the last good ones."""
+        if not math.isfinite(float(self.loss_sum)):
+            raise ModelError(
+                f"the loss is no number any more at step {self.step}; {self.folder}/last.safetensors is from step"
+                f" {self.saved}; try a lower train.lr (it was {self.lr():.2g}) or train.precision=fp32"
+            )
+
     def save(self, name: str) -> None:
-        tensors = {f"model.{key}": value for key, value in self.model.state_dict().items()}
-        tensors |= {f"average.{key}": value for key, value in self.average.state_dict().items()}
-        if name == "best":  # what ships needs no optimiser
-            tensors = {key: value for key, value in tensors.items() if key.startswith("average.")}
-        else:
+        """Write NAME.safetensors: `best` holds the averaged weights, `last` all that resuming needs."""
+        tensors = {f"average.{key}": value for key, value in self.average.state_dict().items()}
+        if name == "last":
+            tensors |= {f"model.{key}": value for key, value in self.model.state_dict().items()}
             for index, state in self.optimiser.state_dict()["state"].items():
                 tensors |= {f"adam.{index}.{key}": value for key, value in state.items()}
+            self.saved = self.step
+        tensors["probe.frames"] = self.valid.batch(0, 0, PROBE).frames
         notes = {
-            "experiment": dataclasses.asdict(self.experiment), "step": self.step, "best": self.best,
-            "seconds": self.seconds, "data": self.data_facts(),
+            "experiment": dataclasses.asdict(self.experiment), "step": self.step, "seconds": self.seconds,
+            "best": self.best if math.isfinite(self.best) else None, "data": self.data_facts(),
+            "loss_sum": float(self.loss_sum), "loss_steps": self.loss_steps,
         }  # fmt: skip
         checkpoint.save(self.folder / f"{name}.safetensors", tensors, notes)
 
@@ -158,74 +165,63 @@ class Run:
         return {key: settings[key] for key in ("parts", "licences", "sources", "cleaning", "seed") if key in settings}
 
     def resume(self) -> None:
-        """Continue from last.safetensors. Raises ModelError if that is of another experiment."""
+        """Continue from last.safetensors. Raises ModelError if there is none, or one of other settings or data."""
         path = self.folder / "last.safetensors"
+        if not path.is_file():
+            raise ModelError(f"{self.folder} holds no run to resume; leave --resume out to start one")
         tensors, notes = checkpoint.load(path)
-        if checkpoint.experiment_of(path, notes) != self.experiment:
-            raise ModelError(f"{path} was made with other settings; resume with those, or choose another -o")
+        odd = checkpoint.experiment_of(path, notes).differences(self.experiment)
+        if odd:
+            raise ModelError(f"{path} was made with {', '.join(odd)}; resume with that, or choose another -o")
+        if notes["data"] != self.data_facts():
+            raise ModelError(f"{path} was trained on another data set; resume with that, or choose another -o")
         for part, model in (("model.", self.model), ("average.", self.average)):
-            found = {key.removeprefix(part): value for key, value in tensors.items() if key.startswith(part)}
-            checkpoint.fill(model, found, path)
+            checkpoint.fill(model, checkpoint.part(tensors, part), path)
         state: dict[int, dict[str, Tensor]] = {}
-        for key, value in tensors.items():
-            if key.startswith("adam."):
-                _, index, name = key.split(".")
-                state.setdefault(int(index), {})[name] = value
+        for key, value in checkpoint.part(tensors, "adam.").items():
+            index, name = key.split(".")
+            state.setdefault(int(index), {})[name] = value
         groups = self.optimiser.state_dict()["param_groups"]
         self.optimiser.load_state_dict({"state": state, "param_groups": groups})
-        self.step, self.best, self.seconds = notes["step"], notes["best"], notes["seconds"]
+        self.step = self.saved = notes["step"]
+        self.best = math.inf if notes["best"] is None else notes["best"]
+        self.seconds = notes["seconds"]
+        self.loss_sum = torch.tensor(notes.get("loss_sum", 0.0), device=self.device)
+        self.loss_steps = notes.get("loss_steps", 0)
 
 
 def train(
     run: Run,
     show: Callable[[Progress], None] = lambda progress: None,
-    log: Callable[[dict], None] | None = None,
+    log: Callable[[Row], None] = lambda row: None,
 ) -> None:
     """Train until the last epoch; validates after each, saves every `save_every_steps` and at the end.
 
     Interrupted in any way, at most the steps since the last save are lost; `Run.resume` goes on from there.
+    Raises ModelError when the loss is no number any more.
     """
     keep_memory()
     config = run.experiment.train
-    metrics = Metrics(run.folder, run.step)
-    started, first, recent = time.perf_counter(), run.step, torch.zeros(())
+    record = Record(run.folder, run.step)
+    if run.step == 0:
+        run.save("last")  # from here on there is something to resume
     while run.step < config.steps:
         epoch, number = divmod(run.step, config.steps_per_epoch)
-        total = torch.zeros((), device=run.device)
-        began, seen = time.perf_counter(), 0
+        first, began, spent = run.step, time.perf_counter(), run.seconds
         for batch in run.batches.epoch(epoch, number):
-            recent = run.advance(batch)
-            total += recent
-            seen += 1
-            if run.step % 10 == 0 or seen == 1:
-                speed = (run.step - first) * config.batch / (time.perf_counter() - started)
-                show(Progress(run.step * config.batch, float(recent), speed))
+            loss = run.advance(batch)
+            run.seconds = spent + time.perf_counter() - began
+            speed = (run.step - first) * config.batch / (run.seconds - spent)
+            if run.step % 10 == 0 or run.step == first + 1:
+                show(Progress(run.step * config.batch, float(loss), speed))
             if run.step % config.save_every_steps == 0 and run.step % config.steps_per_epoch:
+                run.refuse_divergence()
                 run.save("last")
-        run.seconds += time.perf_counter() - began
-        speed = round(seen * config.batch / (time.perf_counter() - began), 1)
-        row: dict[str, float] = {"epoch": epoch + 1, "step": run.step, "frames": run.step * config.batch}
-        row |= {"loss": float(total) / seen, "lr": run.lr(), "samples_per_second": speed}
-        row |= run.validate()
+        row = run.finish_epoch() | {"samples_per_second": round(speed, 1)}
         better = row["valid_loss"] < run.best
         run.best = min(run.best, row["valid_loss"])
-        metrics.add(row)
+        record.add(row)
         if better:
             run.save("best")
         run.save("last")
-        if log:
-            log(row)
-
-
-class Metrics:
-    """metrics.jsonl: a row per epoch; rows past the step a run resumes from are dropped."""
-
-    def __init__(self, folder: Path, step: int) -> None:
-        self.path = folder / "metrics.jsonl"
-        lines = self.path.read_text().splitlines() if self.path.is_file() else []
-        kept = [line for line in lines if json.loads(line)["step"] <= step]
-        self.path.write_text("".join(f"{line}\n" for line in kept))
-
-    def add(self, row: dict[str, Any]) -> None:
-        with self.path.open("a") as file:
-            file.write(json.dumps(row) + "\n")
+        log(row)

@@ -21,7 +21,7 @@ class RCED(nn.Module):
     mirror each other, so shapes agree. No pooling: each layer keeps all 128 bins.
     """
 
-    def __init__(self, dropout: float = 0.0) -> None:
+    def __init__(self) -> None:
         super().__init__()
         inside = (1, *FILTERS[:-1])
         contexts = (CONTEXT,) + (1,) * (len(FILTERS) - 1)

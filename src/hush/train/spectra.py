@@ -42,7 +42,7 @@ class FrameModel(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.net: nn.Module = UNet(config.dropout) if config.kind == "unet" else RCED(config.dropout)
+        self.net: nn.Module = UNet(config.dropout) if config.kind == "unet" else RCED()
 
     def forward(self, frames: Tensor) -> Tensor:
         out: Tensor = self.net(frames).float()

@@ -45,7 +45,7 @@ class UNet(nn.Module):
         self.last = nn.Conv2d(2, 1, 1)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, a=SLOPE, nonlinearity="leaky_relu")
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")  # variance 2 / fan-in, as Keras's he_normal
                 nn.init.zeros_(module.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,0 +1,89 @@
+"""What a run writes down as it goes: metrics.jsonl, curves.png, and TensorBoard where that is installed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+Row = dict[str, float]
+
+# Colour-blind safe (Okabe and Ito), the same in every picture.
+TRAIN, VALID, NOISY = "#0072B2", "#D55E00", "#999999"
+
+
+class Record:
+    """The rows of a run, one an epoch; those past the step it resumes from are dropped."""
+
+    def __init__(self, folder: Path, step: int) -> None:
+        self.path, self.picture = folder / "metrics.jsonl", folder / "curves.png"
+        self.rows = [row for row in read(self.path) if row["step"] <= step]
+        beside = self.path.with_name(f".{self.path.name}.part")
+        beside.write_text("".join(f"{json.dumps(row)}\n" for row in self.rows), encoding="utf-8")
+        beside.replace(self.path)
+        self.board = _board(folder, step)
+
+    def add(self, row: Row) -> None:
+        self.rows.append(row)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+        draw(self.rows, self.picture)
+        if self.board:
+            for key in row.keys() - {"epoch", "step", "frames"}:
+                self.board.add_scalar(key, row[key], int(row["step"]))
+            self.board.flush()
+
+
+def read(path: Path) -> list[Row]:
+    """The rows of a metrics.jsonl; a last line that a crash cut short is left out."""
+    return list(_rows(path.read_text(encoding="utf-8").splitlines())) if path.is_file() else []
+
+
+def _rows(lines: list[str]) -> Iterator[Row]:
+    for line in lines:
+        try:
+            yield json.loads(line)
+        except json.JSONDecodeError:
+            return
+
+
+def _board(folder: Path, step: int) -> Any:
+    """A TensorBoard writer in `folder`, or None where tensorboard is not installed."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(str(folder), purge_step=step + 1)
+
+
+def draw(rows: list[Row], path: Path) -> None:
+    """Loss (logarithmic) and SNR against epochs, as a PNG, written beside and renamed."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
+
+    epochs = [row["epoch"] for row in rows]
+    best = min(rows, key=lambda row: row["valid_loss"])
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    loss, snr = figure.subplots(1, 2)
+    loss.plot(epochs, [row["loss"] for row in rows], color=TRAIN, marker=".", label="training")
+    loss.plot(epochs, [row["valid_loss"] for row in rows], color=VALID, marker=".", label="validation")
+    loss.plot(
+        best["epoch"], best["valid_loss"], "o", mfc="none", mec=VALID, ms=11, label=f"best: {best['valid_loss']:.4g}"
+    )
+    loss.set(yscale="log", xlabel="epoch", title="Loss")
+    loss.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))  # a run seldom spans a whole power of ten
+    loss.yaxis.set_major_formatter(ScalarFormatter())
+    loss.yaxis.set_minor_formatter(NullFormatter())
+    snr.plot(epochs, [row["valid_snr_db"] for row in rows], color=VALID, marker=".", label="cleaned")
+    snr.plot(epochs, [row["valid_noisy_snr_db"] for row in rows], color=NOISY, ls="--", label="noisy")
+    snr.set(xlabel="epoch", title="SNR over validation frames, dB")
+    for axes in (loss, snr):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(alpha=0.3)
+        axes.legend(frameon=False)
+    beside = path.with_name(f".{path.name}.part")
+    canvas.print_png(str(beside))
+    beside.replace(path)

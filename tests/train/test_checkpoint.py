@@ -1,0 +1,103 @@
+"""Checkpoints: safetensors with all in them, refused in one line when they are not what was expected."""
+
+from __future__ import annotations
+
+import re
+import stat
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from hush.config import Experiment
+from hush.data.store import Store
+from hush.errors import ModelError
+from hush.train import checkpoint
+from hush.train.loop import Run
+
+
+@pytest.fixture
+def run(tmp_path: Path, store: Store, tiny) -> Run:
+    made = Run(tiny("rced", "train.average=0.9"), store, tmp_path, torch.device("cpu"))
+    made.advance(made.batches.batch(0, 0, 2))
+    made.save("last")
+    made.save("best")
+    return made
+
+
+def refused(path: Path) -> str:
+    with pytest.raises(ModelError) as caught:
+        checkpoint.load_model(path)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_checkpoint_gives_back_model_experiment_and_data(run: Run) -> None:
+    for name in ("last", "best"):
+        model, experiment, notes = checkpoint.load_model(run.folder / f"{name}.safetensors")
+        assert experiment == run.experiment
+        assert not model.training
+        assert notes["step"] == 1 and notes["data"]["licences"]["made: CC0"]["commercial_use"]
+        for key, value in run.average.state_dict().items():
+            assert torch.equal(model.state_dict()[key], value)
+
+
+def test_best_carries_no_optimiser(run: Run) -> None:
+    best, last = (checkpoint.load(run.folder / f"{name}.safetensors")[0] for name in ("best", "last"))
+    assert {key.split(".")[0] for key in best} == {"average", "probe"}
+    assert {key.split(".")[0] for key in last} == {"average", "probe", "model", "adam"}
+    assert len(checkpoint.part(last, "adam.")) == 3 * len(list(run.model.parameters()))
+
+
+def test_a_checkpoint_carries_real_frames_for_export(run: Run) -> None:
+    tensors, _ = checkpoint.load(run.folder / "best.safetensors")
+    assert torch.equal(tensors["probe.frames"], run.valid.batch(0, 0, 4).frames)
+
+
+def test_others_may_read_a_checkpoint_and_nothing_stays_beside_it(run: Run) -> None:
+    assert stat.S_IMODE((run.folder / "best.safetensors").stat().st_mode) & stat.S_IRGRP
+    assert sorted(path.name for path in run.folder.iterdir()) == ["best.safetensors", "last.safetensors"]
+
+
+def test_missing_damaged_and_foreign_files_are_refused(run: Run, tmp_path: Path) -> None:
+    assert "no such checkpoint; hush train writes" in refused(tmp_path / "gone.safetensors")
+    good = (run.folder / "best.safetensors").read_bytes()
+    bad = tmp_path / "bad.safetensors"
+    for content in (b"", b"\x00" * 100, good[:1000], good[: len(good) // 2], b"RIFF" + good[4:]):
+        bad.write_bytes(content)
+        assert "damaged, or no checkpoint at all" in refused(bad)
+    save_file({"weight": torch.ones(1)}, bad)
+    assert "is a safetensors file, but no hush checkpoint" in refused(bad)
+    assert "damaged, or no checkpoint at all" in refused(tmp_path)
+
+
+def test_a_checkpoint_of_another_version_is_refused(run: Run, tmp_path: Path) -> None:
+    checkpoint.save(tmp_path / "a.safetensors", {}, {"experiment": {"model": {"layers": 3}}})
+    assert "made by another version of hush (no setting model.layers; " in refused(tmp_path / "a.safetensors")
+    checkpoint.save(tmp_path / "b.safetensors", {}, {})
+    assert "made by another version of hush" in refused(tmp_path / "b.safetensors")
+
+
+def test_a_checkpoint_of_another_model_is_refused(run: Run, store: Store, tiny) -> None:
+    unet: Run = Run(tiny("unet"), store, run.folder, torch.device("cpu"))
+    path = run.folder / "best.safetensors"
+    line = re.escape(f"{path} is a checkpoint of another model (rced, not unet)")
+    with pytest.raises(ModelError, match=line):
+        checkpoint.load_weights(unet.model, unet.average, path)
+
+
+def test_weights_missing_from_a_checkpoint_are_named(run: Run, tmp_path: Path) -> None:
+    tensors, notes = checkpoint.load(run.folder / "best.safetensors")
+    del tensors["average.net.last.weight"]
+    checkpoint.save(tmp_path / "a.safetensors", tensors, notes)
+    assert "differs at net.last.weight" in refused(tmp_path / "a.safetensors")
+
+
+def test_fine_tuning_starts_from_the_averaged_weights(run: Run, store: Store, tiny) -> None:
+    experiment: Experiment = tiny("rced", "train.lr=0.5", "model.output=attenuation")
+    fresh = Run(experiment, store, run.folder, torch.device("cpu"))
+    checkpoint.load_weights(fresh.model, fresh.average, run.folder / "best.safetensors")
+    for key, value in run.average.state_dict().items():
+        assert torch.equal(fresh.model.state_dict()[key], value)
+        assert torch.equal(fresh.average.state_dict()[key], value)
