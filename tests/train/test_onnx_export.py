@@ -1,0 +1,203 @@
+"""Export: one ONNX file as the contract has it, equal to torch, or nothing at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from click.testing import CliRunner, Result
+
+from hush.cli.export import command
+from hush.data.store import Store
+from hush.dsp.audio import write
+from hush.errors import HushError, ModelError
+from hush.train import checkpoint, export
+from hush.train.loop import Run
+from hush.weights import ModelCard
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module", params=["unet", "rced"])
+def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, store: Store, tiny) -> Run:
+    made = Run(tiny(request.param), store, tmp_path_factory.mktemp(request.param), CPU)
+    made.advance(made.batches.batch(0, 0, 2))  # so that batch norm has seen something
+    made.save("best")
+    return made
+
+
+def call(*words: object) -> Result:
+    return CliRunner().invoke(command, [*map(str, words)])
+
+
+def refused(result: Result, code: int) -> str:
+    assert isinstance(result.exception, HushError), result.output
+    assert result.exception.exit_code == code
+    assert "\n" not in str(result.exception)
+    return str(result.exception)
+
+
+@pytest.fixture
+def exported(run: Run, tmp_path: Path) -> Path:
+    result = call(run.folder, "-o", tmp_path / "mine.onnx", "--licence", "CC-BY-4.0", "--summary", "a test")
+    assert result.exit_code == 0, result.output
+    assert "onnxruntime equals torch within" in result.output
+    return tmp_path / "mine.onnx"
+
+
+def session(path: Path) -> onnxruntime.InferenceSession:
+    return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+
+
+def test_the_graph_takes_any_number_of_frames(run: Run, exported: Path) -> None:
+    graph = session(exported)
+    (given,), (found,) = graph.get_inputs(), graph.get_outputs()
+    assert (given.name, given.type, given.shape) == ("frames", "tensor(float)", ["B", 1, 128, 128])
+    # ONNX gives each value one name, so the output cannot be `frames` too.
+    assert (found.name, found.type, found.shape) == ("cleaned", "tensor(float)", ["B", 1, 128, 128])
+    model, _, _ = checkpoint.load_model(run.folder / "best.safetensors")
+    for count in (1, 3):
+        frames = np.random.default_rng(count).random((count, 1, 128, 128), np.float32)
+        with torch.no_grad():
+            expected = model(torch.from_numpy(frames)).numpy()
+        np.testing.assert_allclose(graph.run(None, {"frames": frames})[0], expected, atol=export.TOLERANCE)
+
+
+def test_the_metadata_is_the_contracts(run: Run, exported: Path) -> None:
+    facts = session(exported).get_modelmeta().custom_metadata_map
+    assert facts.keys() == {"hush.format", "hush.model", "hush.config", "hush.licence", "hush.sha256"}
+    assert (facts["hush.format"], facts["hush.model"], facts["hush.licence"]) == ("1", "mine", "CC-BY-4.0")
+    config = json.loads(facts["hush.config"])
+    assert config["model"]["kind"] == run.experiment.model.kind
+    assert config["frames"] == {"edges": "context", "sample_rate": 22050, "scaling": "file"}
+    weights = b"".join(value.numpy().tobytes() for value in run.average.state_dict().values())
+    assert facts["hush.sha256"] == hashlib.sha256(weights).hexdigest()
+
+
+def test_the_card_lies_beside_and_knows_the_file(run: Run, exported: Path) -> None:
+    card = ModelCard.read(exported.with_suffix(".json"))
+    assert card.sha256 == hashlib.sha256(exported.read_bytes()).hexdigest()
+    assert card.parameters == {"unet": 1_941_093, "rced": 32_765}[run.experiment.model.kind]
+    assert (card.name, card.sample_rate, card.latency_ms) == ("mine", 22050, 365.7)
+    assert card.commercial_use and card.data == "made: CC0 (0.1 h)"
+    assert sorted(path.name for path in exported.parent.iterdir()) == ["mine.json", "mine.onnx"]
+
+
+def test_batch_norm_is_folded_into_the_convolutions(exported: Path) -> None:
+    import onnx
+
+    kinds = {node.op_type for node in onnx.load(exported).graph.node}
+    assert "BatchNormalization" not in kinds and "Dropout" not in kinds
+
+
+def test_multiply_adds_are_those_counted_by_hand(run: Run) -> None:
+    if run.experiment.model.kind == "rced":
+        weights = [f * w * c * i for f, w, c, i in zip(
+            (12, 16, 20, 24, 32, 24, 20, 16, 12, 1), (13, 11, 9, 7, 7, 7, 9, 11, 13, 129), (8, *[1] * 9),
+            (1, 12, 16, 20, 24, 32, 24, 20, 16, 12), strict=True,
+        )]  # fmt: skip
+        assert export.macs(run.model.eval()) == 128 * 128 * sum(weights)
+    else:
+        assert 0.8e9 < export.macs(run.model.eval()) < 0.9e9
+
+
+def compared(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
+    """The shapes of what torch and onnxruntime are compared on from here on."""
+    shapes: list[tuple[int, ...]] = []
+    difference = export.difference
+
+    def noting(model, path, examples):
+        shapes.extend(example.shape for example in examples)
+        return difference(model, path, examples)
+
+    monkeypatch.setattr(export, "difference", noting)
+    return shapes
+
+
+def test_random_and_real_frames_are_compared(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shapes = compared(monkeypatch)
+    recording = tmp_path / "a.wav"
+    write(recording, np.sin(np.arange(44100) * 0.05).astype(np.float32), 44100)
+    result = call(run.folder, "-o", tmp_path / "a.onnx", "--check", recording)
+    assert result.exit_code == 0, result.output
+    assert shapes == [(3, 1, 128, 128), (4, 1, 128, 128), (3, 1, 128, 128)]  # random, from the checkpoint, recording
+
+
+@pytest.mark.parametrize("worst", [1e-3, float("nan")])
+def test_nothing_is_written_when_onnxruntime_differs(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, worst: float
+) -> None:
+    monkeypatch.setattr(export, "difference", lambda *_: worst)
+    (tmp_path / "out").mkdir()
+    line = refused(call(run.folder, "-o", tmp_path / "out" / "a.onnx"), 1)
+    assert line.startswith("onnxruntime differs from torch by") and line.endswith("not written")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_real_difference_is_found(run: Run, exported: Path) -> None:
+    other, _, _ = checkpoint.load_model(run.folder / "best.safetensors")
+    with torch.no_grad():
+        other.net.last.bias += 0.5  # type: ignore[union-attr,operator]
+    frames = np.random.default_rng(0).random((1, 1, 128, 128), np.float32)
+    assert export.difference(other, exported, [frames]) > export.TOLERANCE
+
+
+def test_an_existing_file_is_kept_unless_forced(run: Run, exported: Path) -> None:
+    before = exported.read_bytes()
+    assert refused(call(run.folder, "-o", exported), 2).endswith("mine.onnx exists; --force overwrites it")
+    assert exported.read_bytes() == before
+    assert call(run.folder, "-o", exported, "--name", "other", "--force").exit_code == 0
+    assert ModelCard.read(exported.with_suffix(".json")).name == "other"
+
+
+@pytest.mark.parametrize(
+    ("make", "code", "part"),
+    [
+        (lambda folder: [folder / "gone.safetensors", "-o", folder / "a.onnx"], 1, "no such checkpoint"),
+        (lambda folder: [folder, "-o", folder / "a.onnx"], 1, "best.safetensors: no such checkpoint"),
+        (lambda folder: [folder / "bad", "-o", folder / "a.onnx"], 1, "damaged, or no checkpoint at all"),
+        (lambda folder: [folder / "bad", "-o", folder / "a.pt"], 2, "a model file ends in .onnx"),
+    ],
+)
+def test_what_cannot_be_exported_is_refused(
+    tmp_path: Path, make: Callable[[Path], list[object]], code: int, part: str
+) -> None:
+    (tmp_path / "bad").write_bytes(b"not a checkpoint" * 20)
+    assert part in refused(call(*make(tmp_path)), code)
+    assert [path.name for path in tmp_path.iterdir()] == ["bad"]
+
+
+def test_a_recording_that_cannot_be_read_stops_the_export(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "bad.wav").write_bytes(b"RIFF")
+    refused(call(run.folder, "-o", tmp_path / "a.onnx", "--check", tmp_path / "bad.wav"), 1)
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.wav"]
+
+
+def test_the_exported_model_denoises(run: Run, exported: Path) -> None:
+    from hush.infer.denoiser import Denoiser
+
+    audio = np.random.default_rng(0).standard_normal(9000).astype(np.float32) * 0.1
+    assert Denoiser(str(exported))(audio, 22050).shape == audio.shape
+
+
+def test_a_card_of_unknown_data_allows_no_commercial_use(run: Run, tmp_path: Path) -> None:
+    tensors, notes = checkpoint.load(run.folder / "best.safetensors")
+    checkpoint.save(tmp_path / "a.safetensors", tensors, {**notes, "data": {}})
+    card, _ = export.export(tmp_path / "a.safetensors", tmp_path / "a.onnx", name="a", licence="MIT", summary="")
+    assert not card.commercial_use and card.data == ""
+
+
+def test_a_checkpoint_without_frames_of_its_own_is_exported_too(run: Run, tmp_path: Path) -> None:
+    tensors, notes = checkpoint.load(run.folder / "best.safetensors")
+    del tensors["probe.frames"]
+    checkpoint.save(tmp_path / "a.safetensors", tensors, notes)
+    _, worst = export.export(tmp_path / "a.safetensors", tmp_path / "a.onnx", name="a", licence="MIT", summary="")
+    assert worst < export.TOLERANCE
+    with pytest.raises(ModelError, match="no such checkpoint"):
+        export.export(tmp_path / "b.safetensors", tmp_path / "b.onnx", name="b", licence="MIT", summary="")

@@ -1,0 +1,167 @@
+"""`hush train`: what it writes and prints, kill -9 and Ctrl-C, and every refusal in one line."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner, Result
+
+from hush.cli.train import command
+from hush.data.store import Store
+from hush.errors import HushError
+from hush.train import checkpoint
+
+ROOT = Path(__file__).parent.parent.parent
+RCED = str(ROOT / "configs" / "rced.toml")
+SMALL = (
+    "train.examples=12", "train.valid_examples=2", "train.batch=2", "train.epochs=2", "train.save_every_steps=1",
+    "train.warmup_steps=0",
+)  # fmt: skip
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
+
+Train = Callable[..., Result]
+
+
+@pytest.fixture
+def train(store: Store) -> Train:
+    def call(*words: object, config: str = RCED) -> Result:
+        return CliRunner().invoke(command, [config, "--data", str(store.folder), *SMALL, *map(str, words)])
+
+    return call
+
+
+def refused(result: Result, code: int) -> str:
+    assert isinstance(result.exception, HushError), result.output
+    assert result.exception.exit_code == code
+    assert "\n" not in str(result.exception)
+    return str(result.exception)
+
+
+def process(store: Store, folder: Path, *words: str) -> subprocess.Popen[str]:
+    call = "import torch; torch.set_num_threads(1); from hush.cli import main; main()"
+    line = [sys.executable, "-c", call, "train", RCED, "--data", str(store.folder), "-o", str(folder), *words, *SMALL]
+    return subprocess.Popen(line, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for_step(folder: Path, step: int) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if (folder / "last.safetensors").exists() and checkpoint.load(folder / "last.safetensors")[1]["step"] >= step:
+            return
+        time.sleep(0.02)
+    pytest.fail(f"no step {step} within a minute")
+
+
+def test_a_run_leaves_metrics_curves_and_two_checkpoints(train: Train, tmp_path: Path) -> None:
+    result = train("-o", tmp_path / "new" / "run")
+    assert result.exit_code == 0, result.output
+    assert sorted(path.name for path in (tmp_path / "new" / "run").iterdir()) == [
+        "best.safetensors", "curves.png", "last.safetensors", "metrics.jsonl",
+    ]  # fmt: skip
+    assert "32,765 parameters on cpu" in result.stderr and "12 steps, from step 0" in result.stderr
+    lines = result.stdout.splitlines()
+    assert [line.split()[:2] for line in lines[:2]] == [["epoch", "1/2"], ["epoch", "2/2"]]
+    assert lines[2].startswith("best: ") and lines[3].startswith("curves: ")
+
+
+def test_killed_with_signal_9_and_resumed_it_ends_as_the_unbroken_run(
+    train: Train, store: Store, tmp_path: Path
+) -> None:
+    killed = process(store, tmp_path / "broken")
+    wait_for_step(tmp_path / "broken", 3)
+    killed.kill()
+    assert killed.wait() == -signal.SIGKILL
+    killed.communicate()
+    _, notes = checkpoint.load(tmp_path / "broken" / "last.safetensors")
+    assert notes["step"] < 12, "the run was over before it could be killed"
+    resumed = process(store, tmp_path / "broken", "--resume")
+    _, errors = resumed.communicate()
+    assert resumed.returncode == 0, errors
+    assert f"from step {notes['step']}" in errors
+    assert train("-o", tmp_path / "whole").exit_code == 0
+    whole, broken = (checkpoint.load(tmp_path / name / "last.safetensors")[0] for name in ("whole", "broken"))
+    assert whole.keys() == broken.keys()
+    assert all(torch.equal(whole[key], broken[key]) for key in whole)
+    rows = [
+        [json.loads(line)["loss"] for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
+        for name in ("whole", "broken")
+    ]
+    assert rows[0] == rows[1]
+
+
+def test_ctrl_c_says_where_it_stopped_and_loses_no_checkpoint(store: Store, tmp_path: Path) -> None:
+    run = process(store, tmp_path / "run")
+    wait_for_step(tmp_path / "run", 2)
+    run.send_signal(signal.SIGINT)
+    _, errors = run.communicate()
+    assert run.returncode == 130
+    assert "Traceback" not in errors
+    assert "--resume goes on from step" in errors and errors.endswith("hush: interrupted\n")
+    assert checkpoint.load(tmp_path / "run" / "last.safetensors")[1]["step"] >= 2
+
+
+def test_a_folder_that_holds_a_run_is_not_overwritten(train: Train, tmp_path: Path) -> None:
+    assert train("-o", tmp_path).exit_code == 0
+    before = (tmp_path / "last.safetensors").read_bytes()
+    assert "holds a run already; --resume goes on with it, or choose another -o" in refused(train("-o", tmp_path), 2)
+    assert (tmp_path / "last.safetensors").read_bytes() == before
+
+
+def test_init_starts_from_the_weights_of_another_run(train: Train, tmp_path: Path) -> None:
+    assert train("-o", tmp_path / "a").exit_code == 0
+    best = tmp_path / "a" / "best.safetensors"
+    result = train("-o", tmp_path / "b", "--init", best, "train.epochs=1", "train.lr=1e-12")
+    assert result.exit_code == 0, result.output
+    old, new = (checkpoint.load_model(tmp_path / name / "best.safetensors")[0] for name in ("a", "b"))
+    assert torch.allclose(old.net.last.weight, new.net.last.weight, atol=1e-6)  # type: ignore[union-attr,arg-type]
+    assert "leave --init out" in refused(train("-o", tmp_path / "b", "--init", best, "--resume"), 2)
+    unet = str(ROOT / "configs" / "unet.toml")
+    assert "another model (rced, not unet)" in refused(train("-o", tmp_path / "c", "--init", best, config=unet), 1)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "part"),
+    [
+        (("train.epoch=5",), 2, "no setting train.epoch; did you mean 'epochs'?"),
+        (("train.epochs=many",), 2, "train.epochs = 'many'; expected int, such as 60"),
+        (("frames.sample_rate=48000",), 1, "is at 22050 Hz, rced wants 48000 Hz; prepare it with --sample-rate 48000"),
+        (("--resume",), 1, "holds no run to resume; leave --resume out to start one"),
+        (("--init", "gone.safetensors"), 1, "gone.safetensors: no such checkpoint"),
+        (("--device", "cuda:99"), 2, "no device 'cuda:99' here"),
+        (("--data", "gone"), 1, "hush prepare"),
+    ],
+)
+def test_what_cannot_work_is_refused_and_leaves_no_folder(
+    train: Train, tmp_path: Path, words: tuple[str, ...], code: int, part: str
+) -> None:
+    assert part in refused(train("-o", tmp_path / "run", *words), code)
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_unfinished_data_set_is_refused(train: Train, tmp_path: Path) -> None:
+    (tmp_path / "dataset").mkdir()
+    (tmp_path / "dataset" / "plan.json").write_text("{}")
+    line = refused(train("-o", tmp_path / "run", "--data", tmp_path / "dataset"), 1)
+    assert "is unfinished; run the same hush prepare again" in line
+
+
+def test_a_config_that_is_not_there_is_refused(train: Train, tmp_path: Path) -> None:
+    line = refused(train("-o", tmp_path / "run", config="configs/unte.toml"), 2)
+    assert line == "configs/unte.toml: no such file; the shipped ones lie in configs/"
+
+
+@pytest.mark.parametrize("words", [["train", RCED, "--data", "x", "-o", "y"], ["export", "x", "-o", "y.onnx"]])
+def test_without_the_extra_the_pip_line_that_helps_is_named(words: list[str]) -> None:
+    call = "import sys; sys.modules['torch'] = None; from hush.cli import main; main()"
+    run = subprocess.run([sys.executable, "-c", call, *words], env=ENVIRONMENT, capture_output=True, text=True)
+    assert (run.returncode, run.stdout) == (1, "")
+    assert run.stderr == "hush: this needs torch, which is not installed; run: pip install 'hush[train]'\n"
