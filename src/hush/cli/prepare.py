@@ -51,7 +51,11 @@ def command(speech, noise, output, pairs, wav, spectrograms, split, snr, seed, j
     if (wav or spectrograms) and not (speech and noise):
         raise click.UsageError("mixtures need both: give at least one --speech and one --noise")
     wanted, config = _wanted(split), _mixing(snr)
-    for folder, what in ((output, "data set"), (wav, "set of pairs"), (spectrograms, "set of spectrograms")):
+    folders = {"data set": output, "set of pairs": wav, "set of spectrograms": spectrograms}
+    given = [folder.absolute() for folder in folders.values() if folder]
+    if len(set(given)) < len(given):
+        raise click.UsageError("-o, --wav and --spectrograms need a folder each")
+    for what, folder in folders.items():
         if folder:
             refuse_foreign(folder, what)
     store = _prepare(_sources(speech, noise), output, seed, jobs, **settings)
@@ -71,7 +75,8 @@ def command(speech, noise, output, pairs, wav, spectrograms, split, snr, seed, j
 def _sources(speech: tuple[str, ...], noise: tuple[str, ...]) -> list:
     from hush.data import synth
     from hush.data.corpora import parse
-    from hush.data.prepare import Source
+    from hush.data.plan import Source
+    from hush.errors import CorpusError
 
     if not speech and not noise:
         raise click.UsageError("give at least one --speech or --noise")
@@ -79,6 +84,8 @@ def _sources(speech: tuple[str, ...], noise: tuple[str, ...]) -> list:
     for role, specs in (("speech", speech), ("noise", noise)):
         for spec in specs:
             if spec.startswith("synth:"):
+                if role == "speech":
+                    raise CorpusError(f"{spec} is noise; give it to --noise")
                 sources.append(Source(spec, Path("synth"), list(synth.clips(spec.removeprefix("synth:")))))
                 continue
             corpus, path, part = parse(spec, role)

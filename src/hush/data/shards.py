@@ -34,7 +34,7 @@ class Cleaning:
     min_mos: float | None = None
 
 
-@dataclass(frozen=True)
+@dataclass
 class Rejected(Exception):
     """Why one clip is left out; counted and listed, never fatal."""
 

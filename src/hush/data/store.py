@@ -93,7 +93,7 @@ class Store:
         if row.shard not in self._shards:
             try:
                 self._shards[row.shard] = np.load(self.folder / "shards" / row.shard, mmap_mode="r")
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, EOFError) as error:
                 raise DataError(f"{self.folder}/shards/{row.shard} is missing or damaged; prepare it again") from error
         samples: np.ndarray = self._shards[row.shard][row.offset : row.offset + row.length]
         if samples.size != row.length:
