@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -26,3 +28,36 @@ def data() -> Path:
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(20261122)
+
+
+@pytest.fixture(scope="session")
+def frame_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Makes ONNX frame models as the contract has them, whose answer is known: slope * frames + offset.
+
+    `frame_model()` gives frames back unchanged; `frame_model(offset=-0.1)` takes 8 dB out everywhere.
+    """
+    folder = tmp_path_factory.mktemp("models")
+
+    def make(
+        slope: float = 1.0, offset: float = 0.0, *, rate: int = 22050, scaling: str = "file", **metadata: str
+    ) -> Path:
+        import onnx
+        from onnx import TensorProto, helper, numpy_helper
+
+        path = folder / f"{slope}_{offset}_{rate}_{scaling}_{len(list(folder.iterdir()))}.onnx"
+        faces = [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, ["B", 1, 128, 128]) for name in ("frames", "cleaned")
+        ]
+        graph = helper.make_graph(
+            [helper.make_node("Mul", ["frames", "a"], ["y"]), helper.make_node("Add", ["y", "b"], ["cleaned"])],
+            "line", faces[:1], faces[1:],
+            [numpy_helper.from_array(np.array(v, np.float32), n) for n, v in (("a", slope), ("b", offset))],
+        )  # fmt: skip
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+        config = json.dumps({"frames": {"sample_rate": rate, "scaling": scaling}})
+        facts = {"hush.format": "1", "hush.model": "line", "hush.config": config}
+        helper.set_model_props(model, facts | {key.replace("_", "."): value for key, value in metadata.items()})
+        onnx.save(model, str(path))
+        return path
+
+    return make

@@ -18,6 +18,7 @@ hush denoise noisy.flac -o clean.flac --plot before-after.png
 hush denoise a.wav b.wav c.ogg -o cleaned/
 cat noisy.wav | hush denoise - -o - > clean.wav
 """
+PIPE = Path("-")
 
 
 @click.command("denoise", epilog=EXAMPLES)
@@ -25,27 +26,30 @@ cat noisy.wav | hush denoise - -o - > clean.wav
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path, allow_dash=True),
               help="The clean file; a folder for several; - for stdout (WAV).")  # fmt: skip
 @click.option("--model", default=None, help="An installed model (see hush models) or an .onnx file.")
+@click.option("--atten-limit-db", type=float, metavar="DB", help="Take out at most so many dB.")
+@click.option("--mix", type=float, default=1.0, show_default=True, help="1 is the clean sound, 0 the input.")
 @click.option("--force", is_flag=True, help="Overwrite outputs that exist.")
 @click.option("--plot", type=click.Path(path_type=Path), help="Write before/after spectrograms here (PNG).")
 @click.option("--end-to-end", is_flag=True, help="The reference's frames, without overlap (for comparison).")
 @click.option("--threads", default=0, help="Processor threads; 0 takes all.")
-def command(sources, output, model, force, plot, end_to_end, threads) -> None:
+def command(sources, output, model, force, plot, **options) -> None:
     """Take the noise out of recordings.
 
-    Rate, channels and number of samples stay those of the input, in any format libsndfile reads.
+    Rate, channels, number of samples, coding and tags stay those of the input, in any format libsndfile
+    reads. Exit code 1 if a recording failed, 2 for a wrong option.
     """
+    import signal
+
     from hush.errors import HushError
     from hush.infer.denoiser import Denoiser
     from hush.weights import DEFAULT
 
-    if len(sources) > 1 and not output.is_dir():
-        raise click.UsageError(f"{len(sources)} inputs need a folder that exists as -o, not {output}")
-    if plot and len(sources) > 1:
-        raise click.UsageError("--plot takes one input")
-    denoiser = Denoiser(model or DEFAULT, end_to_end=end_to_end, threads=threads)
+    targets = _targets(sources, output)
+    _check_plot(plot, sources, targets, force)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # leave through the exits that clean up
+    denoiser = Denoiser(model or DEFAULT, **options)
     failed = 0
-    for source in sources:
-        target = output / source.name if output.is_dir() and str(source) != "-" else output
+    for source, target in zip(sources, targets, strict=True):
         try:
             report = _one(denoiser, source, target, force, plot)
         except (HushError, OSError) as error:
@@ -56,42 +60,81 @@ def command(sources, output, model, force, plot, end_to_end, threads) -> None:
             continue
         _tell(report, target, plot)
     if failed:
-        click.echo(f"hush: {failed} of {len(sources)} files failed", err=True)
+        click.echo(f"hush: {failed} of {len(sources)} recordings failed", err=True)
         sys.exit(1)
+
+
+def _targets(sources: tuple[Path, ...], output: Path) -> list[Path]:
+    """Where each source goes. Raises UsageError where that is not clear."""
+    if PIPE in sources and sys.stdin.isatty():
+        raise click.UsageError("- reads a recording from a pipe: cat noisy.wav | hush denoise - -o clean.wav")
+    if output == PIPE and sys.stdout.isatty():
+        raise click.UsageError("-o - would write sound to the screen; send it on: ... -o - > clean.wav")
+    if output == PIPE or not output.is_dir():
+        if len(sources) > 1:
+            raise click.UsageError(f"{len(sources)} inputs need a folder that exists as -o, not {output}")
+        return [output]
+    targets = [output / ("stdin.wav" if source == PIPE else source.name) for source in sources]
+    twice = sorted({target.name for target in targets if targets.count(target) > 1})
+    if twice:
+        raise click.UsageError(f"several inputs are named {', '.join(twice)}; denoise them into separate folders")
+    return targets
+
+
+def _check_plot(plot: Path | None, sources: tuple[Path, ...], targets: list[Path], force: bool) -> None:
+    """Refuse, before the work, a picture that cannot or must not be written."""
+    from hush.errors import AudioError
+
+    if not plot:
+        return
+    if len(sources) > 1:
+        raise click.UsageError("--plot takes one input")
+    if plot.is_dir() or not plot.absolute().parent.is_dir():
+        raise AudioError(f"{plot}: --plot needs a file name in a folder that exists, such as before-after.png")
+    if plot.resolve() in (sources[0].resolve(), targets[0].resolve()):
+        raise AudioError(f"{plot} is a recording here; choose another file for --plot, such as before-after.png")
+    if plot.exists() and not force:
+        raise AudioError(f"{plot} exists; --force overwrites it")
 
 
 def _one(denoiser: Denoiser, source: Path, target: Path, force: bool, plot: Path | None) -> FileReport:
     """One file, either end of which may be a pipe; pipes are spooled to disk, since two passes seek."""
+    import shutil
     import tempfile
 
     from hush.cli.screen import progress
     from hush.dsp.audio import spool
+    from hush.errors import AudioError
 
     with tempfile.TemporaryDirectory(prefix="hush-") as folder:
-        inside = spool(sys.stdin.buffer, Path(folder) / "in") if str(source) == "-" else source
-        outside = Path(folder) / "out.wav" if str(target) == "-" else target
+        inside = spool(sys.stdin.buffer, Path(folder) / "stdin") if source == PIPE else source
+        outside = Path(folder) / "stdout.wav" if target == PIPE else target
         with progress() as bar:
             task = bar.add_task(source.name, total=1.0)
-            report = denoiser.file(inside, outside, force=force, progress=lambda part: bar.update(task, completed=part))
+            try:
+                report = denoiser.file(
+                    inside, outside, force=force, progress=lambda part: bar.update(task, completed=part)
+                )
+            except AudioError as error:
+                raise AudioError(str(error).replace(str(inside), "stdin")) if source == PIPE else error from None
         if plot:
             from hush.dsp.plots import compare
 
             compare(plot, {"before": inside, "after": outside})
-        if str(target) == "-":
+        if target == PIPE:
             with outside.open("rb") as file:
-                while chunk := file.read(1 << 20):
-                    sys.stdout.buffer.write(chunk)
+                shutil.copyfileobj(file, sys.stdout.buffer, 1 << 20)
             sys.stdout.buffer.flush()
     return report
 
 
 def _tell(report: FileReport, target: Path, plot: Path | None) -> None:
-    to_stderr = str(target) == "-"  # stdout is the recording then
+    to_stderr = target == PIPE  # stdout is the recording then
     click.echo(
         f"{report.seconds:.1f} s of audio ({report.channels} ch, {report.rate:,} Hz) in {report.elapsed_s:.2f} s, "
         f"{report.times_real_time:.0f} x real time, model {report.model}",
         err=to_stderr,
     )
-    click.echo(f"  clean: {target}", err=to_stderr)
+    click.echo(f"  clean: {'stdout' if to_stderr else target}", err=to_stderr)
     if plot:
         click.echo(f"  spectrograms: {plot}", err=to_stderr)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import re
+import shutil
+import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
@@ -14,28 +14,26 @@ import numpy as np
 import soundfile as sf
 import soxr
 
+from hush.dsp import containers
+from hush.dsp.containers import UNKNOWN
 from hush.errors import AudioError
 
-EXTENSIONS = frozenset(f".{name.lower()}" for name in sf.available_formats()) | {
-    ".aif",
-    ".opus",
-    ".oga",
-    ".wave",
-}
-# Extensions libsndfile knows under another name.
-_FORMATS = {"AIF": "AIFF", "OPUS": "OGG", "OGA": "OGG", "WAVE": "WAV"}
-_ENDLESS = 0x7FFFF000  # a pipe writes this size or more, since it cannot know how much will follow
+LOUDEST = 2.0**31  # float recordings scaled as integers reach this; beyond it lie damaged bytes, not sound
 
 
 @dataclass(frozen=True, slots=True)
 class AudioInfo:
-    """rate in Hz, channels, frames (samples per channel), and how libsndfile names the coding."""
+    """rate in Hz, channels, frames (samples per channel), libsndfile's names of the coding, and tags.
+
+    frames is what the header says: exact, but for an MP3 an estimate.
+    """
 
     rate: int
     channels: int
     frames: int
-    format: str
-    subtype: str
+    format: str = ""
+    subtype: str = ""
+    tags: dict[str, str] = field(default_factory=dict)
 
     @property
     def seconds(self) -> float:
@@ -46,29 +44,49 @@ def _open(path: Path) -> sf.SoundFile:
     if not path.exists():
         raise AudioError(f"{path}: no such file")
     if path.is_dir():
-        raise AudioError(f"{path} is a folder, not a recording")
+        raise AudioError(f"{path} is a folder, not a recording; name the files in it")
+    if path.suffix.lower() == ".raw":
+        raise AudioError(f"{path}: raw samples say neither rate nor channels; wrap them in a WAV first")
+    try:
+        with path.open("rb") as probe:
+            empty = not probe.read(1)
+    except OSError as error:
+        raise AudioError(f"{path}: cannot be read ({error.strerror})") from error
+    if empty:
+        raise AudioError(f"{path}: 0 bytes, not a recording")
+    missing = containers.shortage(path)
+    if missing:
+        raise AudioError(f"{path}: truncated, {missing}; get the whole file")
     try:
         file = sf.SoundFile(path)
     except (sf.SoundFileError, RuntimeError, TypeError) as error:
-        reason = str(getattr(error, "error_string", error)).rstrip(". ")
-        raise AudioError(f"{path}: not a readable recording ({reason})") from error
-    declared = re.search(r"data\s*:\s*(\d+)\s*\(should be (\d+)\)", file.extra_info)
-    if declared and int(declared[2]) < int(declared[1]) < _ENDLESS:
+        raise AudioError(
+            f"{path}: not a readable recording ({_reason(error)}); is it WAV, FLAC, Ogg or MP3?"
+        ) from error
+    missing = containers.mismatch(file.extra_info)
+    if missing or file.frames >= UNKNOWN:
         file.close()
-        raise AudioError(f"{path}: truncated, holds {declared[2]} of {declared[1]} bytes of sound")
+        if missing:
+            raise AudioError(f"{path}: truncated, {missing}; get the whole file")
+        raise AudioError(f"{path}: written to a pipe, so its header leaves the length open; rewrite it to a file")
     return file
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "error_string", error)).replace("Error : ", "").strip(". \n")
 
 
 def info(path: str | Path) -> AudioInfo:
     """Facts of a recording without decoding it. Raises AudioError if it cannot be read."""
     with _open(Path(path)) as file:
-        return AudioInfo(file.samplerate, file.channels, file.frames, file.format, file.subtype)
+        tags = {name: value for name, value in file.copy_metadata().items() if name in containers.TAGS}
+        return AudioInfo(file.samplerate, file.channels, file.frames, file.format, file.subtype, tags)
 
 
 def blocks(path: str | Path, size: int) -> Iterator[np.ndarray]:
     """A recording in blocks, float32 `(C, size)`, the last one shorter; memory stays bounded.
 
-    Raises AudioError for damaged or truncated data, and for NaN or infinite samples.
+    Raises AudioError for damaged or truncated data, and for samples that are no sound (NaN, infinite).
     """
     path = Path(path)
     with _open(path) as file:
@@ -77,11 +95,9 @@ def blocks(path: str | Path, size: int) -> Iterator[np.ndarray]:
             try:
                 block = file.read(size, dtype="float32", always_2d=True)
             except (sf.SoundFileError, RuntimeError) as error:
-                raise AudioError(f"{path}: damaged after {done / file.samplerate:.2f} s ({error})") from error
-            if not np.isfinite(block).all():
-                raise AudioError(
-                    f"{path}: NaN or infinite samples after {done / file.samplerate:.2f} s; repair it first"
-                )
+                where = f"{done / file.samplerate:.2f} s"
+                raise AudioError(f"{path}: damaged after {where} ({_reason(error)}); get a whole copy") from error
+            _check_samples(path, block, done, file.samplerate)
             done += len(block)
             if len(block):
                 yield np.ascontiguousarray(block.T)
@@ -89,7 +105,14 @@ def blocks(path: str | Path, size: int) -> Iterator[np.ndarray]:
                 break
         # The length an MP3 states is an estimate; every other header is a promise.
         if done < file.frames and file.format != "MP3":
-            raise AudioError(f"{path}: truncated, holds {done} of {file.frames} samples")
+            raise AudioError(f"{path}: truncated, holds {done:,} of {file.frames:,} samples; get the whole file")
+
+
+def _check_samples(path: Path, block: np.ndarray, done: int, rate: int) -> None:
+    if not (np.abs(block) <= LOUDEST).all():  # NaN fails this too
+        place = done + int(np.argmin((np.abs(block) <= LOUDEST).all(axis=1)))
+        value = block[place - done][~(np.abs(block[place - done]) <= LOUDEST)][0]
+        raise AudioError(f"{path}: sample {place:,} ({place / rate:.2f} s) is {value:g}, no sound; repair it first")
 
 
 def read(path: str | Path) -> tuple[np.ndarray, int]:
@@ -106,38 +129,41 @@ def read(path: str | Path) -> tuple[np.ndarray, int]:
 class Writer:
     """Write a recording block by block into a hidden file beside `path`, renamed when complete.
 
-    Use as a context manager; `write(block)` takes float32 `(C, T)`. An exception inside leaves nothing
-    behind. Raises AudioError if the container cannot hold the format asked for.
+    like: rate, channels, tags, and as far as the container (by the extension) has it, the coding. Use as
+    a context manager; `write(block)` takes float32 `(C, T)`. An exception inside leaves nothing behind.
+    Raises AudioError if the container cannot hold this, or the file does not hold what was written.
     """
 
-    def __init__(self, path: str | Path, rate: int, channels: int, subtype: str | None = None) -> None:
+    def __init__(self, path: str | Path, like: AudioInfo) -> None:
         self.path = Path(path)
-        container = self.path.suffix[1:].upper()
-        container = _FORMATS.get(container, container)
-        if container not in sf.available_formats():
-            raise AudioError(
-                f"{self.path}: cannot write {self.path.suffix or 'a file without extension'}; try .wav or .flac"
-            )
-        if self.path.suffix.lower() == ".opus":
-            subtype = "OPUS"
-        if subtype is None or not sf.check_format(container, subtype):
-            subtype = sf.default_subtype(container)
-        self.format, self.subtype = container, subtype
-        self._beside = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
+        target = self.path.resolve()  # through a link to the file it names
+        form = containers.container(target, like.format)
+        if form is None:
+            raise AudioError(f"{self.path}: cannot write {target.suffix or 'without an extension'}; try .wav or .flac")
+        subtype = containers.coding(form, target.suffix, like.subtype or None)
+        form = containers.roomy(form, subtype, like.channels * like.frames)
+        self._what, self._like, self._target, self._written = f"{form}/{subtype}", like, target, 0
+        self._beside = target.with_name(f".hush-{uuid.uuid4().hex}.part")
         try:
-            self._file = sf.SoundFile(self._beside, "w", rate, channels, subtype, format=container)
-        except (sf.SoundFileError, OSError, TypeError, ValueError) as error:
+            self._beside.touch()
+            self._file = sf.SoundFile(self._beside, "w", like.rate, like.channels, subtype, format=form)
+        except OSError as error:
+            raise AudioError(f"{self.path}: cannot be written ({error.strerror}); choose another place") from error
+        except (sf.SoundFileError, TypeError, ValueError) as error:
             self._beside.unlink(missing_ok=True)
-            reason = str(getattr(error, "error_string", error)).rstrip(". ")
+            sound = f"{like.channels} channels at {like.rate:,} Hz"
             raise AudioError(
-                f"{self.path}: cannot write {channels} channels at {rate} Hz as {container}/{subtype} ({reason})"
+                f"{self.path}: {self._what} cannot hold {sound} ({_reason(error)}); try .wav or .flac"
             ) from error
+        for name, text in like.tags.items():
+            setattr(self._file, name, text)
 
     def write(self, block: np.ndarray) -> None:
         try:
             self._file.write(block.T)
         except (sf.SoundFileError, RuntimeError, OSError, AssertionError) as error:
-            raise AudioError(f"{self.path}: cannot be written, is the disk full? ({error})") from error
+            raise self._full(error) from error
+        self._written += block.shape[1]
 
     def __enter__(self) -> Writer:
         return self
@@ -146,28 +172,68 @@ class Writer:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            self._file.close()
-        except (sf.SoundFileError, RuntimeError, OSError) as error:
+            try:
+                self._file.close()
+            except (sf.SoundFileError, RuntimeError, OSError) as error:
+                if kind is None:
+                    raise self._full(error) from error
+            if kind is None:
+                self._verify()
+                self._beside.replace(self._target)
+        finally:
             self._beside.unlink(missing_ok=True)
-            raise AudioError(f"{self.path}: cannot be written, is the disk full? ({error})") from error
-        if kind is None:
-            self._beside.replace(self.path)
-        else:
-            self._beside.unlink(missing_ok=True)
+
+    def _full(self, error: Exception) -> AudioError:
+        reason = _reason(error)
+        return AudioError(f"{self.path}: cannot be written{f' ({reason})' if reason else ''}; is the disk full?")
+
+    def _verify(self) -> None:
+        """What lies on disk is what was written: some containers round rates, pad, or keep no empty sound."""
+        like, written = self._like, self._written
+        try:
+            with sf.SoundFile(self._beside) as file:
+                held = (file.samplerate, file.channels, file.frames)
+        except sf.SoundFileError as error:
+            if not written:
+                raise AudioError(f"{self.path}: {self._what} cannot hold an empty recording; try .wav") from error
+            raise self._full(error) from error
+        if held[2] < written:
+            raise AudioError(
+                f"{self.path}: only {held[2]:,} of {written:,} samples could be written; is the disk full?"
+            )
+        if held != (like.rate, like.channels, written):
+            raise AudioError(
+                f"{self.path}: {self._what} makes {held[2]:,} samples at {held[0]:,} Hz "
+                f"of {written:,} at {like.rate:,} Hz; try .wav or .flac"
+            )
+
+
+def turned(audio: np.ndarray) -> bool:
+    """Whether an array is `(T, C)` by all likelihood: more than 32 channels, and longer across than along."""
+    return audio.ndim == 2 and len(audio) > 32 and 0 < audio.shape[1] < len(audio)
 
 
 def write(path: str | Path, audio: np.ndarray, rate: int, subtype: str | None = None) -> None:
-    """Write float32 `(T,)` or `(C, T)`; the container follows the extension, complete or not at all."""
+    """Write float32 `(T,)` or `(C, T)`; the container follows the extension, complete or not at all.
+
+    subtype: libsndfile's name of a coding, such as "FLOAT". Raises AudioError.
+    """
     audio = np.atleast_2d(audio)
-    with Writer(path, rate, len(audio), subtype) as file:
+    if audio.ndim > 2 or turned(audio):
+        raise AudioError(f"audio of shape {audio.shape}; expected (T,) or (C, T), such as audio.T")
+    with Writer(path, AudioInfo(rate, len(audio), audio.shape[1], subtype=subtype or "")) as file:
         file.write(audio)
 
 
 def spool(stream: BinaryIO, path: Path) -> Path:
     """A pipe's bytes as a file: two passes over a recording need something to seek in."""
-    with path.open("wb") as file:
-        while chunk := stream.read(1 << 20):
-            file.write(chunk)
+    try:
+        with path.open("wb") as file:
+            shutil.copyfileobj(stream, file, 1 << 20)
+    except OSError as error:
+        raise AudioError(
+            f"{path.parent}: stdin cannot be kept there ({error.strerror}); set TMPDIR to a roomier folder"
+        ) from error
     return path
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,11 @@ from PIL import Image, ImageDraw, ImageFont
 
 from hush.dsp.audio import blocks, info
 from hush.dsp.stft import window
+from hush.errors import AudioError
 
 WIDTH, HEIGHT, MARGIN, GAP = 1000, 260, 62, 34  # pixels
 RANGE_DB = 80.0
+SILENT_DB = -80.0  # stays black however quiet the rest is; a full-scale sine reaches about +48
 N_FFT = 1024
 # Dark to bright, even in lightness (matplotlib's magma at nine points).
 _MAGMA = np.array([
@@ -22,27 +25,32 @@ _INK = (40, 40, 48)
 
 
 def levels(path: str | Path, columns: int = WIDTH) -> tuple[np.ndarray, int, float]:
-    """Power spectra over time in dB `(bins, columns)`, the rate, and the seconds, in bounded memory.
+    """Power spectra over time in dB `(bins, N)`, the rate, and the seconds, in bounded memory.
 
-    Each column is the mean over its share of the recording, all channels together.
+    Each of at most `columns` columns is the mean over its share of the recording, all channels together.
     """
     facts = info(path)
     share = max(1, -(-facts.frames // columns))
     total = np.full((N_FFT // 2 + 1, columns), 1e-12)
     held = np.zeros(N_FFT, np.float32)  # a column narrower than the window borrows from what came before
+    used = 1
     for column, block in zip(range(columns), blocks(path, share), strict=False):
+        used = column + 1
         held = np.concatenate([held[-N_FFT:], block.mean(axis=0)])
         mono = held[-max(N_FFT, block.shape[1]) :]
         starts = np.linspace(0, mono.size - N_FFT, min(16, 1 + 2 * (mono.size // N_FFT - 1))).astype(int)
         pieces = np.stack([mono[start : start + N_FFT] for start in starts]) * window(N_FFT)
         total[:, column] += (np.abs(np.fft.rfft(pieces, axis=-1)) ** 2).mean(axis=0)
-    return 10 * np.log10(total), facts.rate, facts.seconds
+    return 10 * np.log10(total[:, :used]), facts.rate, facts.seconds
 
 
 def compare(target: str | Path, recordings: dict[str, Path]) -> None:
-    """A PNG with a spectrogram of each recording, named, on one scale: 80 dB below the loudest of all."""
+    """A PNG with a spectrogram of each recording, named, on one scale: 80 dB below the loudest of all.
+
+    Written beside and renamed; AudioError if it cannot be.
+    """
     panels = {name: levels(path) for name, path in recordings.items()}
-    top = max(float(level.max()) for level, _, _ in panels.values())
+    top = max(SILENT_DB + RANGE_DB, *(float(level.max()) for level, _, _ in panels.values()))
     picture = Image.new("RGB", (MARGIN + WIDTH + 16, len(panels) * (HEIGHT + GAP) + GAP), (255, 255, 255))
     draw, font = ImageDraw.Draw(picture), ImageFont.load_default(15)
     for number, (name, (level, rate, seconds)) in enumerate(panels.items()):
@@ -54,7 +62,18 @@ def compare(target: str | Path, recordings: dict[str, Path]) -> None:
             height = y + HEIGHT - round(khz / (rate / 2000) * HEIGHT)
             draw.line((MARGIN - 5, height, MARGIN, height), _INK)
             draw.text((MARGIN - 8, height), f"{khz:g} kHz", _INK, font, anchor="rm")
-    picture.save(target, format="PNG")
+    _save(picture, Path(target))
+
+
+def _save(picture: Image.Image, target: Path) -> None:
+    beside = target.with_name(f".hush-{uuid.uuid4().hex}.part")
+    try:
+        picture.save(beside, format="PNG")
+        beside.replace(target)
+    except OSError as error:
+        raise AudioError(f"{target}: the picture cannot be written ({error.strerror or error})") from error
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def _ticks(top_khz: float) -> list[float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +13,9 @@ from hush.dsp import frames
 from hush.dsp.frames import BINS, HOP, N_FFT, SIZE
 from hush.dsp.stft import analyse, istft, synthesise, window
 from hush.errors import ModelError
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
 
 BATCH = 8  # frames per call: more gains no speed, less memory is always welcome
 STRIDE = BINS // 2  # columns from one frame to the next: each column is judged twice
@@ -23,47 +27,47 @@ OVERLAP = np.pad(window(N_FFT) ** 2, (0, -N_FFT % HOP)).reshape(-1, HOP).sum(axi
 
 
 class FrameModel:
-    """An ONNX frame model. rate: Hz it works at. scaling: "file" or "frame" (see FrameConfig)."""
+    """An ONNX frame model.
+
+    rate: Hz it works at. scaling: "file" or "frame" (see FrameConfig). latency_ms: the span of one frame.
+    """
 
     def __init__(self, path: Path, threads: int = 0) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 3
-        try:
-            self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime's own exceptions share no public base
-            raise ModelError(f"{path}: no model onnxruntime can load ({str(error).splitlines()[0]})") from error
-        facts = self.session.get_modelmeta().custom_metadata_map
+        self._path, self._session = path, _session(path, threads)
+        facts = self._session.get_modelmeta().custom_metadata_map
         if facts.get("hush.format") != "1":
-            raise ModelError(
-                f"{path}: not written by hush export, or by a newer one (format {facts.get('hush.format')})"
-            )
-        inputs = [item.name for item in self.session.get_inputs()]
-        if inputs != ["frames"]:
-            raise ModelError(f"{path}: a model with inputs {inputs}; expected ['frames']")
-        config = json.loads(facts["hush.config"])
-        self.name = facts["hush.model"]
-        self.rate = int(config["frames"]["sample_rate"])
-        self.scaling = str(config["frames"]["scaling"])
+            found = facts.get("hush.format", "none")
+            raise ModelError(f"{path}: format {found}, expected 1; use a model that this version's hush export wrote")
+        inputs = [(item.name, *item.shape[1:]) for item in self._session.get_inputs()]
+        if inputs != [("frames", 1, BINS, BINS)]:
+            raise ModelError(f"{path}: a model with inputs {inputs}; expected one, frames (B, 1, {BINS}, {BINS})")
+        try:
+            config = json.loads(facts["hush.config"])["frames"]
+            self.name, self.rate, self.scaling = facts["hush.model"], int(config["sample_rate"]), config["scaling"]
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelError(f"{path}: damaged metadata ({error}); export the model again") from error
+        self.latency_ms = SIZE / self.rate * 1000
 
     def attenuation(self, scaled: np.ndarray) -> np.ndarray:
         """Scaled frames `(n, 128, 128)` -> what the model adds to them, in dB (mostly below 0)."""
         parts = []
         for first in range(0, len(scaled), BATCH):
             batch = scaled[first : first + BATCH, None]
-            (cleaned,) = self.session.run(None, {"frames": batch})
-            parts.append((cleaned - batch)[:, 0])
+            try:
+                (cleaned,) = self._session.run(None, {"frames": batch})
+                parts.append((cleaned - batch)[:, 0])
+            except Exception as error:  # onnxruntime's own exceptions share no public base
+                raise ModelError(f"{self._path}: the model cannot be run ({_line(error)})") from error
         return np.concatenate(parts) * -frames.FLOOR_DB
 
-    def reference(self, blocks: Iterable[np.ndarray]) -> float:
-        """First pass: the loudest STFT magnitude in a stream of `(C, T)` blocks; the scale of all frames."""
-        size, step = _span(SEGMENT + STRIDE), SEGMENT * HOP
-        spectra = (analyse(piece, N_FFT, HOP) for piece in _windows(blocks, size, step))
-        return max((float(np.abs(spectrum).max()) for spectrum in spectra), default=0.0)
+    def reference(self, blocks: Iterable[np.ndarray], channels: int) -> np.ndarray:
+        """First pass: the loudest STFT magnitude of each channel, `(C,)`; the scale of all its frames."""
+        loudest = np.zeros(channels, np.float32)
+        for piece in _windows(surrounded(blocks, channels), _span(SEGMENT), SEGMENT * HOP):
+            loudest = np.maximum(loudest, np.abs(analyse(piece, N_FFT, HOP)).max(axis=(-1, -2)))
+        return loudest
 
-    def clean(self, blocks: Iterable[np.ndarray], reference: float) -> Iterator[np.ndarray]:
+    def clean(self, blocks: Iterable[np.ndarray], reference: np.ndarray, limit_db: float) -> Iterator[np.ndarray]:
         """Second pass: `(C, T)` blocks at `rate` -> cleaned blocks, aligned with the input's start.
 
         Frames of 128 columns overlap by half and their attenuations, in dB, are cross-faded:
@@ -73,10 +77,10 @@ class FrameModel:
             frame 1             |- fades in ------ out -|
             frame 2                        |- fades in ------- …
 
-        The blocks add up to more than the input's length; what lies beyond it is nearly silent.
+        Never more than `limit_db` is taken out. The blocks add up to more than the input's length.
         """
         faded, carry, first = None, None, True
-        for piece in _windows(blocks, _span(SEGMENT + STRIDE), SEGMENT * HOP):
+        for piece in _windows(surrounded(blocks, len(reference)), _span(SEGMENT + STRIDE), SEGMENT * HOP):
             spectrum = analyse(piece, N_FFT, HOP)
             total = np.zeros(spectrum.shape, np.float32)
             change_db = self._change_db(spectrum, reference)
@@ -85,7 +89,8 @@ class FrameModel:
             # Nothing lies before the first frame, so its first half counts in full.
             total[..., :STRIDE] = change_db[:, 0, :, :STRIDE] if faded is None else total[..., :STRIDE] + faded
             faded = total[..., SEGMENT:]
-            audio = synthesise(spectrum[..., :SEGMENT] * 10 ** (total[..., :SEGMENT] / 20), N_FFT, HOP)
+            gain = 10 ** (np.maximum(total[..., :SEGMENT], -limit_db) / 20)
+            audio = synthesise(spectrum[..., :SEGMENT] * gain, N_FFT, HOP)
             if carry is not None:
                 audio[:, : carry.shape[-1]] += carry
             audio, carry = audio[:, : SEGMENT * HOP], audio[:, SEGMENT * HOP :]
@@ -93,7 +98,7 @@ class FrameModel:
             yield audio[:, LEAD:] if first else audio
             first = False
 
-    def _change_db(self, spectrum: np.ndarray, reference: float) -> np.ndarray:
+    def _change_db(self, spectrum: np.ndarray, reference: np.ndarray) -> np.ndarray:
         """Attenuation of each frame of a segment: `(C, 128, columns)` -> `(C, n, 128, 128)`."""
         starts = range(0, SEGMENT, STRIDE)
         magnitude = np.stack([np.abs(spectrum[..., s : s + BINS]) for s in starts], axis=1)
@@ -101,8 +106,11 @@ class FrameModel:
         sounding = magnitude.any(axis=(-1, -2))  # silence needs no network
         if sounding.any():
             loud = magnitude[sounding]
-            scale = loud.max(axis=(-1, -2), keepdims=True) if self.scaling == "frame" else reference
-            change_db[sounding] = self.attenuation(frames.scale(loud, scale))
+            if self.scaling == "frame":
+                change_db[sounding] = self.attenuation(frames.scale(loud, loud.max(axis=(-1, -2), keepdims=True)))
+            else:  # relative to 1, so that the floor of `scale` lies out of reach and no level is special
+                share = loud / np.broadcast_to(reference[:, None], sounding.shape)[sounding][:, None, None]
+                change_db[sounding] = self.attenuation(frames.scale(share, 1.0))
         return change_db
 
     def clean_end_to_end(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
@@ -112,6 +120,24 @@ class FrameModel:
             cleaned = scaled + self.attenuation(scaled) / -frames.FLOOR_DB
             phase = spectrum / np.maximum(np.abs(spectrum), 1e-12)
             yield istft(frames.unscale(cleaned, loudest) * phase, N_FFT, HOP, SIZE)
+
+
+def _session(path: Path, threads: int) -> InferenceSession:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 4  # what goes wrong is told in an exception
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's own exceptions share no public base
+        raise ModelError(
+            f"{path}: no model onnxruntime can load ({_line(error)}); hush export turns a checkpoint into one"
+        ) from error
+
+
+def _line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _span(columns: int) -> int:

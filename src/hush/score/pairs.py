@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from hush.dsp.audio import EXTENSIONS, read
+from hush.dsp.audio import read
+from hush.dsp.containers import EXTENSIONS
 from hush.errors import AudioError, CorpusError
 
 EXPECTED = "a folder of pairs holds clean/ID.wav, noisy/ID.wav (or .flac …) and optionally manifest.csv"

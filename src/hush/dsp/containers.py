@@ -1,0 +1,108 @@
+"""What file formats promise and what they can hold: wholeness of the bytes, and the coding to write with."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import soundfile as sf
+
+# RAW has no header: neither rate nor channels could be read back. SD2 lies in two files. libsndfile does
+# not read back all that it writes as SDS or DWVW.
+FORMATS = frozenset(sf.available_formats()) - {"RAW", "SD2", "SDS"}
+# Extensions libsndfile knows under another name.
+_ALIASES = {"AIF": "AIFF", "OPUS": "OGG", "OGA": "OGG", "WAVE": "WAV"}
+EXTENSIONS = frozenset(f".{name.lower()}" for name in (*FORMATS, *_ALIASES))
+TAGS = ("title", "copyright", "artist", "comment", "date", "album", "license", "tracknumber", "genre")
+UNKNOWN = 1 << 62  # libsndfile's count, or more, when a header leaves the length open
+_ENDLESS = 0x7FFFF000  # a pipe writes this size or more into a WAV header, since it cannot know what follows
+_RIFF_BYTES = 0xFFF00000  # sound beyond this does not fit in a WAV's 32-bit sizes
+_OGG_PAGE = 27 + 255 + 255 * 255  # bytes of the largest page
+_MP3_FRAME = 1441  # bytes of the largest frame
+# libsndfile's notes on a header that promises more than there is: (declared, there), and what is counted.
+_NOTED = (
+    (r"(?:data|SSND|Data Size)\s*:\s*(\d+)\s*\(should be (\d+)\)", "bytes of sound"),
+    (r"(?m)^(?:riff|  Riff size)\s*:\s*(\d+)\s*\(should be (\d+)\)", "bytes"),
+)
+# What to write where the target cannot hold the source's coding: the first that it can.
+_FINE = ("PCM_24", "FLOAT", "ALAC_24", "PCM_16")
+
+
+def container(path: Path, like: str = "") -> str | None:
+    """libsndfile's name of the format an extension asks for; None if there is none.
+
+    `like` is the source's: a .wav made from an extensible or a 64-bit one stays of that kind.
+    """
+    name = path.suffix[1:].upper()
+    name = _ALIASES.get(name, name)
+    if name == "WAV" and like in ("WAVEX", "RF64"):
+        return like
+    return name if name in FORMATS else None
+
+
+def coding(container: str, extension: str, wanted: str | None) -> str:
+    """The sample coding to write: the one wanted where the container has it, else the nearest it has."""
+    if extension.lower() == ".opus":
+        return "OPUS"
+    if wanted and not wanted.startswith("DWVW") and sf.check_format(container, wanted):
+        return wanted
+    if wanted in ("FLOAT", "DOUBLE", "PCM_24", "PCM_32", "ALAC_20", "ALAC_24", "ALAC_32"):
+        return next((name for name in _FINE if sf.check_format(container, name)), sf.default_subtype(container))
+    return sf.default_subtype(container)
+
+
+def roomy(container: str, subtype: str, samples: int) -> str:
+    """RF64 in the place of WAV for sound beyond 4 GB."""
+    size = {"FLOAT": 4, "PCM_32": 4, "PCM_24": 3, "DOUBLE": 8, "PCM_16": 2}.get(subtype, 1)
+    return "RF64" if container in ("WAV", "WAVEX") and samples * size > _RIFF_BYTES else container
+
+
+def shortage(path: Path) -> str | None:
+    """What in the bytes of an Ogg or MP3 file tells that it was cut off; None if nothing does."""
+    with path.open("rb") as file:
+        magic = file.read(4)
+    if magic == b"OggS":
+        return _ogg_shortage(path)
+    if magic[:3] == b"ID3" or (magic[:1] == b"\xff" and magic[1:2] >= b"\xe0"):
+        return _mp3_shortage(path)
+    return None
+
+
+def mismatch(notes: str) -> str | None:
+    """What libsndfile noted about a file that is shorter than its header says (WAV, AIFF, CAF, AU, RF64 ...)."""
+    for pattern, kept in _NOTED:
+        for declared, there in re.findall(pattern, notes):
+            if int(there) < int(declared) < _ENDLESS:
+                return f"holds {there} of {declared} {kept}"
+    return "ends early" if "Seems to be a truncated file" in notes else None
+
+
+def _ogg_shortage(path: Path) -> str | None:
+    """The last page of an Ogg stream says so, and is whole."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        file.seek(max(0, size - 2 * _OGG_PAGE))
+        end = file.read()
+    page = end.rfind(b"OggS")
+    if page < 0 or len(end) < page + 27 or len(end) < page + 27 + end[page + 26]:
+        return "ends within an Ogg page"
+    table = end[page + 27 : page + 27 + end[page + 26]]
+    if len(end) < page + 27 + len(table) + sum(table):
+        return "ends within an Ogg page"
+    return None if end[page + 5] & 4 else "its last Ogg page is missing"
+
+
+def _mp3_shortage(path: Path) -> str | None:
+    """An MP3's first frame may state the bytes of all (Xing's header); without it nothing is promised."""
+    with path.open("rb") as file:
+        start = file.read(10)
+        offset = 0
+        if start[:3] == b"ID3":
+            offset = 10 + sum((byte & 0x7F) << shift for byte, shift in zip(start[6:10], (21, 14, 7, 0), strict=True))
+        file.seek(offset)
+        head = file.read(64)
+    at = max(head.find(b"Xing"), head.find(b"Info"))
+    if at < 0 or head[at + 7] & 3 != 3:  # the count of bytes follows the count of frames
+        return None
+    declared, there = int.from_bytes(head[at + 12 : at + 16], "big"), path.stat().st_size - offset
+    return f"holds {there} of {declared} bytes" if declared - there > min(_MP3_FRAME, declared // 100) else None

@@ -1,0 +1,142 @@
+"""`hush denoise` and `hush models` as a user meets them."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+from PIL import Image
+
+import hush
+from hush.dsp.audio import AudioInfo, Writer, info, read, write
+
+Make = Callable[..., Path]
+SOURCE = Path(__file__).parent.parent.parent / "src"
+
+
+def run(*words: object, stdin: bytes = b"", cwd: Path | None = None) -> subprocess.CompletedProcess[bytes]:
+    """`hush ...` in a process of its own."""
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE), "PYTHONWARNINGS": "error"}
+    call = [sys.executable, "-m", "hush", *map(str, words)]
+    return subprocess.run(call, input=stdin, capture_output=True, cwd=cwd, env=environment)
+
+
+@pytest.fixture
+def noisy(tmp_path: Path, rng: np.random.Generator) -> Path:
+    path = tmp_path / "noisy.wav"
+    like = AudioInfo(48000, 2, 20001, "WAV", "PCM_24", {"title": "Night"})
+    with Writer(path, like) as file:
+        file.write(rng.uniform(-0.5, 0.5, (2, 20001)).astype(np.float32))
+    return path
+
+
+def test_a_file_comes_out_with_rate_channels_length_coding_and_tags(
+    noisy: Path, tmp_path: Path, frame_model: Make
+) -> None:
+    done = run("denoise", noisy, "-o", tmp_path / "clean.wav", "--model", frame_model(offset=-0.1))
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert info(tmp_path / "clean.wav") == info(noisy)
+    assert done.stdout.decode().splitlines()[0].startswith("0.4 s of audio (2 ch, 48,000 Hz) in ")
+    assert done.stdout.decode().splitlines()[1] == f"  clean: {tmp_path / 'clean.wav'}"
+
+
+def test_a_pipe_gives_the_bytes_that_a_file_gives(noisy: Path, tmp_path: Path, frame_model: Make) -> None:
+    path = frame_model(offset=-0.1)
+    run("denoise", noisy, "-o", tmp_path / "clean.wav", "--model", path)
+    done = run("denoise", "-", "-o", "-", "--model", path, stdin=noisy.read_bytes())
+    assert done.returncode == 0
+    assert done.stdout == (tmp_path / "clean.wav").read_bytes()
+    assert b"0.4 s of audio" in done.stderr
+
+
+def test_a_flac_pipe_comes_out_as_wav(tmp_path: Path, frame_model: Make, rng: np.random.Generator) -> None:
+    write(tmp_path / "a.flac", rng.uniform(-0.5, 0.5, 5001).astype(np.float32), 44100)
+    done = run("denoise", "-", "-o", "-", "--model", frame_model(), stdin=(tmp_path / "a.flac").read_bytes())
+    found = sf.info(io.BytesIO(done.stdout))
+    assert (found.format, found.subtype, found.frames, found.samplerate) == ("WAV", "PCM_16", 5001, 44100)
+
+
+def test_the_file_equals_the_array(noisy: Path, tmp_path: Path, frame_model: Make) -> None:
+    path = frame_model(slope=1.2, offset=-0.2)
+    hush.denoise_file(noisy, tmp_path / "clean.wav", model=path, subtype="FLOAT")
+    audio, rate = read(noisy)
+    np.testing.assert_allclose(read(tmp_path / "clean.wav")[0], hush.denoise(audio, rate, model=path), atol=1e-6)
+
+
+def test_options_reach_the_engine(noisy: Path, tmp_path: Path, frame_model: Make) -> None:
+    path, audio = frame_model(offset=-0.5), read(noisy)[0]
+    assert run("denoise", noisy, "-o", tmp_path / "a.wav", "--model", path, "--mix", 0).returncode == 0
+    np.testing.assert_array_equal(read(tmp_path / "a.wav")[0], audio)
+    words = ("denoise", noisy, "-o", tmp_path / "b.wav", "--model", path, "--atten-limit-db", 6, "--threads", 1)
+    assert run(*words).returncode == 0
+    expected = hush.denoise(audio, 48000, model=path, atten_limit_db=6)
+    np.testing.assert_allclose(read(tmp_path / "b.wav")[0], expected, atol=2e-7)
+
+
+def test_several_files_go_to_a_folder_and_one_bad_one_stops_no_other(
+    noisy: Path, tmp_path: Path, frame_model: Make
+) -> None:
+    (tmp_path / "bad.wav").write_bytes(b"nothing of the kind")
+    write(tmp_path / "last.ogg", np.zeros(100, np.float32), 22050)
+    (tmp_path / "out").mkdir()
+    done = run(
+        "denoise", noisy, tmp_path / "bad.wav", tmp_path / "last.ogg", "-o", tmp_path / "out", "--model", frame_model()
+    )
+    assert done.returncode == 1
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["last.ogg", "noisy.wav"]
+    lines = done.stderr.decode().splitlines()
+    assert len(lines) == 2
+    assert "bad.wav: not a readable recording" in lines[0]
+    assert lines[1] == "hush: 1 of 3 recordings failed"
+
+
+def test_plot_draws_before_and_after_in_one_picture(noisy: Path, tmp_path: Path, frame_model: Make) -> None:
+    time_s = np.arange(48000) / 48000
+    write(noisy, (0.5 * np.sin(2 * np.pi * 6000 * time_s)).astype(np.float32), 48000)
+    words = ("denoise", noisy, "-o", tmp_path / "clean.wav", "--model", frame_model(offset=-0.5))
+    done = run(*words, "--plot", tmp_path / "a.png")
+    assert done.returncode == 0, done.stderr
+    assert f"  spectrograms: {tmp_path / 'a.png'}" in done.stdout.decode()
+    with Image.open(tmp_path / "a.png") as picture:
+        light = np.asarray(picture.convert("L"), np.float32)
+    assert light.shape == (622, 1078)
+    # 6 kHz lies a quarter up each panel of 260 rows: bright before, 40 dB darker after.
+    before, after = (light[bottom - 75 : bottom - 55, 200:900].max() for bottom in (34 + 260, 68 + 520))
+    empty = light[34 + 20 : 34 + 60, 200:900].mean()
+    assert before > after + 40 > empty + 40
+
+
+@pytest.mark.parametrize("size", [0, 1, 1001])
+def test_plot_draws_next_to_nothing_too(size: int, tmp_path: Path, frame_model: Make) -> None:
+    write(tmp_path / "a.wav", np.zeros(size, np.float32), 8000)
+    done = run(
+        "denoise", tmp_path / "a.wav", "-o", tmp_path / "b.wav", "--plot", tmp_path / "c.png", "--model", frame_model()
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    with Image.open(tmp_path / "c.png") as picture:
+        assert np.asarray(picture)[50:250, 100:900].max() < 10  # silence is dark
+
+
+def test_models_lists_every_card() -> None:
+    done = run("models")
+    assert done.returncode == 0, done.stderr
+    for card in hush.models():
+        text = done.stdout.decode()
+        assert f"{card.name}" in text
+        assert f"{card.parameters:,} parameters" in text
+        assert card.licence in text
+        assert card.data in text
+
+
+def test_models_json_gives_one_object_a_line() -> None:
+    lines = run("models", "--json").stdout.decode().splitlines()
+    assert [json.loads(line)["name"] for line in lines] == [card.name for card in hush.models()]
+    assert all(json.loads(line)["sha256"] for line in lines)
