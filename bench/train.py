@@ -1,0 +1,214 @@
+"""U-Net training samples/s: hush's own step against the loop one writes first.
+
+Run on an idle machine: python bench/train.py [--rounds 5] [--frames 256] [--no-save]
+The plain loop is the reference as a competent user would write it: NCHW float32, frames computed beforehand
+in a DataLoader, Adam, mean squared error, batch 64. hush's figures hold everything a run does but validation and
+checkpoints: mixtures drawn and made anew, frames, loss, averaged weights. Each loop lives in a process of its
+own (hush tells malloc to keep its memory, which would help the plain one too) and they take turns.
+On a GPU the table also says how much of the rate of a large bf16 matrix product the arithmetic comes to.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import machine
+import torch
+from torch import nn
+
+ROOT = Path(__file__).parent.parent
+LOOPS = {
+    "plain": "plain eager float32 loop, batch 64",
+    "unet-reference": "hush train configs/unet-reference.toml, batch 64",
+    "unet": "hush train configs/unet.toml, batch 32",
+}
+GOAL = {"cpu": "≥ 1.5 × plain", "cuda": "≥ 10,000 samples/s"}
+GFLOP = 5.0  # a frame forward and backward: three times 0.83 billion multiply-adds
+FRAMES = {"cpu": 256, "cuda": 64 * 200}  # of one turn
+
+
+class PlainUNet(nn.Module):
+    """The reference's network, written down from its description."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        c = (1, 16, 32, 64, 128, 256)
+        self.down = nn.ModuleList(self.pair(c[i], c[i + 1]) for i in range(5))
+        self.pool, self.drop, self.act = nn.MaxPool2d(2), nn.Dropout(0.5), nn.LeakyReLU(0.3)
+        self.widen = nn.ModuleList(
+            nn.Sequential(
+                nn.Upsample(scale_factor=2), nn.ZeroPad2d((0, 1, 0, 1)), nn.Conv2d(c[i + 1], c[i], 2), nn.LeakyReLU(0.3)
+            )
+            for i in range(4, 0, -1)
+        )
+        self.up = nn.ModuleList(self.pair(2 * c[i], c[i]) for i in range(4, 0, -1))
+        self.head = nn.Sequential(nn.Conv2d(16, 2, 3, padding=1), nn.LeakyReLU(0.3), nn.Conv2d(2, 1, 1))
+
+    @staticmethod
+    def pair(inside: int, outside: int) -> nn.Sequential:
+        return nn.Sequential(
+            nn.Conv2d(inside, outside, 3, padding=1), nn.LeakyReLU(0.3),
+            nn.Conv2d(outside, outside, 3, padding=1), nn.LeakyReLU(0.3),
+        )  # fmt: skip
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        skips = []
+        for level, pair in enumerate(self.down):
+            x = pair(x if level == 0 else self.pool(x))
+            if level >= 3:
+                x = self.drop(x)
+            skips.append(x)
+        for widen, pair, skip in zip(self.widen, self.up, skips[-2::-1], strict=True):
+            x = pair(torch.cat([widen(x), skip], dim=1))
+        return self.head(x)
+
+
+def plain_loop(folder: str, device: torch.device) -> Callable[[int], None]:
+    from torch.utils.data import DataLoader, TensorDataset
+
+    from hush.config import load
+    from hush.data.store import Store
+    from hush.train.batches import Batches
+
+    batches = Batches(Store(folder), "train", load(ROOT / "configs/unet-reference.toml"), torch.device("cpu"))
+    made = [batches.batch(0, number, 64) for number in range(8)]
+    frames, target = torch.cat([item.frames for item in made]), torch.cat([item.target for item in made])
+    loader = DataLoader(TensorDataset(frames, target), batch_size=64, shuffle=True)
+    model = PlainUNet().to(device)
+    assert sum(parameter.numel() for parameter in model.parameters()) == 1_941_093
+    optimiser, loss_of = torch.optim.Adam(model.parameters(), lr=1e-3), nn.MSELoss()
+
+    def go(count: int) -> None:
+        done = 0
+        while done < count:
+            for noisy, clean in loader:
+                optimiser.zero_grad()
+                loss_of(model(noisy.to(device)), clean.to(device)).backward()
+                optimiser.step()
+                done += len(noisy)
+                if done >= count:
+                    break
+
+    return go
+
+
+def hush_loop(config: str, folder: str, device: torch.device) -> Callable[[int], None]:
+    from hush.config import load
+    from hush.data.store import Store
+    from hush.train.device import keep_memory
+    from hush.train.loop import Run
+
+    keep_memory()
+    experiment = load(ROOT / f"configs/{config}.toml", ("train.examples=1000000", "train.valid_examples=1"))
+    run = Run(experiment, Store(folder), Path(folder), device)
+
+    def go(count: int) -> None:
+        until = run.step + -(-count // experiment.train.batch)
+        for batch in run.batches.epoch(0, run.step):
+            run.advance(batch)
+            if run.step == until:
+                return
+
+    return go
+
+
+def work(name: str, folder: str, device: str, pipe: Connection) -> None:
+    """Set a loop up, then answer each number of frames with the seconds they took; None ends it."""
+    where = torch.device(device)
+    go = plain_loop(folder, where) if name == "plain" else hush_loop(name, folder, where)
+    while (count := pipe.recv()) is not None:
+        start = time.perf_counter()
+        go(count)
+        if device == "cuda":
+            torch.cuda.synchronize()
+        pipe.send(time.perf_counter() - start)
+
+
+def make_data(folder: Path) -> str:
+    """A data set of the sample recording, cut up, and synthetic noise; speed does not depend on the content."""
+    import soundfile
+
+    audio, rate = soundfile.read(ROOT / "examples" / "clean.wav")
+    for number in range(6):
+        voice = folder / "voices" / str(number) / "a.wav"
+        voice.parent.mkdir(parents=True)
+        soundfile.write(voice, audio[number * len(audio) // 6 : (number + 1) * len(audio) // 6], rate)
+    sources = ["--speech", f"folder:{folder / 'voices'}", "--noise", "synth:wind=20,hum=20", "--valid-share", "0.3"]
+    target = str(folder / "dataset")
+    subprocess.run([sys.executable, "-m", "hush", "prepare", *sources, "-o", target], check=True, capture_output=True)
+    return target
+
+
+def measure(folder: str, device: str, rounds: int, frames: int) -> dict[str, list[float]]:
+    """Samples/s of each loop in each round."""
+    context = multiprocessing.get_context("spawn")
+    pipes = {}
+    for name in LOOPS:
+        pipes[name], theirs = context.Pipe()
+        context.Process(target=work, args=(name, folder, device, theirs), daemon=True).start()
+    found: dict[str, list[float]] = {name: [] for name in LOOPS}
+    for turn in range(rounds + 1):
+        for name, pipe in pipes.items():
+            count = frames if turn else min(frames, 128)  # the first only warms up
+            pipe.send(count)
+            seconds = pipe.recv()
+            if turn:
+                found[name].append(count / seconds)
+                print(f"round {turn} {name}: {count / seconds:,.1f}", file=sys.stderr)
+    for pipe in pipes.values():
+        pipe.send(None)
+    return found
+
+
+def matmul_tflops() -> float:
+    """What a large bf16 matrix product reaches on the GPU, in TFLOP/s: the limit of this very chip."""
+    size = 8192
+    a, b = (torch.randn(size, size, device="cuda", dtype=torch.bfloat16) for _ in range(2))
+
+    def go() -> None:
+        for _ in range(20):
+            a @ b
+        torch.cuda.synchronize()
+
+    return 20 * 2 * size**3 / min(machine.seconds(go, 5)) / 1e12
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--frames", type=int, help="of one turn; 256, or 12,800 on a GPU")
+    parser.add_argument("--no-save", action="store_true")
+    options = parser.parse_args()
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    described = machine.describe("torch") | {"threads": torch.get_num_threads()}
+    with tempfile.TemporaryDirectory() as folder:
+        found = measure(make_data(Path(folder)), device, options.rounds, options.frames or FRAMES[device])
+    results: dict[str, object] = {"device": device, "goal": GOAL[device]}
+    spreads = {name: machine.spread(values) for name, values in found.items()}
+    limit = 0.0
+    if device == "cuda":
+        described["gpu"] = torch.cuda.get_device_name()
+        limit = results["matmul_tflops"] = matmul_tflops()
+    plain, rows = spreads["plain"]["median"], []
+    for name, spread in spreads.items():
+        ratio = spread["median"] / plain
+        row = [LOOPS[name], *(f"{spread[key]:,.1f}" for key in ("median", "min", "max")), f"{ratio:.2f}"]
+        results[name] = spread | {"ratio": ratio}
+        rows.append([*row, f"{spread['median'] * GFLOP / 1000 / limit:.1%}"] if limit else row)
+    head = ["loop", "samples/s", "min", "max", "× plain", *(["of a matrix product"] if limit else [])]
+    print(machine.table(head, rows))
+    print(f"\n{device}, goal {GOAL[device]}")
+    if not options.no_save:
+        machine.save("train", described, results)
+
+
+if __name__ == "__main__":
+    main()
