@@ -38,7 +38,7 @@ class ModelCard:
         try:
             tree = json.loads(path.read_text(encoding="utf-8"))
             return cls(**{item.name: tree[item.name] for item in fields(cls)})
-        except (OSError, json.JSONDecodeError, KeyError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelError(f"{path}: missing or damaged ({error}); hush export writes it beside the .onnx") from error
 
 

@@ -102,29 +102,37 @@ def _one(denoiser: Denoiser, source: Path, target: Path, force: bool, plot: Path
     import shutil
     import tempfile
 
-    from hush.cli.screen import progress
     from hush.dsp.audio import spool
-    from hush.errors import AudioError
 
+    if PIPE not in (source, target):
+        return _file(denoiser, source, target, force, plot)
     with tempfile.TemporaryDirectory(prefix="hush-") as folder:
         inside = spool(sys.stdin.buffer, Path(folder) / "stdin") if source == PIPE else source
         outside = Path(folder) / "stdout.wav" if target == PIPE else target
-        with progress() as bar:
-            task = bar.add_task(source.name, total=1.0)
-            try:
-                report = denoiser.file(
-                    inside, outside, force=force, progress=lambda part: bar.update(task, completed=part)
-                )
-            except AudioError as error:
-                raise AudioError(str(error).replace(str(inside), "stdin")) if source == PIPE else error from None
-        if plot:
-            from hush.dsp.plots import compare
-
-            compare(plot, {"before": inside, "after": outside})
+        report = _file(denoiser, inside, outside, force, plot)
         if target == PIPE:
             with outside.open("rb") as file:
                 shutil.copyfileobj(file, sys.stdout.buffer, 1 << 20)
             sys.stdout.buffer.flush()
+    return report
+
+
+def _file(denoiser: Denoiser, source: Path, target: Path, force: bool, plot: Path | None) -> FileReport:
+    from hush.cli.screen import only_python, progress
+    from hush.errors import AudioError
+
+    with only_python(), progress() as bar:
+        task = bar.add_task(source.name, total=1.0)
+        try:
+            report = denoiser.file(source, target, force=force, progress=lambda part: bar.update(task, completed=part))
+        except AudioError as error:
+            if source.name == "stdin":
+                raise AudioError(str(error).replace(str(source), "stdin")) from error
+            raise
+        if plot:
+            from hush.dsp.plots import compare
+
+            compare(plot, {"before": source, "after": target})
     return report
 
 

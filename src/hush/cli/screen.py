@@ -1,7 +1,8 @@
-"""What every command's screen shares: progress on stderr, only on a terminal."""
+"""What every command's screen shares: progress on stderr, only on a terminal; no chatter of C libraries."""
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,3 +23,27 @@ def progress(unit: str = "") -> Iterator[Progress]:
     columns = (TextColumn("{task.description}"), BarColumn(), *count, TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not sys.stderr.isatty(), transient=True) as bar:
         yield bar
+
+
+@contextmanager
+def only_python() -> Iterator[None]:
+    """Within, stderr is Python's alone: what C libraries print there (libmpg123 on odd MP3s) goes nowhere."""
+    before = sys.stderr
+    try:
+        shared = before.fileno() == 2
+    except (AttributeError, OSError, ValueError):  # closed, or no file at all
+        yield
+        return
+    before.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    if shared:
+        sys.stderr = open(kept, "w", buffering=1, encoding=before.encoding, errors=before.errors, closefd=False)  # noqa: SIM115
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        sys.stderr = before
+        os.dup2(kept, 2)
+        os.close(kept)

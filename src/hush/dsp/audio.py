@@ -20,6 +20,8 @@ from hush.errors import AudioError
 
 LOUDEST = 2.0**31  # float recordings scaled as integers reach this; beyond it lie damaged bytes, not sound
 
+_SYSTEM_ERROR = 2  # libsndfile's code for a read or write that failed
+
 
 @dataclass(frozen=True, slots=True)
 class AudioInfo:
@@ -73,7 +75,8 @@ def _open(path: Path) -> sf.SoundFile:
 
 
 def _reason(error: Exception) -> str:
-    return str(getattr(error, "error_string", error)).replace("Error : ", "").strip(". \n")
+    text = str(getattr(error, "error_string", error)).replace("Error : ", "").strip(". \n")
+    return "no sound found in it" if "not a regular file" in text else text  # said of any MP3 without a frame
 
 
 def info(path: str | Path) -> AudioInfo:
@@ -151,6 +154,8 @@ class Writer:
             raise AudioError(f"{self.path}: cannot be written ({error.strerror}); choose another place") from error
         except (sf.SoundFileError, TypeError, ValueError) as error:
             self._beside.unlink(missing_ok=True)
+            if getattr(error, "code", None) == _SYSTEM_ERROR:
+                raise self._full(error) from error
             sound = f"{like.channels} channels at {like.rate:,} Hz"
             raise AudioError(
                 f"{self.path}: {self._what} cannot hold {sound} ({_reason(error)}); try .wav or .flac"

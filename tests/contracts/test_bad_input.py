@@ -1,0 +1,255 @@
+"""What `hush denoise` cannot do ends in one clear line, exit code 1 or 2, and no file half-written."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+
+from hush.cli import main
+from hush.dsp.audio import read, write
+from hush.errors import AudioError
+
+Make = Callable[..., Path]
+SOURCE = Path(__file__).parent.parent.parent / "src"
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(SOURCE), "PYTHONWARNINGS": "error"}
+
+
+@pytest.fixture
+def refusal(
+    tmp_path: Path, frame_model: Make, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., str]:
+    """Runs `hush denoise ARGUMENTS` in tmp_path, asserts that it fails cleanly, and gives the line it said."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: object, code: int = 1, model: str | Path | None = None) -> str:
+        before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+        monkeypatch.setattr(sys, "argv", ["hush", "denoise", *map(str, words), "--model", str(model or frame_model())])
+        handler = signal.getsignal(signal.SIGTERM)
+        with pytest.raises(SystemExit) as end:
+            main()
+        signal.signal(signal.SIGTERM, handler)
+        out, err = capfd.readouterr()
+        assert end.value.code == code, err
+        assert out == ""
+        assert "Traceback" not in err
+        after = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+        assert after == before
+        if code == 1:
+            assert len(err.splitlines()) == 1, err
+            assert err.startswith("hush: ")
+        return err.removeprefix("hush: ").strip()
+
+    return run
+
+
+def a_recording(path: Path, size: int = 30000, rate: int = 22050, **options: str) -> Path:
+    noise = np.random.default_rng(5).uniform(-0.5, 0.5, size).astype(np.float32)
+    write(path, noise, rate, **options)
+    return path
+
+
+@pytest.mark.parametrize("size", [0, 1, 2])
+@pytest.mark.parametrize("extension", ["wav", "flac", "ogg", "mp3"])
+def test_an_empty_a_one_sample_and_a_silent_recording_are_recordings(
+    size: int, extension: str, tmp_path: Path, frame_model: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "a.wav", np.zeros(size, np.float32), 44100)
+    target = tmp_path / f"b.{extension if size else 'wav'}"
+    words = ["hush", "denoise", str(tmp_path / "a.wav"), "-o", str(target), "--model", str(frame_model())]
+    monkeypatch.setattr(sys, "argv", words)
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert not end.value.code
+    found, rate = read(target)
+    assert (found.shape, rate) == ((size,), 44100)
+    assert np.abs(found).max(initial=0) < 1e-3
+
+
+CODINGS = {"wav": None, "flac": None, "ogg": None, "opus": None, "mp3": None, "aiff": None, "au": None, "w64": None}
+
+
+@pytest.mark.parametrize("extension", CODINGS)
+def test_a_recording_cut_anywhere_is_told(extension: str, tmp_path: Path, refusal: Callable[..., str]) -> None:
+    path = a_recording(tmp_path / f"a.{extension}", rate=48000)
+    whole = path.read_bytes()
+    cuts = np.random.default_rng(1).uniform(0.02, 0.97, 6) * len(whole)
+    for cut in cuts.astype(int):
+        path.write_bytes(whole[:cut])
+        line = refusal(path.name, "-o", "b.wav")
+        assert path.name in line
+        assert "truncated" in line or "not a readable recording" in line or "damaged" in line, line
+
+
+@pytest.mark.parametrize("extension", ["wav", "flac", "ogg", "mp3", "aiff"])
+def test_bytes_of_any_kind_never_crash(
+    extension: str, tmp_path: Path, refusal: Callable[..., str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = a_recording(tmp_path / f"a.{extension}", size=8000, rate=48000)
+    whole, rng = bytearray(path.read_bytes()), np.random.default_rng(2)
+    for start in (0, 12, 64):
+        path.write_bytes(whole[:start] + rng.bytes(len(whole) - start))
+        try:
+            read(path)
+        except AudioError as error:
+            assert "\n" not in str(error)
+            capfd.readouterr()  # libmpg123's chatter, which only the command keeps from the screen
+            refusal(path.name, "-o", "b.wav")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e30])
+def test_samples_that_are_no_sound_are_told_with_their_place(
+    value: float, tmp_path: Path, refusal: Callable[..., str]
+) -> None:
+    sound = np.zeros((2, 30000), np.float32)
+    sound[1, 22050] = value
+    sf.write(tmp_path / "a.wav", sound.T, 22050, "FLOAT")
+    line = refusal("a.wav", "-o", "b.wav")
+    assert line == f"a.wav: sample 22,050 (1.00 s) is {np.float32(value):g}, no sound; repair it first"
+
+
+def test_a_pipe_of_garbage_is_told(
+    refusal: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "garbage").write_bytes(b"garbage" * 1000)
+    with (tmp_path / "garbage").open() as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        assert refusal("-", "-o", "b.wav").startswith("stdin: not a readable recording")
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (("none.wav", "-o", "b.wav"), "none.wav: no such file"),
+        (("folder", "-o", "b.wav"), "folder is a folder, not a recording; name the files in it"),
+        (("empty.wav", "-o", "b.wav"), "empty.wav: 0 bytes, not a recording"),
+        (("a.wav", "-o", "there.wav"), "there.wav exists; --force (in Python force=True) overwrites it"),
+        (("a.wav", "-o", "a.wav"), "a.wav is the input itself; choose another output"),
+        (("a.wav", "-o", "link.wav", "--force"), "link.wav is the input itself; choose another output"),
+        (("a.wav", "-o", "no/b.wav"), "no is no folder; make it first: mkdir -p no"),
+        (("a.wav", "-o", "b.xyz"), "b.xyz: cannot write .xyz; try .wav or .flac"),
+        (("a.wav", "-o", "b"), "b: cannot write without an extension; try .wav or .flac"),
+        (("a.wav", "-o", "b.wav", "--plot", "no/p.png"), "no/p.png: --plot needs a file name in a folder that exists"),
+        (("a.wav", "-o", "b.wav", "--plot", "a.wav", "--force"), "a.wav is a recording here; choose another file"),
+        (("a.wav", "-o", "b.wav", "--plot", "there.png"), "there.png exists; --force overwrites it"),
+        (("a.wav", "-o", "b.opus"), "b.opus: OGG/OPUS cannot hold 1 channels at 22,050 Hz (Opus only supports"),
+    ],
+)
+def test_a_place_that_does_not_do_is_told(
+    words: tuple[str, ...], line: str, tmp_path: Path, refusal: Callable[..., str]
+) -> None:
+    a_recording(tmp_path / "a.wav")
+    a_recording(tmp_path / "there.wav")
+    (tmp_path / "there.png").touch()
+    (tmp_path / "empty.wav").touch()
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link.wav").symlink_to("a.wav")
+    assert refusal(*words).startswith(line)
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (("a.wav", "b.wav", "-o", "c.wav"), "2 inputs need a folder that exists as -o, not c.wav"),
+        (("a.wav", "folder/a.wav", "-o", "folder"), "several inputs are named a.wav"),
+        (("a.wav", "-o", "b.wav", "--mix", "2"), "mix = 2.0; expected 0 (the input) to 1"),
+        (("a.wav", "-o", "b.wav", "--atten-limit-db", "-3"), "atten_limit_db = -3.0; expected dB from 0"),
+        (("a.wav",), "Missing option '-o'"),
+        (("-o", "b.wav"), "Missing argument"),
+    ],
+)
+def test_a_wrong_option_is_exit_code_2(
+    words: tuple[str, ...], line: str, tmp_path: Path, refusal: Callable[..., str]
+) -> None:
+    a_recording(tmp_path / "a.wav")
+    (tmp_path / "folder").mkdir()
+    assert line in refusal(*words, code=2)
+
+
+def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path, refusal: Callable[..., str]) -> None:
+    a_recording(tmp_path / "a.wav")
+    if os.geteuid() == 0:  # nothing is forbidden to root, but /proc takes no files from anyone
+        assert refusal("a.wav", "-o", "/proc/b.wav").startswith("/proc/b.wav: cannot be written (")
+    else:
+        (tmp_path / "locked").mkdir(mode=0o500)
+        assert "locked/b.wav: cannot be written (Permission denied)" in refusal("a.wav", "-o", "locked/b.wav")
+
+
+def test_models_that_do_not_do_are_told(tmp_path: Path, refusal: Callable[..., str], frame_model: Make) -> None:
+    a_recording(tmp_path / "a.wav")
+    words = ("a.wav", "-o", "b.wav")
+    (tmp_path / "broken.onnx").write_bytes(b"not onnx at all")
+    whole = frame_model().read_bytes()
+    (tmp_path / "cut.onnx").write_bytes(whole[: len(whole) // 2])
+    assert refusal(*words, model="nonesuch").startswith("no model 'nonesuch'; ")
+    assert refusal(*words, model="none.onnx").startswith("none.onnx: no such model file; hush export makes one")
+    assert refusal(*words, model="broken.onnx").startswith("broken.onnx: no model onnxruntime can load (")
+    assert refusal(*words, model="cut.onnx").startswith("cut.onnx: no model onnxruntime can load (")
+    newer = frame_model(hush_format="2")
+    assert refusal(*words, model=newer).startswith(f"{newer}: format 2, expected 1; use a model that")
+    lacking = frame_model(hush_config="{}")
+    assert refusal(*words, model=lacking).startswith(f"{lacking}: damaged metadata ('frames'); export the model again")
+
+
+# Each full-disk run is a process of its own, because the limit cannot be raised again.
+FULL = """
+import resource, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
+sys.argv = ["hush", "denoise", *sys.argv[1:]]
+from hush.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize("extension", ["wav", "flac", "ogg", "mp3"])
+@pytest.mark.parametrize("limit", [0, 10, 20_000])
+def test_a_full_disk_leaves_nothing(extension: str, limit: int, tmp_path: Path, frame_model: Make) -> None:
+    a_recording(tmp_path / "a.wav", size=200_000, rate=44100)
+    (tmp_path / "out").mkdir()
+    target = tmp_path / "out" / f"b.{extension}"
+    call = [sys.executable, "-c", FULL.format(limit=limit), tmp_path / "a.wav", "-o", target, "--model", frame_model()]
+    done = subprocess.run(call, capture_output=True, text=True, env=ENVIRONMENT)
+    assert done.returncode == 1
+    assert not list((tmp_path / "out").iterdir())
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert done.stderr.startswith(f"hush: {target}: ")
+    assert "is the disk full?" in done.stderr
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_stopped_midway_leaves_nothing(sent: int, code: int, tmp_path: Path, frame_model: Make) -> None:
+    a_recording(tmp_path / "a.wav", size=48000 * 120, rate=48000)
+    (tmp_path / "out").mkdir()
+    call = [sys.executable, "-m", "hush", "denoise", tmp_path / "a.wav", "-o", tmp_path / "out" / "b.wav"]
+    child = subprocess.Popen(
+        [*call, "--model", frame_model()], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
+    )
+    deadline = time.monotonic() + 60
+    while not any(path.stat().st_size > 100_000 for path in (tmp_path / "out").iterdir()):
+        assert child.poll() is None and time.monotonic() < deadline
+        time.sleep(0.005)
+    child.send_signal(sent)
+    out, err = child.communicate(timeout=60)
+    assert child.returncode == code
+    assert (out, err.strip()) == ("", "hush: interrupted" if sent == signal.SIGINT else "")
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_a_reader_that_goes_away_is_no_traceback(tmp_path: Path, frame_model: Make) -> None:
+    a_recording(tmp_path / "a.wav", size=200_000)
+    call = [sys.executable, "-m", "hush", "denoise", tmp_path / "a.wav", "-o", "-", "--model", frame_model()]
+    child = subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+    assert child.stdout and child.stderr
+    child.stdout.close()
+    assert "Traceback" not in child.stderr.read()
+    child.stderr.close()
+    assert child.wait() == 1

@@ -1,0 +1,73 @@
+"""Models by name: cards, checksums, and helpful refusals."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from hush import weights
+from hush.errors import ModelError
+from hush.weights import ModelCard, find, models
+
+CARD = ModelCard(
+    name="tiny", summary="a test", sample_rate=22050, causal=False, latency_ms=365.7, parameters=2, mmac_per_s=1.0,
+    licence="MIT", commercial_use=True, data="none",
+    sha256="ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",  # of b"abc", FIPS 180-2
+)  # fmt: skip
+
+
+@pytest.fixture
+def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(weights, "SHIPPED", tmp_path)
+    (tmp_path / "tiny.onnx").write_bytes(b"abc")
+    (tmp_path / "tiny.json").write_text(json.dumps(asdict(CARD)), encoding="utf-8")
+    return tmp_path
+
+
+def test_a_card_comes_back_as_it_was_written(shipped: Path) -> None:
+    assert models() == [CARD]
+
+
+def test_a_whole_model_is_found_by_name(shipped: Path) -> None:
+    assert find("tiny") == shipped / "tiny.onnx"
+
+
+def test_a_damaged_model_is_refused(shipped: Path) -> None:
+    (shipped / "tiny.onnx").write_bytes(b"abd")
+    with pytest.raises(ModelError, match=r"'tiny' is damaged .* install hush again"):
+        find("tiny")
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", "{nonsense", '"text"'])
+def test_a_damaged_card_is_refused(text: str, shipped: Path) -> None:
+    (shipped / "tiny.json").write_text(text, encoding="utf-8")
+    with pytest.raises(ModelError, match=r"tiny.json: missing or damaged"):
+        models()
+
+
+def test_a_missing_card_is_refused(shipped: Path) -> None:
+    (shipped / "tiny.json").unlink()
+    with pytest.raises(ModelError, match=r"tiny.json: missing or damaged"):
+        find("tiny")
+
+
+def test_an_unknown_name_gets_the_nearest(shipped: Path) -> None:
+    with pytest.raises(ModelError, match=r"no model 'tyny'; did you mean 'tiny'\?; or give the path of an .onnx file"):
+        find("tyny")
+    with pytest.raises(ModelError, match="no model 'whatever'; known: tiny; or give"):
+        find("whatever")
+
+
+def test_a_file_of_ones_own_is_taken_by_its_path(tmp_path: Path) -> None:
+    (tmp_path / "mine.onnx").write_bytes(b"anything")
+    assert find(str(tmp_path / "mine.onnx")) == tmp_path / "mine.onnx"
+    with pytest.raises(ModelError, match=r"none\.onnx: no such model file"):
+        find(tmp_path / "none.onnx")
+
+
+def test_what_is_shipped_is_whole() -> None:
+    for card in models():
+        assert find(card.name).stem == card.name
