@@ -74,7 +74,8 @@ def test_an_experiment_survives_json() -> None:
 
 
 def test_differences_name_the_settings() -> None:
-    one, other = load(CONFIGS / "unet.toml"), load(CONFIGS / "unet.toml", ("train.epochs=3", "name=x"))
+    one = load(CONFIGS / "unet.toml", ("train.epochs=57",))
+    other = load(CONFIGS / "unet.toml", ("train.epochs=3", "name=x"))
     assert one.differences(one) == []
     assert one.differences(other) == ["name = 'unet', not 'x'", "train.epochs = 57, not 3"]
 
@@ -156,3 +157,10 @@ def test_a_missing_file_a_folder_and_a_binary_are_refused(tmp_path: Path) -> Non
     assert "expected a TOML file" in refused(tmp_path)
     (tmp_path / "b.toml").write_bytes(b"\xff\xfe\x00")
     assert "b.toml: " in refused(tmp_path / "b.toml")
+
+
+def test_every_setting_stands_in_the_documentation() -> None:
+    text = (CONFIGS.parent / "docs" / "training.md").read_text(encoding="utf-8")
+    tables = dataclasses.asdict(Experiment())
+    names = [name for table in ("model", "frames", "mixing", "train") for name in tables[table]]
+    assert [name for name in names if f"{name}`" not in text] == []

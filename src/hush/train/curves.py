@@ -74,7 +74,7 @@ def draw(rows: list[Row], path: Path) -> None:
         best["epoch"], best["valid_loss"], "o", mfc="none", mec=VALID, ms=11, label=f"best: {best['valid_loss']:.4g}"
     )
     loss.set(yscale="log", xlabel="epoch", title="Loss")
-    loss.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))  # a run seldom spans a whole power of ten
+    loss.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 4, 5, 6, 8)))  # a run seldom spans a whole power of ten
     loss.yaxis.set_major_formatter(ScalarFormatter())
     loss.yaxis.set_minor_formatter(NullFormatter())
     snr.plot(epochs, [row["valid_snr_db"] for row in rows], color=VALID, marker=".", label="cleaned")
