@@ -32,11 +32,13 @@ def levels(path: str | Path, columns: int = WIDTH) -> tuple[np.ndarray, int, flo
     facts = info(path)
     share = max(1, -(-facts.frames // columns))
     total = np.full((N_FFT // 2 + 1, columns), 1e-12)
-    held = np.zeros(N_FFT, np.float32)  # a column narrower than the window borrows from what came before
+    held = np.zeros(0, np.float32)  # a column narrower than the window borrows from what came before
     used = 1
     for column, block in zip(range(columns), blocks(path, share), strict=False):
         used = column + 1
-        held = np.concatenate([held[-N_FFT:], block.mean(axis=0)])
+        mono = block.mean(axis=0)
+        # Before the start lies its mirror image: zeros would make a step, and a step is sound of all frequencies.
+        held = np.concatenate([held[-N_FFT:], mono]) if held.size else np.pad(mono, (N_FFT, 0), mode="symmetric")
         mono = held[-max(N_FFT, block.shape[1]) :]
         starts = np.linspace(0, mono.size - N_FFT, min(16, 1 + 2 * (mono.size // N_FFT - 1))).astype(int)
         pieces = np.stack([mono[start : start + N_FFT] for start in starts]) * window(N_FFT)
