@@ -1,0 +1,35 @@
+"""Memory does not grow with the length of a recording. bench/memory.py measures the whole process on 3 hours."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from hush.dsp.audio import AudioInfo, Writer
+from hush.infer.denoiser import Denoiser
+
+ROOM = 2_000_000  # bytes: blocks and segments meet at other places in a longer file
+
+
+def peak_bytes(denoiser: Denoiser, folder: Path, seconds: int) -> int:
+    noise = np.random.default_rng(3).uniform(-0.5, 0.5, (1, 16000)).astype(np.float32)
+    with Writer(folder / "noisy.wav", AudioInfo(16000, 1, seconds * 16000)) as file:
+        for _ in range(seconds):
+            file.write(noise)
+    tracemalloc.start()
+    try:
+        denoiser.file(folder / "noisy.wav", folder / "clean.wav", force=True)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_file_ten_times_as_long_takes_no_more_memory(frame_model: Callable[..., Path], tmp_path: Path) -> None:
+    denoiser = Denoiser(frame_model(offset=-0.1), mix=0.5)
+    peak_bytes(denoiser, tmp_path, 3)  # what the first use loads stays loaded
+    short = peak_bytes(denoiser, tmp_path, 6)
+    long = peak_bytes(denoiser, tmp_path, 60)
+    assert 0 < long < short + ROOM
