@@ -19,7 +19,7 @@ import hush
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills a process group")
 
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 COMMAND = (
     "prepare --speech folder:speech --noise synth:thuds=90,knocks=90 --keep-silence --valid-share 0.2 -j 2 "
     "-o out/set --pairs 60 --wav out/pairs --spectrograms out/frames --split 400/260"

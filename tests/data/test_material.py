@@ -99,7 +99,7 @@ def test_spectrograms_are_those_librosa_computes_of_the_same_mixture(store: Stor
 def test_chunks_do_not_depend_on_how_many_processes_make_them(store: Store, tmp_path: Path) -> None:
     for jobs in (1, 2):
         write_spectrograms(store, tmp_path / f"f{jobs}", {"train": 300, "valid": 10}, config, 5, jobs=jobs)
-        write_pairs(store, tmp_path / f"p{jobs}", 40, config, 5, jobs=jobs)
+        write_pairs(store, tmp_path / f"p{jobs}", 130, config, 5, jobs=jobs)
     assert hashes(tmp_path / "f1") == hashes(tmp_path / "f2")
     assert hashes(tmp_path / "p1") == hashes(tmp_path / "p2")
     assert np.array_equal(np.load(tmp_path / "f1" / "train-noisy.npy").min((1, 2)) >= 0, np.ones(300, bool))

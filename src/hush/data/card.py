@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hush.data.output import save, save_text
+from hush.data.output import save_bytes, save_text
 from hush.data.store import Row
 from hush.dsp.charts import Panel, chart_png, histogram
 
@@ -27,7 +27,7 @@ REASONS = {
 
 def write_card(folder: Path, rows: list[Row], settings: dict[str, Any]) -> None:
     """Write card.md and card.png into a prepared set; the same set gives the same bytes."""
-    save(folder / "card.png", lambda file: file.write(chart_png(_panels(rows, settings["sample_rate"]))))
+    save_bytes(folder / "card.png", chart_png(_panels(rows, settings["sample_rate"])))
     save_text(folder / "card.md", card_text(rows, settings))
 
 

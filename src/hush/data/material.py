@@ -14,15 +14,15 @@ import numpy as np
 
 from hush.config import MixConfig
 from hush.data.mixing import Mixer, Recipe, mix
-from hush.data.output import claim, save_text
+from hush.data.output import claim, save_bytes, save_text
 from hush.data.store import Store
 from hush.data.workers import run
 from hush.dsp import frames
-from hush.dsp.audio import write
+from hush.dsp.wav import wav_bytes
 
 COLUMNS = ("id", "snr_db", "noise_kind", "noise_source", "speaker", "language", "text", "split")
 SIDES = ("clean", "noisy")
-PAIRS_PER_TASK = 32
+PAIRS_PER_TASK = 100  # some tenths of a second of work, about what it costs to start a process
 CHUNK = 256  # frames drawn at a time; each chunk has a seed of its own, so that any process may make it
 
 _opened = lru_cache(maxsize=1)(Store)  # in each process, once
@@ -166,7 +166,7 @@ def _write_pairs(store_folder: Path, split: str, folder: Path, first: int, recip
         scale = np.float32(min(1.0, 0.99 / max(loudest, 1e-9)))  # one factor for both, so that nothing clips
         for path, audio in zip(_paths(folder, number), (clean, noisy), strict=True):
             if not path.is_file():
-                write(path, audio * scale, store.rate, "PCM_16")
+                save_bytes(path, wav_bytes(audio * scale, store.rate))
 
 
 def _part(folder: Path, split: str, side: str) -> Path:
@@ -188,7 +188,7 @@ def _reserve(folder: Path, split: str, count: int) -> list[int]:
         for side in SIDES:
             _part(folder, split, side).unlink(missing_ok=True)
             shape = (count, frames.BINS, frames.BINS)
-            np.lib.format.open_memmap(_part(folder, split, side), mode="w+", dtype=np.float32, shape=shape).flush()
+            np.lib.format.open_memmap(_part(folder, split, side), mode="w+", dtype=np.float32, shape=shape)
     return left
 
 
@@ -203,5 +203,4 @@ def _write_frames(
     for side, values in (("noisy", noisy), ("clean", clean)):
         array = np.load(_part(folder, split, side), mmap_mode="r+")
         array[first : first + count] = values
-        array.flush()
     _mark(folder, split, first).touch()

@@ -39,8 +39,15 @@ def mix(recipe: Recipe, store: Store, split: str) -> tuple[np.ndarray, np.ndarra
     noisy = clean.copy()
     for noise, begin, gain in zip(recipe.noises, recipe.noise_starts, recipe.noise_gains, strict=True):
         samples = store.samples(store.part("noise", split)[noise])
-        noisy += np.take(samples, np.arange(begin, begin + length), mode="wrap") * np.float32(gain)
+        noisy += _looped(samples, begin, length) * np.float32(gain)
     return noisy, clean
+
+
+def _looped(samples: np.ndarray, begin: int, length: int) -> np.ndarray:
+    """`length` samples from `begin` on, starting over at the end as often as needed."""
+    if begin + length > samples.size:
+        samples = np.tile(samples, -(-(begin + length) // samples.size))
+    return samples[begin : begin + length]
 
 
 class Mixer:
@@ -93,13 +100,12 @@ class Mixer:
     def _level(self, noise: int, begin: int, length: int) -> float:
         """Level in dBFS of a noise clip where it is cut or repeated; silence counts as 40 dB below the clip.
 
-        Summed as whole numbers, so that every machine finds the same.
+        Squares of int16 add up exactly in float64, in whatever order, so every machine finds the same.
         """
         row = self.noise[noise]
-        squares = np.square(self.store.samples(row), dtype=np.int64)
-        whole, rest = divmod(length, row.length)
-        total = whole * int(squares.sum()) + int(np.take(squares, range(begin, begin + rest), mode="wrap").sum())
-        return max(10 * np.log10(max(total, 1) / length / FULL_SCALE**2), row.level_dbfs - 40)
+        samples = _looped(self.store.samples(row), begin, length).astype(np.float64)
+        power = float(np.einsum("i,i->", samples, samples)) / length / FULL_SCALE**2
+        return max(10 * np.log10(max(power, 1e-15)), row.level_dbfs - 40)
 
 
 def _gain(change_db: float) -> float:

@@ -33,9 +33,14 @@ def save(path: Path, fill: Callable[[BinaryIO], Any]) -> None:
         beside.unlink(missing_ok=True)
 
 
+def save_bytes(path: Path, content: bytes) -> None:
+    """`save` of what is in memory."""
+    save(path, lambda file: file.write(content))
+
+
 def save_text(path: Path, text: str) -> None:
-    """`save` for text, UTF-8 and \\n on every system."""
-    save(path, lambda file: file.write(text.encode()))
+    """`save` of text, UTF-8 and \\n on every system."""
+    save_bytes(path, text.encode())
 
 
 def refuse_foreign(folder: Path, what: str) -> None:

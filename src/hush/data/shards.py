@@ -74,8 +74,7 @@ def load(clip: Clip, cleaning: Cleaning, rater: Rater | None = None) -> tuple[np
 def _read(clip: Clip, cleaning: Cleaning) -> tuple[np.ndarray, int]:
     limit = cleaning.max_seconds if clip.role == "speech" else None
     try:
-        seconds = clip.seconds or info(clip.path).seconds
-        if limit and seconds > limit:
+        if limit and (seconds := clip.seconds or info(clip.path).seconds) > limit:
             raise Rejected("long", f"{seconds:.2f} s")
         audio, rate = read(clip.path)
     except AudioError as error:
