@@ -1,0 +1,57 @@
+"""The notebook runs from top to bottom and shows what it promises."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+NOTEBOOK = ROOT / "examples" / "train.ipynb"
+
+
+@pytest.fixture
+def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`hush` on the PATH whether or not it is installed, one thread, and the notebook's own sounds."""
+    script = tmp_path / "bin" / "hush"
+    script.parent.mkdir()
+    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m hush "$@"\n')
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{script.parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("HUSH_WORK", str(tmp_path / "work"))
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    monkeypatch.setenv("JUPYTER_PLATFORM_DIRS", "1")  # else jupyter warns of folders that are to move
+    for name in ("HUSH_SPEECH", "HUSH_NOISE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.usefixtures("environment")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # sockets of jupyter's, not ours
+def test_the_notebook_prepares_trains_and_plays(tmp_path: Path) -> None:
+    import nbformat
+    from nbclient import NotebookClient
+
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(NOTEBOOK.parent)}}).execute()
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    text = "".join(output.get("text", "") for output in outputs)
+    kinds = [kind for output in outputs for kind in output.get("data", {})]
+    assert "Traceback" not in text, text
+    assert "ready: " in text and "epoch 5/5" in text and "onnxruntime equals torch within" in text
+    assert kinds.count("image/png") == 3, "frames, curves, before and after"
+    assert sum("audio" in output.get("data", {}).get("text/html", "") for output in outputs) == 2
+    assert sorted(path.name for path in (tmp_path / "work").iterdir()) == [
+        "dataset", "mine.json", "mine.onnx", "run", "voices",
+    ]  # fmt: skip
+
+
+def test_the_notebook_is_kept_without_outputs() -> None:
+    import nbformat
+
+    cells = nbformat.read(NOTEBOOK, as_version=4).cells
+    assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells)
