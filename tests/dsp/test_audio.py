@@ -104,12 +104,19 @@ def test_tags_coding_and_kind_of_a_recording_are_kept(tmp_path: Path) -> None:
     [("FLOAT", ".flac", "PCM_24"), ("DOUBLE", ".wav", "DOUBLE"),
      ("PCM_32", ".mp3", "MPEG_LAYER_III"),
      ("VORBIS", ".wav", "PCM_16"), ("PCM_16", ".opus", "OPUS"), ("PCM_24", ".wav", "PCM_24"),
-     (None, ".flac", "PCM_16")],
+     ("", ".flac", "PCM_16")],
 )  # fmt: skip
-def test_a_coding_the_target_lacks_becomes_the_nearest(source: str | None, extension: str, expected: str) -> None:
+def test_a_coding_the_target_lacks_becomes_the_nearest(source: str, extension: str, expected: str) -> None:
     form = audio.containers.container(Path("a" + extension))
     assert form
     assert audio.containers.coding(form, extension, source) == expected
+
+
+def test_a_coding_asked_for_by_name_is_had_or_refused(tmp_path: Path) -> None:
+    write(tmp_path / "a.wav", np.zeros(9, np.float32), 8000, "PCM_U8")
+    assert info(tmp_path / "a.wav").subtype == "PCM_U8"
+    with pytest.raises(AudioError, match=r"b\.flac: FLAC has no coding 'FLOAT'; known: PCM_16, PCM_24, PCM_S8"):
+        write(tmp_path / "b.flac", np.zeros(9, np.float32), 8000, "FLOAT")
 
 
 def test_sound_beyond_4_gb_gets_the_64_bit_kind_of_wav() -> None:

@@ -14,7 +14,10 @@ def command(as_json: bool) -> None:
 
     from hush.weights import DEFAULT, SHIPPED, models
 
-    for card in models():
+    cards = models()
+    if not cards:
+        click.echo("no model is installed here; hush denoise --model takes the path of an .onnx file", err=True)
+    for card in cards:
         if as_json:
             click.echo(json.dumps(asdict(card)))
             continue

@@ -132,18 +132,22 @@ def read(path: str | Path) -> tuple[np.ndarray, int]:
 class Writer:
     """Write a recording block by block into a hidden file beside `path`, renamed when complete.
 
-    like: rate, channels, tags, and as far as the container (by the extension) has it, the coding. Use as
-    a context manager; `write(block)` takes float32 `(C, T)`. An exception inside leaves nothing behind.
+    like: rate, channels, tags, and as far as the container (by the extension) has it, the coding; subtype:
+    a coding that must be had. Use as a context manager; `write(block)` takes float32 `(C, T)`. An
+    exception inside leaves nothing behind.
     Raises AudioError if the container cannot hold this, or the file does not hold what was written.
     """
 
-    def __init__(self, path: str | Path, like: AudioInfo) -> None:
+    def __init__(self, path: str | Path, like: AudioInfo, subtype: str | None = None) -> None:
         self.path = Path(path)
         target = self.path.resolve()  # through a link to the file it names
         form = containers.container(target, like.format)
         if form is None:
             raise AudioError(f"{self.path}: cannot write {target.suffix or 'without an extension'}; try .wav or .flac")
-        subtype = containers.coding(form, target.suffix, like.subtype or None)
+        if subtype and not sf.check_format(form, subtype):
+            known = ", ".join(sorted(sf.available_subtypes(form)))
+            raise AudioError(f"{self.path}: {form} has no coding {subtype!r}; known: {known}")
+        subtype = subtype or containers.coding(form, target.suffix, like.subtype)
         form = containers.roomy(form, subtype, like.channels * like.frames)
         self._what, self._like, self._target, self._written = f"{form}/{subtype}", like, target, 0
         self._beside = target.with_name(f".hush-{uuid.uuid4().hex}.part")
@@ -226,7 +230,7 @@ def write(path: str | Path, audio: np.ndarray, rate: int, subtype: str | None = 
     audio = np.atleast_2d(audio)
     if audio.ndim > 2 or turned(audio):
         raise AudioError(f"audio of shape {audio.shape}; expected (T,) or (C, T), such as audio.T")
-    with Writer(path, AudioInfo(rate, len(audio), audio.shape[1], subtype=subtype or "")) as file:
+    with Writer(path, AudioInfo(rate, len(audio), audio.shape[1]), subtype) as file:
         file.write(audio)
 
 

@@ -40,7 +40,7 @@ def container(path: Path, like: str = "") -> str | None:
     return name if name in FORMATS else None
 
 
-def coding(container: str, extension: str, wanted: str | None) -> str:
+def coding(container: str, extension: str, wanted: str) -> str:
     """The sample coding to write: the one wanted where the container has it, else the nearest it has."""
     if extension.lower() == ".opus":
         return "OPUS"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -84,9 +84,8 @@ class Denoiser:
         started = time.perf_counter()
         facts = info(source)
         check_target(source, target, force)
-        like = replace(facts, subtype=subtype) if subtype else facts
         written = 0
-        with Writer(target, like) as out:
+        with Writer(target, facts, subtype) as out:
             stream = self._stream(lambda: blocks(source, int(BLOCK_S * facts.rate)), facts.rate, facts.channels)
             for block in stream:
                 out.write(block)
