@@ -40,6 +40,7 @@ bench: $(VENV)/dev.stamp  ## measure; prints tables, writes bench/results/*.json
 
 docs: $(VENV)/dev.stamp  ## write the generated parts of README.md anew
 	$(VENV)/bin/python scripts/update_readme.py
+	$(VENV)/bin/python scripts/update_cards.py
 
 $(VENV)/venv.stamp:
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 11) <= v < (3, 14) or sys.exit( \

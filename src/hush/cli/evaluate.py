@@ -60,4 +60,9 @@ def _systems(models: tuple[str, ...]) -> dict[str, Any]:
         return {}
     from hush.infer.denoiser import Denoiser
 
-    return {name: Denoiser(name) for name in dict.fromkeys(models)}
+    systems: dict[str, Any] = {}
+    for given in dict.fromkeys(models):
+        denoiser = Denoiser(given)
+        # A file is called what it was exported as; two of one name keep their paths.
+        systems[given if denoiser.name in systems else denoiser.name] = denoiser
+    return systems

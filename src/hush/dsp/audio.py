@@ -93,22 +93,26 @@ def blocks(path: str | Path, size: int) -> Iterator[np.ndarray]:
     """
     path = Path(path)
     with _open(path) as file:
-        done = 0
-        while True:
-            try:
-                block = file.read(size, dtype="float32", always_2d=True)
-            except (sf.SoundFileError, RuntimeError) as error:
-                where = f"{done / file.samplerate:.2f} s"
-                raise AudioError(f"{path}: damaged after {where} ({_reason(error)}); get a whole copy") from error
-            _check_samples(path, block, done, file.samplerate)
-            done += len(block)
-            if len(block):
-                yield np.ascontiguousarray(block.T)
-            if len(block) < size:
-                break
-        # The length an MP3 states is an estimate; every other header is a promise.
-        if done < file.frames and file.format != "MP3":
-            raise AudioError(f"{path}: truncated, holds {done:,} of {file.frames:,} samples; get the whole file")
+        yield from _decoded(file, path, size)
+
+
+def _decoded(file: sf.SoundFile, path: Path, size: int) -> Iterator[np.ndarray]:
+    done = 0
+    while True:
+        try:
+            block = file.read(size, dtype="float32", always_2d=True)
+        except (sf.SoundFileError, RuntimeError) as error:
+            where = f"{done / file.samplerate:.2f} s"
+            raise AudioError(f"{path}: damaged after {where} ({_reason(error)}); get a whole copy") from error
+        _check_samples(path, block, done, file.samplerate)
+        done += len(block)
+        if len(block):
+            yield np.ascontiguousarray(block.T)
+        if len(block) < size:
+            break
+    # The length an MP3 states is an estimate; every other header is a promise.
+    if done < file.frames and file.format != "MP3":
+        raise AudioError(f"{path}: truncated, holds {done:,} of {file.frames:,} samples; get the whole file")
 
 
 def _check_samples(path: Path, block: np.ndarray, done: int, rate: int) -> None:
@@ -123,10 +127,11 @@ def read(path: str | Path) -> tuple[np.ndarray, int]:
 
     Raises AudioError as `blocks` does. An empty recording is valid and gives `T = 0`.
     """
-    facts = info(path)
-    parts = list(blocks(path, 1 << 18))
-    audio = np.concatenate(parts, axis=1) if parts else np.zeros((facts.channels, 0), np.float32)
-    return (audio[0] if facts.channels == 1 else audio), facts.rate
+    path = Path(path)
+    with _open(path) as file:
+        parts = list(_decoded(file, path, 1 << 18))
+        audio = np.concatenate(parts, axis=1) if parts else np.zeros((file.channels, 0), np.float32)
+        return (audio[0] if file.channels == 1 else audio), file.samplerate
 
 
 class Writer:
