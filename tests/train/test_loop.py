@@ -251,7 +251,7 @@ def test_resuming_with_other_settings_or_data_is_refused(tmp_path: Path, store: 
         ModelError, match=r"made with name = 'rced', not 'unet', model.kind = 'rced', not 'unet', .*; resume"
     ):
         start(tiny("unet"), store, tmp_path).resume()
-    with pytest.raises(ModelError, match=r"made with train.lr = 0.001, not 0.5; resume with that, or choose"):
+    with pytest.raises(ModelError, match=r"made with train.lr = 0.002, not 0.5; resume with that, or choose"):
         start(tiny("rced", "train.lr=0.5"), store, tmp_path).resume()
     run.data_facts = lambda: {"seed": 7}  # type: ignore[method-assign]
     with pytest.raises(ModelError, match="trained on another data set"):
