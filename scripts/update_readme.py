@@ -40,14 +40,13 @@ def models_block(cards: list[ModelCard]) -> str:
             card.summary,
             card.licence,
             "yes" if card.commercial_use else "no",
-            card.data.replace("; ", "<br>"),
             f"{card.parameters:,}",
             f"{card.sample_rate:,}",
             f"{card.latency_ms:g}",
         ]
         for card in cards
     ]
-    head = ["model", "what it is", "licence of the weights", "commercial use", "trained on"]
+    head = ["model", "what it is", "licence of the weights", "commercial use"]
     return table([*head, "parameters", "rate Hz", "looks ahead ms"], rows, left=len(head))
 
 

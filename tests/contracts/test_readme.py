@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -29,6 +32,12 @@ def script() -> ModuleType:
 
 def test_the_tables_are_what_their_sources_give(script: ModuleType) -> None:
     assert script.generated(README) == README, "run: make docs"
+
+
+def test_the_cards_are_what_their_sources_give() -> None:
+    command = [sys.executable, str(ROOT / "scripts" / "update_cards.py"), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT / "src")})
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
