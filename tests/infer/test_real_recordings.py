@@ -13,8 +13,6 @@ from hush.dsp.audio import read
 
 @pytest.fixture(scope="module")
 def denoiser() -> hush.Denoiser:
-    if not hush.models():
-        pytest.skip("no model is shipped yet")
     return hush.Denoiser()
 
 

@@ -28,7 +28,7 @@ def command(models: tuple[str, ...], folder: Path, output: Path | None, jobs: in
 
     \b
     hush evaluate --model unet --pairs dev/
-    hush evaluate --model unet --model rced --pairs dev/ -o scores/
+    hush evaluate --model unet --model mine.onnx --pairs dev/ -o scores/
     """
     from hush.cli.screen import progress
     from hush.score import tables
