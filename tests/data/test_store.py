@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -32,6 +33,13 @@ def test_every_row_finds_its_own_samples(store: Store) -> None:
         rows = [row for row in store.rows if row.shard == name]
         assert np.array_equal(np.concatenate([store.samples(row) for row in rows]), shard)
     assert all(store.samples(row).dtype == np.int16 for row in store.rows)
+
+
+def test_the_set_states_the_hash_of_every_shard(store: Store) -> None:
+    stated = store.settings["shards"]
+    assert stated.keys() == {row.shard for row in store.rows}
+    for name, digest in stated.items():
+        assert hashlib.sha256((store.folder / "shards" / name).read_bytes()).hexdigest() == digest
 
 
 def test_a_row_survives_json_in_any_script() -> None:

@@ -10,7 +10,7 @@ import soundfile as sf
 import soxr
 
 from hush.dsp import audio
-from hush.dsp.audio import AudioInfo, Resampler, Writer, blocks, info, read, resample, write
+from hush.dsp.audio import AudioInfo, Resampler, TooLong, Writer, blocks, info, read, resample, write
 from hush.dsp.containers import FORMATS
 from hush.errors import AudioError
 
@@ -80,6 +80,15 @@ def test_blocks_add_up_to_the_recording(tmp_path: Path, rng: np.random.Generator
         parts = list(blocks(path, size))
         assert all(part.shape[1] == size for part in parts[:-1])
         np.testing.assert_array_equal(np.concatenate(parts, axis=1), whole)
+
+
+def test_a_recording_longer_than_wanted_is_refused_with_its_length(tmp_path: Path, rng: np.random.Generator) -> None:
+    path = tmp_path / "a.wav"
+    write(path, sound(1, 24_000, rng), 8000)
+    assert read(path, longest_s=3.0)[0].size == 24_000
+    with pytest.raises(TooLong, match=r"expected 2\.9 s at most") as refusal:
+        read(path, longest_s=2.9)
+    assert refusal.value.seconds == 3.0
 
 
 def test_loud_samples_are_clipped_and_never_wrap(tmp_path: Path) -> None:

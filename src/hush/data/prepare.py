@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import json
 from collections import Counter
@@ -69,8 +68,7 @@ def _finish(target: Path, names: list[str], plan: Plan, cleaning: Cleaning, fact
         part = json.loads((target / "shards" / f"{name}.json").read_text(encoding="utf-8"))
         lines += part["rows"]
         rejected += part["rejected"]
-        with (target / "shards" / f"{name}.npy").open("rb") as file:
-            hashes[f"{name}.npy"] = hashlib.file_digest(file, "sha256").hexdigest()
+        hashes[f"{name}.npy"] = part["sha256"]
     rows = [Row.from_json(line) for line in lines]
     if not rows:
         first = f", the first for: {rejected[0]['reason']} ({rejected[0]['detail']})" if rejected else ""

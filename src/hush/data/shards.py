@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from hush.data import synth
 from hush.data.clips import Clip
 from hush.data.output import save, save_text
 from hush.data.store import FULL_SCALE, Row
-from hush.dsp.audio import info, read, resample, to_mono
+from hush.dsp.audio import TooLong, read, resample, to_mono
 from hush.dsp.levels import active_level_dbfs, bandwidth_hz, estimate_snr_db, remove_silence, rms_dbfs
 from hush.errors import AudioError
 
@@ -74,9 +75,11 @@ def load(clip: Clip, cleaning: Cleaning, rater: Rater | None = None) -> tuple[np
 def _read(clip: Clip, cleaning: Cleaning) -> tuple[np.ndarray, int]:
     limit = cleaning.max_seconds if clip.role == "speech" else None
     try:
-        if limit and (seconds := clip.seconds or info(clip.path).seconds) > limit:
-            raise Rejected("long", f"{seconds:.2f} s")
-        audio, rate = read(clip.path)
+        if limit and clip.seconds and clip.seconds > limit:
+            raise Rejected("long", f"{clip.seconds:.2f} s")
+        audio, rate = read(clip.path, limit)
+    except TooLong as error:
+        raise Rejected("long", f"{error.seconds:.2f} s") from error
     except AudioError as error:
         raise Rejected("broken", str(error).removeprefix(f"{clip.path}: ")) from error
     return to_mono(audio), rate
@@ -102,7 +105,7 @@ def rejection(clip_id: str, clip: Clip, reason: str, detail: str) -> dict[str, s
 def build(
     name: str, clips: list[tuple[str, Clip]], folder: Path, cleaning: Cleaning, rater: Rater | None = None
 ) -> None:
-    """Write `NAME.npy` (int16, end to end) and, last of all, `NAME.json` (rows and rejected clips).
+    """Write `NAME.npy` (int16, end to end) and, last of all, `NAME.json` (rows, rejected clips, the hash).
 
     The .json is the sign that the shard is whole: a run that was killed makes again what lacks it.
     clips: (id, clip), the id being the clip's path relative to its corpus. Holds one clip in memory.
@@ -130,8 +133,12 @@ def build(
         file.seek(0)
         _write_header(file, offset)
 
-    save(folder / f"{name}.npy", fill)
-    save_text(folder / f"{name}.json", json.dumps({"rows": rows, "rejected": rejected}, ensure_ascii=False))
+    shard = folder / f"{name}.npy"
+    save(shard, fill)
+    with shard.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    facts = {"rows": rows, "rejected": rejected, "sha256": digest}
+    save_text(folder / f"{name}.json", json.dumps(facts, ensure_ascii=False))
 
 
 def _write_header(file: BinaryIO, length: int) -> None:

@@ -41,8 +41,7 @@ def run(
             finished(index)
         return
     before = set(multiprocessing.active_children())
-    context = multiprocessing.get_context("spawn")  # fork would copy the threads of onnxruntime half-alive
-    pool = ProcessPoolExecutor(count, mp_context=context, initializer=_begin, initargs=(folder / PLAN,))
+    pool = ProcessPoolExecutor(count, mp_context=_context(), initializer=_begin, initargs=(folder / PLAN,))
     try:
         running = {pool.submit(task, *item): index for index, item in enumerate(items)}
         for done in as_completed(running):
@@ -58,6 +57,18 @@ def run(
         raise
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _context() -> multiprocessing.context.BaseContext:
+    """How processes start: never as a copy of this one, whose threads (onnxruntime's) would be half-alive in it.
+
+    A fork server imports the tasks once, for every pool of this command; it needs a fork that is safe there.
+    """
+    if not sys.platform.startswith("linux"):
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["hush.data.shards", "hush.data.material"])
+    return context
 
 
 def _begin(note: Path) -> None:

@@ -122,13 +122,24 @@ def _check_samples(path: Path, block: np.ndarray, done: int, rate: int) -> None:
         raise AudioError(f"{path}: sample {place:,} ({place / rate:.2f} s) is {value:g}, no sound; repair it first")
 
 
-def read(path: str | Path) -> tuple[np.ndarray, int]:
+class TooLong(AudioError):
+    """A recording is longer than its reader wants; `seconds` is its length."""
+
+    def __init__(self, path: Path, seconds: float, longest_s: float) -> None:
+        super().__init__(f"{path}: {seconds:.2f} s long, expected {longest_s:g} s at most; cut it first")
+        self.seconds = seconds
+
+
+def read(path: str | Path, longest_s: float | None = None) -> tuple[np.ndarray, int]:
     """A whole recording as float32, `(T,)` if mono, else `(C, T)`, and its rate in Hz.
 
+    longest_s: what is longer by its header is not decoded, but raises TooLong.
     Raises AudioError as `blocks` does. An empty recording is valid and gives `T = 0`.
     """
     path = Path(path)
     with _open(path) as file:
+        if longest_s is not None and file.frames / file.samplerate > longest_s:
+            raise TooLong(path, file.frames / file.samplerate, longest_s)
         parts = list(_decoded(file, path, 1 << 18))
         audio = np.concatenate(parts, axis=1) if parts else np.zeros((file.channels, 0), np.float32)
         return (audio[0] if file.channels == 1 else audio), file.samplerate
