@@ -135,6 +135,15 @@ def test_missing_files_do_not_count_when_the_validation_part_is_carved(tmp_path:
     assert [item["reason"] for item in plan.rejected] == ["missing"] * 95
 
 
+def test_clips_that_may_not_be_used_commercially_can_be_left_out(tmp_path: Path) -> None:
+    root = speech_folder(tmp_path / "speech", speakers=4, each=1)
+    (source,) = speech(root)
+    clips = [replace(clip, commercial_use=i > 0, licence="CC BY-NC 3.0") for i, clip in enumerate(source.clips)]
+    plan = make_plan([replace(source, clips=clips)], Cleaning(commercial_only=True), 0.0, 0)
+    assert [name for name, _ in plan.clips] == [f"folder/speaker{i}/0.wav" for i in (1, 2, 3)]
+    assert [(item["reason"], item["detail"]) for item in plan.rejected] == [("licence", "CC BY-NC 3.0")]
+
+
 def test_a_file_named_twice_counts_once_and_files_of_one_name_get_ids_of_their_own(tmp_path: Path) -> None:
     one, two = (speech_folder(tmp_path / name, speakers=2, each=1) for name in ("one", "two"))
     plan = make_plan([*speech(one), *speech(one / "speaker0"), *speech(two)], Cleaning(), 0.0, 0)
@@ -157,7 +166,9 @@ def test_nothing_usable_is_one_clear_line(tmp_path: Path) -> None:
         prepare(speech(tmp_path), tmp_path / "set", Cleaning(), jobs=1)
     given = speech(tmp_path)
     (tmp_path / "a.wav").unlink()
-    with pytest.raises(DataError, match=r"nothing usable: none of 1 clips has a file; .*a\.wav"):
+    with pytest.raises(
+        DataError, match=r"nothing usable: all 1 clips were left out, the first for: missing \(.*a\.wav\)"
+    ):
         prepare(given, tmp_path / "set2", Cleaning(), jobs=1)
 
 

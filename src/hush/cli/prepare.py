@@ -29,6 +29,7 @@ Interrupted at any moment, the same command carries on.
               help="Leave longer clips of speech out.")  # fmt: skip
 @click.option("--min-snr", type=float, help="Leave speech of a lower estimated SNR out, in dB.")
 @click.option("--min-dnsmos", type=float, help="Leave speech of a lower DNSMOS OVRL out (hush[eval]).")
+@click.option("--commercial-only", is_flag=True, help="Leave clips out whose licence bars commercial use.")
 @click.option("--valid-share", type=click.FloatRange(0, 0.5), default=0.05, show_default=True,
               help="Share of clips kept for validation, where no corpus says which.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Decides splits and mixtures.")
@@ -93,14 +94,27 @@ def _sources(speech: tuple[str, ...], noise: tuple[str, ...]) -> list:
     return sources
 
 
-def _prepare(sources, output, seed, jobs, *, sample_rate, keep_silence, max_seconds, min_snr, min_dnsmos, valid_share):
+def _prepare(
+    sources,
+    output,
+    seed,
+    jobs,
+    *,
+    sample_rate,
+    keep_silence,
+    max_seconds,
+    min_snr,
+    min_dnsmos,
+    commercial_only,
+    valid_share,
+):
     from hush.cli.screen import progress
     from hush.data.prepare import prepare
     from hush.data.shards import Cleaning
 
     cleaning = Cleaning(
         sample_rate=sample_rate, keep_silence=keep_silence, max_seconds=max_seconds,
-        min_snr_db=min_snr, min_mos=min_dnsmos,
+        min_snr_db=min_snr, min_mos=min_dnsmos, commercial_only=commercial_only,
     )  # fmt: skip
     with progress("clips") as bar:
         task = bar.add_task("preparing")

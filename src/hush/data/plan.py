@@ -48,14 +48,15 @@ class Plan:
 
 
 def make_plan(sources: list[Source], cleaning: Cleaning, valid_share: float, seed: int) -> Plan:
-    """The plan of all sources. A clip whose file is missing, or that was named before, is left out.
+    """The plan of all sources. Clips whose file is missing, that were named before, or whose
+    licence is not free enough are left out.
 
     Raises CorpusError if a group would stand in two splits, DataError if no file is there at all.
     """
-    named, rejected = _there(sources)
+    named, rejected = _there(sources, cleaning.commercial_only)
     if not named:
-        detail = f"; the first is missing: {rejected[0]['id']}" if rejected else ""
-        raise DataError(f"nothing usable: none of {len(rejected)} clips has a file{detail}")
+        first = f", the first for: {rejected[0]['reason']} ({rejected[0]['id']})" if rejected else ""
+        raise DataError(f"nothing usable: all {len(rejected)} clips were left out{first}")
     named.sort(key=lambda item: (item[1].role, item[0], item[1].split))
     clips = carve([clip for _, clip, _ in named], valid_share, seed)
     refuse_leaks(clips)
@@ -67,7 +68,7 @@ def make_plan(sources: list[Source], cleaning: Cleaning, valid_share: float, see
     return Plan([(name, clip) for (name, _, _), clip in zip(named, clips, strict=True)], rejected, digest.hexdigest())
 
 
-def _there(sources: list[Source]) -> tuple[list[tuple[str, Clip, int]], list[dict[str, str]]]:
+def _there(sources: list[Source], commercial_only: bool) -> tuple[list[tuple[str, Clip, int]], list[dict[str, str]]]:
     """(id, clip, bytes) of each file that exists, once a split, and the clips left out."""
     found: list[tuple[str, Clip, int]] = []
     rejected: list[dict[str, str]] = []
@@ -78,7 +79,9 @@ def _there(sources: list[Source]) -> tuple[list[tuple[str, Clip, int]], list[dic
             name = _id(source.root, clip)
             size = 0 if synth.is_made(clip) else _size(clip.path)
             key = (clip.role, clip.split, clip.path.absolute())
-            if size is None:
+            if commercial_only and not clip.commercial_use:
+                rejected.append(rejection(name, clip, "licence", clip.licence))
+            elif size is None:
                 rejected.append(rejection(name, clip, "missing", "no such file"))
             elif key in seen:
                 rejected.append(rejection(name, clip, "repeated", "named by two sources"))

@@ -33,6 +33,7 @@ class Cleaning:
     max_seconds: float = 10.0
     min_snr_db: float | None = None
     min_mos: float | None = None
+    commercial_only: bool = False
 
 
 @dataclass
