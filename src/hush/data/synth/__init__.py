@@ -12,18 +12,23 @@ from pathlib import Path
 import numpy as np
 
 from hush.data.clips import Clip, group
-from hush.data.synth.events import knocks, thuds
-from hush.data.synth.machines import hum
-from hush.data.synth.signals import siren
+from hush.data.synth.events import bang, clicks, keyboard, knocks, thuds
+from hush.data.synth.machines import air_conditioner, drill, engine, hum, jackhammer
+from hush.data.synth.music import music
+from hush.data.synth.signals import alarm, car_horn, siren
 from hush.data.synth.weather import breathing, coloured, rain, wind
 from hush.errors import CorpusError, nearest
 
 CLIPS_PER_KIND = 60
 SECONDS = 6.0
 
-KINDS: dict[str, Callable[[np.random.Generator, int, int], np.ndarray]] = {
-    kind.__name__: kind for kind in (wind, rain, hum, siren, breathing, thuds, knocks, coloured)
-}
+# fmt: off
+MAKERS = (
+    wind, rain, hum, siren, breathing, thuds, knocks, coloured,
+    engine, drill, jackhammer, air_conditioner, car_horn, alarm, bang, keyboard, clicks, music,
+)
+# fmt: on
+KINDS: dict[str, Callable[[np.random.Generator, int, int], np.ndarray]] = {kind.__name__: kind for kind in MAKERS}
 
 
 def make(kind: str, seed: int, rate: int, seconds: float = SECONDS) -> np.ndarray:
