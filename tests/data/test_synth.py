@@ -1,16 +1,27 @@
 from __future__ import annotations
 
+from functools import cache
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy import signal
 
+from hush.cli.prepare import EXAMPLES
 from hush.data import synth
-from hush.data.synth import KINDS, SECONDS, make
+from hush.data.synth import KINDS, SECONDS, machines
 from hush.errors import CorpusError
 
 RATE = 22050
 SEEDS = range(8)
+BRIGHT = ("rain", "drill", "jackhammer", "alarm", "bang", "keyboard", "clicks", "music")
+STEADY = ("wind", "rain", "hum", "engine", "drill", "jackhammer", "air_conditioner", "music")
 every_kind = pytest.mark.parametrize("kind", sorted(KINDS))
+
+
+@cache
+def make(kind: str, seed: int, rate: int = RATE) -> np.ndarray:
+    return synth.make(kind, seed, rate)
 
 
 def power(audio: np.ndarray, size: int = 8192) -> tuple[np.ndarray, np.ndarray]:
@@ -30,10 +41,17 @@ def envelope_db(audio: np.ndarray, seconds: float = 0.02) -> np.ndarray:
     return 10 * np.log10((frames.astype(np.float64) ** 2).mean(1) + 1e-12)
 
 
+def line_share(audio: np.ndarray) -> np.ndarray:
+    """Per window of 93 ms, the share of the power that the strongest 5 % of the bins hold."""
+    _, _, bins = signal.stft(audio, RATE, nperseg=2048)
+    loud = np.sort(np.abs(bins) ** 2, 0)[::-1]
+    return loud[: len(loud) // 20].sum(0) / np.maximum(1e-20, loud.sum(0))
+
+
 @every_kind
 @pytest.mark.parametrize("rate", [8000, 22050, 48000])
 def test_every_kind_is_finite_and_peaks_at_minus_3_dbfs_at_any_rate(kind: str, rate: int) -> None:
-    audio = make(kind, 7, rate)
+    audio = synth.make(kind, 7, rate)
     assert audio.dtype == np.float32
     assert audio.shape == (int(SECONDS * rate),)
     assert np.abs(audio).max() == pytest.approx(10 ** (-3 / 20), rel=1e-6)
@@ -41,7 +59,7 @@ def test_every_kind_is_finite_and_peaks_at_minus_3_dbfs_at_any_rate(kind: str, r
 
 @every_kind
 def test_the_seed_decides_every_sample(kind: str) -> None:
-    assert np.array_equal(make(kind, 3, RATE), make(kind, 3, RATE))
+    assert np.array_equal(synth.make(kind, 3, RATE), make(kind, 3, RATE))
     for other in (0, 1, 2):
         assert abs(np.corrcoef(make(kind, 3, RATE), make(kind, other, RATE))[0, 1]) < 0.9
 
@@ -110,6 +128,130 @@ def test_coloured_noise_spans_white_to_brown() -> None:
     low = [share(make("coloured", seed, RATE), 0, 500) for seed in range(24)]
     assert min(low) < 0.1
     assert max(low) > 0.6
+
+
+@every_kind
+def test_no_kind_has_direct_current_or_rumbles_below_hearing(kind: str) -> None:
+    for seed in range(4):
+        hz, density = power(make(kind, seed), 16384)
+        assert density[hz < 10].sum() < (0.3 if kind in ("wind", "coloured") else 0.1) * density.sum()
+
+
+@pytest.mark.parametrize("kind", STEADY)
+def test_what_is_not_made_of_events_has_no_long_silence(kind: str) -> None:
+    for seed in SEEDS:
+        level = envelope_db(make(kind, seed), 0.05)
+        assert np.mean(level < level.max() - 60) < 0.3
+
+
+@pytest.mark.parametrize("kind", BRIGHT)
+def test_what_is_bright_in_life_reaches_above_8_khz(kind: str) -> None:
+    found = []
+    for seed in range(4):
+        hz, density = signal.welch(make(kind, seed, 48000), 48000, nperseg=4096)
+        found.append(density[hz > 8000].sum() / density.sum())
+    assert max(found) > 0.003, "25 dB below the whole"
+    assert min(found) > 1e-7, "no seed of it is cut off"
+
+
+def test_an_idling_engine_repeats_itself_every_two_turns_of_the_crank(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machines, "_speed", lambda rng, n, rate: np.ones(n))
+    found = []
+    for seed in SEEDS:
+        audio = synth.make("engine", seed, RATE)
+        hz, density = signal.periodogram(audio, RATE, "hann")
+        low = (hz > 20) & (hz < 300)
+        hz, density = hz[low], density[low] / density[low].sum()
+        # 380 to 1080 turns a minute. By chance a comb holds what lies within 0.4 Hz of it: 0.8 / cycle.
+        combs = [(cycle, np.abs(hz - np.round(hz / cycle) * cycle) < 0.4) for cycle in np.arange(3.2, 9.1, 0.01)]
+        found.append(max(density[near].sum() / (0.8 / cycle) for cycle, near in combs))
+    assert min(found) > 1.4, "even where rushing air drowns the exhaust"
+    assert np.median(found) > 4
+
+
+def test_engines_idle_rev_and_pull_away() -> None:
+    span = []
+    for seed in range(16):
+        level = envelope_db(make("engine", seed), 0.25)
+        span.append(level.max() - level.min())
+    assert min(span) < 3
+    assert max(span) > 8
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_drill_is_a_whine_in_a_broad_noise(seed: int) -> None:
+    audio = make("drill", seed)
+    assert share(audio, 500, RATE) > 0.3
+    assert np.median(line_share(audio)) > 0.3, "white noise has 0.2"
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_jackhammer_strikes_ten_to_thirty_times_a_second(seed: int) -> None:
+    sos = signal.butter(4, 800, "highpass", fs=RATE, output="sos")
+    envelope = np.abs(signal.hilbert(signal.sosfilt(sos, make("jackhammer", seed))))
+    envelope = signal.resample_poly(envelope, 1, 49)  # 450 Hz
+    hz, density = signal.welch(envelope, RATE / 49, nperseg=1024)
+    inside = (hz > 8) & (hz < 35)
+    strongest = float(hz[inside][density[inside].argmax()])
+    assert 9 <= strongest <= 33
+    assert density[inside].max() > 10 * np.median(density[inside]), "a line in the spectrum of the envelope"
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_an_air_conditioner_is_low_and_steady(seed: int) -> None:
+    audio = make("air_conditioner", seed)
+    assert share(audio, 0, 3000) > 0.6
+    level = envelope_db(audio, 0.25)
+    assert np.percentile(level, 95) - np.percentile(level, 5) < 8
+
+
+@pytest.mark.parametrize("kind", ["car_horn", "alarm", "music"])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_what_has_pitch_has_its_power_in_lines(kind: str, seed: int) -> None:
+    assert np.percentile(line_share(make(kind, seed)), 80) > 0.6, "white noise has 0.2"
+
+
+@pytest.mark.parametrize("kind", ["bang", "keyboard", "clicks"])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_blows_and_clicks_are_rare_and_far_above_the_rest(kind: str, seed: int) -> None:
+    audio = make(kind, seed).astype(np.float64)
+    kurtosis = np.mean(audio**4) / np.mean(audio**2) ** 2
+    assert kurtosis > 10, "Gaussian noise has 3, a sine 1.5"
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_bang_starts_at_once_and_dies_away(seed: int) -> None:
+    level = np.pad(envelope_db(make("bang", seed), 0.01), 60, mode="edge")
+    loudest = 60 + int(level[60:-60].argmax())
+    assert level[loudest] - level[loudest - 6 : loudest].min() > 8
+    assert level[loudest] - level[loudest + 1 : loudest + 50].min() > 10
+
+
+def test_typing_has_two_to_twelve_keys_a_second() -> None:
+    for seed in SEEDS:
+        level = envelope_db(make("keyboard", seed), 0.01)
+        strokes, _ = signal.find_peaks(level, height=level.max() - 30, prominence=6, distance=6)
+        assert 2 <= len(strokes) / SECONDS <= 14
+
+
+def test_music_keeps_to_a_scale_of_seven_notes() -> None:
+    shares = []
+    for seed in range(12):
+        hz, density = power(make("music", seed), 16384)
+        inside = (hz > 110) & (hz < 1200)
+        classes = np.round(12 * np.log2(hz[inside] / 440)).astype(int) % 12
+        chroma = np.sort(np.bincount(classes, density[inside], 12))[::-1]
+        shares.append(chroma[:7].sum() / chroma.sum())
+    assert np.median(shares) > 0.85, "noise has 7/12 = 0.58"
+
+
+def test_the_help_and_the_documentation_name_every_kind() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
+    for kind, maker in KINDS.items():
+        line = (maker.__doc__ or "").splitlines()[0]
+        assert f"| `{kind}` | {line} |" in text
+    named = EXAMPLES.split("equations, synth:")[1].split(".")[0]
+    assert "".join(named.split()).split(",") == list(KINDS)
 
 
 def test_clips_name_what_make_needs_and_carry_a_group_each() -> None:
