@@ -3,6 +3,7 @@
 >>> import hush
 >>> clean = hush.denoise(noisy, rate)                    # doctest: +SKIP
 >>> hush.denoise_file("noisy.wav", "clean.wav")          # doctest: +SKIP
+>>> block = hush.Stream(rate).push(block)                # doctest: +SKIP
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ if TYPE_CHECKING:
     from hush.dsp.audio import read, write
     from hush.errors import HushError
     from hush.infer.denoiser import Denoiser, denoise, denoise_file
+    from hush.infer.stream import Stream
     from hush.weights import models
 
 # Public names load on first use, so that `import hush` costs nothing.
 _WHERE = {
     "Denoiser": "hush.infer.denoiser",
     "HushError": "hush.errors",
+    "Stream": "hush.infer.stream",
     "denoise": "hush.infer.denoiser",
     "denoise_file": "hush.infer.denoiser",
     "models": "hush.weights",
@@ -29,7 +32,7 @@ _WHERE = {
     "write": "hush.dsp.audio",
 }
 
-__all__ = ["Denoiser", "HushError", "denoise", "denoise_file", "models", "read", "write"]
+__all__ = ["Denoiser", "HushError", "Stream", "denoise", "denoise_file", "models", "read", "write"]
 
 
 def __getattr__(name: str) -> Any:

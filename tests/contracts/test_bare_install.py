@@ -19,7 +19,7 @@ HEAVY = {
     *("pesq", "pystoi", "speechmos", "onnx", "safetensors"),
 }
 BASE = {"numpy", "soundfile", "soxr", "onnxruntime", "click", "rich", "pillow"}
-PUBLIC = ["Denoiser", "HushError", "denoise", "denoise_file", "models", "read", "write"]
+PUBLIC = ["Denoiser", "HushError", "Stream", "denoise", "denoise_file", "models", "read", "write"]
 
 
 def loaded_by(statement: str) -> set[str]:

@@ -10,10 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from hush.dsp.audio import LOUDEST, Resampler, Writer, blocks, info, turned
+from hush.dsp.audio import Resampler, Writer, blocks, info
 from hush.errors import AudioError, ConfigError
-from hush.infer.frame_model import FrameModel
-from hush.weights import DEFAULT, find
+from hush.infer.causal_model import CausalModel
+from hush.infer.checks import check_not_turned, check_options, check_rate, checked
+from hush.infer.models import load
+from hush.infer.stream import Stream
+from hush.weights import DEFAULT
 
 BLOCK_S = 2.0  # seconds read at a time
 Open = Callable[[], Iterable[np.ndarray]]  # the input from its start, as blocks (C, T)
@@ -40,35 +43,36 @@ class Denoiser:
     """A model ready to work: `Denoiser("unet")(audio, rate)`.
 
     model: an installed name (see `hush.models()`) or the path of an .onnx file. atten_limit_db: take out
-    at most so much (None: no limit). mix: 1 is the clean sound, 0 the input. end_to_end: the reference's
-    own frames, put end to end without overlap (clicks at the seams; for comparison). threads: 0 takes
-    all cores. `.rate`: Hz the model works at; `.latency_ms`: how far it looks ahead.
+    at most so much (None: no limit). mix: 1 is the clean sound, 0 the input. guard: leave clean speech alone
+    (causal models). end_to_end: the reference's own frames, put end to end without overlap (frame models;
+    clicks at the seams; for comparison). threads: 0 takes all cores. `.rate`: Hz the model works at, None
+    for a causal one, which takes any; `.latency_ms`: how far it looks ahead, or holds sound back.
     Raises ModelError if there is no such model, ConfigError for an option out of its range.
     """
 
     def __init__(
         self, model: str | Path = DEFAULT, *, atten_limit_db: float | None = None, mix: float = 1.0,
-        end_to_end: bool = False, threads: int = 0,
+        guard: bool = True, end_to_end: bool = False, threads: int = 0,
     ) -> None:  # fmt: skip
-        if atten_limit_db is not None and not atten_limit_db >= 0:
-            raise ConfigError(f"atten_limit_db = {atten_limit_db}; expected dB from 0 (nothing is taken out), or None")
-        if not 0 <= mix <= 1:
-            raise ConfigError(f"mix = {mix}; expected 0 (the input) to 1 (all clean)")
-        if threads < 0:
-            raise ConfigError(f"threads = {threads}; expected 1 or more, or 0 for all cores")
+        check_options(atten_limit_db, mix, threads)
         if end_to_end and atten_limit_db is not None:
             raise ConfigError("atten_limit_db does not go with end_to_end; leave one of them out")
-        self._model = FrameModel(find(model), threads)
-        self._limit_db = np.inf if atten_limit_db is None else atten_limit_db
-        self._mix, self._end_to_end = mix, end_to_end
-        self.name, self.rate, self.latency_ms = self._model.name, self._model.rate, self._model.latency_ms
+        self._model = load(model, threads)
+        if end_to_end and isinstance(self._model, CausalModel):
+            raise ConfigError(f"end_to_end is for frame models, and {self._model.name} is causal; leave it out")
+        self._limit_db = atten_limit_db
+        self._mix, self._guard, self._end_to_end = mix, guard, end_to_end
+        self.name, self.latency_ms = self._model.name, self._model.latency_ms
+        self.rate = None if isinstance(self._model, CausalModel) else self._model.rate
 
     def __call__(self, audio: np.ndarray, rate: int) -> np.ndarray:
         """float `(T,)` or `(C, T)` at `rate` Hz -> float32 of the same shape, denoised.
 
         Raises AudioError for NaN or infinite samples and for an array that looks like `(T, C)`.
         """
-        sound = _checked(audio, rate)
+        check_rate(rate)
+        check_not_turned(audio)
+        sound = checked(audio)
         out = list(self._stream(lambda: [sound], rate, len(sound)))
         return np.concatenate([sound[:, :0], *out], axis=1).reshape(np.shape(audio))
 
@@ -97,16 +101,30 @@ class Denoiser:
         )  # fmt: skip
 
     def _stream(self, source: Open, rate: int, channels: int) -> Iterator[np.ndarray]:
-        """Two passes over the input; the blocks of the second add up to exactly the samples that came in."""
+        """Blocks that add up to exactly the samples that came in; one pass over them, or two if a level is needed."""
+        model, limit_db = self._model, np.inf if self._limit_db is None else self._limit_db
+        if isinstance(model, CausalModel):
+            return self._live(model, source, rate, channels)
         if self._end_to_end:
-            return self._fitted(source, rate, channels, self._model.clean_end_to_end)
+            return self._fitted(source, rate, channels, model.rate, model.clean_end_to_end)
         reference = np.ones(channels, np.float32)
-        if self._model.scaling == "file":
-            reference = self._model.reference(_resampled(source(), rate, self.rate, channels), channels)
-        return self._fitted(source, rate, channels, lambda inside: self._model.clean(inside, reference, self._limit_db))
+        if model.scaling == "file":
+            reference = model.reference(_resampled(source(), rate, model.rate, channels), channels)
+        return self._fitted(source, rate, channels, model.rate, lambda part: model.clean(part, reference, limit_db))
+
+    def _live(self, model: CausalModel, source: Open, rate: int, channels: int) -> Iterator[np.ndarray]:
+        """A recording as a stream of it, less the latency at its start."""
+        stream = Stream(rate, channels, model, atten_limit_db=self._limit_db, mix=self._mix, guard=self._guard)
+        late, size = stream.latency.samples, max(1, int(BLOCK_S * rate))
+        for block in source():
+            for first in range(0, block.shape[1], size):  # an array comes as one block
+                out = stream.push(block[:, first : first + size])
+                yield out[:, late:]
+                late = max(0, late - out.shape[1])
+        yield stream.flush()[..., late:].reshape(channels, -1)
 
     def _fitted(
-        self, source: Open, rate: int, channels: int,
+        self, source: Open, rate: int, channels: int, own_rate: int,
         clean: Callable[[Iterator[np.ndarray]], Iterator[np.ndarray]],
     ) -> Iterator[np.ndarray]:  # fmt: skip
         """`clean` at the model's rate, cut or filled to the input's length, and mixed with the input.
@@ -121,8 +139,8 @@ class Denoiser:
                 held = np.concatenate([held, block], axis=1)
                 yield block
 
-        inside = clean(_resampled(noted(), rate, self.rate, channels))
-        for block in _resampled(inside, self.rate, rate, channels):
+        inside = clean(_resampled(noted(), rate, own_rate, channels))
+        for block in _resampled(inside, own_rate, rate, channels):
             size = min(block.shape[1], held.shape[1])
             if size:
                 yield self._mixed(block[:, :size], held[:, :size])
@@ -141,22 +159,6 @@ def _resampled(stream: Iterable[np.ndarray], from_rate: int, to_rate: int, chann
     for block in stream:
         yield resampler.push(block)
     yield resampler.flush()
-
-
-def _checked(audio: np.ndarray, rate: int) -> np.ndarray:
-    """`(C, T)` float32 view or copy of a caller's array. Raises AudioError."""
-    audio = np.asarray(audio)
-    if not (rate > 0 and int(rate) == rate):
-        raise AudioError(f"rate = {rate}; expected a whole number of Hz above 0, such as 48000")
-    if audio.ndim not in (1, 2):
-        raise AudioError(f"audio has {audio.ndim} dimensions; expected (T,) or (C, T)")
-    if not np.issubdtype(audio.dtype, np.floating):
-        raise AudioError(f"audio is {audio.dtype}; expected float in -1 to 1, such as audio / 32768 for int16")
-    if turned(audio):
-        raise AudioError(f"audio of shape {audio.shape} looks like (T, C); give (C, T): audio.T")
-    if not (np.abs(audio) <= LOUDEST).all():
-        raise AudioError("audio holds NaN, infinite or absurd samples; repair it first, such as with numpy.nan_to_num")
-    return np.atleast_2d(audio.astype(np.float32, copy=False))
 
 
 def check_target(source: Path, target: Path, force: bool) -> None:
@@ -178,20 +180,22 @@ def _shared(model: str | Path, **options: float | None) -> Denoiser:
 
 
 def denoise(
-    audio: np.ndarray, rate: int, *, model: str | Path = DEFAULT, atten_limit_db: float | None = None, mix: float = 1.0
-) -> np.ndarray:
+    audio: np.ndarray, rate: int, *, model: str | Path = DEFAULT, atten_limit_db: float | None = None,
+    mix: float = 1.0, guard: bool = True,
+) -> np.ndarray:  # fmt: skip
     """Denoise float audio `(T,)` or `(C, T)` at `rate` Hz; float32 of the same shape comes back.
 
     model: an installed name or an .onnx path. atten_limit_db: take out at most so much. mix: 1 is the
-    clean sound, 0 the input. Raises AudioError, ModelError and ConfigError.
+    clean sound, 0 the input. guard: leave clean speech alone (causal models). Raises AudioError, ModelError
+    and ConfigError.
     """
-    return _shared(model, atten_limit_db=atten_limit_db, mix=mix)(audio, rate)
+    return _shared(model, atten_limit_db=atten_limit_db, mix=mix, guard=guard)(audio, rate)
 
 
 def denoise_file(
     source: str | Path, target: str | Path, *, model: str | Path = DEFAULT, atten_limit_db: float | None = None,
-    mix: float = 1.0, force: bool = False, subtype: str | None = None,
+    mix: float = 1.0, guard: bool = True, force: bool = False, subtype: str | None = None,
 ) -> FileReport:  # fmt: skip
     """Denoise a file into another; rate, channels, number of samples and tags stay. See Denoiser.file."""
-    denoiser = _shared(model, atten_limit_db=atten_limit_db, mix=mix)
+    denoiser = _shared(model, atten_limit_db=atten_limit_db, mix=mix, guard=guard)
     return denoiser.file(source, target, force=force, subtype=subtype)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,9 +10,7 @@ from hush.dsp import frames
 from hush.dsp.frames import BINS, HOP, N_FFT, SIZE
 from hush.dsp.stft import analyse, istft, synthesise, window
 from hush.errors import ModelError
-
-if TYPE_CHECKING:
-    from onnxruntime import InferenceSession
+from hush.infer.session import Session
 
 BATCH = 8  # frames per call: more gains no speed, less memory is always welcome
 STRIDE = BINS // 2  # columns from one frame to the next: each column is judged twice
@@ -32,20 +27,18 @@ class FrameModel:
     rate: Hz it works at. scaling: "file" or "frame" (see FrameConfig). latency_ms: the span of one frame.
     """
 
-    def __init__(self, path: Path, threads: int = 0) -> None:
-        self._path, self._session = path, _session(path, threads)
-        facts = self._session.get_modelmeta().custom_metadata_map
-        if facts.get("hush.format") != "1":
-            found = facts.get("hush.format", "none")
-            raise ModelError(f"{path}: format {found}, expected 1; use a model that this version's hush export wrote")
-        inputs = [(item.name, *item.shape[1:]) for item in self._session.get_inputs()]
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        inputs = [(name, *shape[1:]) for name, *shape in session.inputs]
         if inputs != [("frames", 1, BINS, BINS)]:
-            raise ModelError(f"{path}: a model with inputs {inputs}; expected one, frames (B, 1, {BINS}, {BINS})")
+            raise ModelError(
+                f"{session.path}: a model with inputs {inputs}; expected one, frames (B, 1, {BINS}, {BINS})"
+            )
         try:
-            config = json.loads(facts["hush.config"])["frames"]
-            self.name, self.rate, self.scaling = facts["hush.model"], int(config["sample_rate"]), config["scaling"]
+            config = session.config["frames"]
+            self.name, self.rate, self.scaling = session.name, int(config["sample_rate"]), config["scaling"]
         except (KeyError, TypeError, ValueError) as error:
-            raise ModelError(f"{path}: damaged metadata ({error}); export the model again") from error
+            raise session.damaged(error) from error
         self.latency_ms = SIZE / self.rate * 1000
 
     def attenuation(self, scaled: np.ndarray) -> np.ndarray:
@@ -53,11 +46,8 @@ class FrameModel:
         parts = []
         for first in range(0, len(scaled), BATCH):
             batch = scaled[first : first + BATCH, None]
-            try:
-                (cleaned,) = self._session.run(None, {"frames": batch})
-                parts.append((cleaned - batch)[:, 0])
-            except Exception as error:  # onnxruntime's own exceptions share no public base
-                raise ModelError(f"{self._path}: the model cannot be run ({_line(error)})") from error
+            (cleaned,) = self._session.run({"frames": batch})
+            parts.append((cleaned - batch)[:, 0])
         return np.concatenate(parts) * -frames.FLOOR_DB
 
     def reference(self, blocks: Iterable[np.ndarray], channels: int) -> np.ndarray:
@@ -120,24 +110,6 @@ class FrameModel:
             cleaned = scaled + self.attenuation(scaled) / -frames.FLOOR_DB
             phase = spectrum / np.maximum(np.abs(spectrum), 1e-12)
             yield istft(frames.unscale(cleaned, loudest) * phase, N_FFT, HOP, SIZE)
-
-
-def _session(path: Path, threads: int) -> InferenceSession:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 4  # what goes wrong is told in an exception
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's own exceptions share no public base
-        raise ModelError(
-            f"{path}: no model onnxruntime can load ({_line(error)}); hush export turns a checkpoint into one"
-        ) from error
-
-
-def _line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _span(columns: int) -> int:

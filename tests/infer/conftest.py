@@ -1,0 +1,100 @@
+"""Causal models whose answer is known, as small ONNX graphs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+STFT = {"window_s": 0.032, "hop_s": 0.016}
+
+# Each is a list of (operator, inputs, outputs, attributes) from X `spectrum` to `cleaned`, and from `state` to
+# `next_state`. Constants: see `constants`.
+GRAPHS: dict[str, list[tuple[str, list[str], list[str], dict[str, Any]]]] = {
+    "identity": [
+        ("Identity", ["spectrum"], ["cleaned"], {}),
+        ("Identity", ["state"], ["next_state"], {}),
+    ],
+    "gain": [
+        ("Mul", ["spectrum", "gain"], ["cleaned"], {}),
+        ("Identity", ["state"], ["next_state"], {}),
+    ],
+    # Each bin weighs 1 / (1 + bin / 20).
+    "tilt": [
+        ("Shape", ["spectrum"], ["f"], {"start": 2, "end": 3}),
+        ("Squeeze", ["f"], ["bins"], {}),
+        ("Range", ["i0", "bins", "i1"], ["bin"], {}),
+        ("Cast", ["bin"], ["bin_f"], {"to": 1}),
+        ("Div", ["bin_f", "20"], ["slope"], {}),
+        ("Add", ["slope", "1"], ["part"], {}),
+        ("Unsqueeze", ["part", "last"], ["column"], {}),
+        ("Div", ["spectrum", "column"], ["cleaned"], {}),
+        ("Identity", ["state"], ["next_state"], {}),
+    ],
+    # Frame n weighs 0.6 + 0.4 sin(n): the state counts frames.
+    "counter": [
+        ("ReduceMax", ["spectrum", "bins_and_parts"], ["any"], {"keepdims": 0}),
+        ("Mul", ["any", "0"], ["none"], {}),
+        ("Add", ["none", "1"], ["ones"], {}),
+        ("CumSum", ["ones", "axis1"], ["count"], {}),
+        ("Add", ["count", "state"], ["n"], {}),
+        ("Sin", ["n"], ["s"], {}),
+        ("Mul", ["s", "0.4"], ["s4"], {}),
+        ("Add", ["s4", "0.6"], ["g"], {}),
+        ("Unsqueeze", ["g", "last2"], ["g4"], {}),
+        ("Mul", ["spectrum", "g4"], ["cleaned"], {}),
+        ("Slice", ["n", "-1", "big", "axis1"], ["next_state"], {}),
+    ],
+    # Each frame is divided by 1 + the mean energy of the frame before it.
+    "leveller": [
+        ("Mul", ["spectrum", "spectrum"], ["square"], {}),
+        ("ReduceMean", ["square", "bins_and_parts"], ["energy"], {"keepdims": 0}),
+        ("Slice", ["energy", "start", "-1", "axis1"], ["but_last"], {}),
+        ("Concat", ["state", "but_last"], ["before"], {"axis": 1}),
+        ("Add", ["before", "1"], ["part"], {}),
+        ("Unsqueeze", ["part", "last2"], ["part4"], {}),
+        ("Div", ["spectrum", "part4"], ["cleaned"], {}),
+        ("Slice", ["energy", "-1", "big", "axis1"], ["next_state"], {}),
+    ],
+}
+
+
+def constants(gain: float) -> dict[str, np.ndarray]:
+    numbers = {name: np.array(float(name), np.float32) for name in ("0", "1", "0.4", "0.6", "20")}
+    ranges = {"i0": 0, "i1": 1, "last": [-1], "last2": [2, 3], "bins_and_parts": [2, 3], "axis1": [1]}
+    ranges |= {"start": [0], "-1": [-1], "big": [2**31 - 1]}
+    return {**numbers, **{k: np.array(v, np.int64) for k, v in ranges.items()}, "gain": np.array(gain, np.float32)}
+
+
+@pytest.fixture(scope="session")
+def causal_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """`causal_model("identity")`, or another of GRAPHS; `gain` is for the graph of that name."""
+    folder = tmp_path_factory.mktemp("causal")
+
+    def make(kind: str = "identity", gain: float = 1.0, *, stft: dict | None = None, size: int | str = 1) -> Path:
+        import onnx
+        from onnx import TensorProto, helper, numpy_helper
+
+        path = folder / f"{kind}_{len(list(folder.iterdir()))}.onnx"
+        faces = [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+            for name, shape in (
+                ("spectrum", ["B", "T", "F", 2]), ("state", ["B", size]),
+                ("cleaned", ["B", "T", "F", 2]), ("next_state", ["B", size]),
+            )
+        ]  # fmt: skip
+        nodes = [helper.make_node(name, ins, outs, **extra) for name, ins, outs, extra in GRAPHS[kind]]
+        used = {name for node in nodes for name in node.input}
+        values = [numpy_helper.from_array(v, name) for name, v in constants(gain).items() if name in used]
+        graph = helper.make_graph(nodes, kind, faces[:2], faces[2:], values)
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+        config = json.dumps({"model": {"kind": "causal"}, "stft": STFT if stft is None else stft})
+        helper.set_model_props(model, {"hush.format": "1", "hush.model": kind, "hush.config": config})
+        onnx.save(model, str(path))
+        return path
+
+    return make
