@@ -19,7 +19,7 @@ FULL_DB = 20.0  # SNR up to which the model has its way: noise at this level is 
 CLEAN_DB = 32.0  # SNR from which a recording counts as clean; studio speech has 40 and more
 LEAST = 0.1  # share of the model in clean speech: its errors there fall by 20 dB
 ATTACK_S = 0.3  # averages rise fast, so that noise which sets in is met within a word
-RELEASE_S = 2.0  # and fall slowly, so that pauses between words and between bangs change little
+RELEASE_S = 1.5  # and fall slowly, 2.9 dB a second: neither a pause nor the time between two bangs is proof
 # In speech a model always removes a little. Frame by frame, so much of what it keeps is not counted as noise.
 DISTORTION_DB = -15.0
 # The share of X that is left in, 1 - w, moves by so much at most: a fade, never a step.
