@@ -70,6 +70,7 @@ def bang(rng: np.random.Generator, n: int, rate: int) -> np.ndarray:
     gap = log_uniform(rng, 0.07, 0.25) if rng.random() < 0.25 and sound is _shot else log_uniform(rng, 0.5, 3)
     starts = np.cumsum(gap * rate * rng.exponential(0.5, int(6 + n / rate / gap)) + 0.5 * gap * rate)
     starts -= rng.uniform(0, starts[0])
+    starts[0] = min(starts[0], 0.5 * n)  # never silent
     starts = starts[starts < 0.95 * n]
 
     def one() -> np.ndarray:  # the same gun or door again, mostly
@@ -115,6 +116,7 @@ def _switches(rng: np.random.Generator, n: int, rate: int) -> np.ndarray:
     count = int(n / rate / period_s) + 2
     gaps = np.full(count, period_s) if regular else period_s * (0.3 + rng.exponential(0.7, count))
     first = (np.cumsum(gaps) - rng.uniform(0, period_s)) * rate
+    first[0] = min(first[0], 0.5 * n)  # never silent
     second = first + rate * (rng.uniform(0.1, 0.7) * period_s if regular else rng.uniform(0.05, 0.14, count))
     out = np.zeros(n)
     for at, body, loud in zip((first, second), bodies, (1.0, rng.uniform(0.2, 1)), strict=True):

@@ -49,7 +49,7 @@ def car_horn(rng: np.random.Generator, n: int, rate: int) -> np.ndarray:
     out = np.zeros(n)
     for ratio in ratios[: rng.choice([1, 2, 2, 2, 3])]:
         pitch = root * ratio * rng.uniform(0.99, 1.01)
-        orders = np.arange(1, int(0.43 * rate / pitch / (1 + passing)) + 1)
+        orders = np.arange(1, max(1, int(0.43 * rate / pitch / (1 + passing))) + 1)
         hump = 1 / (1 + ((pitch * orders - hump_hz) / width_hz) ** 2)
         strengths = (
             rng.uniform(0.3, 1, orders.size) * orders**-fall * (0.08 + hump) / (1 + (pitch * orders / 8000) ** 3)
@@ -63,7 +63,7 @@ def car_horn(rng: np.random.Generator, n: int, rate: int) -> np.ndarray:
 
 def _beeps(rng: np.random.Generator, n: int, rate: int) -> np.ndarray:
     """Beeps of one or two pitches in a regular pattern: smoke alarms, lorries in reverse, ovens, phones that trill."""
-    pitch = log_uniform(rng, 500, min(4500, 0.4 * rate))
+    pitch = log_uniform(rng, min(500, 0.1 * rate), min(4500, 0.4 * rate))
     second = pitch * rng.choice([1, 1, rng.uniform(0.7, 1.4)])
     period_s = log_uniform(rng, 0.12, 1.6)
     phase = np.arange(n) / rate / period_s + rng.uniform(0, 1)
@@ -89,6 +89,8 @@ def _bells(rng: np.random.Generator, n: int, rate: int) -> np.ndarray:
     rings = log_uniform(rng, 8, 25) if rng.random() < 0.5 else log_uniform(rng, 0.4, 4)
     at = np.arange(rng.uniform(0, 1), n * rings / rate) / rings * rate
     heights = rng.uniform(0.6, 1, at.size) * course(rng, n, rate, (0.5, 4), (0.3, 3))[np.minimum(at.astype(int), n - 1)]
+    if not heights.any():
+        heights[:] = 1
     clapper = struck(rng, rate, 5, (1500, 9000), (3, 10))
     train = pulses(n, at * rng.uniform(0.995, 1.005, at.size), heights)
     return convolve(train, response) + rng.uniform(0, 2) * convolve(train, np.convolve(clapper, decay(rate, 0.0005)))
