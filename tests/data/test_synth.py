@@ -139,7 +139,7 @@ def test_no_kind_has_direct_current_or_rumbles_below_hearing(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", STEADY)
 def test_what_is_not_made_of_events_has_no_long_silence(kind: str) -> None:
-    for seed in SEEDS:
+    for seed in SEEDS[:5]:
         level = envelope_db(make(kind, seed), 0.05)
         assert np.mean(level < level.max() - 60) < 0.3
 
@@ -148,7 +148,7 @@ def test_what_is_not_made_of_events_has_no_long_silence(kind: str) -> None:
 def test_what_is_bright_in_life_reaches_above_8_khz(kind: str) -> None:
     found = []
     for seed in range(4):
-        hz, density = signal.welch(make(kind, seed, 48000), 48000, nperseg=4096)
+        hz, density = signal.welch(synth.make(kind, seed, 48000, 2.0), 48000, nperseg=4096)
         found.append(density[hz > 8000].sum() / density.sum())
     assert max(found) > 0.003, "25 dB below the whole"
     assert min(found) > 1e-7, "no seed of it is cut off"
@@ -157,7 +157,7 @@ def test_what_is_bright_in_life_reaches_above_8_khz(kind: str) -> None:
 def test_an_idling_engine_repeats_itself_every_two_turns_of_the_crank(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machines, "_speed", lambda rng, n, rate: np.ones(n))
     found = []
-    for seed in SEEDS:
+    for seed in SEEDS[:5]:
         audio = synth.make("engine", seed, RATE)
         hz, density = signal.periodogram(audio, RATE, "hann")
         low = (hz > 20) & (hz < 300)
@@ -171,21 +171,21 @@ def test_an_idling_engine_repeats_itself_every_two_turns_of_the_crank(monkeypatc
 
 def test_engines_idle_rev_and_pull_away() -> None:
     span = []
-    for seed in range(16):
+    for seed in range(10):
         level = envelope_db(make("engine", seed), 0.25)
         span.append(level.max() - level.min())
     assert min(span) < 3
     assert max(span) > 8
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", SEEDS[:5])
 def test_a_drill_is_a_whine_in_a_broad_noise(seed: int) -> None:
     audio = make("drill", seed)
     assert share(audio, 500, RATE) > 0.3
     assert np.median(line_share(audio)) > 0.3, "white noise has 0.2"
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", SEEDS[:5])
 def test_a_jackhammer_strikes_ten_to_thirty_times_a_second(seed: int) -> None:
     sos = signal.butter(4, 800, "highpass", fs=RATE, output="sos")
     envelope = np.abs(signal.hilbert(signal.sosfilt(sos, make("jackhammer", seed))))
@@ -197,7 +197,7 @@ def test_a_jackhammer_strikes_ten_to_thirty_times_a_second(seed: int) -> None:
     assert density[inside].max() > 10 * np.median(density[inside]), "a line in the spectrum of the envelope"
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", SEEDS[:5])
 def test_an_air_conditioner_is_low_and_steady(seed: int) -> None:
     audio = make("air_conditioner", seed)
     assert share(audio, 0, 3000) > 0.6
@@ -206,20 +206,20 @@ def test_an_air_conditioner_is_low_and_steady(seed: int) -> None:
 
 
 @pytest.mark.parametrize("kind", ["car_horn", "alarm", "music"])
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", SEEDS[:5])
 def test_what_has_pitch_has_its_power_in_lines(kind: str, seed: int) -> None:
     assert np.percentile(line_share(make(kind, seed)), 80) > 0.6, "white noise has 0.2"
 
 
 @pytest.mark.parametrize("kind", ["bang", "keyboard", "clicks"])
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", SEEDS[:5])
 def test_blows_and_clicks_are_rare_and_far_above_the_rest(kind: str, seed: int) -> None:
     audio = make(kind, seed).astype(np.float64)
     kurtosis = np.mean(audio**4) / np.mean(audio**2) ** 2
     assert kurtosis > 10, "Gaussian noise has 3, a sine 1.5"
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", SEEDS[:5])
 def test_a_bang_starts_at_once_and_dies_away(seed: int) -> None:
     level = np.pad(envelope_db(make("bang", seed), 0.01), 60, mode="edge")
     loudest = 60 + int(level[60:-60].argmax())
@@ -228,7 +228,7 @@ def test_a_bang_starts_at_once_and_dies_away(seed: int) -> None:
 
 
 def test_typing_has_two_to_twelve_keys_a_second() -> None:
-    for seed in SEEDS:
+    for seed in SEEDS[:5]:
         level = envelope_db(make("keyboard", seed), 0.01)
         strokes, _ = signal.find_peaks(level, height=level.max() - 30, prominence=6, distance=6)
         assert 2 <= len(strokes) / SECONDS <= 14
@@ -236,7 +236,7 @@ def test_typing_has_two_to_twelve_keys_a_second() -> None:
 
 def test_music_keeps_to_a_scale_of_seven_notes() -> None:
     shares = []
-    for seed in range(12):
+    for seed in SEEDS:
         hz, density = power(make("music", seed), 16384)
         inside = (hz > 110) & (hz < 1200)
         classes = np.round(12 * np.log2(hz[inside] / 440)).astype(int) % 12
@@ -250,8 +250,8 @@ def test_the_help_and_the_documentation_name_every_kind() -> None:
     for kind, maker in KINDS.items():
         line = (maker.__doc__ or "").splitlines()[0]
         assert f"| `{kind}` | {line} |" in text
-    named = EXAMPLES.split("equations, synth:")[1].split(".")[0]
-    assert "".join(named.split()).split(",") == list(KINDS)
+    named = EXAMPLES.split("synth:KIND, of ")[1].split(".")[0]
+    assert " ".join(named.split()).split(", ") == list(KINDS)
 
 
 def test_clips_name_what_make_needs_and_carry_a_group_each() -> None:

@@ -14,8 +14,8 @@ hush prepare … --pairs 2000 --wav pairs/             the reference's noisy/cle
 hush prepare … --spectrograms frames/ --split 21000/1179
 
 A corpus is NAME:PATH[:PART]; names: common-voice, voxceleb1, librispeech, urbansound8k, esc50, musan,
-demand, pairs, folder. Noise can be made from equations, synth:wind,rain,hum,siren,breathing,thuds,knocks,coloured,
-engine,drill,jackhammer,air_conditioner,car_horn,alarm,bang,keyboard,clicks,music.
+demand, pairs, folder. Noise can be made from equations: synth:KIND, of wind, rain, hum, siren, breathing,
+thuds, knocks, coloured, engine, drill, jackhammer, air_conditioner, car_horn, alarm, bang, keyboard, clicks, music.
 Interrupted at any moment, the same command carries on.
 """
 
