@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import causal_graphs
 import numpy as np
 import pytest
 
@@ -58,6 +59,22 @@ def frame_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]
         facts = {"hush.format": "1", "hush.model": "line", "hush.config": config}
         helper.set_model_props(model, facts | {key.replace("_", "."): value for key, value in metadata.items()})
         onnx.save(model, str(path))
+        return path
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def causal_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Makes ONNX causal models as the contract has them, whose answer is known: see causal_graphs.GRAPHS.
+
+    `causal_model()` gives spectra back unchanged; `causal_model("gain", 0.5)` halves them.
+    """
+    folder = tmp_path_factory.mktemp("causal")
+
+    def make(kind: str = "identity", gain: float = 1.0, *, stft: dict | None = None, size: int | str = 1) -> Path:
+        path = folder / f"{kind}_{len(list(folder.iterdir()))}.onnx"
+        causal_graphs.write(path, kind, gain, stft or causal_graphs.STFT, size)
         return path
 
     return make

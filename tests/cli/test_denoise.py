@@ -48,6 +48,21 @@ def test_a_file_comes_out_with_rate_channels_length_coding_and_tags(
     assert done.stdout.decode().splitlines()[1] == f"  clean: {tmp_path / 'clean.wav'}"
 
 
+def test_a_causal_model_denoises_a_file_with_a_guard_or_without(
+    noisy: Path, tmp_path: Path, causal_model: Make
+) -> None:
+    path, (audio, rate) = causal_model("gain", 0.9), read(noisy)
+    results = {}
+    for option, guard in (("--guard", True), ("--no-guard", False)):
+        done = run("denoise", noisy, "-o", tmp_path / f"{option}.wav", "--model", path, option)
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert info(tmp_path / f"{option}.wav") == info(noisy)
+        results[guard], _ = read(tmp_path / f"{option}.wav")
+        expected = hush.denoise(audio, rate, model=path, guard=guard)
+        np.testing.assert_allclose(results[guard], expected, atol=2**-22)
+    assert np.abs(results[True] - results[False]).max() > 2**-16
+
+
 def test_a_pipe_gives_the_bytes_that_a_file_gives(noisy: Path, tmp_path: Path, frame_model: Make) -> None:
     path = frame_model(offset=-0.1)
     run("denoise", noisy, "-o", tmp_path / "clean.wav", "--model", path)

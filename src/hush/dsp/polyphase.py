@@ -65,9 +65,9 @@ class Polyphase:
     def _groups(self, held: np.ndarray, first: int, last: int) -> np.ndarray:
         """Outputs of whole groups; those that reach beyond what is there are wrong, and not taken."""
         places = np.array([self._place(group) - self._start for group in range(first, last)])
-        missing = int(places[-1]) + self._span - held.shape[1]
-        padded = np.pad(held, ((0, 0), (0, max(0, missing))))
-        windows = np.lib.stride_tricks.sliding_window_view(padded, self._span, axis=1)[:, places]
+        missing = max(0, int(places[-1]) + self._span - held.shape[1])
+        padded = np.concatenate([held, np.zeros((len(held), missing), np.float32)], axis=1)
+        windows = padded[:, places[:, None] + np.arange(self._span)]
         if self._group % self.up == 0:
             out = windows @ self._matrix(0).T
         else:

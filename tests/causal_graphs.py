@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
 STFT = {"window_s": 0.032, "hop_s": 0.016}
 
@@ -70,31 +68,23 @@ def constants(gain: float) -> dict[str, np.ndarray]:
     return {**numbers, **{k: np.array(v, np.int64) for k, v in ranges.items()}, "gain": np.array(gain, np.float32)}
 
 
-@pytest.fixture(scope="session")
-def causal_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """`causal_model("identity")`, or another of GRAPHS; `gain` is for the graph of that name."""
-    folder = tmp_path_factory.mktemp("causal")
+def write(path: Path, kind: str, gain: float, stft: dict[str, float], size: int | str) -> None:
+    """A causal model as the contract has it. size: S of the state; `gain` is for the graph of that name."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
 
-    def make(kind: str = "identity", gain: float = 1.0, *, stft: dict | None = None, size: int | str = 1) -> Path:
-        import onnx
-        from onnx import TensorProto, helper, numpy_helper
-
-        path = folder / f"{kind}_{len(list(folder.iterdir()))}.onnx"
-        faces = [
-            helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-            for name, shape in (
-                ("spectrum", ["B", "T", "F", 2]), ("state", ["B", size]),
-                ("cleaned", ["B", "T", "F", 2]), ("next_state", ["B", size]),
-            )
-        ]  # fmt: skip
-        nodes = [helper.make_node(name, ins, outs, **extra) for name, ins, outs, extra in GRAPHS[kind]]
-        used = {name for node in nodes for name in node.input}
-        values = [numpy_helper.from_array(v, name) for name, v in constants(gain).items() if name in used]
-        graph = helper.make_graph(nodes, kind, faces[:2], faces[2:], values)
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-        config = json.dumps({"model": {"kind": "causal"}, "stft": STFT if stft is None else stft})
-        helper.set_model_props(model, {"hush.format": "1", "hush.model": kind, "hush.config": config})
-        onnx.save(model, str(path))
-        return path
-
-    return make
+    faces = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+        for name, shape in (
+            ("spectrum", ["B", "T", "F", 2]), ("state", ["B", size]),
+            ("cleaned", ["B", "T", "F", 2]), ("next_state", ["B", size]),
+        )
+    ]  # fmt: skip
+    nodes = [helper.make_node(name, ins, outs, **extra) for name, ins, outs, extra in GRAPHS[kind]]
+    used = {name for node in nodes for name in node.input}
+    values = [numpy_helper.from_array(v, name) for name, v in constants(gain).items() if name in used]
+    graph = helper.make_graph(nodes, kind, faces[:2], faces[2:], values)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    config = json.dumps({"model": {"kind": "causal"}, "stft": stft})
+    helper.set_model_props(model, {"hush.format": "1", "hush.model": kind, "hush.config": config})
+    onnx.save(model, str(path))
