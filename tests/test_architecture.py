@@ -24,7 +24,8 @@ class Room:
 
 ROOMS = {
     "errors": Room(0),
-    "config": Room(1),
+    "settings": Room(1),
+    "config": Room(2),
     "weights": Room(2, frozenset({"numpy"})),
     "dsp": Room(2, frozenset({"numpy", "soundfile", "soxr", "PIL"})),
     "data": Room(3, frozenset({"numpy"})),

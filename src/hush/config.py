@@ -1,10 +1,9 @@
-"""Experiments as frozen dataclasses, read from TOML, changed by dotted overrides."""
+"""Experiments: settings read from TOML and changed by dotted overrides."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -12,98 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hush.errors import ConfigError, nearest
-
-
-def _check(good: bool, line: str) -> None:
-    if not good:
-        raise ConfigError(line)
-
-
-def _one_of(key: str, value: str, *known: str) -> None:
-    _check(value in known, f"{key} = {value!r}; {nearest(value, list(known))}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelConfig:
-    kind: str = "unet"  # unet | rced
-    output: str = "attenuation"  # "magnitude": the clean frame itself, as the reference; "attenuation": dB to take off
-    dropout: float = 0.5  # of the U-Net; R-CED has none
-
-    def __post_init__(self) -> None:
-        _one_of("model.kind", self.kind, "unet", "rced")
-        _one_of("model.output", self.output, "magnitude", "attenuation")
-        _check(0 <= self.dropout < 1, f"model.dropout = {self.dropout}; expected 0 up to below 1")
-
-
-@dataclass(frozen=True, kw_only=True)
-class FrameConfig:
-    sample_rate: int = 22050
-    scaling: str = "file"  # "frame": each frame by its own maximum, as the reference; "file": one scale for all
-    edges: str = "context"  # "zeros": each frame stands alone, as the reference; "context": it sees what is beside it
-
-    def __post_init__(self) -> None:
-        _one_of("frames.scaling", self.scaling, "frame", "file")
-        _one_of("frames.edges", self.edges, "zeros", "context")
-        _check(self.sample_rate > 0, f"frames.sample_rate = {self.sample_rate}; expected Hz above 0")
-
-
-@dataclass(frozen=True, kw_only=True)
-class MixConfig:
-    snr_db: tuple[float, float] = (-5.0, 20.0)  # drawn evenly, on active speech level
-    level_dbfs: tuple[float, float] = (-40.0, -15.0)  # active speech level of the mixture
-    two_noises: float = 0.0  # share of examples with a second noise
-    noise_only: float = 0.0  # share of examples without speech
-    speech_only: float = 0.0  # share of examples without noise
-    balance: float = 0.5  # 0: every noise clip as likely; 1: every kind of noise as likely
-    reference_offset_db: tuple[float, float] = (0.0, 0.0)  # how far a frame's maximum lies below the file's
-    fresh: bool = True  # new mixtures each epoch; False: the same ones, as the reference
-
-    def __post_init__(self) -> None:
-        for name in ("snr_db", "level_dbfs", "reference_offset_db"):
-            pair = tuple(float(value) for value in getattr(self, name))
-            good = len(pair) == 2 and all(map(math.isfinite, pair)) and pair[0] <= pair[1]
-            _check(good, f"mixing.{name} = {list(pair)}; expected [low, high]")
-            object.__setattr__(self, name, pair)
-        for name in ("two_noises", "noise_only", "speech_only", "balance"):
-            _check(0 <= getattr(self, name) <= 1, f"mixing.{name} = {getattr(self, name)}; expected 0 to 1")
-        both = self.noise_only + self.speech_only
-        _check(both <= 1, f"mixing.noise_only + mixing.speech_only = {both:g}; expected 1 at most")
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainConfig:
-    seed: int = 0
-    epochs: int = 60
-    examples: int = 21000  # frames an epoch
-    valid_examples: int = 1179
-    batch: int = 64
-    lr: float = 1e-3
-    schedule: str = "constant"  # constant | cosine (to a hundredth of lr)
-    warmup_steps: int = 0
-    clip_norm: float = 5.0  # longest gradient an optimiser step may see; 0: any, as the reference
-    loss: str = "mse"  # mse (on scaled dB, as the reference) | audible (see train/losses.py)
-    average: float = 0.0  # decay of the averaged weights that are validated and shipped; 0: none
-    precision: str = "auto"  # auto (bf16 where the machine is fast at it) | fp32 | bf16
-    save_every_steps: int = 200
-
-    def __post_init__(self) -> None:
-        _one_of("train.schedule", self.schedule, "constant", "cosine")
-        _one_of("train.loss", self.loss, "mse", "audible")
-        _one_of("train.precision", self.precision, "auto", "fp32", "bf16")
-        for name in ("epochs", "examples", "valid_examples", "batch", "save_every_steps"):
-            _check(getattr(self, name) >= 1, f"train.{name} = {getattr(self, name)}; expected 1 or more")
-        for name in ("seed", "warmup_steps", "clip_norm"):
-            _check(getattr(self, name) >= 0, f"train.{name} = {getattr(self, name)}; expected 0 or more")
-        _check(0 < self.lr < math.inf, f"train.lr = {self.lr}; expected above 0")
-        _check(0 <= self.average < 1, f"train.average = {self.average}; expected 0 up to below 1")
-
-    @property
-    def steps_per_epoch(self) -> int:
-        return -(-self.examples // self.batch)
-
-    @property
-    def steps(self) -> int:
-        return self.epochs * self.steps_per_epoch
+from hush.settings import AugmentConfig, CausalConfig, FrameConfig, MixConfig, ModelConfig, TrainConfig, check
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,16 +21,23 @@ class Experiment:
     name: str = "unet"
     model: ModelConfig = field(default_factory=ModelConfig)
     frames: FrameConfig = field(default_factory=FrameConfig)
+    causal: CausalConfig = field(default_factory=CausalConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
     mixing: MixConfig = field(default_factory=MixConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
 
     def __post_init__(self) -> None:
         offset = list(self.mixing.reference_offset_db)
-        _check(
+        check(
             self.frames.scaling == "file" or not any(offset),
             f"mixing.reference_offset_db = {offset} with frames.scaling = 'frame', where a frame's own maximum"
             " is the reference; expected [0, 0]",
         )
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz of the prepared set it trains on."""
+        return self.causal.sample_rate if self.model.kind == "causal" else self.frames.sample_rate
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self), indent=None, sort_keys=True)
@@ -155,11 +70,11 @@ def _build(kind: type, tree: dict[str, Any], where: str) -> Any:
             raise ConfigError(f"no setting {where}{key}; {_hint(key, list(fields))}")
         default = _default(fields[key])
         if dataclasses.is_dataclass(default):
-            _check(isinstance(value, dict), f"{where}{key} is a table, not {value!r}; name one of its settings")
+            check(isinstance(value, dict), f"{where}{key} is a table, not {value!r}; name one of its settings")
             value = _build(type(default), value, f"{where}{key}.")
         elif isinstance(default, tuple):
             good = isinstance(value, list | tuple) and all(type(item) in (int, float) for item in value)
-            _check(good, f"{where}{key} = {value!r}; expected [low, high], such as {list(default)}")
+            check(good, f"{where}{key} = {value!r}; expected [low, high], such as {list(default)}")
             value = tuple(value)
         elif isinstance(default, float) and type(value) is int:
             value = float(value)
@@ -205,7 +120,7 @@ def _read(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}; expected a TOML file, such as configs/unet.toml") from error
     base = tree.pop("base", "")
-    _check(isinstance(base, str), f"{path}: base = {base!r}; expected the name of another file")
+    check(isinstance(base, str), f"{path}: base = {base!r}; expected the name of another file")
     return _merge(_read(path.parent / base, chain), tree) if base else tree
 
 
@@ -217,7 +132,7 @@ def load(path: str | Path, overrides: tuple[str, ...] = ()) -> Experiment:
     tree = _read(Path(path))
     for override in overrides:
         key, equals, text = override.partition("=")
-        _check(bool(equals), f"{override!r} is no override; expected key=value, such as train.epochs=2")
+        check(bool(equals), f"{override!r} is no override; expected key=value, such as train.epochs=2")
         try:
             value = tomllib.loads(f"value = {text}")["value"]
         except tomllib.TOMLDecodeError:

@@ -9,12 +9,12 @@ import pytest
 import soundfile
 from sounds import RATE, hashes, small_set
 
-from hush.config import MixConfig
 from hush.data import material
 from hush.data.material import write_pairs, write_spectrograms
 from hush.data.mixing import Mixer, mix
 from hush.data.store import Store
 from hush.errors import DataError
+from hush.settings import MixConfig
 
 config = MixConfig(snr_db=(-5, 20))
 

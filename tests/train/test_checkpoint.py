@@ -84,7 +84,7 @@ def test_a_checkpoint_of_another_model_is_refused(run: Run, store: Store, tiny) 
     path = run.folder / "best.safetensors"
     line = re.escape(f"{path} is a checkpoint of another model (rced, not unet)")
     with pytest.raises(ModelError, match=line):
-        checkpoint.load_weights(unet.model, unet.average, path)
+        checkpoint.load_weights(unet.model, unet.average, path, "unet")
 
 
 def test_weights_missing_from_a_checkpoint_are_named(run: Run, tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_weights_missing_from_a_checkpoint_are_named(run: Run, tmp_path: Path) -
 def test_fine_tuning_starts_from_the_averaged_weights(run: Run, store: Store, tiny) -> None:
     experiment: Experiment = tiny("rced", "train.lr=0.5", "model.output=attenuation")
     fresh = Run(experiment, store, run.folder, torch.device("cpu"))
-    checkpoint.load_weights(fresh.model, fresh.average, run.folder / "best.safetensors")
+    checkpoint.load_weights(fresh.model, fresh.average, run.folder / "best.safetensors", "rced")
     for key, value in run.average.state_dict().items():
         assert torch.equal(fresh.model.state_dict()[key], value)
         assert torch.equal(fresh.average.state_dict()[key], value)

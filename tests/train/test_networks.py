@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from hush.config import ModelConfig
+from hush.settings import ModelConfig
 from hush.train.rced import RCED
 from hush.train.spectra import FrameModel
 from hush.train.unet import UNet

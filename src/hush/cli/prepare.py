@@ -146,7 +146,7 @@ def _wanted(split: str) -> dict[str, int]:
 
 
 def _mixing(snr: str):
-    from hush.config import MixConfig
+    from hush.settings import MixConfig
 
     try:
         low, high = (float(part) for part in snr.split(":"))

@@ -49,7 +49,7 @@ def command(config, overrides, data, output, resume, init, device) -> None:
     if resume:
         run.resume()
     elif init:
-        load_weights(run.model, run.average, init)
+        load_weights(run.model, run.average, init, experiment.model.kind)
     output.mkdir(parents=True, exist_ok=True)
     click.echo(_head(run), err=True)
     try:

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from hush.config import MixConfig
 from hush.data.mixing import Mixer, Recipe, mix
 from hush.data.output import claim, save_bytes, save_text
 from hush.data.store import Store
 from hush.data.workers import run
 from hush.dsp import frames
 from hush.dsp.wav import wav_bytes
+from hush.settings import MixConfig
 
 COLUMNS = ("id", "snr_db", "noise_kind", "noise_source", "speaker", "language", "text", "split")
 SIDES = ("clean", "noisy")

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hush.config import MixConfig
 from hush.data.store import FULL_SCALE, Row, Store
+from hush.settings import MixConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,6 +29,9 @@ class Batch:
     frames: Tensor
     target: Tensor
 
+    def __len__(self) -> int:
+        return len(self.frames)
+
 
 class Pool:
     """All clips of one role and split end to end on the device, int16, and where each begins."""
@@ -58,6 +61,20 @@ def send(values: np.ndarray, device: torch.device) -> Tensor:
     return torch.from_numpy(values).to(device, non_blocking=True)
 
 
+def mix(recipes: list[Recipe], speech: Pool, noise: Pool, length: int) -> tuple[Tensor, Tensor]:
+    """noisy, clean `(B, length)`: the samples of data.mixing.mix, made on the device."""
+    cuts = [(recipe.speech, recipe.speech_start, recipe.speech_gain) for recipe in recipes]
+    clean = speech.take(cuts, length, wrap=False)
+    noisy = clean.clone()
+    for k in range(2):
+        rows = [row for row, recipe in enumerate(recipes) if len(recipe.noises) > k]
+        if rows:
+            chosen = [recipes[row] for row in rows]
+            cuts = [(recipe.noises[k], recipe.noise_starts[k], recipe.noise_gains[k]) for recipe in chosen]
+            noisy[rows] += noise.take(cuts, length, wrap=True)
+    return noisy, clean
+
+
 class Batches:
     """Batches of one split. Batch number n of an epoch is decided by (seed, epoch, n) alone."""
 
@@ -68,24 +85,13 @@ class Batches:
         self.noise = Pool(store, self.mixer.noise, device)
         self.length = SIZE if experiment.frames.edges == "zeros" else CONTEXT_SIZE
 
-    def mix(self, recipes: list[Recipe]) -> tuple[Tensor, Tensor]:
-        """noisy, clean `(B, length)`: the samples of data.mixing.mix, made on the device."""
-        speech = [(recipe.speech, recipe.speech_start, recipe.speech_gain) for recipe in recipes]
-        clean = self.speech.take(speech, self.length, wrap=False)
-        noisy = clean.clone()
-        for k in range(2):
-            rows = [row for row, recipe in enumerate(recipes) if len(recipe.noises) > k]
-            if rows:
-                chosen = [recipes[row] for row in rows]
-                noise = [(recipe.noises[k], recipe.noise_starts[k], recipe.noise_gains[k]) for recipe in chosen]
-                noisy[rows] += self.noise.take(noise, self.length, wrap=True)
-        return noisy, clean
-
     def batch(self, epoch: int, number: int, size: int) -> Batch:
         config = self.experiment
         rng = np.random.default_rng([config.train.seed, epoch if config.mixing.fresh else 0, number])
         recipes = self.mixer.draw(rng, size, self.length)
-        noisy, clean = (spectrum(audio, config.frames.edges) for audio in self.mix(recipes))
+        noisy, clean = (
+            spectrum(audio, config.frames.edges) for audio in mix(recipes, self.speech, self.noise, self.length)
+        )
         offset_db = rng.uniform(*config.mixing.reference_offset_db, size)
         below = send((10 ** (offset_db / 20)).astype(np.float32), self.device)
         reference = (noisy.abs().amax((-1, -2)) * below)[:, None, None]

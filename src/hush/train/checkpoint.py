@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from hush.config import Experiment
 from hush.errors import ConfigError, ModelError
-from hush.train.spectra import FrameModel
+from hush.train.tasks import network
 
 
 def save(path: Path, tensors: dict[str, Tensor], notes: dict[str, Any]) -> None:
@@ -52,22 +52,22 @@ def experiment_of(path: str | Path, notes: dict[str, Any]) -> Experiment:
         raise ModelError(f"{path}: made by another version of hush ({error})") from error
 
 
-def load_model(path: str | Path) -> tuple[FrameModel, Experiment, dict[str, Any]]:
+def load_model(path: str | Path) -> tuple[nn.Module, Experiment, dict[str, Any]]:
     """The model of a checkpoint in evaluation mode (averaged weights where there are some)."""
     tensors, notes = load(path)
     experiment = experiment_of(path, notes)
-    model = FrameModel(experiment.model)
+    model = network(experiment)
     fill(model, part(tensors, "average.") or part(tensors, "model."), path)
     return model.eval(), experiment, notes
 
 
-def load_weights(model: FrameModel, average: FrameModel, path: str | Path) -> None:
+def load_weights(model: nn.Module, average: nn.Module, path: str | Path, kind: str) -> None:
     """Start both models of a run from the weights of a checkpoint (fine-tuning). Raises ModelError."""
-    start, _, _ = load_model(path)
-    if start.config.kind != model.config.kind:
+    start, experiment, _ = load_model(path)
+    if experiment.model.kind != kind:
         raise ModelError(
-            f"{path} is a checkpoint of another model ({start.config.kind}, not {model.config.kind});"
-            f" use a config with model.kind = {start.config.kind!r}"
+            f"{path} is a checkpoint of another model ({experiment.model.kind}, not {kind});"
+            f" use a config with model.kind = {experiment.model.kind!r}"
         )
     for target in (model, average):
         fill(target, start.state_dict(), path)

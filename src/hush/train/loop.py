@@ -16,13 +16,12 @@ from torch import Tensor
 from hush.config import Experiment
 from hush.data.store import Store
 from hush.errors import DataError, ModelError
-from hush.train import checkpoint, losses
-from hush.train.batches import Batch, Batches
+from hush.train import checkpoint, tasks
 from hush.train.curves import Record, Row
 from hush.train.device import keep_memory, precision
-from hush.train.spectra import FrameModel
 
-PROBE = 4  # validation frames a checkpoint carries, so that export can compare on real input
+PROBE = 4  # validation examples a checkpoint carries, so that export can compare on real input
+PROBE_FRAMES = 16  # and of spectra only so many frames: 4 MB would be more than the weights
 
 
 @dataclass(frozen=True)
@@ -34,35 +33,30 @@ class Progress:
     samples_per_second: float
 
 
-def loss_of(model: FrameModel, batch: Batch, experiment: Experiment) -> tuple[Tensor, Tensor]:
-    """The loss of a batch, and the estimated clean spectrum (phase of the noisy input)."""
-    out = model(batch.frames)
-    estimate = batch.noisy * losses.gain(out, batch.frames)[:, 0]
-    if experiment.train.loss == "mse":
-        return losses.mse(out, batch.target), estimate
-    return losses.audible(estimate, batch.clean), estimate
-
-
 class Run:
     """One training run in a folder: its model, optimiser, and where it stands."""
 
     def __init__(self, experiment: Experiment, store: Store, folder: Path, device: torch.device) -> None:
-        wanted = experiment.frames.sample_rate
+        wanted = experiment.sample_rate
         if store.rate != wanted:
             raise DataError(
                 f"{store.folder} is at {store.rate} Hz, {experiment.name} wants {wanted} Hz;"
                 f" prepare it with --sample-rate {wanted}"
             )
         self.experiment, self.folder, self.device = experiment, folder, device
-        self.batches = Batches(store, "train", experiment, device)
-        self.valid = Batches(store, "valid", experiment, device)
+        self.store = store
+        self.batches = tasks.source(store, "train", experiment, device)
+        self.valid = tasks.source(store, "valid", experiment, device)
         torch.manual_seed(experiment.train.seed)
-        self.model, self.average = FrameModel(experiment.model).to(device), FrameModel(experiment.model).to(device)
+        self.model, self.average = tasks.network(experiment).to(device), tasks.network(experiment).to(device)
         for model in (self.model, self.average.eval()):
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average.load_state_dict(self.model.state_dict())
         fused = device.type == "cuda"  # one kernel instead of hundreds, where a launch costs more than its work
-        self.optimiser = torch.optim.Adam(self.model.parameters(), lr=experiment.train.lr, eps=1e-7, fused=fused)
+        config = experiment.train
+        self.optimiser = torch.optim.AdamW(
+            self.model.parameters(), lr=config.lr, eps=1e-7, weight_decay=config.weight_decay, fused=fused
+        )
         self.dtype = precision(experiment.train.precision, device)
         self.step, self.best, self.seconds = 0, math.inf, 0.0
         self.saved = 0  # the step of last.safetensors
@@ -76,7 +70,7 @@ class Run:
             rate *= 0.01 + 0.99 * (0.5 + 0.5 * math.cos(math.pi * min(1.0, self.step / config.steps)))
         return rate
 
-    def advance(self, batch: Batch) -> Tensor:
+    def advance(self, batch: Any) -> Tensor:
         """One optimiser step; returns its loss."""
         config = self.experiment.train
         # Dropout too follows from the step alone, so that a resumed run repeats an unbroken one.
@@ -85,7 +79,7 @@ class Run:
             group["lr"] = self.lr()
         self.model.train()
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype == torch.bfloat16):
-            loss, _ = loss_of(self.model, batch, self.experiment)
+            loss, *_ = tasks.judge(self.model, batch, self.experiment)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         if config.clip_norm:
@@ -116,11 +110,11 @@ class Run:
         after: list[Tensor] = []
         for batch in self.valid.epoch(0):
             with torch.autocast(self.device.type, self.dtype, enabled=self.dtype == torch.bfloat16):
-                loss, estimate = loss_of(self.average, batch, self.experiment)
-            total += float(loss) * len(batch.frames)
-            count += len(batch.frames)
-            before.append(losses.snr_db(batch.noisy, batch.clean))
-            after.append(losses.snr_db(estimate, batch.clean))
+                loss, noisy_snr_db, snr_db = tasks.judge(self.average, batch, self.experiment)
+            total += float(loss) * len(batch)
+            count += len(batch)
+            before.append(noisy_snr_db)
+            after.append(snr_db)
         return {
             "valid_loss": total / count,
             "valid_snr_db": float(torch.cat(after).nanmean()),
@@ -152,7 +146,7 @@ class Run:
             for index, state in self.optimiser.state_dict()["state"].items():
                 tensors |= {f"adam.{index}.{key}": value for key, value in state.items()}
             self.saved = self.step
-        tensors["probe.frames"] = self.valid.batch(0, 0, PROBE).frames
+        tensors["probe.frames"] = tasks.probe(self.valid.batch(0, 0, PROBE))[:, :PROBE_FRAMES]
         notes = {
             "experiment": dataclasses.asdict(self.experiment), "step": self.step, "seconds": self.seconds,
             "best": self.best if math.isfinite(self.best) else None, "data": self.data_facts(),
@@ -161,7 +155,7 @@ class Run:
         checkpoint.save(self.folder / f"{name}.safetensors", tensors, notes)
 
     def data_facts(self) -> dict[str, Any]:
-        settings = self.batches.mixer.store.settings
+        settings = self.store.settings
         return {key: settings[key] for key in ("parts", "licences", "sources", "cleaning", "seed") if key in settings}
 
     def resume(self) -> None:

@@ -7,6 +7,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from hush.dsp.frames import FLOOR_DB
+from hush.train import grid
+from hush.train.causal_batches import CausalBatch
 
 POWER = 0.3  # compression near that of loudness (Braun and Tashev 2020, arXiv 2009.12286)
 COMPLEX_SHARE = 0.4  # of the loss is on complex spectra, which rewards removing what is out of phase
@@ -42,3 +44,44 @@ def snr_db(estimate: Tensor, clean: Tensor) -> Tensor:
     error = (estimate - clean).abs().square().sum((-1, -2))
     value = 10 * torch.log10(signal / error.clamp(min=1e-12))
     return torch.where(signal > 1e-9, value.clamp(-30, 60), torch.nan)
+
+
+KEPT_NOISE = 10 ** (-30 / 20)  # the target keeps noise 30 dB lower: chasing silence costs speech
+LOST_SPEECH, WAVE, HIGH = 0.5, 0.05, 0.3  # weights beside the compressed spectrum below 8 kHz
+
+
+def causal(estimate: Tensor, batch: CausalBatch) -> Tensor:
+    """Loss of spectra `(B, T, F, 2)`: compressed spectrum as in `audible`, once through the time domain.
+
+    Below 8 kHz the estimate is made sound at 16 kHz and analysed again, so that what overlapping windows
+    cancel is not paid for. Beside it: magnitude that fell below the clean one's (speech lost counts more
+    than noise left), absolute error of the waveform, and the magnitudes above 8 kHz. Bins where the clean
+    recording has no band to judge by count nothing.
+    """
+    target = batch.clean + KEPT_NOISE * (batch.noisy - batch.clean)
+    sound, wanted = (_low_sound(spectrum) for spectrum in (estimate, target))
+    heard = batch.heard[..., 0]
+    magnitude, difference, lost = _compressed(
+        grid.analyse(sound, 16000) * batch.loudness, grid.analyse(wanted, 16000) * batch.loudness, heard[..., :257]
+    )
+    wave = ((sound - wanted).abs().mean(-1) * batch.loudness[:, 0, 0, 0] * 16).mean()
+    low = (1 - COMPLEX_SHARE) * magnitude + COMPLEX_SHARE * difference + LOST_SPEECH * lost + WAVE * wave
+    if estimate.shape[2] <= 257:
+        return low
+    above, wanted = (spectrum[:, :, 257:] * batch.loudness for spectrum in (estimate, target))
+    high, _, lost = _compressed(above, wanted, heard[..., 257:])
+    return low + HIGH * (high + LOST_SPEECH * lost)
+
+
+def _low_sound(spectrum: Tensor) -> Tensor:
+    """What lies below 8 kHz as audio at 16 kHz."""
+    return grid.synthesise(functional.pad(spectrum[:, :, :256], (0, 0, 0, 1)), 16000)
+
+
+def _compressed(estimate: Tensor, target: Tensor, heard: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean squared errors of compressed magnitudes and spectra, and of the magnitude that is missing."""
+    power, wanted = ((s * s).sum(-1) + 1e-8 for s in (estimate, target))
+    short, wanted_short = power ** (POWER / 2), wanted ** (POWER / 2)
+    change = estimate * (short / power.sqrt())[..., None] - target * (wanted_short / wanted.sqrt())[..., None]
+    lost = (wanted_short - short).clamp(min=0).square() * heard
+    return ((short - wanted_short).square() * heard).mean(), ((change * change).sum(-1) * heard).mean(), lost.mean()

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hush.config import ModelConfig
 from hush.dsp.frames import AMIN, BINS, FLOOR_DB, HOP, N_FFT
+from hush.settings import ModelConfig
 from hush.train.rced import RCED
 from hush.train.unet import UNet
 

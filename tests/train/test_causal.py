@@ -1,0 +1,140 @@
+"""The causal network: any cut in time, any band, and what a new one does."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from hush.settings import CausalConfig
+from hush.train import grid
+from hush.train.causal import Causal, band_map, expand
+from hush.train.graphs import macs
+
+SMALL = CausalConfig(width=8, channels=6, bands=10, blocks=2, bottleneck=12)
+BINS = {8000: 129, 16000: 257, 24000: 385, 32000: 513, 48000: 769, 96000: 1537}
+ROUND_OFF = 1e-5  # the same sums in another order
+
+
+@pytest.fixture(scope="module")
+def model() -> Causal:
+    torch.manual_seed(1)
+    model = Causal(SMALL).eval()
+    nn.init.normal_(model.mask.weight, std=0.2)
+    return model
+
+
+def spectrum(bins: int, frames: int, batch: int = 2) -> torch.Tensor:
+    return torch.randn(batch, frames, bins, 2, generator=torch.Generator().manual_seed(bins)) * 0.3
+
+
+def test_the_shipped_sizes_are_within_their_budgets() -> None:
+    small = Causal(CausalConfig())
+    assert sum(p.numel() for p in small.parameters()) <= 400_000
+    frame = (torch.zeros(1, 1, 257, 2), small.silence(1))
+    assert 200e6 < macs(small, frame) / grid.HOP_S < 260e6
+
+
+def test_multiply_adds_are_those_counted_by_hand(model: Causal) -> None:
+    convolutions = 64 * (3 * (16 * 8 + 4 * 8 * 8) + 8 * 16)
+    over_bands = 10 * (2 * 8 * 6 + 2 * (3 * 6 * (6 + 6) + 6 * 6 + 6 * 6 + 6 * 10))
+    maps = 2 * 8 * 64 * 10
+    bottleneck = 2 * 60 * 12 + 3 * 12 * 24
+    high = 12 * 16 + 3 * 48 * (32 + 48) + 48 * 16 + 16 * 512
+    frame = (torch.zeros(1, 1, 257, 2), model.silence(1))
+    assert macs(model, frame) == convolutions + over_bands + maps + bottleneck + high
+
+
+@pytest.mark.parametrize("bins", BINS.values())
+@settings(max_examples=10, deadline=None)
+@given(cuts=st.lists(st.integers(0, 11), max_size=4))
+def test_results_are_the_same_however_time_is_cut(model: Causal, bins: int, cuts: list[int]) -> None:
+    whole = spectrum(bins, 11)
+    ends = [0, *sorted(cuts), 11]
+    with torch.no_grad():
+        expected, last = model(whole, model.silence(2))
+        state, parts = model.silence(2), []
+        for begin, end in pairwise(ends):
+            if end > begin:
+                part, state = model(whole[:, begin:end], state)
+                parts.append(part)
+    assert (torch.cat(parts, 1) - expected).abs().max() < ROUND_OFF
+    assert (state - last).abs().max() < ROUND_OFF
+
+
+def test_no_frame_depends_on_a_later_one(model: Causal) -> None:
+    one, two = spectrum(769, 9), spectrum(769, 9)
+    two[:, 5:] += 1
+    with torch.no_grad():
+        first, second = (model(x, model.silence(2))[0] for x in (one, two))
+    assert torch.equal(first[:, :5], second[:, :5])
+    assert not torch.allclose(first[:, 5], second[:, 5])
+
+
+def test_signals_of_a_batch_do_not_touch_each_other(model: Causal) -> None:
+    both = spectrum(257, 6)
+    with torch.no_grad():
+        together, _ = model(both, model.silence(2))
+        alone, _ = model(both[1:], model.silence(1))
+    assert (together[1:] - alone).abs().max() < ROUND_OFF
+
+
+def test_a_new_network_leaves_the_low_band_as_it_is() -> None:
+    given_spectrum = spectrum(257, 4)
+    fresh = Causal(SMALL).eval()
+    with torch.no_grad():
+        out, _ = fresh(given_spectrum, fresh.silence(2))
+    assert (out[:, :, :256] - given_spectrum[:, :, :256]).abs().max() < ROUND_OFF
+
+
+def test_silence_stays_silent(model: Causal) -> None:
+    with torch.no_grad():
+        out, _ = model(torch.zeros(1, 20, 769, 2), model.silence(1))
+    assert out.abs().max() < 1e-6
+
+
+def test_above_24_khz_the_last_gain_goes_on(model: Causal) -> None:
+    given_spectrum = spectrum(1537, 3)
+    with torch.no_grad():
+        out, _ = model(given_spectrum, model.silence(2))
+    gain = out[:, :, 767] / given_spectrum[:, :, 767]
+    assert torch.allclose(out[:, :, 768:], given_spectrum[:, :, 768:] * gain[:, :, None], atol=1e-5)
+
+
+def test_bands_weigh_every_group_of_bins_and_each_sums_to_one() -> None:
+    for bands in (10, 20, 28, 64):
+        weights = band_map(bands)
+        assert weights.shape == (64, bands)
+        assert torch.allclose(weights.sum(0), torch.ones(bands))
+        assert (weights.sum(1) > 0).all() and (weights >= 0).all()
+
+
+def test_expansion_undoes_compression() -> None:
+    x = np.random.default_rng(0).standard_normal((1000, 2))
+    compressed = x * np.sum(x * x, -1, keepdims=True) ** -0.35
+    assert np.allclose(expand(torch.from_numpy(compressed)).numpy(), x, rtol=1e-5)
+
+
+@pytest.mark.parametrize("rate", [8000, 16000, 24000, 32000, 48000, 96000])
+def test_spectra_match_numpy_and_give_the_sound_back(rate: int) -> None:
+    size, hop = rate * 32 // 1000, rate * 16 // 1000
+    audio = np.random.default_rng(rate).standard_normal((2, 9 * hop)).astype(np.float32)
+    found = grid.analyse(torch.from_numpy(audio), rate)
+    assert found.shape == (2, 10, BINS[rate], 2)
+    window = np.sqrt(0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size))
+    expected = np.fft.rfft(audio[:, 3 * hop : 3 * hop + size] * window) * 512 / size
+    assert np.allclose(torch.view_as_complex(found[:, 4]).numpy(), expected, atol=1e-4)
+    assert np.allclose(grid.synthesise(found, rate).numpy(), audio, atol=1e-5)
+
+
+def test_a_tone_has_the_same_level_at_every_rate() -> None:
+    peaks = [
+        grid.analyse(torch.sin(2 * torch.pi * 1000 * torch.arange(rate) / rate)[None], rate)[0, 30].norm(dim=-1).max()
+        for rate in (8000, 16000, 48000, 96000)
+    ]
+    assert np.allclose(peaks, peaks[0], rtol=1e-3)

@@ -1,0 +1,164 @@
+"""What causal models learn from: batches of varied mixtures, the loss, and the way from config to ONNX."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from click.testing import CliRunner
+from conftest import ROOT, make_store
+
+from hush.cli.export import command as export_command
+from hush.cli.train import command as train_command
+from hush.config import Experiment, load
+from hush.data.mixing import mix
+from hush.data.store import Store
+from hush.train import grid, losses, tasks
+from hush.train.causal_batches import CausalBatch, CausalBatches
+
+CPU = torch.device("cpu")
+TINY = (
+    "train.epochs=2", "train.examples=4", "train.valid_examples=2", "train.batch=2", "train.save_every_steps=1",
+    "causal.segment_s=0.8", "causal.width=8", "causal.channels=6", "causal.bands=8", "causal.bottleneck=8",
+)  # fmt: skip
+PLAIN = ("augment.babble=0", "augment.eq_db=0", "augment.band_limit=0", "augment.clip=0")
+NOISE_EVERYWHERE = ("mixing.noise_only=0", "mixing.speech_only=0", "mixing.two_noises=0")
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return make_store(tmp_path_factory.mktemp("wide") / "dataset", 48000)
+
+
+def experiment(*overrides: str) -> Experiment:
+    return load(ROOT / "configs" / "small.toml", (*TINY, *overrides))
+
+
+def batches(store: Store, *overrides: str) -> CausalBatches:
+    return CausalBatches(store, "train", experiment(*overrides), CPU)
+
+
+def complex_of(spectrum: torch.Tensor) -> np.ndarray:
+    return torch.view_as_complex(spectrum.contiguous()).numpy()
+
+
+def test_a_batch_is_decided_by_seed_epoch_and_number(wide: Store) -> None:
+    source = batches(wide)
+    one, same, other = source.batch(0, 0, 3), source.batch(0, 0, 3), source.batch(1, 0, 3)
+    assert torch.equal(one.noisy, same.noisy) and torch.equal(one.clean, same.clean)
+    assert not torch.equal(one.noisy, other.noisy)
+    assert len(one) == 3 and one.noisy.shape == (3, 51, 769, 2)
+
+
+def test_unvaried_mixtures_are_those_of_data_mixing(wide: Store) -> None:
+    source = batches(wide, *PLAIN)
+    batch = source.batch(0, 0, 4)
+    recipes = source.mixer.draw(np.random.default_rng([0, 0, 0]), 4, source.length)
+    for row, recipe in enumerate(recipes):
+        noisy, clean = (torch.from_numpy(sound)[None] for sound in mix(recipe, wide, "train"))
+        assert torch.allclose(batch.noisy[row], grid.analyse(noisy, 48000)[0], atol=1e-4)
+        assert torch.allclose(batch.clean[row], grid.analyse(clean, 48000)[0], atol=1e-4)
+
+
+def test_babble_is_other_voices_at_the_snr_that_was_drawn(wide: Store) -> None:
+    source = batches(wide, *PLAIN, *NOISE_EVERYWHERE, "augment.babble=1")
+    batch = source.batch(0, 0, 4)
+    recipes = source.mixer.draw(np.random.default_rng([0, 0, 0]), 4, source.length)
+    noise = grid.synthesise(batch.noisy - batch.clean, 48000)
+    level_db = 10 * np.log10(noise.square().mean(-1).numpy())
+    assert np.allclose(level_db, [recipe.level_dbfs - recipe.snr_db for recipe in recipes], atol=0.3)
+    power = (batch.noisy - batch.clean).square().sum(-1).mean(1)
+    assert (power[:, 200:400].mean(-1) < 0.01 * power[:, :60].mean(-1)).all()  # voices, not the white noise clips
+
+
+def test_overdriven_mixtures_stay_below_a_ceiling(wide: Store) -> None:
+    noisy = grid.synthesise(batches(wide, *PLAIN, "augment.clip=1").batch(0, 0, 4).noisy, 48000)
+    peaks = noisy.abs().amax(-1, keepdim=True)
+    assert ((noisy.abs() > 0.999 * peaks).sum(-1) > 20).all()
+
+
+def test_a_band_limit_cuts_both_speech_and_noise(wide: Store) -> None:
+    batch = batches(wide, *PLAIN, "augment.band_limit=1").batch(0, 0, 4)
+    assert not batch.noisy[:, :, 513:].any()  # 16 kHz at most
+    assert batch.noisy[:, :, :108].any()  # 3.4 kHz at least
+
+
+def test_responses_stay_within_their_decibels(wide: Store) -> None:
+    plain, varied = (batches(wide, *PLAIN, f"augment.eq_db={db}").batch(0, 0, 3).clean for db in (0, 6))
+    there = np.abs(complex_of(plain)) > 1e-3
+    change_db = 20 * np.log10(np.abs(complex_of(varied))[there] / np.abs(complex_of(plain))[there])
+    assert 2 < np.abs(change_db).max() < 6.01
+
+
+def test_bins_above_a_recordings_bandwidth_are_not_judged(wide: Store) -> None:
+    source = batches(wide, *PLAIN)
+    source.mixer.speech = [replace(row, bandwidth_hz=8000.0) for row in source.mixer.speech]
+    batch = source.batch(0, 0, 2)
+    assert batch.heard[:, 0, :243, 0].all() and not batch.heard[:, 0, 244:, 0].any()  # 95 % of 8 kHz
+    muffled = batch.noisy.clone()
+    muffled[:, :, 257:] = 0
+    assert torch.equal(losses.causal(batch.noisy, batch), losses.causal(muffled, batch))
+
+
+def made(noisy: torch.Tensor, clean: torch.Tensor) -> CausalBatch:
+    one = torch.ones(len(noisy), 1, 1, 1)
+    return CausalBatch(noisy, clean, one, torch.ones(len(noisy), 1, noisy.shape[2], 1))
+
+
+@pytest.mark.parametrize("rate", [16000, 48000])
+def test_the_loss_is_least_at_its_target_and_lost_speech_costs_more_than_noise_left(rate: int) -> None:
+    clean, noise = (grid.analyse(torch.randn(2, rate // 2), rate) for _ in range(2))
+    batch = made(clean + noise, clean)
+    target = clean + losses.KEPT_NOISE * noise
+    assert losses.causal(target, batch) < 1e-6
+    assert losses.causal(target * 0.7, batch) > losses.causal(target * 1.3, batch) > 0.001
+    assert losses.causal(clean + noise, batch) > losses.causal(clean + 0.3 * noise, batch)
+
+
+def test_the_loss_has_finite_slopes_at_silence() -> None:
+    silence = torch.zeros(1, 5, 769, 2)
+    estimate = silence.clone().requires_grad_()
+    losses.causal(estimate, made(silence, silence)).backward()
+    assert torch.isfinite(estimate.grad).all()  # type: ignore[arg-type]
+
+
+def test_some_steps_lower_the_loss(wide: Store) -> None:
+    settings = experiment(*PLAIN)
+    torch.manual_seed(0)
+    model, batch = tasks.network(settings), batches(wide, *PLAIN).batch(0, 0, 2)
+    optimiser = torch.optim.Adam(model.parameters(), lr=5e-3)
+    seen = []
+    for _ in range(12):
+        loss, *_ = tasks.judge(model, batch, settings)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        seen.append(float(loss.detach()))
+    assert seen[-1] < 0.8 * seen[0]
+
+
+def test_from_config_to_an_onnx_file_with_state(wide: Store, tmp_path: Path) -> None:
+    config = str(ROOT / "configs" / "small.toml")
+    run, model = tmp_path / "run", tmp_path / "mine.onnx"
+    trained = CliRunner().invoke(train_command, [config, "--data", str(wide.folder), "-o", str(run), *TINY])
+    assert trained.exit_code == 0, trained.output
+    resumed = CliRunner().invoke(train_command, [config, "--data", str(wide.folder), "-o", str(run), "--resume", *TINY])
+    assert resumed.exit_code == 0, resumed.output
+    exported = CliRunner().invoke(export_command, [str(run), "-o", str(model), "--licence", "MIT"])
+    assert exported.exit_code == 0, exported.output
+    session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
+    facts = session.get_modelmeta().custom_metadata_map
+    assert json.loads(facts["hush.config"])["model"]["kind"] == "causal"
+    assert json.loads(facts["hush.config"])["stft"] == {"window_s": 0.032, "hop_s": 0.016}
+    assert [item.name for item in session.get_inputs()] == ["spectrum", "state"]
+    assert [item.name for item in session.get_outputs()] == ["cleaned", "next_state"]
+    state = np.zeros((3, session.get_inputs()[1].shape[1]), np.float32)
+    cleaned, after = session.run(None, {"spectrum": np.ones((3, 4, 129, 2), np.float32), "state": state})
+    assert cleaned.shape == (3, 4, 129, 2) and after.shape == state.shape
+    card = json.loads(model.with_suffix(".json").read_text())
+    assert card["causal"] is True and card["latency_ms"] == 32.0 and card["sample_rate"] == 0
