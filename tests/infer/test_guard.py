@@ -55,7 +55,7 @@ def test_all_is_noise_until_proved_speech() -> None:
 
 
 def test_the_share_falls_as_the_snr_rises() -> None:
-    means = [shares(np.full(600, snr_db))[200:].mean() for snr_db in (10.0, 20.0, 25.0, 30.0, 40.0)]
+    means = [shares(np.full(600, snr_db))[200:].mean() for snr_db in (10.0, 18.0, 21.0, 24.0, 40.0)]
     assert np.all(np.diff(means) <= 0) and means[0] - means[-1] > 0.8
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -101,6 +102,15 @@ def test_an_impulse_comes_out_as_late_as_is_said(rate: int, most_ms: float, plac
     assert stream.latency.ms <= most_ms
     if rate in OWN:
         assert out.max() == pytest.approx(1, abs=ROUND_OFF)
+
+
+def test_the_documented_latencies_are_these(identity: CausalModel) -> None:
+    text = (Path(__file__).parent.parent.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([\d, ]+) \| ([\d.]+) \| ([\d.]+) \|$", text, re.MULTILINE)
+    documented = {int(rate.replace(",", "")): float(ms) for rates, ms, _ in rows for rate in rates.split(", ")}
+    assert {*OWN, 11025, 22050, 44100} <= documented.keys()
+    for rate, ms in documented.items():
+        assert Stream(rate, model=identity).latency.ms == pytest.approx(ms, abs=0.051)
 
 
 @settings(max_examples=15, deadline=None)

@@ -15,12 +15,15 @@ import math
 
 import numpy as np
 
-FULL_DB = 20.0  # SNR up to which the model has its way: noise at this level is plainly heard in pauses
-CLEAN_DB = 32.0  # SNR from which a recording counts as clean; studio speech has 40 and more
+# Estimates on real recordings (of the U-Net, nine of ten): at most 8 dB where 5 were mixed, 15 where 10,
+# 19 where 15, and 20 to 46, half of them above 32, for speech called clean.
+FULL_DB = 20.0  # SNR up to which the model has its way
+CLEAN_DB = 28.0  # SNR from which a recording counts as clean
 LEAST = 0.1  # share of the model in clean speech: its errors there fall by 20 dB
 ATTACK_S = 0.3  # averages rise fast, so that noise which sets in is met within a word
 RELEASE_S = 1.5  # and fall slowly, 2.9 dB a second: neither a pause nor the time between two bangs is proof
-# In speech a model always removes a little. Frame by frame, so much of what it keeps is not counted as noise.
+# In speech a model always removes a little. Frame by frame, so much of what it keeps is not counted as noise;
+# true noise still counts in every pause.
 DISTORTION_DB = -15.0
 # The share of X that is left in, 1 - w, moves by so much at most: a fade, never a step.
 STEP_DB = 0.9
