@@ -18,7 +18,8 @@ from hush.cli.train import command as train_command
 from hush.config import Experiment, load
 from hush.data.mixing import mix
 from hush.data.store import Store
-from hush.train import grid, losses, tasks
+from hush.infer.denoiser import Denoiser
+from hush.train import checkpoint, grid, losses, tasks
 from hush.train.causal_batches import CausalBatch, CausalBatches
 
 CPU = torch.device("cpu")
@@ -142,16 +143,24 @@ def test_some_steps_lower_the_loss(wide: Store) -> None:
     assert seen[-1] < 0.8 * seen[0]
 
 
-def test_from_config_to_an_onnx_file_with_state(wide: Store, tmp_path: Path) -> None:
-    config = str(ROOT / "configs" / "small.toml")
-    run, model = tmp_path / "run", tmp_path / "mine.onnx"
-    trained = CliRunner().invoke(train_command, [config, "--data", str(wide.folder), "-o", str(run), *TINY])
-    assert trained.exit_code == 0, trained.output
-    resumed = CliRunner().invoke(train_command, [config, "--data", str(wide.folder), "-o", str(run), "--resume", *TINY])
-    assert resumed.exit_code == 0, resumed.output
-    exported = CliRunner().invoke(export_command, [str(run), "-o", str(model), "--licence", "MIT"])
-    assert exported.exit_code == 0, exported.output
-    session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
+@pytest.fixture(scope="module")
+def exported(wide: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """best.safetensors of a run of few steps, stopped and resumed, and model.onnx beside it."""
+    run, config = tmp_path_factory.mktemp("run") / "run", str(ROOT / "configs" / "small.toml")
+    model = run / "model.onnx"
+    words = [config, "--data", str(wide.folder), "-o", str(run), *TINY, "train.lr=0.02", "train.warmup_steps=0"]
+    for command, given in (
+        (train_command, words),
+        (train_command, [*words, "--resume"]),
+        (export_command, [str(run), "-o", str(model), "--licence", "MIT"]),
+    ):
+        result = CliRunner().invoke(command, given)
+        assert result.exit_code == 0, result.output
+    return model
+
+
+def test_the_onnx_file_has_the_names_and_facts_of_the_contract(exported: Path) -> None:
+    session = onnxruntime.InferenceSession(str(exported), providers=["CPUExecutionProvider"])
     facts = session.get_modelmeta().custom_metadata_map
     assert json.loads(facts["hush.config"])["model"]["kind"] == "causal"
     assert json.loads(facts["hush.config"])["stft"] == {"window_s": 0.032, "hop_s": 0.016}
@@ -160,5 +169,17 @@ def test_from_config_to_an_onnx_file_with_state(wide: Store, tmp_path: Path) -> 
     state = np.zeros((3, session.get_inputs()[1].shape[1]), np.float32)
     cleaned, after = session.run(None, {"spectrum": np.ones((3, 4, 129, 2), np.float32), "state": state})
     assert cleaned.shape == (3, 4, 129, 2) and after.shape == state.shape
-    card = json.loads(model.with_suffix(".json").read_text())
+    card = json.loads(exported.with_suffix(".json").read_text())
     assert card["causal"] is True and card["latency_ms"] == 32.0 and card["sample_rate"] == 0
+
+
+@pytest.mark.parametrize("rate", [8000, 16000, 48000, 96000])
+def test_recordings_are_denoised_as_torch_does_it(exported: Path, rate: int) -> None:
+    model, _, _ = checkpoint.load_model(exported.parent / "best.safetensors")
+    audio = np.random.default_rng(rate).standard_normal((2, 20 * rate * 16 // 1000)).astype(np.float32) * 0.1
+    found = Denoiser(exported, guard=False, threads=1)(audio, rate)
+    with torch.no_grad():
+        spectrum, _ = model(grid.analyse(torch.from_numpy(audio), rate), model.silence(2))  # type: ignore[operator]
+    expected = grid.synthesise(spectrum, rate).numpy()
+    assert np.abs(found - expected).max() < 1e-5
+    assert np.abs(found - audio).max() > 0.01
