@@ -110,6 +110,18 @@ def test_a_finished_run_resumes_to_nothing(tmp_path: Path, store: Store, tiny: T
     assert len(read(tmp_path / "metrics.jsonl")) == 1
 
 
+def test_a_finished_run_goes_on_for_more_epochs_but_not_for_fewer(tmp_path: Path, store: Store, tiny: Tiny) -> None:
+    short, long = (tiny("rced", f"train.epochs={epochs}", "train.schedule=constant") for epochs in (1, 2))
+    train(start(short, store, tmp_path / "stages"))
+    run = start(long, store, tmp_path / "stages")
+    run.resume()
+    train(run)
+    train(start(long, store, tmp_path / "whole"))
+    same_files(tmp_path / "whole", tmp_path / "stages")
+    with pytest.raises(ModelError, match=r"made with train.epochs = 2, not 1"):
+        start(short, store, tmp_path / "stages").resume()
+
+
 def test_loss_falls_on_a_tiny_set(tmp_path: Path, store: Store, tiny: Tiny) -> None:
     experiment = tiny(
         "rced", "mixing.fresh=false", "train.epochs=6", "train.examples=16", "train.batch=4", "train.lr=3e-3",

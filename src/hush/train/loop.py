@@ -159,12 +159,18 @@ class Run:
         return {key: settings[key] for key in ("parts", "licences", "sources", "cleaning", "seed") if key in settings}
 
     def resume(self) -> None:
-        """Continue from last.safetensors. Raises ModelError if there is none, or one of other settings or data."""
+        """Continue from last.safetensors, for more epochs than before if this experiment has more.
+
+        Raises ModelError if there is none, or one of other settings or data.
+        """
         path = self.folder / "last.safetensors"
         if not path.is_file():
             raise ModelError(f"{self.folder} holds no run to resume; leave --resume out to start one")
         tensors, notes = checkpoint.load(path)
-        odd = checkpoint.experiment_of(path, notes).differences(self.experiment)
+        before = checkpoint.experiment_of(path, notes)
+        epochs = max(before.train.epochs, self.experiment.train.epochs)
+        longer = dataclasses.replace(before, train=dataclasses.replace(before.train, epochs=epochs))
+        odd = longer.differences(self.experiment)
         if odd:
             raise ModelError(f"{path} was made with {', '.join(odd)}; resume with that, or choose another -o")
         if notes["data"] != self.data_facts():
