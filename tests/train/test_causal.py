@@ -41,9 +41,9 @@ def test_the_shipped_sizes_are_within_their_budgets() -> None:
 
 
 def test_multiply_adds_are_those_counted_by_hand(model: Causal) -> None:
-    convolutions = 64 * (3 * (16 * 8 + 4 * 8 * 8) + 8 * 16)
-    over_bands = 10 * (2 * 8 * 6 + 2 * (3 * 6 * (6 + 6) + 6 * 6 + 6 * 6 + 6 * 10))
-    maps = 2 * 8 * 64 * 10
+    convolutions = 64 * (3 * (16 * 8 + 4 * 8 * 8) + 2 * 8 * 6 + 8 * 16) + 256 * 4 * 8
+    over_bands = 10 * 2 * (3 * 6 * (6 + 6) + 6 * 6 + 6 * 6 + 6 * 10)
+    maps = 2 * 6 * 64 * 10
     bottleneck = 2 * 60 * 12 + 3 * 12 * 24
     high = 12 * 16 + 3 * 48 * (32 + 48) + 48 * 16 + 16 * 512
     frame = (torch.zeros(1, 1, 257, 2), model.silence(1))
@@ -104,6 +104,20 @@ def test_above_24_khz_the_last_gain_goes_on(model: Causal) -> None:
         out, _ = model(given_spectrum, model.silence(2))
     gain = out[:, :, 767] / given_spectrum[:, :, 767]
     assert torch.allclose(out[:, :, 768:], given_spectrum[:, :, 768:] * gain[:, :, None], atol=1e-5)
+
+
+def test_the_mask_is_a_complex_product_with_both_taps() -> None:
+    model = Causal(SMALL).eval()
+    with torch.no_grad():
+        model.mask.bias.copy_(torch.tensor([0.5, -1.0, 2.0, 0.25] * 4))  # type: ignore[union-attr]
+        given_spectrum = spectrum(257, 5)
+        out, _ = model(given_spectrum, model.silence(2))
+    x = torch.view_as_complex(given_spectrum[:, :, :256].contiguous()).numpy()
+    small = x * np.abs(x) ** -0.7
+    before = np.concatenate([np.zeros_like(small[:, :1]), small[:, :-1]], 1)
+    masked = (0.5 - 1j) * small + (2 + 0.25j) * before
+    expected = masked * np.abs(masked) ** (7 / 3)
+    assert np.allclose(torch.view_as_complex(out[:, :, :256].contiguous()).numpy(), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_bands_weigh_every_group_of_bins_and_each_sums_to_one() -> None:

@@ -21,6 +21,13 @@ TAPS = 2  # this frame and the one before
 POWER = 0.3  # spectra are compressed to X |X|^(POWER - 1)
 TINY = 1e-10  # power far below 16-bit resolution; keeps gradients finite
 HIGH_UNITS, CONTEXT = 48, 16
+# (re, im) of both taps -> (re, -im) and (im, re) of both: with these a complex product is one dot product.
+TURNS = [
+    [1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0],
+    [0.0, -1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0],
+    [0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0],
+    [0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 1.0, 0.0],
+]
 
 
 class _Reshape(torch.autograd.Function):
@@ -64,9 +71,9 @@ class Block(nn.Module):
         super().__init__()
         self.channels, self.bands = channels, bands
         self.time = nn.GRU(channels, channels)
-        self.out = nn.Linear(channels, channels)
+        self.out = nn.Linear(channels, channels, bias=False)  # biases beside a residual are only nodes in the graph
         self.mixing = nn.Parameter(torch.randn(bands, bands) * 0.3 / bands**0.5)
-        self.after = nn.Linear(channels, channels)
+        self.after = nn.Linear(channels, channels, bias=False)
 
     def forward(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """state: `(1, B * bands, C)`."""
@@ -86,12 +93,15 @@ class HighBands(nn.Module):
         self.time = nn.GRU(HIGH_BANDS + CONTEXT, HIGH_UNITS)
         self.out = nn.Linear(HIGH_UNITS, HIGH_BANDS)
         nn.init.constant_(self.out.bias, 1.0)
+        with torch.no_grad():
+            # Logarithms of power come in, from -16 to 8.
+            self.time.weight_ih_l0[:, :HIGH_BANDS].mul_(0.2)  # type: ignore[index]
         self.register_buffer("spread", _spread(), persistent=False)
 
     def forward(self, spectrum: Tensor, below: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """spectrum `(B, T, 512, 2)`, below `(T, B, bottleneck)` -> gains `(B, T, 512, 1)`."""
         power = reshape(spectrum * spectrum, 0, -1, HIGH_BANDS, HIGH_BAND * 2).mean(-1)
-        level = torch.log10(power + 1e-7).transpose(0, 1) * 0.5
+        level = torch.log(power + 1e-7).transpose(0, 1)
         y, state = self.time(torch.cat([level, torch.tanh(self.context(below))], -1), state)
         gains = torch.sigmoid(self.out(y)).transpose(0, 1)
         return torch.matmul(gains, self.spread).unsqueeze(-1), state
@@ -116,6 +126,8 @@ class Causal(nn.Module):
                                                   after the second: one GRU over all bands
     """
 
+    turns: Tensor
+
     def __init__(self, config: CausalConfig) -> None:
         super().__init__()
         self.config = config
@@ -125,13 +137,15 @@ class Causal(nn.Module):
         self.squeeze, self.stretch = nn.Parameter(squeeze), nn.Parameter(squeeze.T / squeeze.T.sum(0).clamp(min=1e-6))
         self.narrow, self.widen = nn.Conv2d(width, channels, 1), nn.Conv2d(channels, width, 1)
         self.blocks = nn.ModuleList(Block(channels, bands) for _ in range(config.blocks))
-        self.into = nn.Linear(bands * channels, config.bottleneck)
+        self.into = nn.Linear(bands * channels, config.bottleneck, bias=False)
         self.time = nn.GRU(config.bottleneck, config.bottleneck)
-        self.back = nn.Linear(config.bottleneck, bands * channels)
+        self.back = nn.Linear(config.bottleneck, bands * channels, bias=False)
         self.rear = nn.ModuleList(Convolution(width, width) for _ in "ab")
         self.mask = nn.Conv2d(width, 2 * TAPS * FOLD, 1)
         nn.init.zeros_(self.mask.weight)
-        nn.init.zeros_(self.mask.bias)  # type: ignore[arg-type]
+        with torch.no_grad():  # at first, all passes: one times this frame, nothing of the last
+            self.mask.bias.copy_(torch.tensor([1.0, 0.0, 0.0, 0.0] * FOLD))  # type: ignore[union-attr]
+        self.register_buffer("turns", torch.tensor(TURNS), persistent=False)
         self.high = HighBands(config.bottleneck)
         self.sizes = [2 * LOW, *[bands * channels] * config.blocks, config.bottleneck, HIGH_UNITS]
 
@@ -157,7 +171,7 @@ class Causal(nn.Module):
         for layer in self.front:
             x = layer(x)
             skips.append(x)
-        x = self.narrow(torch.matmul(x, self.squeeze)).permute(2, 0, 3, 1)  # (T, B, bands, C)
+        x = torch.matmul(self.narrow(x), self.squeeze).permute(2, 0, 3, 1)  # (T, B, bands, C)
         after: list[Tensor] = [shifted[:, -1:].reshape(-1, 2 * LOW)]
         for number, block in enumerate(self.blocks):
             x, memory = block(x, memories[number].reshape(1, -1, channels))
@@ -166,26 +180,15 @@ class Causal(nn.Module):
                 below, memory = self.time(self.into(reshape(x, 0, 0, -1)), memories[-2].unsqueeze(0))
                 x = x + reshape(self.back(below), 0, -1, bands, channels)
                 bottom = memory.squeeze(0)
-        x = torch.matmul(self.widen(x.permute(1, 3, 0, 2)), self.stretch) + skips[2]
+        x = self.widen(torch.matmul(x.permute(1, 3, 0, 2), self.stretch)) + skips[2]
         x = self.rear[1](self.rear[0](x) + skips[1]) + skips[0]
-        mask = reshape(self.mask(x).permute(0, 2, 3, 1), 0, -1, LOW, 2 * TAPS)
-        cleaned = expand(apply_taps(mask, taps))
+        mask = reshape(self.mask(x).permute(0, 2, 3, 1), 0, -1, LOW, 1, 2 * TAPS)
+        turned = reshape(torch.matmul(taps, self.turns), 0, -1, LOW, 2, 2 * TAPS)
+        cleaned = expand((mask * turned).sum(-1))
         gain, memory = self.high(full[:, :, LOW:], below, memories[-1].unsqueeze(0))
         above = spectrum[:, :, FULL:] * gain[:, :, -1:]
         out = torch.cat([cleaned, full[:, :, LOW:] * gain, above], 2)[:, :, : spectrum.shape[2]]
         return out, torch.cat([*after, bottom, memory.squeeze(0)], 1)
-
-
-def apply_taps(mask: Tensor, taps: Tensor) -> Tensor:
-    """Sum over taps of (1 + m_0) x_0 + m_1 x_1, complex; both `(..., 4)` as real, imaginary of each tap."""
-    now, was = taps[..., 0:2], taps[..., 2:4]
-    m0, m1 = mask[..., 0:2], mask[..., 2:4]
-    return now + _multiply(m0, now) + _multiply(m1, was)
-
-
-def _multiply(a: Tensor, b: Tensor) -> Tensor:
-    a_re, a_im, b_re, b_im = a[..., :1], a[..., 1:], b[..., :1], b[..., 1:]
-    return torch.cat([a_re * b_re - a_im * b_im, a_re * b_im + a_im * b_re], -1)
 
 
 def expand(small: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from hush.config import Experiment
 from hush.dsp import frames
 from hush.dsp.audio import read, resample, to_mono
 from hush.train import grid
-from hush.train.causal import Causal
+from hush.train.causal import LOW, Causal
 
 Inputs = tuple[np.ndarray, ...]
 
@@ -123,6 +123,6 @@ def macs(model: nn.Module, inputs: tuple[Tensor, ...]) -> int:
         hook.remove()
     if isinstance(model, Causal):
         config, steps = model.config, inputs[0].shape[0] * inputs[0].shape[1]
-        maps = 2 * config.width * model.squeeze.numel() + config.blocks * config.channels * config.bands**2
-        total += steps * (maps + model.high.spread.numel())
+        maps = 2 * config.channels * model.squeeze.numel() + model.high.spread.numel() + LOW * model.turns.numel()
+        total += steps * (maps + config.blocks * config.channels * config.bands**2)
     return total
