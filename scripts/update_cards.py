@@ -19,6 +19,7 @@ from update_readme import cell, table
 
 from hush.weights import models
 
+OVERLAPPED = " (frames overlapped by half)"
 CARDS = Path(__file__).parent.parent / "docs" / "models"
 
 
@@ -27,9 +28,9 @@ def facts(name: str) -> str:
     card = next(card for card in models() if card.name == name)
     rows = [
         ["parameters", f"{card.parameters:,}"],
-        ["multiply-adds per second of audio", f"{card.mmac_per_s:,.0f} million (frames overlapped by half)"],
-        ["rate inside", f"{card.sample_rate:,} Hz"],
-        ["looks ahead", f"{card.latency_ms:g} ms: files only" if not card.causal else "no: runs live"],
+        ["multiply-adds per second of audio", f"{card.mmac_per_s:,.0f} million" + ("" if card.causal else OVERLAPPED)],
+        ["rate inside", card.rates],
+        ["live", card.delay],
         ["licence of the weights", card.licence],
         ["commercial use", "yes" if card.commercial_use else "no"],
         ["SHA-256", f"`{card.sha256}`"],

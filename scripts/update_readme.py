@@ -41,13 +41,13 @@ def models_block(cards: list[ModelCard]) -> str:
             card.licence,
             "yes" if card.commercial_use else "no",
             f"{card.parameters:,}",
-            f"{card.sample_rate:,}",
-            f"{card.latency_ms:g}",
+            card.rates,
+            card.delay,
         ]
         for card in cards
     ]
     head = ["model", "what it is", "licence of the weights", "commercial use"]
-    return table([*head, "parameters", "rate Hz", "looks ahead ms"], rows, left=len(head))
+    return table([*head, "parameters", "rate inside", "live"], rows, left=len(head))
 
 
 def scores_block(files: list[Path]) -> str:

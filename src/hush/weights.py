@@ -17,7 +17,8 @@ DEFAULT = "unet"
 class ModelCard:
     """Facts of a model: the .json beside its .onnx, written by `hush export`.
 
-    latency_ms: how far it looks ahead, buffering included; causal: whether it can run live.
+    sample_rate: Hz it works at inside, 0 if it takes any. causal: whether it can run live; latency_ms: how
+    far it looks ahead, or how long it holds live sound back.
     mmac_per_s: multiply-adds per second of audio, in millions, as files are denoised.
     """
 
@@ -32,6 +33,16 @@ class ModelCard:
     commercial_use: bool
     data: str
     sha256: str
+
+    @property
+    def rates(self) -> str:
+        """The rate inside, for people."""
+        return f"{self.sample_rate:,} Hz" if self.sample_rate else "any"
+
+    @property
+    def delay(self) -> str:
+        """What live sound would wait for, for people."""
+        return f"latency {self.latency_ms:g} ms" if self.causal else f"looks ahead {self.latency_ms:g} ms: files only"
 
     @classmethod
     def read(cls, path: Path) -> ModelCard:

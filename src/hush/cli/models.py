@@ -23,8 +23,8 @@ def command(as_json: bool) -> None:
             continue
         size = (SHIPPED / f"{card.name}.onnx").stat().st_size / 1e6
         use = "commercial use allowed" if card.commercial_use else "non-commercial"
-        live = f"latency {card.latency_ms:g} ms" if card.causal else f"looks ahead {card.latency_ms:g} ms: files only"
+        band = f" (sound up to {card.sample_rate / 2000:g} kHz)" if card.sample_rate else ""
         click.echo(f"{card.name}{' (default)' if card.name == DEFAULT else ''}: {card.summary}")
         click.echo(f"  {card.parameters:,} parameters, {size:.1f} MB, {card.mmac_per_s:,.0f} million multiply-adds/s")
-        click.echo(f"  {card.sample_rate:,} Hz inside (sound up to {card.sample_rate / 2000:g} kHz), {live}")
+        click.echo(f"  rate inside: {card.rates}{band}, {card.delay}")
         click.echo(f"  licence {card.licence}, {use}; trained on {card.data}")
