@@ -31,7 +31,12 @@ ROOMS = {
     "data": Room(3, frozenset({"numpy"})),
     "infer": Room(3, frozenset({"numpy", "onnxruntime"})),
     "score": Room(3, frozenset({"numpy", "onnxruntime", "pesq", "pystoi", "speechmos", "matplotlib"})),
-    "train": Room(4, frozenset({"numpy", "torch", "safetensors", "onnx", "onnxruntime", "matplotlib", "tensorboard"})),
+    "train": Room(
+        4,
+        frozenset(
+            {"numpy", "torch", "safetensors", "onnx", "onnxruntime", "matplotlib", "tensorboard", "pyroomacoustics"}
+        ),
+    ),
     "cli": Room(5, frozenset({"numpy", "click", "rich"})),
     "__main__": Room(6),
 }

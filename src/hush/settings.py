@@ -67,12 +67,13 @@ class AugmentConfig:
     """What happens to an example besides mixing: shares of examples, and how far."""
 
     babble: float = 0.0  # noise is several voices at once, part of them raised to a child's pitch
+    reverb: float = 0.0  # speech and noise stand at two places of one room
     eq_db: float = 0.0  # speech and noise each get a smooth random response of at most so much
     band_limit: float = 0.0  # the mixture ends at some frequency from 3.4 to 16 kHz
     clip: float = 0.0  # the mixture is driven into full scale
 
     def __post_init__(self) -> None:
-        for name in ("babble", "band_limit", "clip"):
+        for name in ("babble", "reverb", "band_limit", "clip"):
             check(0 <= getattr(self, name) <= 1, f"augment.{name} = {getattr(self, name)}; expected 0 to 1")
         check(0 <= self.eq_db < math.inf, f"augment.eq_db = {self.eq_db}; expected dB from 0")
 

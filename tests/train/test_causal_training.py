@@ -21,13 +21,15 @@ from hush.data.store import Store
 from hush.infer.denoiser import Denoiser
 from hush.train import checkpoint, grid, losses, tasks
 from hush.train.causal_batches import CausalBatch, CausalBatches
+from hush.train.rooms import responses, reverberate
 
 CPU = torch.device("cpu")
 TINY = (
+    "augment.reverb=0",  # forty-eight rooms would take longer than all else here
     "train.epochs=2", "train.examples=4", "train.valid_examples=2", "train.batch=2", "train.save_every_steps=1",
     "causal.segment_s=0.8", "causal.width=8", "causal.channels=6", "causal.bands=8", "causal.bottleneck=8",
 )  # fmt: skip
-PLAIN = ("augment.babble=0", "augment.eq_db=0", "augment.band_limit=0", "augment.clip=0")
+PLAIN = ("augment.babble=0", "augment.reverb=0", "augment.eq_db=0", "augment.band_limit=0", "augment.clip=0")
 NOISE_EVERYWHERE = ("mixing.noise_only=0", "mixing.speech_only=0", "mixing.two_noises=0")
 
 
@@ -75,6 +77,36 @@ def test_babble_is_other_voices_at_the_snr_that_was_drawn(wide: Store) -> None:
     assert np.allclose(level_db, [recipe.level_dbfs - recipe.snr_db for recipe in recipes], atol=0.3)
     power = (batch.noisy - batch.clean).square().sum(-1).mean(1)
     assert (power[:, 200:400].mean(-1) < 0.01 * power[:, :60].mean(-1)).all()  # voices, not the white noise clips
+
+
+@pytest.fixture(scope="module")
+def rooms() -> torch.Tensor:
+    return responses(3, 16000, 7)
+
+
+def test_room_responses_start_with_the_direct_sound_and_fade(rooms: torch.Tensor) -> None:
+    assert rooms.shape == (3, 2, 6400)
+    assert torch.allclose(rooms.square().sum(-1), torch.ones(3, 2))
+    assert (rooms.abs().argmax(-1) == 0).all()
+    assert (rooms[..., 4800:].square().sum(-1) < 0.02).all()
+    assert not torch.equal(rooms[:, 0], rooms[:, 1])
+    assert torch.equal(rooms, responses(3, 16000, 7))
+
+
+def test_reverberation_is_convolution(rooms: torch.Tensor) -> None:
+    audio = torch.randn(3, 9000)
+    expected = [np.convolve(a, r)[:9000] for a, r in zip(audio.numpy(), rooms[:, 0].numpy(), strict=True)]
+    assert np.allclose(reverberate(audio, rooms[:, 0]).numpy(), expected, atol=1e-4)
+
+
+def test_a_room_sounds_on_speech_and_noise_and_is_kept(wide: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    delayed = torch.zeros(48, 2, 2000)
+    delayed[:, 0, 768] = delayed[:, 1, 1536] = 1  # one hop late, and two
+    monkeypatch.setattr("hush.train.causal_batches.responses", lambda *_: delayed)
+    dry, wet = (batches(wide, *PLAIN, f"augment.reverb={share}") for share in (0, 1))
+    (dry_noisy, dry_clean), (noisy, clean) = ((b.noisy, b.clean) for b in (dry.batch(0, 0, 2), wet.batch(0, 0, 2)))
+    assert torch.allclose(clean[:, 2:-1], dry_clean[:, 1:-2], atol=1e-3)
+    assert torch.allclose((noisy - clean)[:, 3:-1], (dry_noisy - dry_clean)[:, 1:-3], atol=1e-3)
 
 
 def test_overdriven_mixtures_stay_below_a_ceiling(wide: Store) -> None:

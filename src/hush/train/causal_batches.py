@@ -14,10 +14,12 @@ from hush.data.mixing import Mixer, Recipe
 from hush.data.store import FULL_SCALE, Store
 from hush.train import grid
 from hush.train.batches import Pool, mix, send
+from hush.train.rooms import responses, reverberate
 
 BIN_HZ = 1 / grid.WINDOW_S
 VOICES = (3, 7)  # of babble
 CHILD = (1.2, 1.7)  # how much faster, thus higher, a grown-up's voice is played
+ROOMS = 48  # made anew at each start, in about ten seconds
 EQ_POINTS = 9  # of a random response, evenly over log frequency from 60 Hz
 
 
@@ -47,6 +49,8 @@ class CausalBatches:
         self.mixer = Mixer(store, split, experiment.mixing)
         self.speech = Pool(store, self.mixer.speech, device)
         self.noise = Pool(store, self.mixer.noise, device)
+        if experiment.augment.reverb:
+            self.rooms = responses(ROOMS, self.rate, experiment.train.seed).to(device)
         hop = round(self.rate * grid.HOP_S)
         self.length = int(experiment.causal.segment_s * self.rate) // hop * hop
 
@@ -56,6 +60,7 @@ class CausalBatches:
         recipes = self.mixer.draw(rng, size, self.length)
         noisy, clean = mix(recipes, self.speech, self.noise, self.length)
         self._babble(rng, recipes, noisy, clean)
+        self._reverberate(rng, noisy, clean)
         self._overdrive(rng, noisy)
         speech, noise = grid.analyse(clean, self.rate), grid.analyse(noisy - clean, self.rate)
         bins = speech.shape[2]
@@ -83,6 +88,16 @@ class CausalBatches:
                 voices += _faster(cut[0], speed, self.length)
             level = 10 ** ((recipe.level_dbfs - recipe.snr_db) / 20)
             noisy[row] = clean[row] + voices * (level / voices.square().mean().sqrt().clamp(min=1e-5))
+
+    def _reverberate(self, rng: np.random.Generator, noisy: Tensor, clean: Tensor) -> None:
+        """Some examples happen in a room; its sound on the speech is kept, not taken for noise."""
+        chosen = rng.random(len(noisy)) < self.experiment.augment.reverb
+        rows = np.flatnonzero(chosen)
+        if rows.size:
+            room = self.rooms[rng.integers(ROOMS, size=rows.size)]
+            noise = reverberate(noisy[rows] - clean[rows], room[:, 1])
+            clean[rows] = reverberate(clean[rows], room[:, 0])
+            noisy[rows] = clean[rows] + noise
 
     def _overdrive(self, rng: np.random.Generator, noisy: Tensor) -> None:
         for row in np.flatnonzero(rng.random(len(noisy)) < self.experiment.augment.clip):
