@@ -22,6 +22,7 @@ REASONS = {
     "long": "longer than cleaning.max_seconds",
     "noisy": "estimated SNR below cleaning.min_snr_db",
     "poor": "DNSMOS below cleaning.min_mos",
+    "licence": "bars commercial use",
 }
 
 
