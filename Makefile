@@ -23,7 +23,8 @@ test: $(VENV)/dev.stamp  ## run the tests (minutes)
 	$(VENV)/bin/python -m pytest -v -m "not soak"
 
 soak: $(VENV)/dev.stamp  ## run the long proofs, then the benchmarks; results go to bench/results/
-	$(VENV)/bin/python -m pytest -m soak
+	$(VENV)/bin/python -m pytest -m soak -rA --durations=0 > bench/results/soak.txt || { cat bench/results/soak.txt; exit 1; }
+	@cat bench/results/soak.txt
 	$(MAKE) bench
 
 lint: $(VENV)/dev.stamp  ## check style and types
