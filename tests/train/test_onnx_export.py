@@ -148,6 +148,23 @@ def test_a_real_difference_is_found(run: Run, exported: Path) -> None:
     assert export.difference(other, exported, [(frames,)]) > export.TOLERANCE
 
 
+def test_weights_that_are_no_numbers_are_not_exported(run: Run, tmp_path: Path) -> None:
+    tensors, notes = checkpoint.load(run.folder / "best.safetensors")
+    broken = {name: value * float("nan") if "last.bias" in name else value for name, value in tensors.items()}
+    checkpoint.save(tmp_path / "a.safetensors", broken, notes)
+    line = refused(call(tmp_path / "a.safetensors", "-o", tmp_path / "a.onnx"), 1)
+    assert line.startswith("onnxruntime differs from torch by nan")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]
+
+
+def test_a_file_in_the_place_of_the_card_is_kept_unless_forced(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("mine", encoding="utf-8")
+    line = refused(call(run.folder, "-o", tmp_path / "a.onnx"), 2)
+    assert line.endswith("a.json exists, where the card of a.onnx goes; --force overwrites it")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+    assert call(run.folder, "-o", tmp_path / "a.onnx", "--force").exit_code == 0
+
+
 def test_an_existing_file_is_kept_unless_forced(run: Run, exported: Path) -> None:
     before = exported.read_bytes()
     assert refused(call(run.folder, "-o", exported), 2).endswith("mine.onnx exists; --force overwrites it")

@@ -40,6 +40,8 @@ def command(checkpoint, output, name, licence, summary, check, force) -> None:
         raise ConfigError(f"-o {output}: a model file ends in .onnx")
     if output.exists() and not force:
         raise ConfigError(f"{output} exists; --force overwrites it")
+    if (card_path := output.with_suffix(".json")).exists() and not force:
+        raise ConfigError(f"{card_path} exists, where the card of {output.name} goes; --force overwrites it")
     source = checkpoint / "best.safetensors" if checkpoint.is_dir() else checkpoint
     card, worst = export(source, output, name=name or output.stem, licence=licence, summary=summary, recording=check)
     click.echo(f"{output}: {card.parameters:,} parameters, {output.stat().st_size / 1e6:.2f} MB")
