@@ -144,6 +144,23 @@ def test_a_set_of_other_settings_is_refused_and_left_alone(hush, speech: Path, t
     assert (tmp_path / "set" / "dataset.json").read_bytes() == before
 
 
+def test_speech_of_which_nothing_is_left_is_told(hush, speech: Path, tmp_path: Path) -> None:
+    code, out, err = hush("--speech folder:speech --noise synth:hum=2 --min-snr 99 -o set")
+    assert code == 1
+    assert "left out: 4 noisy" in out and "ready" not in out
+    assert err.startswith("hush: no speech is left of folder:speech; set/rejected.csv says why: ")
+
+
+def test_a_damaged_shard_that_is_removed_is_made_again(hush, speech: Path, tmp_path: Path) -> None:
+    words = "--speech folder:speech --valid-share 0 -o set"
+    assert hush(words)[0] == 0
+    shard = tmp_path / "set" / "shards" / "speech-train-00000.npy"
+    before = shard.read_bytes()
+    shard.unlink()
+    assert hush(words)[0] == 0
+    assert shard.read_bytes() == before
+
+
 def test_speech_can_be_filtered_by_dnsmos(hush, speech: Path, tmp_path: Path) -> None:
     pytest.importorskip("speechmos")
     code, _, err = hush("--speech folder:speech/speaker0 --min-dnsmos 4.9 -o set")

@@ -65,6 +65,7 @@ def command(speech, noise, output, pairs, wav, spectrograms, split, snr, seed, j
         click.echo(f"{part:14} {entry['clips']:7,} clips {entry['hours']:8.2f} h")
     for reason, count in store.settings["rejected"].items():
         click.echo(f"left out: {count} {reason} (listed in {output}/rejected.csv)")
+    _refuse_lack(store, speech=speech, noise=noise)
     if wav:
         _report("noisy/clean pairs", "write_pairs", store, wav, pairs, pairs, config, seed, jobs)
     if spectrograms:
@@ -123,6 +124,18 @@ def _prepare(
             sources, output, cleaning, valid_share=valid_share, seed=seed, jobs=jobs, rater=_rater(min_dnsmos),
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )  # fmt: skip
+
+
+def _refuse_lack(store, **asked) -> None:
+    """Raise DataError if all clips of a role that was asked for were left out."""
+    from hush.errors import DataError
+
+    for role, specs in asked.items():
+        if specs and not any(row.role == role for row in store.rows):
+            raise DataError(
+                f"no {role} is left of {', '.join(specs)}; {store.folder}/rejected.csv says why: "
+                "give another source or a milder limit, and another -o"
+            )
 
 
 def _rater(min_dnsmos: float | None):

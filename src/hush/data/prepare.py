@@ -42,7 +42,7 @@ def prepare(
     with claim(target, plan.fingerprint, "data set"):
         folder = target / "shards"
         folder.mkdir(exist_ok=True)
-        todo = [name for name in shards if not (folder / f"{name}.json").is_file()]
+        todo = [name for name in shards if not all((folder / f"{name}{end}").is_file() for end in (".json", ".npy"))]
         done = total - sum(len(shards[name]) for name in todo)
         progress(done, total)
 

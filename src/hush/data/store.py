@@ -14,6 +14,7 @@ from hush.errors import DataError
 
 FORMAT = 1  # of the folder; another number means another layout
 FULL_SCALE = 32767.0
+AGAIN = "remove it and run the same hush prepare again"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,10 +95,10 @@ class Store:
             try:
                 self._shards[row.shard] = np.load(self.folder / "shards" / row.shard, mmap_mode="r")
             except (OSError, ValueError, EOFError) as error:
-                raise DataError(f"{self.folder}/shards/{row.shard} is missing or damaged; prepare it again") from error
+                raise DataError(f"{self.folder}/shards/{row.shard} is missing or damaged; {AGAIN}") from error
         samples: np.ndarray = self._shards[row.shard][row.offset : row.offset + row.length]
         if samples.size != row.length:
-            raise DataError(f"{self.folder}/shards/{row.shard} is too short for {row.id}; prepare it again")
+            raise DataError(f"{self.folder}/shards/{row.shard} is too short for {row.id}; {AGAIN}")
         return samples
 
 
