@@ -210,6 +210,17 @@ def test_a_card_of_unknown_data_allows_no_commercial_use(run: Run, tmp_path: Pat
     assert not card.commercial_use and card.data == ""
 
 
+@pytest.mark.parametrize(("free", "licence"), [(True, "MIT"), (False, "non-commercial, as its data")])
+def test_without_a_licence_given_the_data_decides(run: Run, tmp_path: Path, free: bool, licence: str) -> None:
+    tensors, notes = checkpoint.load(run.folder / "best.safetensors")
+    data = {"licences": {"a: CC0": {"hours": 1.0, "commercial_use": True}, "b": {"hours": 1.0, "commercial_use": free}}}
+    checkpoint.save(tmp_path / "a.safetensors", tensors, {**notes, "data": data})
+    assert call(tmp_path / "a.safetensors", "-o", tmp_path / "a.onnx").exit_code == 0
+    card = ModelCard.read(tmp_path / "a.json")
+    assert (card.commercial_use, card.licence) == (free, licence)
+    assert session(tmp_path / "a.onnx").get_modelmeta().custom_metadata_map["hush.licence"] == licence
+
+
 def test_a_checkpoint_without_frames_of_its_own_is_exported_too(run: Run, tmp_path: Path) -> None:
     tensors, notes = checkpoint.load(run.folder / "best.safetensors")
     del tensors["probe.frames"]

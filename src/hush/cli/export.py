@@ -20,7 +20,7 @@ hush denoise noisy.wav -o clean.wav --model mine.onnx
     "-o", "--output", required=True, type=click.Path(path_type=Path), help="The .onnx file; a .json card lies beside."
 )
 @click.option("--name", help="Name of the model; the file's if not given.")
-@click.option("--licence", default="MIT", show_default=True, help="Licence of the weights.")
+@click.option("--licence", help="Licence of the weights.  [default: MIT, or non-commercial where its data is]")
 @click.option("--summary", default="", help="One line for hush models.")
 @click.option("--check", type=click.Path(path_type=Path), help="Compare on this recording too.")
 @click.option("--force", is_flag=True, help="Overwrite the output.")

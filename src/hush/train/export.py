@@ -20,11 +20,12 @@ from hush.weights import ModelCard
 
 FORMAT = 1
 OPSET = 18
+NOT_FREE = "non-commercial, as its data"  # the licence where none is given
 TOLERANCE = 1e-4  # on frames in [0, 1]: 0.008 dB; float32 sums in another order differ by less
 
 
 def export(
-    source: Path, target: Path, *, name: str, licence: str, summary: str, recording: Path | None = None
+    source: Path, target: Path, *, name: str, licence: str | None, summary: str, recording: Path | None = None
 ) -> tuple[ModelCard, float]:
     """Write `target` (.onnx) and the card beside it (.json); returns the card and the largest difference.
 
@@ -33,6 +34,7 @@ def export(
     AudioError if the recording cannot be read; then nothing is written.
     """
     model, experiment, notes = checkpoint.load_model(source)
+    licence = licence or ("MIT" if _commercial_use(notes) else NOT_FREE)
     graph = graph_of(model, experiment)
     examples = _examples(source, graph, recording)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -112,16 +114,28 @@ def difference(model: nn.Module, path: Path, examples: list[Inputs]) -> float:
     return worst
 
 
+def _licences(notes: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """What the data of a checkpoint was, by corpus and licence; empty where that is unknown."""
+    found: dict[str, dict[str, Any]] = notes.get("data", {}).get("licences", {})
+    return found
+
+
+def _commercial_use(notes: dict[str, Any]) -> bool:
+    """Whether every source of the data allows it, and there is one."""
+    data = _licences(notes)
+    return bool(data) and all(entry.get("commercial_use", False) for entry in data.values())
+
+
 def _card(
     model: nn.Module, graph: Graph, notes: dict[str, Any], name: str, licence: str, summary: str, path: Path
 ) -> ModelCard:
-    data = notes.get("data", {}).get("licences", {})
+    data = _licences(notes)
     return ModelCard(
         name=name, summary=summary, sample_rate=graph.sample_rate, causal=graph.causal, latency_ms=graph.latency_ms,
         parameters=sum(p.numel() for p in model.parameters()),
         mmac_per_s=round(graph.macs_per_s / 1e6),
         licence=licence,
-        commercial_use=all(entry.get("commercial_use", False) for entry in data.values()) and bool(data),
+        commercial_use=_commercial_use(notes),
         data="; ".join(f"{key} ({entry['hours']:.1f} h)" for key, entry in sorted(data.items())),
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
     )  # fmt: skip
