@@ -78,6 +78,14 @@ def test_groups_that_no_manifest_names_are_left_out(report):
     assert set(tables.summary(bare)[0]) == {"system", "all"}
 
 
+def test_snrs_drawn_from_a_range_are_grouped_by_the_nearest_five_db():
+    snrs = [-5.0, -2.51, -2.49, 0.0, 2.49, 2.5, 7.49, 7.5, 11.0, 12.49, 12.5, 17.0, 19.99]
+    many = Report((NOISY,), tuple(row(NOISY, str(i), 1.0, snr_db=f"{snr_db:g}") for i, snr_db in enumerate(snrs)))
+    counts = {value: len(rows) for value, rows in tables.grouped(many, "snr_db").items()}
+    assert counts == {"-5": 2, "0": 3, "5": 2, "10": 3, "15": 2, "20": 1}
+    assert len(tables.grouped(Report((NOISY,), many.rows[:12]), "snr_db")) == 12
+
+
 def test_json_is_strict_and_holds_summary_settings_versions_and_problems(report):
     def refuse(constant):
         pytest.fail(f"{constant} is not JSON")

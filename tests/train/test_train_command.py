@@ -147,6 +147,11 @@ def test_what_cannot_work_is_refused_and_leaves_no_folder(
     assert not (tmp_path / "run").exists()
 
 
+def test_a_run_cannot_go_where_a_file_lies(train: Train, tmp_path: Path) -> None:
+    (tmp_path / "run").touch()
+    assert refused(train("-o", tmp_path / "run"), 2).endswith("run is a file; choose a folder for the run")
+
+
 def test_an_unfinished_data_set_is_refused(train: Train, tmp_path: Path) -> None:
     (tmp_path / "dataset").mkdir()
     (tmp_path / "dataset" / "plan.json").write_text("{}")

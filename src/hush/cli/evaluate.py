@@ -24,7 +24,8 @@ def command(models: tuple[str, ...], folder: Path, output: Path | None, jobs: in
     """Score models on noisy/clean pairs: PESQ-WB, STOI, ESTOI, SI-SDR and DNSMOS (SIG, BAK, OVRL).
 
     The noisy input is always the first row. Means come with their 95 % interval, over all pairs and per
-    SNR and noise kind where manifest.csv has them. Without --model only the noisy input is scored.
+    SNR (of many, to the nearest 5 dB) and noise kind where manifest.csv has them.
+    Without --model only the noisy input is scored.
 
     \b
     hush evaluate --model unet --pairs dev/

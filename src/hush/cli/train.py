@@ -45,6 +45,8 @@ def command(config, overrides, data, output, resume, init, device) -> None:
         raise ConfigError("--resume goes on with the run's own weights; leave --init out")
     if not resume and (output / "last.safetensors").exists():
         raise ConfigError(f"{output} holds a run already; --resume goes on with it, or choose another -o")
+    if output.exists() and not output.is_dir():
+        raise ConfigError(f"{output} is a file; choose a folder for the run")
     run = Run(experiment, Store(data), output, pick_device(device))
     if resume:
         run.resume()

@@ -20,6 +20,7 @@ from hush.score.report import Report, Row
 
 FILES = ("scores.json", "scores.csv")
 GROUPS = {"snr_db": "SNR dB", "noise_kind": "noise kind"}  # manifest column -> heading of its table
+MOST, STEP = 12, 5  # values of a number that get a line each; else lines are so far apart
 PACKAGES = ("numpy", "soxr", "onnxruntime", "pesq", "pystoi", "speechmos")
 
 
@@ -51,11 +52,19 @@ def average(values: Iterable[float]) -> Mean:
 
 
 def grouped(report: Report, column: str) -> dict[str, list[Row]]:
-    """Rows by the value of a manifest column, numbers in their order; rows without a value left out."""
+    """Rows by the value of a manifest column, numbers in their order; rows without a value left out.
+
+    Numbers of more than MOST values, as SNRs drawn from a range are, go to the nearest multiple of STEP.
+    """
     groups: dict[str, list[Row]] = {}
     for row in report.rows:
         if value := row.pair.facts.get(column, ""):
             groups.setdefault(value, []).append(row)
+    if len(groups) > MOST and all(math.isfinite(_by_number(value)[0]) for value in groups):
+        steps: dict[str, list[Row]] = {}
+        for value, rows in groups.items():
+            steps.setdefault(str(STEP * math.floor(float(value) / STEP + 0.5)), []).extend(rows)
+        groups = steps
     return {value: groups[value] for value in sorted(groups, key=_by_number)}
 
 
