@@ -70,6 +70,10 @@ def scores_block(files: list[Path]) -> str:
         "say how near the result is to the clean speech, SI-SDR how little is left over; "
         "SIG, BAK and OVRL are DNSMOS P.835's estimate of what listeners would say (1 to 5)."
     )
+    shipped = {"noisy input", *(card.name for card in models())}
+    others = [f"`{name}`" for name in systems if name not in shipped]
+    if others:
+        note += f" Not shipped, for comparison: {', '.join(others)} (see the cards)."
     return table(["system", "pairs", *metrics.values()], rows) + "\n\n" + note
 
 
