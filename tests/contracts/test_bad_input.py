@@ -116,6 +116,16 @@ def test_samples_that_are_no_sound_are_told_with_their_place(
     assert line == f"a.wav: sample 22,050 (1.00 s) is {np.float32(value):g}, no sound; repair it first"
 
 
+@pytest.mark.parametrize("rate", [10_000_001, 10**9, 2**31 - 1])
+def test_a_header_with_an_absurd_rate_is_told(rate: int, tmp_path: Path, refusal: Callable[..., str]) -> None:
+    content = bytearray(a_recording(tmp_path / "a.wav", size=1000).read_bytes())
+    place = content.index(b"fmt ") + 12
+    content[place : place + 4] = rate.to_bytes(4, "little")
+    (tmp_path / "a.wav").write_bytes(content)
+    line = refusal("a.wav", "-o", "b.wav")
+    assert line == f"a.wav: damaged, {rate:,} Hz (at most 10,000,000 is a rate); get a whole copy"
+
+
 def test_a_pipe_of_garbage_is_told(
     refusal: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

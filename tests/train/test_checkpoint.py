@@ -101,3 +101,10 @@ def test_fine_tuning_starts_from_the_averaged_weights(run: Run, store: Store, ti
     for key, value in run.average.state_dict().items():
         assert torch.equal(fresh.model.state_dict()[key], value)
         assert torch.equal(fresh.average.state_dict()[key], value)
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_nothing_beside_it(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "there" / "full.safetensors").mkdir(parents=True)
+    with pytest.raises(OSError):
+        checkpoint.save(tmp_path / "there" / "full.safetensors", {"a": torch.ones(1)}, {})
+    assert [path.name for path in (tmp_path / "there").iterdir()] == ["full.safetensors"]

@@ -19,6 +19,7 @@ from hush.dsp.containers import UNKNOWN
 from hush.errors import AudioError
 
 LOUDEST = 2.0**31  # float recordings scaled as integers reach this; beyond it lie damaged bytes, not sound
+FASTEST = 10_000_000  # Hz; what states more has a damaged header, and soxr crashes on some of it
 
 _SYSTEM_ERROR = 2  # libsndfile's code for a read or write that failed
 
@@ -66,8 +67,12 @@ def _open(path: Path) -> sf.SoundFile:
             f"{path}: not a readable recording ({_reason(error)}); is it WAV, FLAC, Ogg or MP3?"
         ) from error
     missing = containers.mismatch(file.extra_info)
-    if missing or file.frames >= UNKNOWN:
+    if missing or file.frames >= UNKNOWN or file.samplerate > FASTEST:
         file.close()
+        if file.samplerate > FASTEST:
+            raise AudioError(
+                f"{path}: damaged, {file.samplerate:,} Hz (at most {FASTEST:,} is a rate); get a whole copy"
+            )
         if missing:
             raise AudioError(f"{path}: truncated, {missing}; get the whole file")
         raise AudioError(f"{path}: written to a pipe, so its header leaves the length open; rewrite it to a file")

@@ -20,8 +20,11 @@ def save(path: Path, tensors: dict[str, Tensor], notes: dict[str, Any]) -> None:
     beside = path.with_name(f".{path.name}.part")
     content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     # Not safetensors' own save_file: its files can be read by their owner alone.
-    beside.write_bytes(serialise(content, {"hush": json.dumps(notes, sort_keys=True)}))
-    beside.replace(path)
+    try:
+        beside.write_bytes(serialise(content, {"hush": json.dumps(notes, sort_keys=True)}))
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)  # a full disk needs the room
 
 
 def load(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
