@@ -83,6 +83,7 @@ def test_differences_name_the_settings() -> None:
 @pytest.mark.parametrize(
     ("override", "line"),
     [
+        ("train.seed=4294967296", "train.seed = 4294967296; expected at most 4294967295"),
         ("train.epoch=5", "no setting train.epoch; did you mean 'epochs'?"),
         ("trian.epochs=5", "no setting trian; did you mean 'train'?"),
         ("epochs=5", "no setting epochs; did you mean 'train.epochs'?"),

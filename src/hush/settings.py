@@ -126,6 +126,7 @@ class TrainConfig:
             check(getattr(self, name) >= 1, f"train.{name} = {getattr(self, name)}; expected 1 or more")
         for name in ("seed", "warmup_steps", "clip_norm", "weight_decay"):
             check(getattr(self, name) >= 0, f"train.{name} = {getattr(self, name)}; expected 0 or more")
+        check(self.seed < 2**32, f"train.seed = {self.seed}; expected at most {2**32 - 1}")
         check(0 < self.lr < math.inf, f"train.lr = {self.lr}; expected above 0")
         check(0 <= self.average < 1, f"train.average = {self.average}; expected 0 up to below 1")
 
