@@ -53,7 +53,8 @@ def training(name: str) -> str:
     parts = ", ".join(f"{key} {entry['hours']:.2f} h" for key, entry in sorted(record["data"]["parts"].items()))
     speed = frames / max(1e-9, record["seconds"])
     course = [
-        f"{frames:,} frames ({frames * 8064 / 22050 / 3600:.1f} h of mixtures) in {record['seconds'] / 3600:.2f} h",
+        f"{frames:,} frames ({frames * 8064 / 22050 / 3600:.1f} h of mixtures) in {rows[-1]['step']:,} steps "
+        f"and {record['seconds'] / 3600:.2f} h",
         f"on {record['machine'] or 'a machine not noted'}: {speed:.0f} frames/s on average",
         f"seeds: data {record['data']['seed']}, training {train['seed']}",
         f"validation loss at best {best['valid_loss']:.5f} (after {best['frames']:,} frames), "

@@ -40,6 +40,12 @@ def hush(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_pat
     return run
 
 
+def test_a_set_without_validation_says_so(hush, speech: Path) -> None:
+    code, _, err = hush("--speech folder:speech --noise synth:hum=2,rain=2 --valid-share 0 -o set")
+    assert code == 0
+    assert err.count("is left for validation, and hush train needs one") == 2
+
+
 def test_corpora_in_set_pairs_and_frames_out(hush, speech: Path, tmp_path: Path) -> None:
     code, out, err = hush(
         "--speech folder:speech --noise synth:hum=2,rain=2 --valid-share 0.25 -o new/set "
@@ -110,6 +116,8 @@ def test_rows_of_a_table_without_a_file_are_listed(hush, speech: Path, tmp_path:
         ("--noise synth:wind --split many", 2, "--split many: expected TRAINING/VALIDATION"),
         ("--noise synth:wind --split 0/0", 2, "--split 0/0"),
         ("--noise synth:wind --split 1/-1", 2, "--split 1/-1"),
+        ("--noise synth:wind --max-seconds nan", 2, "nan is no number to compare with"),
+        ("--noise synth:wind --min-snr inf", 2, "inf is no number to compare with"),
         ("--noise synth:wind --snr loud", 2, "--snr loud: expected LOW:HIGH"),
         ("--noise synth:wind --snr 5:1", 2, "--snr 5:1"),
         ("--noise synth:wind --snr nan:nan", 2, "--snr nan:nan"),

@@ -146,7 +146,7 @@ def test_a_pipe_of_garbage_is_told(
         (("a.wav", "-o", "link.wav", "--force"), "link.wav is the input itself; choose another output"),
         (("a.wav", "-o", "no/b.wav"), "no is no folder; make it first: mkdir -p no"),
         (("a.wav", "-o", "b.xyz"), "b.xyz: cannot write .xyz; try .wav or .flac"),
-        (("a.wav", "-o", "b"), "b: cannot write without an extension; try .wav or .flac"),
+        (("a.wav", "-o", "b"), "b: no such folder; mkdir -p b makes it, or name a file: b.wav"),
         (("a.wav", "-o", "b.wav", "--plot", "no/p.png"), "no/p.png: --plot needs a file name in a folder that exists"),
         (("a.wav", "-o", "b.wav", "--plot", "a.wav", "--force"), "a.wav is a recording here; choose another file"),
         (("a.wav", "-o", "b.wav", "--plot", "there.png"), "there.png exists; --force overwrites it"),

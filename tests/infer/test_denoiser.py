@@ -191,10 +191,15 @@ def test_what_is_no_recording_is_told_so(sound: np.ndarray, line: str, identity:
         identity(sound, 22050)
 
 
-@pytest.mark.parametrize("rate", [0, -8000, 22050.5, float("nan")])
+@pytest.mark.parametrize("rate", [0, -8000, 22050.5, float("nan"), float("inf"), 10**9, None, "48000"])
 def test_a_rate_that_is_none_is_refused(rate: float, identity: Denoiser) -> None:
     with pytest.raises(AudioError, match="rate = "):
         identity(np.zeros(10, np.float32), rate)  # type: ignore[arg-type]
+
+
+def test_an_array_without_a_channel_is_refused(identity: Denoiser) -> None:
+    with pytest.raises(AudioError, match=r"shape \(0, 100\) has no channel"):
+        identity(np.zeros((0, 100), np.float32), 16000)
 
 
 def test_a_model_tells_its_rate_and_how_far_it_looks_ahead(identity: Denoiser) -> None:

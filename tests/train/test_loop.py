@@ -265,7 +265,19 @@ def test_resuming_with_other_settings_or_data_is_refused(tmp_path: Path, store: 
         start(tiny("unet"), store, tmp_path).resume()
     with pytest.raises(ModelError, match=r"made with train.lr = 0.002, not 0.5; resume with that, or choose"):
         start(tiny("rced", "train.lr=0.5"), store, tmp_path).resume()
-    run.data_facts = lambda: {"seed": 7}  # type: ignore[method-assign]
+    run.data_facts = lambda: {"sha256": "of others"}  # type: ignore[method-assign]
+    with pytest.raises(ModelError, match="trained on another data set"):
+        run.resume()
+
+
+def test_the_same_samples_from_another_place_and_rarer_checkpoints_resume(
+    tmp_path: Path, store: Store, tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start(tiny("rced"), store, tmp_path).save("last")
+    run = start(tiny("rced", "train.save_every_steps=9"), store, tmp_path)
+    monkeypatch.setitem(store.settings, "sources", ["folder:elsewhere"])
+    run.resume()
+    monkeypatch.setitem(store.settings, "shards", {"speech-train-00000.npy": "of other samples"})
     with pytest.raises(ModelError, match="trained on another data set"):
         run.resume()
 

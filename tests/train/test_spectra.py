@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from hush.config import Experiment
-from hush.data.mixing import mix
+from hush.data.mixing import Mixer, mix
 from hush.data.store import Store
 from hush.dsp import frames
 from hush.dsp.stft import analyse
@@ -98,10 +98,31 @@ def test_active_speech_comes_out_at_about_one_a_bin(store: Store, tiny) -> None:
 
 
 @pytest.mark.parametrize(("fresh", "same"), [("true", False), ("false", True)])
-def test_a_fixed_set_repeats_each_epoch_and_a_fresh_one_does_not(store: Store, tiny, fresh: str, same: bool) -> None:
-    batches = Batches(store, "train", tiny("unet", f"mixing.fresh={fresh}"), CPU)
-    for first, second in zip(batches.epoch(0), batches.epoch(1), strict=True):
-        assert torch.equal(first.frames, second.frames) == same
+def test_a_fixed_set_repeats_each_epoch_in_another_order_and_a_fresh_one_does_not(
+    store: Store, tiny, fresh: str, same: bool
+) -> None:
+    settings = tiny("unet", f"mixing.fresh={fresh}", "mixing.reference_offset_db=[0, 0]", "train.examples=10")
+    batches = Batches(store, "train", settings, CPU)
+    first, second = (torch.cat([batch.clean for batch in batches.epoch(epoch)]) for epoch in (0, 1))
+    assert len(first) == len(second) == 10
+    assert not torch.equal(first, second)
+    sums = [sorted(spectra.abs().sum((1, 2)).tolist()) for spectra in (first, second)]
+    assert np.allclose(*sums) == same
+
+
+def test_training_and_validation_draw_different_snrs(store: Store, tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    draw = Mixer.draw
+
+    def noting(*given):
+        recipes = draw(*given)
+        seen.append([recipe.snr_db for recipe in recipes])
+        return recipes
+
+    monkeypatch.setattr(Mixer, "draw", noting)
+    for split in ("train", "valid"):
+        Batches(store, split, tiny("unet"), CPU).batch(0, 0, 2)
+    assert seen[0] != seen[1]
 
 
 def test_batches_of_an_epoch_differ_and_follow_from_the_seed(store: Store, tiny) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from importlib import import_module
 
@@ -68,6 +69,7 @@ def main() -> None:
         sys.exit(1)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        message, code = f"{where}{error.strerror or error}", 1
+        hint = "; is the disk full?" if error.errno in (errno.ENOSPC, errno.EFBIG) else ""
+        message, code = f"{where}{error.strerror or error}{hint}", 1
     click.echo(f"hush: {message}", err=True)
     sys.exit(code)

@@ -66,7 +66,9 @@ def command(sources, output, model, force, plot, **options) -> None:
 
 
 def _targets(sources: tuple[Path, ...], output: Path) -> list[Path]:
-    """Where each source goes. Raises UsageError where that is not clear."""
+    """Where each source goes. Raises UsageError or AudioError where that is not clear."""
+    from hush.errors import AudioError
+
     if PIPE in sources and sys.stdin.isatty():
         raise click.UsageError("- reads a recording from a pipe: cat noisy.wav | hush denoise - -o clean.wav")
     if output == PIPE and sys.stdout.isatty():
@@ -74,6 +76,8 @@ def _targets(sources: tuple[Path, ...], output: Path) -> list[Path]:
     if output == PIPE or not output.is_dir():
         if len(sources) > 1:
             raise click.UsageError(f"{len(sources)} inputs need a folder that exists as -o, not {output}")
+        if output != PIPE and not output.suffix and not output.exists():
+            raise AudioError(f"{output}: no such folder; mkdir -p {output} makes it, or name a file: {output}.wav")
         return [output]
     targets = [output / ("stdin.wav" if source == PIPE else source.name) for source in sources]
     twice = sorted({target.name for target in targets if targets.count(target) > 1})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import click
@@ -20,18 +21,28 @@ Interrupted at any moment, the same command carries on.
 """
 
 
+class Finite(click.FloatRange):
+    """A number, which NaN and the infinities are not: a limit of NaN would limit nothing."""
+
+    def convert(self, value, parameter, context):
+        number = super().convert(value, parameter, context)
+        if not math.isfinite(number):
+            self.fail(f"{value} is no number to compare with", parameter, context)
+        return number
+
+
 @click.command("prepare", epilog=EXAMPLES)
 @click.option("--speech", multiple=True, metavar="NAME:PATH[:PART]", help="Clean speech; may be given again.")
 @click.option("--noise", multiple=True, metavar="NAME:PATH[:PART]", help="Noise; may be given again.")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder of the data set.")
 @click.option("--sample-rate", type=click.IntRange(1000), default=22050, show_default=True, help="Hz of all clips.")
 @click.option("--keep-silence", is_flag=True, help="Leave silent frames in.")
-@click.option("--max-seconds", type=click.FloatRange(0, min_open=True), default=10.0, show_default=True,
+@click.option("--max-seconds", type=Finite(0, min_open=True), default=10.0, show_default=True,
               help="Leave longer clips of speech out.")  # fmt: skip
-@click.option("--min-snr", type=float, help="Leave speech of a lower estimated SNR out, in dB.")
-@click.option("--min-dnsmos", type=float, help="Leave speech of a lower DNSMOS OVRL out (hush[eval]).")
+@click.option("--min-snr", type=Finite(), help="Leave speech of a lower estimated SNR out, in dB.")
+@click.option("--min-dnsmos", type=Finite(), help="Leave speech of a lower DNSMOS OVRL out (hush[eval]).")
 @click.option("--commercial-only", is_flag=True, help="Leave clips out whose licence bars commercial use.")
-@click.option("--valid-share", type=click.FloatRange(0, 0.5), default=0.05, show_default=True,
+@click.option("--valid-share", type=Finite(0, 0.5), default=0.05, show_default=True,
               help="Share of clips kept for validation, where no corpus says which.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Decides splits and mixtures.")
 @click.option("--pairs", type=click.IntRange(1), help="Also make this many noisy/clean pairs, with --wav.")
@@ -127,7 +138,7 @@ def _prepare(
 
 
 def _refuse_lack(store, **asked) -> None:
-    """Raise DataError if all clips of a role that was asked for were left out."""
+    """Raise DataError if all clips of a role that was asked for were left out; say if none is for validation."""
     from hush.errors import DataError
 
     for role, specs in asked.items():
@@ -136,6 +147,11 @@ def _refuse_lack(store, **asked) -> None:
                 f"no {role} is left of {', '.join(specs)}; {store.folder}/rejected.csv says why: "
                 "give another source or a milder limit, and another -o"
             )
+        if specs and (role, "valid") not in store.parts:
+            click.echo(
+                f"note: no clip of {role} is left for validation, and hush train needs one; more clips, a larger"
+                " --valid-share or another --seed help", err=True,
+            )  # fmt: skip
 
 
 def _rater(min_dnsmos: float | None):

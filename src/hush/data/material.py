@@ -22,6 +22,7 @@ from hush.settings import MixConfig
 
 COLUMNS = ("id", "snr_db", "noise_kind", "noise_source", "speaker", "language", "text", "split")
 SIDES = ("clean", "noisy")
+SEEDS = {"train": 5, "valid": 6, "test": 7}  # so that no two splits draw the same SNRs and levels
 PAIRS_PER_TASK = 100  # some tenths of a second of work, about what it costs to start a process
 CHUNK = 256  # frames drawn at a time; each chunk has a seed of its own, so that any process may make it
 
@@ -51,7 +52,7 @@ def write_pairs(
         lines: list[dict[str, object]] = []
         for split, size in counts.items():
             mixer = Mixer(store, split, config)
-            recipes = mixer.draw(np.random.default_rng([seed, len(split)]), size)
+            recipes = mixer.draw(np.random.default_rng([seed, SEEDS[split]]), size)
             for first in range(0, size, PAIRS_PER_TASK):
                 tasks.append((store.folder, split, folder, len(lines) + first, recipes[first : first + PAIRS_PER_TASK]))
             lines += [_line(mixer, recipe, len(lines) + i) for i, recipe in enumerate(recipes)]
@@ -196,7 +197,7 @@ def _write_frames(
     store_folder: Path, split: str, folder: Path, first: int, count: int, config: MixConfig, seed: int
 ) -> None:
     store = _opened(store_folder)
-    recipes = Mixer(store, split, config).draw(np.random.default_rng([seed, len(split), first]), count, frames.SIZE)
+    recipes = Mixer(store, split, config).draw(np.random.default_rng([seed, SEEDS[split], first]), count, frames.SIZE)
     pairs = [mix(recipe, store, split) for recipe in recipes]
     noisy, _, reference = frames.frame(np.stack([pair[0] for pair in pairs]))
     clean = frames.scale(np.abs(frames.frame(np.stack([pair[1] for pair in pairs]))[1]), reference)

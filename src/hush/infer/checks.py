@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from hush.dsp.audio import LOUDEST, turned
+from hush.dsp.audio import FASTEST, LOUDEST, turned
 from hush.errors import AudioError, ConfigError
 
 
 def check_rate(rate: float) -> None:
-    if not (rate > 0 and int(rate) == rate):
-        raise AudioError(f"rate = {rate}; expected a whole number of Hz above 0, such as 48000")
+    try:
+        good = 0 < rate <= FASTEST and int(rate) == rate
+    except (TypeError, ValueError, OverflowError):
+        good = False
+    if not good:
+        raise AudioError(f"rate = {rate!r}; expected a whole number of Hz, 1 to {FASTEST:,}, such as 48000")
 
 
 def check_options(atten_limit_db: float | None, mix: float, threads: int) -> None:
@@ -27,6 +31,8 @@ def checked(audio: np.ndarray) -> np.ndarray:
     audio = np.asarray(audio)
     if audio.ndim not in (1, 2):
         raise AudioError(f"audio has {audio.ndim} dimensions; expected (T,) or (C, T)")
+    if audio.ndim == 2 and not len(audio):
+        raise AudioError(f"audio of shape {audio.shape} has no channel; expected (T,) or (C, T)")
     if not np.issubdtype(audio.dtype, np.floating):
         raise AudioError(f"audio is {audio.dtype}; expected float in -1 to 1, such as audio / 32768 for int16")
     if not (np.abs(audio) <= LOUDEST).all():

@@ -84,15 +84,26 @@ class Batches:
         self.speech = Pool(store, self.mixer.speech, device)
         self.noise = Pool(store, self.mixer.noise, device)
         self.length = SIZE if experiment.frames.edges == "zeros" else CONTEXT_SIZE
+        self.fixed: list[Recipe] = []  # the mixtures of every epoch, where they are not drawn anew
+        if split == "train" and not experiment.mixing.fresh:
+            rng = np.random.default_rng(experiment.train.seed)
+            self.fixed = self.mixer.draw(rng, experiment.train.examples, self.length)
+
+    def _recipes(self, rng: np.random.Generator, epoch: int, number: int, size: int) -> list[Recipe]:
+        if not self.fixed:
+            return self.mixer.draw(rng, size, self.length)
+        train = self.experiment.train  # the order is new each epoch, as in the reference's framework
+        order = np.random.default_rng([train.seed, epoch]).permutation(len(self.fixed))
+        return [self.fixed[place] for place in order[number * train.batch :][:size]]
 
     def batch(self, epoch: int, number: int, size: int) -> Batch:
         config = self.experiment
-        rng = np.random.default_rng([config.train.seed, epoch if config.mixing.fresh else 0, number])
-        recipes = self.mixer.draw(rng, size, self.length)
+        rng = np.random.default_rng([config.train.seed, epoch, number, int(self.split == "valid")])
+        recipes = self._recipes(rng, epoch, number, size)
         noisy, clean = (
             spectrum(audio, config.frames.edges) for audio in mix(recipes, self.speech, self.noise, self.length)
         )
-        offset_db = rng.uniform(*config.mixing.reference_offset_db, size)
+        offset_db = rng.uniform(*config.mixing.reference_offset_db, len(recipes))
         below = send((10 ** (offset_db / 20)).astype(np.float32), self.device)
         reference = (noisy.abs().amax((-1, -2)) * below)[:, None, None]
         frames, target = (scale(s.abs(), reference)[:, None] for s in (noisy, clean))

@@ -56,7 +56,8 @@ class CausalBatches:
 
     def batch(self, epoch: int, number: int, size: int) -> CausalBatch:
         config = self.experiment
-        rng = np.random.default_rng([config.train.seed, epoch if config.mixing.fresh else 0, number])
+        epoch = epoch if config.mixing.fresh else 0
+        rng = np.random.default_rng([config.train.seed, epoch, number, int(self.split == "valid")])
         recipes = self.mixer.draw(rng, size, self.length)
         noisy, clean = mix(recipes, self.speech, self.noise, self.length)
         self._babble(rng, recipes, noisy, clean)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 import math
 import time
 from collections.abc import Callable
@@ -156,7 +158,11 @@ class Run:
 
     def data_facts(self) -> dict[str, Any]:
         settings = self.store.settings
-        return {key: settings[key] for key in ("parts", "licences", "sources", "cleaning", "seed") if key in settings}
+        facts = {key: settings[key] for key in ("parts", "licences", "sources", "cleaning", "seed") if key in settings}
+        # What decides whether two sets are one: the samples, not where their sources lay.
+        return facts | {
+            "sha256": hashlib.sha256(json.dumps(settings.get("shards", {}), sort_keys=True).encode()).hexdigest()
+        }
 
     def resume(self) -> None:
         """Continue from last.safetensors, for more epochs than before if this experiment has more.
@@ -169,11 +175,14 @@ class Run:
         tensors, notes = checkpoint.load(path)
         before = checkpoint.experiment_of(path, notes)
         epochs = max(before.train.epochs, self.experiment.train.epochs)
-        longer = dataclasses.replace(before, train=dataclasses.replace(before.train, epochs=epochs))
+        often = self.experiment.train.save_every_steps
+        longer = dataclasses.replace(
+            before, train=dataclasses.replace(before.train, epochs=epochs, save_every_steps=often)
+        )
         odd = longer.differences(self.experiment)
         if odd:
             raise ModelError(f"{path} was made with {', '.join(odd)}; resume with that, or choose another -o")
-        if notes["data"] != self.data_facts():
+        if notes["data"].get("sha256") != self.data_facts()["sha256"]:
             raise ModelError(f"{path} was trained on another data set; resume with that, or choose another -o")
         for part, model in (("model.", self.model), ("average.", self.average)):
             checkpoint.fill(model, checkpoint.part(tensors, part), path)
