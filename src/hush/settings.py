@@ -48,7 +48,7 @@ class CausalConfig:
     sample_rate: int = 48000  # of the training set; the model itself serves 8 to 96 kHz
     segment_s: float = 4.0  # length of an example
     width: int = 48  # channels over the 64 groups of four bins
-    channels: int = 40  # channels over the bands
+    channels: int = 36  # channels over the bands
     bands: int = 28  # fine below 2 kHz, coarse above
     blocks: int = 3  # recurrence over time, then mixing over bands
     bottleneck: int = 96  # units of the recurrence over all bands at once

@@ -14,7 +14,7 @@ from hush.config import Experiment
 from hush.dsp import frames
 from hush.dsp.audio import read, resample, to_mono
 from hush.train import grid
-from hush.train.causal import LOW, Causal
+from hush.train.causal import GROUPS, Causal
 
 Inputs = tuple[np.ndarray, ...]
 
@@ -112,9 +112,9 @@ def macs(model: nn.Module, inputs: tuple[Tensor, ...]) -> int:
             total += output[0].numel() * layer.weight[0].numel() * len(output)
         elif isinstance(layer, nn.Linear):
             total += output.numel() * layer.in_features
-        elif isinstance(layer, nn.GRU):
+        elif isinstance(layer, nn.LSTM):
             steps = given[0].shape[0] * given[0].shape[1]
-            total += steps * 3 * layer.hidden_size * (layer.input_size + layer.hidden_size)
+            total += steps * 4 * layer.hidden_size * (layer.input_size + layer.hidden_size)
 
     hooks = [layer.register_forward_hook(count) for layer in model.modules()]
     with torch.no_grad():
@@ -123,6 +123,7 @@ def macs(model: nn.Module, inputs: tuple[Tensor, ...]) -> int:
         hook.remove()
     if isinstance(model, Causal):
         config, steps = model.config, inputs[0].shape[0] * inputs[0].shape[1]
-        maps = 2 * config.channels * model.squeeze.numel() + model.high.spread.numel() + LOW * model.turns.numel()
-        total += steps * (maps + config.blocks * config.channels * config.bands**2)
+        maps = 2 * config.channels * model.squeeze.numel() + model.high.spread.numel()
+        mask = GROUPS * (2 * model.mask.weight.numel() + model.turn.numel() + model.add.numel())
+        total += steps * (maps + mask + config.blocks * config.channels * config.bands**2)
     return total
