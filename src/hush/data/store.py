@@ -87,7 +87,9 @@ class Store:
         """Rows of one role and split, never empty. Raises DataError if there are none."""
         rows = self.parts.get((role, split))
         if not rows:
-            raise DataError(f"{self.folder} holds no {role} in split {split!r}; add a source with hush prepare")
+            raise DataError(
+                f"{self.folder} holds no {role} in split {split!r}; prepare it with another source or --valid-share"
+            )
         return rows
 
     def samples(self, row: Row) -> np.ndarray:
