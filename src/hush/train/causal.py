@@ -132,8 +132,8 @@ class Causal(nn.Module):
     on, the results are the same.
 
         spectrum -> compress -> 16 x 64 -> convolutions over frequency ---------- skips ----------.
-                                   -> bands -> [GRU over time, mixing over bands] x blocks -> groups -> mask
-                                                  after the second: one GRU over all bands
+                                   -> bands -> [LSTM over time, mixing over bands] x blocks -> groups -> mask
+                                                  after the second: one LSTM over all bands
     """
 
     turn: Tensor
