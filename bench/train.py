@@ -112,8 +112,8 @@ def hush_loop(config: str, folder: str, device: torch.device) -> Callable[[int],
 
     def go(count: int) -> None:
         until = run.step + -(-count // experiment.train.batch)
-        for batch in run.batches.epoch(0, run.step):
-            run.advance(batch)
+        for batches in run.batches.epoch(0, run.step):
+            run.advance(*batches)
             if run.step == until:
                 return
 

@@ -3,6 +3,7 @@
     <!-- facts -->      the card `hush export` wrote, src/hush/models/NAME.json
     <!-- training -->   NAME.training.json, kept by scripts/record_training.py
     <!-- scores -->     NAME.scores.json, written by hush evaluate
+    <!-- designs -->    bench/results/designs.json, written by bench/designs.py
 
 Run: python scripts/update_cards.py [--check]
 """
@@ -21,6 +22,7 @@ from hush.weights import models
 
 OVERLAPPED = " (frames overlapped by half)"
 CARDS = Path(__file__).parent.parent / "docs" / "models"
+BENCH = Path(__file__).parent.parent / "bench" / "results"
 
 
 def facts(name: str) -> str:
@@ -41,7 +43,9 @@ def facts(name: str) -> str:
 def training(name: str) -> str:
     """Data, settings and course of the training run."""
     record = json.loads((CARDS / f"{name}.training.json").read_text(encoding="utf-8"))
-    train, rows = record["experiment"]["train"], record["epochs"]
+    experiment, rows = record["experiment"], record["epochs"]
+    causal = experiment["model"]["kind"] == "causal"
+    each_s, what = (experiment["causal"]["segment_s"], "examples") if causal else (8064 / 22050, "frames")
     frames, best = rows[-1]["frames"], min(rows, key=lambda row: row["valid_loss"])
     data = table(
         ["data", "clips", "hours", "commercial use"],
@@ -53,12 +57,13 @@ def training(name: str) -> str:
     parts = ", ".join(f"{key} {entry['hours']:.2f} h" for key, entry in sorted(record["data"]["parts"].items()))
     speed = frames / max(1e-9, record["seconds"])
     course = [
-        f"{frames:,} frames ({frames * 8064 / 22050 / 3600:.1f} h of mixtures) in {rows[-1]['step']:,} steps "
+        f"{frames:,} {what} ({frames * each_s / 3600:.1f} h of mixtures) in {rows[-1]['step']:,} steps "
         f"and {record['seconds'] / 3600:.2f} h",
-        f"on {record['machine'] or 'a machine not noted'}: {speed:.0f} frames/s on average",
-        f"seeds: data {record['data']['seed']}, training {train['seed']}",
-        f"validation loss at best {best['valid_loss']:.5f} (after {best['frames']:,} frames), "
-        f"SNR of validation frames {best['valid_noisy_snr_db']:.1f} → {best['valid_snr_db']:.1f} dB",
+        f"on {record['machine'] or 'a machine not noted'}: {speed:.0f} {what}/s on average"
+        + (f", {speed * each_s:.0f} s of sound a second" if causal else ""),
+        f"seeds: data {record['data']['seed']}, training {experiment['train']['seed']}",
+        f"validation loss at best {best['valid_loss']:.5f} (after {best['frames']:,} {what}), "
+        f"SNR of validation {what} {best['valid_noisy_snr_db']:.1f} → {best['valid_snr_db']:.1f} dB",
         f"last three checks: {', '.join(f'''{row['valid_loss']:.5f}''' for row in rows[-3:])}",
     ]
     curves = f"![Loss and SNR over the training of {name}]({name}.curves.png)"
@@ -102,7 +107,24 @@ def _grouped(summary: list[dict[str, Any]], column: str, title: str, metrics: di
     return table([title, "system", "pairs", *metrics.values()], rows, left=2)
 
 
-BLOCKS = {"facts": facts, "training": training, "scores": scores}
+def designs(_: str) -> str:
+    """What each design reached in the same time."""
+    content = json.loads((BENCH / "designs.json").read_text(encoding="utf-8"))
+    results, machine = content["results"], content["machine"]
+    rows = [
+        [name, one["what"], f"{one['parameters'] / 1000:.0f}", f"{one['audio_s_per_s']:.0f}", f"{one['steps']:,}",
+         f"{one['valid_loss']:.4f}", f"{one['valid_snr_db']:.1f}"] for name, one in results["designs"].items()
+    ]  # fmt: skip
+    head = ["design", "what", "k parameters", "s of sound/s", "steps", "validation loss", "SNR dB"]
+    when = f"{results['minutes']:g} minutes each on one core of an {machine['cpu']}, {machine['date']}"
+    return f"{table(head, rows, left=2)}\n\n{when}; the noisy input has {_noisy(results):.1f} dB."
+
+
+def _noisy(results: dict[str, Any]) -> float:
+    return float(next(iter(results["designs"].values()))["valid_noisy_snr_db"])
+
+
+BLOCKS = {"facts": facts, "training": training, "scores": scores, "designs": designs}
 
 
 def generated(name: str, text: str) -> str:

@@ -10,7 +10,7 @@ import pytest
 
 from hush import weights
 from hush.errors import ModelError
-from hush.weights import ModelCard, find, models
+from hush.weights import ModelCard, find, find_checkpoint, models
 
 CARD = ModelCard(
     name="tiny", summary="a test", sample_rate=22050, causal=False, latency_ms=365.7, parameters=2, mmac_per_s=1.0,
@@ -66,6 +66,15 @@ def test_a_file_of_ones_own_is_taken_by_its_path(tmp_path: Path) -> None:
     assert find(str(tmp_path / "mine.onnx")) == tmp_path / "mine.onnx"
     with pytest.raises(ModelError, match=r"none\.onnx: no such model file"):
         find(tmp_path / "none.onnx")
+
+
+def test_training_starts_from_a_name_a_file_or_a_run(shipped: Path, tmp_path: Path) -> None:
+    (shipped / "tiny.safetensors").write_bytes(b"")
+    assert find_checkpoint("tiny") == shipped / "tiny.safetensors"
+    assert find_checkpoint("a.safetensors") == Path("a.safetensors")
+    assert find_checkpoint(tmp_path) == tmp_path / "best.safetensors"
+    with pytest.raises(ModelError, match=r"no weights of 'tinny' to start from; did you mean 'tiny'\?"):
+        find_checkpoint("tinny")
 
 
 def test_what_is_shipped_is_whole() -> None:

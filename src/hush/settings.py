@@ -67,14 +67,19 @@ class AugmentConfig:
     """What happens to an example besides mixing: shares of examples, and how far."""
 
     babble: float = 0.0  # noise is several voices at once, part of them raised to a child's pitch
+    gate: float = 0.0  # the noise comes and goes
     reverb: float = 0.0  # speech and noise stand at two places of one room
+    speed: float = 0.0  # half of the speech is played faster or slower by up to this share
+    noise_speed: float = 0.0  # likewise of the noise
     eq_db: float = 0.0  # speech and noise each get a smooth random response of at most so much
     band_limit: float = 0.0  # the mixture ends at some frequency from 3.4 to 16 kHz
     clip: float = 0.0  # the mixture is driven into full scale
+    codec: float = 0.0  # the mixture went through a telephone or a lossy file (see dsp/codecs.py)
 
     def __post_init__(self) -> None:
-        for name in ("babble", "reverb", "band_limit", "clip"):
+        for name in ("babble", "gate", "reverb", "speed", "band_limit", "clip", "codec"):
             check(0 <= getattr(self, name) <= 1, f"augment.{name} = {getattr(self, name)}; expected 0 to 1")
+        check(0 <= self.noise_speed < math.inf, f"augment.noise_speed = {self.noise_speed}; expected a share from 0")
         check(0 <= self.eq_db < math.inf, f"augment.eq_db = {self.eq_db}; expected dB from 0")
 
 
@@ -108,6 +113,7 @@ class TrainConfig:
     examples: int = 21000  # frames an epoch
     valid_examples: int = 1179
     batch: int = 64
+    parts: int = 1  # a step adds up the gradients of so many parts of a batch; processes share the parts
     lr: float = 1e-3
     schedule: str = "constant"  # constant | cosine (to a hundredth of lr)
     warmup_steps: int = 0
@@ -115,6 +121,7 @@ class TrainConfig:
     loss: str = "mse"  # mse (on scaled dB, as the reference) | audible (see train/losses.py); causal models: audible
     weight_decay: float = 0.0  # decoupled, as in AdamW
     average: float = 0.0  # decay of the averaged weights that are validated and shipped; 0: none
+    curriculum_epochs: float = 0.0  # SNRs start in the upper half of mixing.snr_db and reach all of it by then
     precision: str = "auto"  # auto (bf16 where the machine is fast at it) | fp32 | bf16
     save_every_steps: int = 200
 
@@ -122,13 +129,22 @@ class TrainConfig:
         one_of("train.schedule", self.schedule, "constant", "cosine")
         one_of("train.loss", self.loss, "mse", "audible")
         one_of("train.precision", self.precision, "auto", "fp32", "bf16")
-        for name in ("epochs", "examples", "valid_examples", "batch", "save_every_steps"):
+        for name in ("epochs", "examples", "valid_examples", "batch", "parts", "save_every_steps"):
             check(getattr(self, name) >= 1, f"train.{name} = {getattr(self, name)}; expected 1 or more")
-        for name in ("seed", "warmup_steps", "clip_norm", "weight_decay"):
+        for name in ("seed", "warmup_steps", "curriculum_epochs", "clip_norm", "weight_decay"):
             check(getattr(self, name) >= 0, f"train.{name} = {getattr(self, name)}; expected 0 or more")
         check(self.seed < 2**32, f"train.seed = {self.seed}; expected at most {2**32 - 1}")
+        check(
+            self.batch % self.parts == 0,
+            f"train.batch = {self.batch} in train.parts = {self.parts}; expected parts of one size",
+        )
         check(0 < self.lr < math.inf, f"train.lr = {self.lr}; expected above 0")
         check(0 <= self.average < 1, f"train.average = {self.average}; expected 0 up to below 1")
+
+    @property
+    def part(self) -> int:
+        """Examples in a part of a batch."""
+        return self.batch // self.parts
 
     @property
     def steps_per_epoch(self) -> int:

@@ -58,6 +58,25 @@ def models() -> list[ModelCard]:
     return [ModelCard.read(path) for path in sorted(SHIPPED.glob("*.json"))]
 
 
+def find_checkpoint(name: str | Path) -> Path:
+    """What training can start from: an installed name, a .safetensors file, or the folder of a run.
+
+    Raises ModelError for a name that has no weights to train on from here.
+    """
+    path = Path(name)
+    if path.is_dir():
+        return path / "best.safetensors"
+    if path.suffix or len(path.parts) > 1:
+        return path
+    path = SHIPPED / f"{name}.safetensors"
+    if not path.is_file():
+        known = [item.stem for item in SHIPPED.glob("*.safetensors")]
+        raise ModelError(
+            f"no weights of {str(name)!r} to start from; {nearest(str(name), known)}; or give a .safetensors file"
+        )
+    return path
+
+
 def find(name: str | Path) -> Path:
     """The .onnx file of a model: an installed name, or a path to a file of one's own.
 

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from hush.data.output import PLAN, claim, refuse_foreign, save, save_text
-from hush.data.workers import cores, run
+from hush.data.workers import run
 from hush.errors import DataError
+from hush.fleet.processes import cores
 
 
 def test_a_file_is_whole_or_not_there(tmp_path: Path) -> None:

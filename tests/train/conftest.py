@@ -76,6 +76,12 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 @pytest.fixture(scope="session")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """The same at 48 kHz, as the causal models want it."""
+    return make_store(tmp_path_factory.mktemp("wide") / "dataset", 48000)
+
+
+@pytest.fixture(scope="session")
 def tiny() -> Callable[..., Experiment]:
     """A shipped config, cut down to a few steps of two frames, with overrides."""
     return lambda name="unet", *overrides: load(ROOT / "configs" / f"{name}.toml", (*TINY, *overrides))

@@ -11,17 +11,19 @@ import onnxruntime
 import pytest
 import torch
 from click.testing import CliRunner
-from conftest import ROOT, make_store
+from conftest import ROOT, tone
 
 from hush.cli.export import command as export_command
 from hush.cli.train import command as train_command
 from hush.config import Experiment, load
 from hush.data.mixing import mix
 from hush.data.store import Store
+from hush.dsp.codecs import CODECS, Codec
 from hush.infer.denoiser import Denoiser
-from hush.train import checkpoint, grid, losses, tasks
+from hush.train import checkpoint, grid, losses, tasks, variations
 from hush.train.causal_batches import CausalBatch, CausalBatches
 from hush.train.rooms import responses, reverberate
+from hush.train.variations import faster
 
 CPU = torch.device("cpu")
 TINY = (
@@ -29,13 +31,9 @@ TINY = (
     "train.epochs=2", "train.examples=4", "train.valid_examples=2", "train.batch=2", "train.save_every_steps=1",
     "causal.segment_s=0.8", "causal.width=8", "causal.channels=6", "causal.bands=8", "causal.bottleneck=8",
 )  # fmt: skip
-PLAIN = ("augment.babble=0", "augment.reverb=0", "augment.eq_db=0", "augment.band_limit=0", "augment.clip=0")
+VARIED = ("babble", "gate", "reverb", "speed", "noise_speed", "eq_db", "band_limit", "clip", "codec")
+PLAIN = tuple(f"augment.{name}=0" for name in VARIED)
 NOISE_EVERYWHERE = ("mixing.noise_only=0", "mixing.speech_only=0", "mixing.two_noises=0")
-
-
-@pytest.fixture(scope="module")
-def wide(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return make_store(tmp_path_factory.mktemp("wide") / "dataset", 48000)
 
 
 def experiment(*overrides: str) -> Experiment:
@@ -119,6 +117,31 @@ def test_a_band_limit_cuts_both_speech_and_noise(wide: Store) -> None:
     batch = batches(wide, *PLAIN, "augment.band_limit=1").batch(0, 0, 4)
     assert not batch.noisy[:, :, 513:].any()  # 16 kHz at most
     assert batch.noisy[:, :, :108].any()  # 3.4 kHz at least
+
+
+@pytest.mark.parametrize("codec", CODECS, ids=lambda codec: codec.coding)
+def test_codecs_keep_time_and_most_of_the_sound(codec: Codec) -> None:
+    sound = tone(1.05, 48000, 130)[:50001].astype(np.float32)
+    found = codec(sound, 48000, 0.2)
+    assert found.shape == sound.shape and found.dtype == np.float32
+    lags = np.correlate(found[8000:40000], sound[7900:40100], "valid")
+    assert int(np.argmax(lags)) == 100
+    power = np.abs(np.fft.rfft(found)) ** 2
+    assert power[int(codec.rate * 0.55 * sound.size / 48000) :].sum() < 1e-3 * power.sum()
+    assert 10 * np.log10(np.mean(sound**2) / np.mean((found - sound) ** 2)) > 6
+
+
+def test_encoded_mixtures_differ_and_their_clean_speech_ends_with_the_codec(
+    wide: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hush.train.causal_batches.CODECS", CODECS[:1])
+    plain, coded = (batches(wide, *PLAIN, f"augment.codec={share}").batch(0, 0, 3) for share in (0, 1))
+    assert torch.equal(coded.clean[:, :, :110], plain.clean[:, :, :110])
+    assert not coded.clean[:, :, 116:].any()  # 3.6 kHz
+    inside = slice(2, -2), slice(10, 100)
+    for one, other in zip(complex_of(coded.noisy), complex_of(plain.noisy), strict=True):
+        error = np.abs(one[inside] - other[inside]) ** 2
+        assert 1e-7 < error.mean() / (np.abs(other[inside]) ** 2).mean() < 0.03
 
 
 def test_responses_stay_within_their_decibels(wide: Store) -> None:
@@ -208,10 +231,43 @@ def test_the_onnx_file_has_the_names_and_facts_of_the_contract(exported: Path) -
 @pytest.mark.parametrize("rate", [8000, 16000, 48000, 96000])
 def test_recordings_are_denoised_as_torch_does_it(exported: Path, rate: int) -> None:
     model, _, _ = checkpoint.load_model(exported.parent / "best.safetensors")
-    audio = np.random.default_rng(rate).standard_normal((2, 20 * rate * 16 // 1000)).astype(np.float32) * 0.1
+    audio = np.random.default_rng(rate).standard_normal((3, 20 * rate * 16 // 1000)).astype(np.float32) * 0.1
     found = Denoiser(exported, guard=False, threads=1)(audio, rate)
     with torch.no_grad():
-        spectrum, _ = model(grid.analyse(torch.from_numpy(audio), rate), model.silence(2))  # type: ignore[operator]
+        spectrum, _ = model(grid.analyse(torch.from_numpy(audio), rate), model.silence(3))  # type: ignore[operator]
     expected = grid.synthesise(spectrum, rate).numpy()
     assert np.abs(found - expected).max() < 1e-5
     assert np.abs(found - audio).max() > 0.01
+
+
+@pytest.mark.parametrize("speed", [0.7, 1.0, 1.4])
+def test_a_tone_played_faster_is_a_higher_tone(speed: float) -> None:
+    tone_hz = torch.sin(2 * torch.pi * 500 * torch.arange(20000) / 48000)[None]
+    found = faster(tone_hz, np.array([speed]), 12000)[0]
+    expected = torch.sin(2 * torch.pi * 500 * speed * torch.arange(12000) / 48000)
+    assert found.shape == (12000,)
+    assert (found - expected)[2:].abs().max() < 1e-3
+
+
+def test_speech_and_noise_are_played_at_their_own_speeds_and_validation_at_none(wide: Store) -> None:
+    config = experiment("augment.speed=0.12", "augment.noise_speed=0.6").augment
+    drawn = variations.speeds(np.random.default_rng(0), config, 4000, "train")
+    assert 0.4 < (drawn == 1).mean() < 0.6
+    assert 1 / 1.12 <= drawn[0].min() < 0.9 and 1.1 < drawn[0].max() <= 1.12
+    assert 1 / 1.6 <= drawn[1].min() < 0.64 and 1.55 < drawn[1].max() <= 1.6
+    assert (variations.speeds(np.random.default_rng(0), config, 9, "valid") == 1).all()
+    batch = batches(wide, *PLAIN, "augment.speed=0.12", "augment.noise_speed=0.6").batch(0, 0, 4)
+    assert torch.isfinite(batch.noisy).all() and batch.noisy.shape == (4, 51, 769, 2)
+
+
+def test_gated_noise_comes_and_goes(wide: Store) -> None:
+    gains = variations.gate(np.random.default_rng(1), 192000, 48000)
+    assert gains.shape == (192000,) and gains.max() == 1 and gains.min() < 0.18
+    assert 2 < np.count_nonzero(np.diff(gains > 0.5)) < 60
+    plain, gated = (
+        batches(wide, *PLAIN, *NOISE_EVERYWHERE, f"augment.gate={share}").batch(0, 0, 3) for share in (0, 1)
+    )
+    assert torch.equal(plain.clean, gated.clean)
+    assert (
+        (gated.noisy - gated.clean).square().sum((1, 2, 3)) < (plain.noisy - plain.clean).square().sum((1, 2, 3))
+    ).all()

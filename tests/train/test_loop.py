@@ -36,10 +36,10 @@ def kill_after(step: int) -> Callable[[Run], None]:
     def go(run: Run) -> None:
         advance = run.advance
 
-        def dying(batch):
+        def dying(*batches):
             if run.step == step:
                 raise Killed
-            return advance(batch)
+            return advance(*batches)
 
         run.advance = dying  # type: ignore[method-assign]
         with pytest.raises(Killed):
@@ -144,7 +144,7 @@ def test_metrics_are_the_means_over_the_epoch(tmp_path: Path, store: Store, tiny
     run = start(tiny("rced", "train.epochs=1"), store, tmp_path)
     seen: list[torch.Tensor] = []
     advance = run.advance
-    run.advance = lambda batch: seen.append(advance(batch)) or seen[-1]  # type: ignore
+    run.advance = lambda *batches: seen.append(advance(*batches)) or seen[-1]  # type: ignore
     train(run)
     (row,) = read(tmp_path / "metrics.jsonl")
     assert row["loss"] == pytest.approx(sum(map(float, seen)) / 3)

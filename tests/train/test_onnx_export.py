@@ -15,11 +15,11 @@ from click.testing import CliRunner, Result
 
 from hush.cli.export import command
 from hush.data.store import Store
-from hush.dsp.audio import write
+from hush.dsp.writer import write
 from hush.errors import HushError, ModelError
 from hush.train import checkpoint, export, graphs
 from hush.train.loop import Run
-from hush.weights import ModelCard
+from hush.weights import ModelCard, find_checkpoint
 
 CPU = torch.device("cpu")
 
@@ -229,3 +229,15 @@ def test_a_checkpoint_without_frames_of_its_own_is_exported_too(run: Run, tmp_pa
     assert worst < export.TOLERANCE
     with pytest.raises(ModelError, match="no such checkpoint"):
         export.export(tmp_path / "b.safetensors", tmp_path / "b.onnx", name="b", licence="MIT", summary="")
+
+
+def test_trainable_weights_are_those_exported_rounded_to_half(run: Run, tmp_path: Path) -> None:
+    assert call(run.folder, "-o", tmp_path / "m.onnx", "--trainable").exit_code == 0
+    weights = find_checkpoint(tmp_path / "m.safetensors")
+    assert weights.stat().st_size < 0.55 * (tmp_path / "m.onnx").stat().st_size
+    half, full = (checkpoint.load_model(path)[0].state_dict() for path in (weights, find_checkpoint(run.folder)))
+    for name, tensor in full.items():
+        assert torch.allclose(half[name], tensor, rtol=2**-10, atol=2**-24), name
+    for gone in ("m.onnx", "m.json"):
+        (tmp_path / gone).unlink()
+    assert "m.safetensors exists; --force" in refused(call(run.folder, "-o", tmp_path / "m.onnx", "--trainable"), 2)

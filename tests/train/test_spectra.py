@@ -13,7 +13,7 @@ from hush.dsp import frames
 from hush.dsp.stft import analyse
 from hush.train import losses
 from hush.train.batches import BIN_LEVEL, Batches
-from hush.train.batches import mix as mix_on_device
+from hush.train.mixtures import mix as mix_on_device
 from hush.train.spectra import CONTEXT_SIZE, scale, spectrum
 
 ROUND_OFF_DB = 0.02  # float32 transforms differ by some 1e-6 of the loudest bin; at -60 dB that is this much
@@ -103,7 +103,7 @@ def test_a_fixed_set_repeats_each_epoch_in_another_order_and_a_fresh_one_does_no
 ) -> None:
     settings = tiny("unet", f"mixing.fresh={fresh}", "mixing.reference_offset_db=[0, 0]", "train.examples=10")
     batches = Batches(store, "train", settings, CPU)
-    first, second = (torch.cat([batch.clean for batch in batches.epoch(epoch)]) for epoch in (0, 1))
+    first, second = (torch.cat([batch.clean for (batch,) in batches.epoch(epoch)]) for epoch in (0, 1))
     assert len(first) == len(second) == 10
     assert not torch.equal(first, second)
     sums = [sorted(spectra.abs().sum((1, 2)).tolist()) for spectra in (first, second)]
@@ -127,7 +127,7 @@ def test_training_and_validation_draw_different_snrs(store: Store, tiny, monkeyp
 
 def test_batches_of_an_epoch_differ_and_follow_from_the_seed(store: Store, tiny) -> None:
     first, again, other = (
-        [batch.frames for batch in Batches(store, "train", tiny("unet", f"train.seed={seed}"), CPU).epoch(0)]
+        [batch.frames for (batch,) in Batches(store, "train", tiny("unet", f"train.seed={seed}"), CPU).epoch(0)]
         for seed in (0, 0, 1)
     )
     assert all(map(torch.equal, first, again))
@@ -139,12 +139,12 @@ def test_an_epoch_can_begin_in_its_middle(store: Store, tiny) -> None:
     batches = Batches(store, "train", tiny(), CPU)
     whole, rest = list(batches.epoch(1)), list(batches.epoch(1, 2))
     assert len(whole) == 3
-    assert [torch.equal(a.frames, b.frames) for a, b in zip(whole[2:], rest, strict=True)] == [True]
+    assert [torch.equal(a.frames, b.frames) for (a,), (b,) in zip(whole[2:], rest, strict=True)] == [True]
 
 
 def test_validation_is_the_same_every_time_and_has_its_count(store: Store, tiny) -> None:
     batches = Batches(store, "valid", tiny(), CPU)
-    first, second = list(batches.epoch(0)), list(batches.epoch(1))
+    first, second = list(batches.all()), list(batches.all())
     assert [len(batch.frames) for batch in first] == [2, 1]
     assert all(torch.equal(a.frames, b.frames) for a, b in zip(first, second, strict=True))
 

@@ -10,7 +10,9 @@ EXAMPLES = """
 \b
 hush train configs/unet.toml --data dataset/ -o runs/unet
 hush train configs/unet.toml --data dataset/ -o runs/unet --resume
-hush train configs/unet.toml --data dataset/ -o runs/small train.epochs=5 train.batch=16
+hush train configs/unet.toml --data dataset/ -o runs/few train.epochs=5 train.batch=16
+hush train configs/small.toml --data mine/ -o runs/mine --init small train.epochs=1 train.lr=2e-4
+torchrun --nproc-per-node 2 -m hush train configs/small.toml --data dataset/ -o runs/small
 """
 
 
@@ -20,7 +22,7 @@ hush train configs/unet.toml --data dataset/ -o runs/small train.epochs=5 train.
 @click.option("--data", required=True, type=click.Path(path_type=Path), help="A set made by hush prepare.")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder of the run.")
 @click.option("--resume", is_flag=True, help="Go on from the run's last checkpoint.")
-@click.option("--init", type=click.Path(path_type=Path), help="Start from the weights of this checkpoint.")
+@click.option("--init", metavar="NAME|PATH", help="Start from these weights: an installed model's, or a checkpoint.")
 @click.option(
     "--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 …; auto takes a GPU if there is one."
 )
@@ -30,7 +32,7 @@ def command(config, overrides, data, output, resume, init, device) -> None:
     Writes metrics.jsonl, curves.png, best.safetensors (by validation) and last.safetensors. Ctrl-C or a
     crash loses at most the steps since the last save; --resume goes on as if nothing had happened.
     """
-    from hush.errors import ConfigError, need
+    from hush.errors import need
 
     need("train", "torch", "safetensors", "matplotlib")
 
@@ -39,28 +41,43 @@ def command(config, overrides, data, output, resume, init, device) -> None:
     from hush.train.checkpoint import load_weights
     from hush.train.device import pick_device
     from hush.train.loop import Run
+    from hush.train.processes import join, leave, started_anew
+    from hush.weights import find_checkpoint
 
     experiment = load(config, overrides)
+    where = pick_device(device)
+    place = join(where)
+    resume = resume or (started_anew() and (output / "last.safetensors").exists())
+    _check(output, resume, init)
+    run = Run(experiment, Store(data), output, where, place)
+    if resume:
+        run.resume()
+    elif init:
+        load_weights(run.model, run.average, find_checkpoint(init), experiment.model.kind)
+    output.mkdir(parents=True, exist_ok=True)
+    if place.first:
+        click.echo(_head(run), err=True)
+    try:
+        _train(run)
+    except KeyboardInterrupt:
+        click.echo(f"stopped at step {run.step:,}; --resume goes on from step {run.saved:,}", err=True)
+        raise
+    leave(place)
+    if place.first:
+        click.echo(f"best: {output}/best.safetensors (validation loss {run.best:.5f})")
+        click.echo(f"curves: {output}/curves.png")
+
+
+def _check(output: Path, resume: bool, init: str | None) -> None:
+    """Refuse a folder that holds another run, and options that do not go together."""
+    from hush.errors import ConfigError
+
     if resume and init:
         raise ConfigError("--resume goes on with the run's own weights; leave --init out")
     if not resume and (output / "last.safetensors").exists():
         raise ConfigError(f"{output} holds a run already; --resume goes on with it, or choose another -o")
     if output.exists() and not output.is_dir():
         raise ConfigError(f"{output} is a file; choose a folder for the run")
-    run = Run(experiment, Store(data), output, pick_device(device))
-    if resume:
-        run.resume()
-    elif init:
-        load_weights(run.model, run.average, init, experiment.model.kind)
-    output.mkdir(parents=True, exist_ok=True)
-    click.echo(_head(run), err=True)
-    try:
-        _train(run)
-    except KeyboardInterrupt:
-        click.echo(f"stopped at step {run.step:,}; --resume goes on from step {run.saved:,}", err=True)
-        raise
-    click.echo(f"best: {output}/best.safetensors (validation loss {run.best:.5f})")
-    click.echo(f"curves: {output}/curves.png")
 
 
 def _train(run) -> None:
@@ -69,11 +86,14 @@ def _train(run) -> None:
     from hush.train.loop import Progress, train
 
     config = run.experiment.train
-    with progress("frames") as bar:
+    if not run.place.first:
+        train(run)
+        return
+    with progress("examples") as bar:
         task = bar.add_task("training", total=config.steps * config.batch, completed=run.step * config.batch)
 
         def show(now: Progress) -> None:
-            line = f"loss {now.loss:.4f}  {now.samples_per_second:,.0f} frames/s"
+            line = f"loss {now.loss:.4f}  {now.samples_per_second:,.0f} examples/s"
             bar.update(task, completed=now.frames, description=line)
 
         train(run, show, lambda row: click.echo(_line(row, config.epochs)))
@@ -92,5 +112,5 @@ def _line(row: dict, epochs: int) -> str:
     return (
         f"epoch {row['epoch']}/{epochs}  loss {row['loss']:.5f}  valid {row['valid_loss']:.5f}  "
         f"SNR {row['valid_noisy_snr_db']:.1f} -> {row['valid_snr_db']:.1f} dB  "
-        f"{row['samples_per_second']:,.0f} frames/s"
+        f"{row['samples_per_second']:,.0f} examples/s"
     )

@@ -9,6 +9,8 @@ import numpy as np
 from hush.data.store import FULL_SCALE, Row, Store
 from hush.settings import MixConfig
 
+Range = tuple[float, float]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
@@ -59,8 +61,10 @@ class Mixer:
         self._speech_odds = _odds(np.array([row.length for row in self.speech], np.float64))
         self._noise_odds = _odds(_balance(self.noise, config.balance))
 
-    def draw(self, rng: np.random.Generator, count: int, length: int | None = None) -> list[Recipe]:
-        """`count` recipes of `length` samples, or each as long as its speech if None.
+    def draw(
+        self, rng: np.random.Generator, count: int, length: int | None = None, snrs_db: Range | None = None
+    ) -> list[Recipe]:
+        """`count` recipes of `length` samples, or each as long as its speech if None; SNRs by the config if None.
 
         With a length, levels are those of whole clips: a short cut of a clip keeps its own loudness.
         With None, noise is measured where it is cut, so that the mixture has its SNR exactly.
@@ -69,7 +73,7 @@ class Mixer:
         speech = np.searchsorted(self._speech_odds, rng.random(count))
         noises = np.searchsorted(self._noise_odds, rng.random((count, 2)))
         starts = rng.random((count, 3))
-        snr_db = rng.uniform(*config.snr_db, count).astype(np.float32)
+        snr_db = rng.uniform(*(snrs_db or config.snr_db), count).astype(np.float32)
         level_db = rng.uniform(*config.level_dbfs, count)
         kind = rng.random(count)  # noise only, speech only, or both
         two = rng.random(count) < config.two_noises

@@ -17,7 +17,7 @@ GROUPS = LOW // FOLD
 HIGH_BAND = 32  # bins of a band above 8 kHz: 1 kHz
 HIGH_BANDS = 16  # up to 24 kHz; what lies above follows the last one
 FULL = LOW + HIGH_BAND * HIGH_BANDS
-TAPS = 2  # this frame and the one before
+SEEN = 2  # frames the first convolution sees: this one and the one before
 TINY = 1e-10  # power far below 16-bit resolution; keeps gradients finite
 HIGH_UNITS, CONTEXT = 48, 16
 
@@ -57,21 +57,18 @@ class Convolution(nn.Module):
 
 
 class Recurrence(nn.Module):
-    """An LSTM over time, `(T, N, I)` -> `(T, N, units)`.
+    """An LSTM over time, `(T, N, I)` -> `(T, N, units)`; its two memories are `(1, N, units)` each.
 
     Not a GRU: PyTorch trains an LSTM three times as fast on a CPU.
     """
 
-    def __init__(self, inside: int, units: int, each: int = 1) -> None:
-        """each: N / B, how many sequences a signal has."""
+    def __init__(self, inside: int, units: int) -> None:
         super().__init__()
-        self.units, self.size = units, each * units
         self.cell = nn.LSTM(inside, units)
 
-    def forward(self, x: Tensor, state: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        """state: its two memories, each `(B, each * units)`."""
-        y, after = self.cell(x, tuple(memory.reshape(1, -1, self.units) for memory in state))
-        return y, [memory.reshape(-1, self.size) for memory in after]
+    def forward(self, x: Tensor, state: Sequence[Tensor]) -> tuple[Tensor, Sequence[Tensor]]:
+        y, after = self.cell(x, tuple(state))
+        return y, after
 
 
 class Block(nn.Module):
@@ -80,13 +77,13 @@ class Block(nn.Module):
     def __init__(self, channels: int, bands: int) -> None:
         super().__init__()
         self.channels, self.bands = channels, bands
-        self.time = Recurrence(channels, channels, bands)
+        self.time = Recurrence(channels, channels)
         self.out = nn.Linear(channels, channels, bias=False)  # biases beside a residual are only nodes in the graph
         self.mixing = nn.Parameter(torch.randn(bands, bands) * 0.3 / bands**0.5)
         self.after = nn.Linear(channels, channels, bias=False)
 
-    def forward(self, x: Tensor, state: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        """state: two of `(B, bands * C)`."""
+    def forward(self, x: Tensor, state: Sequence[Tensor]) -> tuple[Tensor, Sequence[Tensor]]:
+        """state: two of `(1, B * bands, C)`."""
         y, after = self.time(reshape(x, 0, -1, self.channels), state)
         x = x + reshape(self.out(y), 0, -1, self.bands, self.channels)
         return x + self.after(functional.relu(torch.matmul(self.mixing, x))), after
@@ -108,7 +105,7 @@ class HighBands(nn.Module):
             self.time.cell.weight_ih_l0[:, :HIGH_BANDS].mul_(0.2)  # type: ignore[index]
         self.register_buffer("spread", _spread(), persistent=False)
 
-    def forward(self, spectrum: Tensor, below: Tensor, state: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+    def forward(self, spectrum: Tensor, below: Tensor, state: Sequence[Tensor]) -> tuple[Tensor, Sequence[Tensor]]:
         """spectrum `(B, T, 512, 2)`, below `(T, B, bottleneck)` -> gains `(B, T, 512, 2)`."""
         power = reshape(spectrum * spectrum, 0, -1, HIGH_BANDS, HIGH_BAND * 2).mean(-1)
         level = torch.log(power + 1e-7).transpose(0, 1)
@@ -125,10 +122,10 @@ def _spread() -> Tensor:
 
 
 class Causal(nn.Module):
-    """`(spectrum (B, T, F, 2), state (B, S)) -> (cleaned, next state)`; zeros are the state at the start.
+    """`(spectrum (B, T, F, 2), state (B, S)) -> (cleaned, next state)`; zeros, or None, are the state at the start.
 
     Spectra have 31.25 Hz bins at every rate (32 ms windows, half overlapped). Up to 8 kHz each bin gets a
-    complex mask of two taps, above that each 1 kHz a gain. Cut anywhere in time, with the state handed
+    complex mask, above that each 1 kHz a gain. Cut anywhere in time, with the state handed
     on, the results are the same.
 
         spectrum -> compress -> 16 x 64 -> convolutions over frequency ---------- skips ----------.
@@ -143,7 +140,7 @@ class Causal(nn.Module):
         super().__init__()
         self.config = config
         width, channels, bands = config.width, config.channels, config.bands
-        self.front = nn.ModuleList([Convolution(2 * TAPS * FOLD, width), *(Convolution(width, width) for _ in "ab")])
+        self.front = nn.ModuleList([Convolution(2 * SEEN * FOLD, width), *(Convolution(width, width) for _ in "ab")])
         squeeze = band_map(bands)
         self.squeeze, self.stretch = nn.Parameter(squeeze), nn.Parameter(squeeze.T / squeeze.T.sum(0).clamp(min=1e-6))
         self.narrow, self.widen = nn.Conv2d(width, channels, 1), nn.Conv2d(channels, width, 1)
@@ -152,15 +149,16 @@ class Causal(nn.Module):
         self.time = Recurrence(config.bottleneck, config.bottleneck)
         self.back = nn.Linear(config.bottleneck, bands * channels, bias=False)
         self.rear = nn.ModuleList(Convolution(width, width) for _ in "ab")
-        self.mask = nn.Conv2d(width, 2 * TAPS * FOLD, 1)
+        self.mask = nn.Conv2d(width, 2 * FOLD, 1)
         nn.init.zeros_(self.mask.weight)
-        with torch.no_grad():  # at first, all passes: one times this frame, nothing of the last
-            self.mask.bias.copy_(torch.tensor([1.0, 0.0, 0.0, 0.0] * FOLD))  # type: ignore[union-attr]
+        with torch.no_grad():  # at first, all passes
+            self.mask.bias.copy_(torch.tensor([1.0, 0.0] * FOLD))  # type: ignore[union-attr]
         self.register_buffer("turn", _turn(), persistent=False)
         self.register_buffer("add", _add(), persistent=False)
         self.high = HighBands(config.bottleneck)
-        memories = [*[bands * channels] * config.blocks, config.bottleneck, HIGH_UNITS]
-        self.sizes = [2 * LOW, *(size for size in memories for _ in "hc")]
+        # The state: the compressed spectrum of the frame before, two memories of every block, those of the rest.
+        self.each, self.rest = [channels] * 2 * config.blocks, [config.bottleneck] * 2 + [HIGH_UNITS] * 2
+        self.sizes = [2 * LOW, bands * sum(self.each), sum(self.rest)]
 
     @property
     def state_size(self) -> int:
@@ -171,61 +169,67 @@ class Causal(nn.Module):
         """The state of `count` signals before their start."""
         return self.mask.weight.new_zeros(count, self.state_size)
 
-    def forward(self, spectrum: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, spectrum: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
         bands, channels = self.config.bands, self.config.channels
-        before, *memories = state.split(self.sizes, dim=1)
-        full = functional.pad(spectrum, (0, 0, 0, FULL))[:, :, :FULL]
-        small = compress(full[:, :, :LOW])
-        shifted = torch.cat([before.reshape(-1, 1, LOW, 2), small], 1)
-        after = [shifted[:, -1:].reshape(-1, 2 * LOW)]
-        taps = reshape(torch.cat([small, shifted[:, :-1]], -1), 0, -1, GROUPS, 2 * TAPS * FOLD).permute(0, 3, 1, 2)
-        x, skips = taps, []
+        state = self.silence(len(spectrum)) if state is None else state
+        before, memories, rest = state.split(self.sizes, 1)
+        memories = reshape(memories, 1, -1, sum(self.each)).split(self.each, 2)
+        rest = rest[None].split(self.rest, 2)
+        low, high = functional.pad(spectrum, (0, 0, 0, FULL))[:, :, :FULL].split([LOW, FULL - LOW], 2)
+        small = compress(low)
+        shifted = torch.cat([reshape(before, -1, 1, LOW, 2), small], 1)
+        seen = reshape(torch.cat([small, shifted[:, :-1]], -1), 0, -1, GROUPS, 2 * SEEN * FOLD).permute(0, 3, 1, 2)
+        x, skips = seen, []
         for layer in self.front:
             x = layer(x)
             skips.append(x)
         x = torch.matmul(self.narrow(x), self.squeeze).permute(2, 0, 3, 1)  # (T, B, bands, C)
+        after: list[Tensor] = []
         for number, block in enumerate(self.blocks):
             x, own = block(x, memories[2 * number : 2 * number + 2])
             after += own
             if number == min(1, len(self.blocks) - 1):
-                below, bottom = self.time(self.into(reshape(x, 0, 0, -1)), memories[-4:-2])
+                below, bottom = self.time(self.into(reshape(x, 0, 0, -1)), rest[:2])
                 x = x + reshape(self.back(below), 0, -1, bands, channels)
         x = self.widen(torch.matmul(x.permute(1, 3, 0, 2), self.stretch)) + skips[2]
         x = self.rear[1](self.rear[0](x) + skips[1]) + skips[0]
-        cleaned = expand(reshape(self._masked(x, taps).permute(0, 2, 3, 1), 0, -1, LOW, 2))
-        gain, top = self.high(full[:, :, LOW:], below, memories[-2:])
+        cleaned = expand(reshape(self._masked(x, seen).permute(0, 2, 3, 1), 0, -1, LOW, 2))
+        gain, top = self.high(high, below, rest[2:])
         above = spectrum[:, :, FULL:] * gain[:, :, -1:]
-        out = torch.cat([cleaned, full[:, :, LOW:] * gain, above], 2)[:, :, : spectrum.shape[2]]
-        return out, torch.cat([*after, *bottom, *top], 1)
+        out = torch.cat([cleaned, high * gain, above], 2)[:, :, : spectrum.shape[2]]
+        parts = shifted[:, -1], torch.cat(after, 2), torch.cat([*bottom, *top], 2)
+        return out, torch.cat([reshape(part, -1, size) for part, size in zip(parts, self.sizes, strict=True)], 1)
 
-    def _masked(self, x: Tensor, taps: Tensor) -> Tensor:
-        """Sum over taps of mask times tap, complex: `(B, 8, T, 64)` from features and `(B, 16, T, 64)`.
+    def _masked(self, x: Tensor, seen: Tensor) -> Tensor:
+        """Mask times this frame, complex: `(B, 8, T, 64)` from features and `(B, 16, T, 64)`.
 
         As convolutions of kernel 1, the mask made twice: onnxruntime runs these in one layout, without
         moving anything, several times faster than the same product written over the last axis.
         """
         weight, bias = self.mask.weight, self.mask.bias
-        with _exact(taps):
+        with _exact(seen):
             twice = functional.conv2d(x.float(), torch.cat([weight] * 2), torch.cat([bias] * 2))  # type: ignore[list-item]
-            return functional.conv2d(twice * functional.conv2d(taps, self.turn), self.add)
+            return functional.conv2d(twice * functional.conv2d(seen, self.turn), self.add)
 
 
 def _turn() -> Tensor:
-    """`(32, 16, 1, 1)`: (re, im) of each tap -> (re, -im), then (im, re), so that a product is a sum of products."""
-    turn = torch.zeros(2, 2 * TAPS * FOLD, 2 * TAPS * FOLD)
-    for re in range(0, 2 * TAPS * FOLD, 2):
-        turn[0, re, re], turn[0, re + 1, re + 1] = 1, -1
-        turn[1, re, re + 1], turn[1, re + 1, re] = 1, 1
+    """`(16, 16, 1, 1)`: (re, im) of this frame -> (re, -im), then (im, re), so that a product is a sum of products."""
+    turn = torch.zeros(2, FOLD, 2, FOLD, SEEN, 2)
+    for neighbour in range(FOLD):
+        here = turn[:, neighbour, :, neighbour, 0]
+        here[0, 0, 0], here[0, 1, 1] = 1, -1
+        here[1, 0, 1], here[1, 1, 0] = 1, 1
+    turn = turn.reshape(2, 2 * FOLD, 2 * SEEN * FOLD)
     return turn.flatten(0, 1)[:, :, None, None]
 
 
 def _add() -> Tensor:
-    """`(8, 32, 1, 1)`: over both taps and parts of each neighbour, to its real and imaginary part."""
-    add = torch.zeros(FOLD, 2, 2, FOLD, 2 * TAPS)
+    """`(8, 16, 1, 1)`: over both products of each neighbour, to its real and imaginary part."""
+    add = torch.zeros(FOLD, 2, 2, FOLD, 2)
     for neighbour in range(FOLD):
         for part in range(2):
             add[neighbour, part, part, neighbour] = 1
-    return add.reshape(2 * FOLD, 4 * TAPS * FOLD, 1, 1)
+    return add.reshape(2 * FOLD, 4 * FOLD, 1, 1)
 
 
 def _exact(like: Tensor) -> torch.autocast:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,11 +9,13 @@ import torch
 from torch import Tensor
 
 from hush.config import Experiment
-from hush.data.mixing import Mixer, Recipe
+from hush.data.mixing import Recipe
 from hush.data.store import FULL_SCALE, Store
-from hush.train import grid
-from hush.train.batches import Pool, mix, send
+from hush.dsp.codecs import CODECS, Codec
+from hush.train import grid, variations
+from hush.train.mixtures import Mixtures, mix, send
 from hush.train.rooms import responses, reverberate
+from hush.train.variations import faster
 
 BIN_HZ = 1 / grid.WINDOW_S
 VOICES = (3, 7)  # of babble
@@ -40,26 +41,24 @@ class CausalBatch:
         return len(self.noisy)
 
 
-class CausalBatches:
-    """Batches of one split. Batch number n of an epoch is decided by (seed, epoch, n) alone."""
+class CausalBatches(Mixtures):
+    """Batches of spectra of some seconds, each example varied in its own way."""
 
     def __init__(self, store: Store, split: str, experiment: Experiment, device: torch.device) -> None:
-        self.experiment, self.split, self.device = experiment, split, device
         self.rate = experiment.causal.sample_rate
-        self.mixer = Mixer(store, split, experiment.mixing)
-        self.speech = Pool(store, self.mixer.speech, device)
-        self.noise = Pool(store, self.mixer.noise, device)
+        hop = round(self.rate * grid.HOP_S)
+        length = int(experiment.causal.segment_s * self.rate) // hop * hop
+        super().__init__(store, split, experiment, device, length)
         if experiment.augment.reverb:
             self.rooms = responses(ROOMS, self.rate, experiment.train.seed).to(device)
-        hop = round(self.rate * grid.HOP_S)
-        self.length = int(experiment.causal.segment_s * self.rate) // hop * hop
 
     def batch(self, epoch: int, number: int, size: int) -> CausalBatch:
-        config = self.experiment
-        epoch = epoch if config.mixing.fresh else 0
-        rng = np.random.default_rng([config.train.seed, epoch, number, int(self.split == "valid")])
-        recipes = self.mixer.draw(rng, size, self.length)
-        noisy, clean = mix(recipes, self.speech, self.noise, self.length)
+        rng = self.rng(epoch, number)
+        recipes = self.recipes(rng, epoch, number, size)
+        size = len(recipes)
+        speeds = variations.speeds(self.rng(epoch, number, "speeds"), self.experiment.augment, size, self.split)
+        noisy, clean = self._played(recipes, speeds)
+        self._gate(rng, noisy, clean)
         self._babble(rng, recipes, noisy, clean)
         self._reverberate(rng, noisy, clean)
         self._overdrive(rng, noisy)
@@ -67,12 +66,29 @@ class CausalBatches:
         bins = speech.shape[2]
         speech = speech * self._response(rng, size, bins)
         noise = noise * self._response(rng, size, bins)
-        width = torch.from_numpy(self._band_limits(rng, size))
+        codecs = self._codecs(rng, size)
+        width = torch.from_numpy(self._band_limits(rng, codecs, size))
         below = (torch.arange(bins) * BIN_HZ <= width[:, None]).float().to(self.device)[:, None, :, None]
         speech, noise = speech * below, noise * below
+        mixture = self._encoded(rng, speech + noise, codecs)
         level = np.array([10 ** (recipe.level_dbfs / 20) for recipe in recipes])
         loudness = send((1 / (level * (grid.SCALE / 2) ** 0.5)).astype(np.float32), self.device)
-        return CausalBatch(speech + noise, speech, loudness[:, None, None, None], self._heard(recipes, bins))
+        return CausalBatch(mixture, speech, loudness[:, None, None, None], self._heard(recipes, speeds[0], bins))
+
+    def _played(self, recipes: list[Recipe], speeds: np.ndarray) -> tuple[Tensor, Tensor]:
+        """noisy, clean `(B, length)`; speeds `(2, B)` of speech and noise."""
+        if (speeds == 1).all():
+            return mix(recipes, self.speech, self.noise, self.length)
+        noisy, clean = mix(recipes, self.speech, self.noise, int(self.length * speeds.max()) + 4)
+        noise = faster(noisy - clean, speeds[1], self.length)
+        clean = faster(clean, speeds[0], self.length)
+        return clean + noise, clean
+
+    def _gate(self, rng: np.random.Generator, noisy: Tensor, clean: Tensor) -> None:
+        """Some noise comes and goes."""
+        for row in np.flatnonzero(rng.random(len(noisy)) < self.experiment.augment.gate):
+            gains = send(variations.gate(rng, self.length, self.rate), self.device)
+            noisy[row] = clean[row] + gains * (noisy[row] - clean[row])
 
     def _babble(self, rng: np.random.Generator, recipes: list[Recipe], noisy: Tensor, clean: Tensor) -> None:
         """In some examples the noise is other people, some of them played faster: children."""
@@ -85,8 +101,8 @@ class CausalBatches:
                 voice = int(rng.integers(len(self.mixer.speech)))
                 gain = 10 ** ((rng.uniform(-12, 0) - self.mixer.speech[voice].level_dbfs) / 20) / FULL_SCALE
                 speed = rng.uniform(*CHILD) if rng.random() < 0.4 else 1.0
-                cut = self.speech.take([(voice, int(rng.integers(1 << 20)), gain)], int(self.length * speed) + 2, True)
-                voices += _faster(cut[0], speed, self.length)
+                cut = self.speech.take([(voice, int(rng.integers(1 << 20)), gain)], int(self.length * speed) + 4, True)
+                voices += faster(cut, np.array([speed]), self.length)[0]
             level = 10 ** ((recipe.level_dbfs - recipe.snr_db) / 20)
             noisy[row] = clean[row] + voices * (level / voices.square().mean().sqrt().clamp(min=1e-5))
 
@@ -112,32 +128,29 @@ class CausalBatches:
         curves = np.stack([np.interp(place, np.arange(EQ_POINTS), row) for row in points])
         return send((10 ** (curves / 20)).astype(np.float32), self.device)[:, None, :, None]
 
-    def _band_limits(self, rng: np.random.Generator, size: int) -> np.ndarray:
+    def _codecs(self, rng: np.random.Generator, size: int) -> dict[int, Codec]:
+        """Which rows are encoded, and how."""
+        rows = np.flatnonzero(rng.random(size) < self.experiment.augment.codec)
+        return {int(row): CODECS[rng.integers(len(CODECS))] for row in rows}
+
+    def _band_limits(self, rng: np.random.Generator, codecs: dict[int, Codec], size: int) -> np.ndarray:
         """Where each mixture ends, in Hz; most end nowhere."""
         limits = np.exp(rng.uniform(np.log(3400), np.log(16000), size))
-        return np.where(rng.random(size) < self.experiment.augment.band_limit, limits, np.inf)
+        limits = np.where(rng.random(size) < self.experiment.augment.band_limit, limits, np.inf)
+        for row, codec in codecs.items():
+            limits[row] = min(limits[row], codec.width_hz)
+        return limits
 
-    def _heard(self, recipes: list[Recipe], bins: int) -> Tensor:
+    def _encoded(self, rng: np.random.Generator, mixture: Tensor, codecs: dict[int, Codec]) -> Tensor:
+        """Mixtures of which some went through a codec; the clean speech did not: what a codec adds is noise."""
+        for row, codec in codecs.items():
+            audio = grid.synthesise(mixture[row : row + 1], self.rate)[0]
+            heard = codec(audio.cpu().numpy(), self.rate, rng.uniform(0.2, 0.9))
+            mixture[row] = grid.analyse(torch.from_numpy(heard)[None], self.rate)[0].to(self.device)
+        return mixture
+
+    def _heard(self, recipes: list[Recipe], speeds: np.ndarray, bins: int) -> Tensor:
         width = [self.mixer.speech[r.speech].bandwidth_hz if r.speech_gain else np.inf for r in recipes]
         # Under the very edge of its band a recording fades already.
-        inside = np.arange(bins) * BIN_HZ <= np.maximum(0.95 * np.array(width)[:, None], 3400)
+        inside = np.arange(bins) * BIN_HZ <= np.maximum(0.95 * (np.array(width) * speeds)[:, None], 3400)
         return send(inside.astype(np.float32), self.device)[:, None, :, None]
-
-    def epoch(self, epoch: int, first: int = 0) -> Iterator[CausalBatch]:
-        """Batches of one epoch from number `first` on; validation draws the same ones every time."""
-        config = self.experiment.train
-        if self.split == "train":
-            for number in range(first, config.steps_per_epoch):
-                yield self.batch(epoch, number, config.batch)
-            return
-        for number in range(-(-config.valid_examples // config.batch)):
-            yield self.batch(0, number, min(config.batch, config.valid_examples - number * config.batch))
-
-
-def _faster(audio: Tensor, speed: float, length: int) -> Tensor:
-    """The first `length` samples of `(T,)` played `speed` times as fast, along straight lines."""
-    if speed == 1.0:
-        return audio[:length]
-    place = torch.arange(length, device=audio.device) * speed
-    whole = place.long()
-    return torch.lerp(audio[whole], audio[whole + 1], place - whole)

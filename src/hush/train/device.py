@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 
 import torch
@@ -13,9 +14,14 @@ M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # malloc.h
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """The GPU if there is one, else the CPU; or the one named. Raises ConfigError if that is not here."""
+    """The GPU if there is one, else the CPU; or the one named. Raises ConfigError if that is not here.
+
+    Of several processes on one machine, each takes a GPU of its own.
+    """
+    own = f"cuda:{os.environ['LOCAL_RANK']}" if "LOCAL_RANK" in os.environ else "cuda"  # set by torchrun
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return torch.device(own if torch.cuda.is_available() else "cpu")
+    name = own if name == "cuda" else name
     try:
         device = torch.device(name)
         torch.empty(1, device=device)

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from hush.errors import ModelError
+from hush.runtime import onnxruntime
 from hush.train import checkpoint
 from hush.train.graphs import Graph, Inputs, graph_of, probe_inputs, random_inputs, recorded_inputs
 from hush.weights import ModelCard
@@ -21,7 +22,7 @@ from hush.weights import ModelCard
 FORMAT = 1
 OPSET = 18
 NOT_FREE = "non-commercial, as its data"  # the licence where none is given
-TOLERANCE = 1e-4  # on frames in [0, 1]: 0.008 dB; float32 sums in another order differ by less
+TOLERANCE = 1e-4  # of full scale, on frames 0.008 dB; float32 sums in another order differ by less
 
 
 def export(
@@ -56,6 +57,14 @@ def export(
         beside.unlink(missing_ok=True)
         card_beside.unlink(missing_ok=True)
     return card, worst
+
+
+def write_weights(source: Path, target: Path) -> None:
+    """What training can start from: the averaged weights in half precision, without the rest of a checkpoint."""
+    tensors, notes = checkpoint.load(source)
+    weights = checkpoint.part(tensors, "average.") or checkpoint.part(tensors, "model.")
+    half = {f"average.{key}": value.half() if value.is_floating_point() else value for key, value in weights.items()}
+    checkpoint.save(target, half, {key: notes[key] for key in ("experiment", "step", "data")})
 
 
 def _examples(source: Path, graph: Graph, recording: Path | None) -> list[Inputs]:
@@ -95,12 +104,12 @@ def _stamp(path: Path, model: nn.Module, graph: Graph, name: str, licence: str) 
 
 
 def difference(model: nn.Module, path: Path, examples: list[Inputs]) -> float:
-    """Largest absolute difference between the outputs of torch and onnxruntime."""
-    import onnxruntime
+    """Largest difference between the outputs of torch and onnxruntime, as a share of full scale."""
+    runtime = onnxruntime()
 
-    options = onnxruntime.SessionOptions()
+    options = runtime.SessionOptions()
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     names = [item.name for item in session.get_inputs()]
     worst = 0.0
     for example in examples:
@@ -109,8 +118,9 @@ def difference(model: nn.Module, path: Path, examples: list[Inputs]) -> float:
                 expected = model(*map(torch.from_numpy, example))
             found = session.run(None, dict(zip(names, example, strict=True)))
             for mine, theirs in zip(expected if len(found) > 1 else [expected], found, strict=True):
+                full = max(1.0, float(mine.abs().max()))  # spectra of loud sound go up to 300
                 # max() would pass over a NaN, and with it a model that gives nothing else.
-                worst = float(np.maximum(worst, np.abs(theirs - mine.numpy()).max()))
+                worst = float(np.maximum(worst, np.abs(theirs - mine.numpy()).max() / full))
     return worst
 
 

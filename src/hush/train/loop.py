@@ -8,6 +8,7 @@ import json
 import math
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,11 @@ from torch import Tensor
 
 from hush.config import Experiment
 from hush.data.store import Store
-from hush.errors import DataError, ModelError
+from hush.errors import ConfigError, DataError, ModelError
 from hush.train import checkpoint, tasks
 from hush.train.curves import Record, Row
 from hush.train.device import keep_memory, precision
+from hush.train.processes import ALONE, Place, shared
 
 PROBE = 4  # validation examples a checkpoint carries, so that export can compare on real input
 PROBE_FRAMES = 16  # and of spectra only so many frames: 4 MB would be more than the weights
@@ -36,24 +38,35 @@ class Progress:
 
 
 class Run:
-    """One training run in a folder: its model, optimiser, and where it stands."""
+    """One training run in a folder: its model, optimiser, and where it stands.
 
-    def __init__(self, experiment: Experiment, store: Store, folder: Path, device: torch.device) -> None:
+    Where several processes train together, each has one of these, at the same step with the same weights.
+    """
+
+    def __init__(
+        self, experiment: Experiment, store: Store, folder: Path, device: torch.device, place: Place = ALONE
+    ) -> None:
         wanted = experiment.sample_rate
         if store.rate != wanted:
             raise DataError(
                 f"{store.folder} is at {store.rate} Hz, {experiment.name} wants {wanted} Hz;"
                 f" prepare it with --sample-rate {wanted}"
             )
-        self.experiment, self.folder, self.device = experiment, folder, device
+        if experiment.train.parts % place.count:
+            raise ConfigError(
+                f"train.parts = {experiment.train.parts} for {place.count} processes;"
+                f" give train.parts={place.count}, so that each has one of a batch"
+            )
+        self.experiment, self.folder, self.device, self.place = experiment, folder, device, place
         self.store = store
-        self.batches = tasks.source(store, "train", experiment, device)
-        self.valid = tasks.source(store, "valid", experiment, device)
+        self.batches = tasks.source(store, "train", experiment, device, place)
+        self.valid = tasks.source(store, "valid", experiment, device, place)
         torch.manual_seed(experiment.train.seed)
         self.model, self.average = tasks.network(experiment).to(device), tasks.network(experiment).to(device)
         for model in (self.model, self.average.eval()):
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average.load_state_dict(self.model.state_dict())
+        self.shared = shared(self.model, place)
         fused = device.type == "cuda"  # one kernel instead of hundreds, where a launch costs more than its work
         config = experiment.train
         self.optimiser = torch.optim.AdamW(
@@ -72,27 +85,37 @@ class Run:
             rate *= 0.01 + 0.99 * (0.5 + 0.5 * math.cos(math.pi * min(1.0, self.step / config.steps)))
         return rate
 
-    def advance(self, batch: Any) -> Tensor:
-        """One optimiser step; returns its loss."""
+    def advance(self, *batches: Any) -> Tensor:
+        """One optimiser step on this process's parts of a batch; returns the loss over all of it."""
         config = self.experiment.train
-        # Dropout too follows from the step alone, so that a resumed run repeats an unbroken one.
-        torch.manual_seed(config.seed * 1_000_003 + self.step)
         for group in self.optimiser.param_groups:
             group["lr"] = self.lr()
         self.model.train()
-        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype == torch.bfloat16):
-            loss, *_ = tasks.judge(self.model, batch, self.experiment)
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        loss = torch.zeros((), device=self.device)
+        for number, batch in enumerate(batches):
+            # Dropout too follows from step and part alone, so that a resumed run repeats an unbroken one.
+            part = self.place.rank + number * self.place.count
+            torch.manual_seed((config.seed * 1_000_003 + self.step) * config.parts + part)
+            loss += self._add_gradient(batch, 1 / len(batches), last=number == len(batches) - 1)
         if config.clip_norm:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm)
         self.optimiser.step()
         self.step += 1
         self._update_average()
-        loss = loss.detach()
+        loss = self.place.mean(loss)
         self.loss_sum += loss
         self.loss_steps += 1
         return loss
+
+    def _add_gradient(self, batch: Any, share: float, last: bool) -> Tensor:
+        """Add `share` of the gradient of a batch's loss; with the last one, processes take the mean of theirs."""
+        alone = nullcontext() if last or self.place.count == 1 else self.shared.no_sync()  # type: ignore[operator]
+        with alone:
+            with torch.autocast(self.device.type, self.dtype, enabled=self.dtype == torch.bfloat16):
+                loss = tasks.judge(self.shared, batch, self.experiment)[0] * share
+            loss.backward()
+        return loss.detach()
 
     @torch.no_grad()
     def _update_average(self) -> None:
@@ -104,29 +127,31 @@ class Run:
             else:
                 mean.copy_(new)
 
+    def _agree(self) -> None:
+        """Batch norm's running statistics are those of a process' own parts; take the mean over all."""
+        for model in (self.model, self.average):
+            for buffer in model.buffers():
+                if buffer.is_floating_point():
+                    self.place.mean(buffer)
+
     @torch.no_grad()
     def validate(self) -> Row:
         """Loss and SNR over the fixed validation mixtures, with the averaged weights."""
-        total, count = 0.0, 0
-        before: list[Tensor] = []
-        after: list[Tensor] = []
-        for batch in self.valid.epoch(0):
+        sums = torch.zeros(3, 2, dtype=torch.float64, device=self.device)  # of each value, and of how many
+        for batch in self.valid.all():
             with torch.autocast(self.device.type, self.dtype, enabled=self.dtype == torch.bfloat16):
-                loss, noisy_snr_db, snr_db = tasks.judge(self.average, batch, self.experiment)
-            total += float(loss) * len(batch)
-            count += len(batch)
-            before.append(noisy_snr_db)
-            after.append(snr_db)
-        return {
-            "valid_loss": total / count,
-            "valid_snr_db": float(torch.cat(after).nanmean()),
-            "valid_noisy_snr_db": float(torch.cat(before).nanmean()),
-        }
+                loss, *snrs_db = tasks.judge(self.average, batch, self.experiment)
+            sums[0] += torch.tensor([float(loss) * len(batch), len(batch)], device=self.device)
+            for row, snr_db in enumerate(snrs_db, 1):
+                sums[row] += torch.stack([snr_db.nansum(), snr_db.isfinite().sum()])
+        loss, noisy_snr_db, snr_db = (self.place.mean(sums)[:, 0] / sums[:, 1]).tolist()
+        return {"valid_loss": loss, "valid_snr_db": snr_db, "valid_noisy_snr_db": noisy_snr_db}
 
     def finish_epoch(self) -> Row:
         """Validate; the row of metrics of the epoch that ended at this step."""
         config = self.experiment.train
         self.refuse_divergence()
+        self._agree()
         row: Row = {"epoch": self.step // config.steps_per_epoch, "step": self.step, "frames": self.step * config.batch}
         row |= {"loss": float(self.loss_sum) / max(1, self.loss_steps), "lr": self.lr()}
         self.loss_sum, self.loss_steps = torch.zeros((), device=self.device), 0
@@ -142,12 +167,16 @@ class Run:
 
     def save(self, name: str) -> None:
         """Write NAME.safetensors: `best` holds the averaged weights, `last` all that resuming needs."""
+        self._agree()
+        if name == "last":
+            self.saved = self.step
+        if not self.place.first:
+            return
         tensors = {f"average.{key}": value for key, value in self.average.state_dict().items()}
         if name == "last":
             tensors |= {f"model.{key}": value for key, value in self.model.state_dict().items()}
             for index, state in self.optimiser.state_dict()["state"].items():
                 tensors |= {f"adam.{index}.{key}": value for key, value in state.items()}
-            self.saved = self.step
         tensors["probe.frames"] = tasks.probe(self.valid.batch(0, 0, PROBE))[:, :PROBE_FRAMES]
         notes = {
             "experiment": dataclasses.asdict(self.experiment), "step": self.step, "seconds": self.seconds,
@@ -211,14 +240,14 @@ def train(
     """
     keep_memory()
     config = run.experiment.train
-    record = Record(run.folder, run.step)
+    record = Record(run.folder, run.step) if run.place.first else None
     if run.step == 0:
         run.save("last")  # from here on there is something to resume
     while run.step < config.steps:
         epoch, number = divmod(run.step, config.steps_per_epoch)
         first, began, spent = run.step, time.perf_counter(), run.seconds
-        for batch in run.batches.epoch(epoch, number):
-            loss = run.advance(batch)
+        for batches in run.batches.epoch(epoch, number):
+            loss = run.advance(*batches)
             run.seconds = spent + time.perf_counter() - began
             speed = (run.step - first) * config.batch / (run.seconds - spent)
             if run.step % 10 == 0 or run.step == first + 1:
@@ -229,7 +258,8 @@ def train(
         row = run.finish_epoch() | {"samples_per_second": round(speed, 1)}
         better = row["valid_loss"] < run.best
         run.best = min(run.best, row["valid_loss"])
-        record.add(row)
+        if record:
+            record.add(row)
         if better:
             run.save("best")
         run.save("last")

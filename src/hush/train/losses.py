@@ -47,7 +47,8 @@ def snr_db(estimate: Tensor, clean: Tensor) -> Tensor:
 
 
 KEPT_NOISE = 10 ** (-30 / 20)  # the target keeps noise 30 dB lower: chasing silence costs speech
-LOST_SPEECH, WAVE, HIGH = 0.5, 0.05, 0.3  # weights beside the compressed spectrum below 8 kHz
+LOST_SPEECH, WAVE, HIGH = 0.2, 0.05, 0.3  # weights beside the compressed spectrum below 8 kHz
+LOST_HIGH = 1.5  # above it a band has one gain for sibilants and the noise around them: they are to pass
 
 
 def causal(estimate: Tensor, batch: CausalBatch) -> Tensor:
@@ -70,7 +71,7 @@ def causal(estimate: Tensor, batch: CausalBatch) -> Tensor:
         return low
     above, wanted = (spectrum[:, :, 257:] * batch.loudness for spectrum in (estimate, target))
     high, _, lost = _compressed(above, wanted, heard[..., 257:])
-    return low + HIGH * (high + LOST_SPEECH * lost)
+    return low + HIGH * (high + LOST_HIGH * lost)
 
 
 def _low_sound(spectrum: Tensor) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -12,6 +14,7 @@ RT60_S = (0.1, 0.5)
 MOST_REFLECTIONS = 12  # the work grows with its cube; what comes later is faint
 
 
+@lru_cache(maxsize=1)  # training and validation share them
 def responses(count: int, rate: int, seed: int) -> Tensor:
     """float32 `(count, 2, SECONDS * rate)`: two sources in each room to one microphone, of unit energy.
 

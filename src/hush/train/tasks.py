@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,15 +13,9 @@ from hush.train import losses
 from hush.train.batches import Batch, Batches
 from hush.train.causal import Causal
 from hush.train.causal_batches import CausalBatch, CausalBatches
+from hush.train.mixtures import Mixtures
+from hush.train.processes import Place
 from hush.train.spectra import FrameModel
-
-
-class Source(Protocol):
-    """Batches of one split, in an order that (seed, epoch, number) decide."""
-
-    def batch(self, epoch: int, number: int, size: int) -> Any: ...
-
-    def epoch(self, epoch: int, first: int = 0) -> Iterator[Any]: ...
 
 
 def network(experiment: Experiment) -> nn.Module:
@@ -30,9 +23,11 @@ def network(experiment: Experiment) -> nn.Module:
     return Causal(experiment.causal) if experiment.model.kind == "causal" else FrameModel(experiment.model)
 
 
-def source(store: Store, split: str, experiment: Experiment, device: torch.device) -> Source:
+def source(store: Store, split: str, experiment: Experiment, device: torch.device, place: Place) -> Mixtures:
     kind = CausalBatches if experiment.model.kind == "causal" else Batches
-    return kind(store, split, experiment, device)
+    batches = kind(store, split, experiment, device)
+    batches.place = place
+    return batches
 
 
 def probe(batch: Any) -> Tensor:
@@ -57,8 +52,7 @@ def _judge_frames(model: nn.Module, batch: Batch, experiment: Experiment) -> tup
 
 
 def _judge_spectra(model: nn.Module, batch: CausalBatch) -> tuple[Tensor, Tensor, Tensor]:
-    assert isinstance(model, Causal)
-    estimate = model(batch.noisy, model.silence(len(batch)))[0].float()
+    estimate = model(batch.noisy)[0].float()
     scaled = [torch.view_as_complex(s.contiguous()) * batch.loudness[..., 0] for s in
               (batch.noisy, estimate.detach(), batch.clean)]  # fmt: skip
     return losses.causal(estimate, batch), losses.snr_db(scaled[0], scaled[2]), losses.snr_db(scaled[1], scaled[2])

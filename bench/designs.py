@@ -1,0 +1,173 @@
+"""Designs of the causal model at equal time: each trains for some minutes on one core, then is validated.
+
+python bench/designs.py configs/small.toml --data DIR [--minutes 8] [--at-once 2] [DESIGN ...]
+
+Each design is one network with one part exchanged, and trains for the same processor time on the same
+mixtures in the same order. "one tap" is what was chosen, and ships. Losses are the training loss on the
+fixed validation mixtures, with averaged weights: no recording of an evaluation set is read. Two run at a
+time, one thread each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import machine
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hush.config import load
+from hush.data.store import Store
+from hush.settings import CausalConfig
+from hush.train import causal
+from hush.train.device import keep_memory
+from hush.train.loop import Run
+
+
+class Attention(causal.Block):
+    """Bands look at each other by what is in them, four heads, instead of through one fixed matrix."""
+
+    def __init__(self, channels: int, bands: int) -> None:
+        super().__init__(channels, bands)
+        self.mixing = nn.Parameter(torch.zeros(0))
+        self.asked = nn.Linear(channels, 3 * channels, bias=False)
+        self.place = nn.Parameter(torch.randn(bands, channels) * 0.1)
+
+    def forward(self, x: Tensor, state: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        y, after = self.time(causal.reshape(x, 0, -1, self.channels), state)
+        x = x + causal.reshape(self.out(y), 0, -1, self.bands, self.channels)
+        heads = self.asked(x + self.place).unflatten(-1, (3, 4, -1)).permute(3, 0, 1, 4, 2, 5)
+        mixed = functional.scaled_dot_product_attention(*heads).transpose(2, 3).flatten(-2)
+        return x + self.after(mixed), after
+
+
+class Dilated(nn.Module):
+    """In place of a recurrence: two gated causal convolutions of kernel 3, 1 and 4 frames apart."""
+
+    def __init__(self, inside: int, units: int, each: int = 1) -> None:
+        super().__init__()
+        self.cell = nn.Linear(inside, units)  # its first weights are scaled like a recurrence's
+        self.cell.weight_ih_l0 = self.cell.weight
+        self.steps = nn.ModuleList(nn.Conv1d(units, 2 * units, 3, dilation=far) for far in (1, 4))
+
+    def forward(self, x: Tensor, state: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        y = self.cell(x).permute(1, 2, 0)
+        for layer in self.steps:
+            y = y + functional.glu(layer(functional.pad(y, (2 * layer.dilation[0], 0))), 1)
+        return y.permute(2, 0, 1), list(state)
+
+
+class TwoTaps(causal.Causal):
+    """A cleaned bin is a complex factor times this frame's plus another times the last one's."""
+
+    def __init__(self, config: CausalConfig) -> None:
+        super().__init__(config)
+        self.mask = nn.Conv2d(config.width, 4 * causal.FOLD, 1)
+        nn.init.zeros_(self.mask.weight)
+        self.mask.bias.data.copy_(torch.tensor([1.0, 0.0, 0.0, 0.0] * causal.FOLD))  # type: ignore[union-attr]
+
+    def _masked(self, x: Tensor, seen: Tensor) -> Tensor:
+        with torch.autocast("cpu", enabled=False):
+            masks = functional.conv2d(x.float(), self.mask.weight, self.mask.bias)
+            m, s = (value.unflatten(1, (causal.FOLD, 2, 2)) for value in (masks, seen))
+            re = (m[:, :, :, 0] * s[:, :, :, 0] - m[:, :, :, 1] * s[:, :, :, 1]).sum(2)
+            im = (m[:, :, :, 0] * s[:, :, :, 1] + m[:, :, :, 1] * s[:, :, :, 0]).sum(2)
+            return torch.stack([re, im], 2).flatten(1, 2)
+
+
+class NoFull(TwoTaps):
+    """What the recurrence over all bands says goes nowhere but to the bands above 8 kHz."""
+
+    def __init__(self, config: CausalConfig) -> None:
+        super().__init__(config)
+        nn.init.zeros_(self.back.weight).requires_grad_(False)
+
+
+DESIGNS: dict[str, tuple[str, dict[str, type]]] = {
+    "two taps": ("LSTM over time, linear mixing, one LSTM over all bands, a mask of two taps", {"Causal": TwoTaps}),
+    "attention": ("the same, attention in place of linear mixing", {"Causal": TwoTaps, "Block": Attention}),
+    "no full band": ("the same without the LSTM over all bands", {"Causal": NoFull}),
+    "convolution": ("gated dilated convolutions in place of the LSTMs", {"Causal": TwoTaps, "Recurrence": Dilated}),
+    "one tap": ("two taps, but the mask on this frame alone", {}),
+}
+
+
+def train(name: str, config: Path, data: Path, seconds: float) -> dict[str, float]:
+    """One design for `seconds` of processor time."""
+    torch.set_num_threads(1)
+    keep_memory()
+    for part, new in DESIGNS[name][1].items():
+        setattr(causal, part, new)
+    from hush.train import tasks
+
+    tasks.Causal = causal.Causal  # type: ignore[misc]
+    with tempfile.TemporaryDirectory() as folder:
+        run = Run(load(config), Store(data), Path(folder), torch.device("cpu"))
+        spent = schedule(run, seconds)
+        batches = run.batches.epoch(0)
+        began = time.process_time()
+        while (time.process_time() - began) < seconds:
+            step = next(batches, None)
+            if step is None:
+                batches = run.batches.epoch(run.step)
+                continue
+            spent(time.process_time() - began)
+            run.advance(*step)
+        row = run.validate()
+    parameters = sum(p.numel() for p in run.model.parameters() if p.requires_grad)
+    audio_s = run.step * run.experiment.train.batch * run.experiment.causal.segment_s
+    return {"parameters": parameters, "steps": run.step, "audio_s_per_s": audio_s / seconds, **row}  # type: ignore[dict-item]
+
+
+def schedule(run: Run, seconds: float) -> Callable[[float], None]:
+    """Half a cosine over the time there is, so that every design ends with a small step."""
+    top, spent = run.experiment.train.lr, [0.0]
+    run.lr = lambda: top * min(1, (run.step + 1) / 50) * (0.02 + 0.49 * (1 + math.cos(math.pi * spent[0] / seconds)))  # type: ignore[method-assign]
+    return lambda now: spent.__setitem__(0, now)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("config", type=Path)
+    parser.add_argument("designs", nargs="*", metavar="DESIGN", help=f"of {', '.join(DESIGNS)}; all if not given")
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, default=8)
+    parser.add_argument("--at-once", type=int, default=2)
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        print(json.dumps(train(options.one, options.config, options.data, options.minutes * 60)))
+        return
+    described = machine.describe("hush", "torch")
+    waiting, running, results = list(options.designs or DESIGNS), {}, {}
+    while waiting or running:
+        while waiting and len(running) < options.at_once:
+            name = waiting.pop(0)
+            words = [sys.executable, __file__, str(options.config), "--data", str(options.data)]
+            words += ["--minutes", str(options.minutes), "--one", name]
+            running[name] = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+        for name, process in list(running.items()):
+            if process.poll() is not None:
+                results[name] = {"what": DESIGNS[name][0], **json.loads(running.pop(name).communicate()[0])}
+                print(name, results[name], file=sys.stderr)
+        time.sleep(1)
+    head = ["design", "k parameters", "audio s/s", "steps", "loss", "SNR dB"]
+    rows = [
+        [name, f"{r['parameters'] / 1000:.0f}", f"{r['audio_s_per_s']:.0f}", r["steps"], f"{r['valid_loss']:.5f}",
+         f"{r['valid_snr_db']:.2f}"] for name, r in results.items()
+    ]  # fmt: skip
+    print(machine.table(head, rows))
+    machine.save("designs", described, {"minutes": options.minutes, "config": options.config.name, "designs": results})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""Training in several processes: the same curves as in one, and on again after one of them died."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import ROOT
+
+from hush.data.store import Store
+from hush.train.curves import read
+from hush.train.mixtures import Mixtures
+from hush.train.processes import ALONE, Place, join
+from hush.train.tasks import source
+
+CPU = torch.device("cpu")
+TWO = ("train.parts=2", "train.batch=4", "train.examples=12", "train.valid_examples=7")
+SMALL = (
+    "augment.reverb=0", "train.epochs=3", "train.warmup_steps=0", "train.save_every_steps=1", "train.precision=fp32",
+    "causal.segment_s=0.6", "causal.width=8", "causal.channels=6", "causal.bands=8", "causal.bottleneck=8",
+)  # fmt: skip
+
+
+def shares(store: Store, experiment, split: str, count: int) -> list[Mixtures]:
+    return [source(store, split, experiment, CPU, Place(rank, count)) for rank in range(count)]
+
+
+@pytest.mark.parametrize("parts", [2, 4])
+def test_processes_share_an_epoch_without_loss_or_repetition(store: Store, tiny, parts: int) -> None:
+    experiment = tiny("rced", *TWO, f"train.parts={parts}")
+    (whole,) = shares(store, experiment, "train", 1)
+    steps = list(whole.epoch(1))
+    assert [[len(batch) for batch in step] for step in steps] == [[4 // parts] * parts] * 3
+    both = [list(one.epoch(1)) for one in shares(store, experiment, "train", 2)]
+    for step, own in zip(steps, zip(*both, strict=True), strict=True):
+        for number, batch in enumerate(step):
+            assert torch.equal(batch.frames, own[number % 2][number // 2].frames)
+
+
+def test_processes_share_validation(store: Store, tiny) -> None:
+    experiment = tiny("rced", *TWO)
+    whole = [batch.frames for batch in shares(store, experiment, "valid", 1)[0].all()]
+    both = [[batch.frames for batch in one.all()] for one in shares(store, experiment, "valid", 2)]
+    assert [len(frames) for frames in whole] == [2, 2, 2, 1]
+    assert all(map(torch.equal, whole[::2], both[0])) and all(map(torch.equal, whole[1::2], both[1]))
+
+
+def test_the_curriculum_begins_with_the_upper_half_of_the_snrs(store: Store, tiny) -> None:
+    batches = source(store, "train", tiny("rced", "train.curriculum_epochs=2", "mixing.snr_db=[-5, 15]"), CPU, ALONE)
+    assert [batches._snr_db(epoch, 0)[0] for epoch in range(4)] == [5, 0, -5, -5]
+    assert batches._snr_db(0, 0)[1] == 15
+    valid = source(store, "valid", tiny("rced", "train.curriculum_epochs=2", "mixing.snr_db=[-5, 15]"), CPU, ALONE)
+    assert valid._snr_db(0, 0) == (-5, 15)
+
+
+def test_without_torchrun_a_process_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    assert join(CPU) is ALONE
+    assert ALONE.mean(torch.tensor(3.0)) == 3
+
+
+def command(store: Store, folder: Path, processes: int, *more: str) -> list[str]:
+    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", *more]
+    words = [sys.executable, *(launcher if processes > 1 else []), "-m", "hush", "train"]
+    return [*words, str(ROOT / "configs" / "small.toml"), "--data", str(store.folder), "-o", str(folder), *TWO, *SMALL]
+
+
+def environment() -> dict[str, str]:
+    return os.environ | {
+        "PYTHONPATH": str(ROOT / "src"),
+        "OMP_NUM_THREADS": "1",
+        "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1",
+    }
+
+
+def test_two_processes_train_as_one(wide: Store, tmp_path: Path) -> None:
+    rows = {}
+    for processes in (1, 2):
+        folder = tmp_path / str(processes)
+        done = subprocess.run(
+            [*command(wide, folder, processes), "train.examples=100"],
+            env=environment(), capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        rows[processes] = read(folder / "metrics.jsonl")
+        assert done.stdout.count("epoch 3/3") == done.stdout.count("best:") == 1
+    for one, two in zip(rows[1], rows[2], strict=True):
+        assert one["step"] == two["step"]
+        assert two["loss"] == pytest.approx(one["loss"], rel=1e-3)
+    # Batch norm's running statistics forget their start half as fast in two processes.
+    assert rows[2][-1]["valid_loss"] == pytest.approx(rows[1][-1]["valid_loss"], rel=0.05)
+
+
+def test_more_processes_than_parts_are_refused(wide: Store, tmp_path: Path) -> None:
+    words = [*command(wide, tmp_path / "run", 2), "train.parts=1"]
+    done = subprocess.run(words, env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "train.parts = 1 for 2 processes; give train.parts=2" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="workers are found under /proc")
+def test_a_killed_worker_is_replaced_and_training_goes_on_from_the_last_save(wide: Store, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    words = [*command(wide, folder, 2, "--max-restarts=1"), "train.epochs=8"]
+    with subprocess.Popen(words, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as parent:
+        while len(read(folder / "metrics.jsonl")) < 2:
+            assert parent.poll() is None
+            time.sleep(0.05)
+        workers = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
+        os.kill(int(workers[-1]), signal.SIGKILL)
+        said = parent.communicate()[0].decode()
+        assert parent.returncode == 0, said
+    assert "from step 0" in said and said.count("steps, from step") == 2, said
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [row["epoch"] for row in rows] == list(range(1, 9))
