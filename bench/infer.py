@@ -2,8 +2,9 @@
 
 Run on an idle machine: python bench/infer.py [--model small.onnx] [--frames 2000] [--no-save]
 Every cost is also given as a ratio to a fixed graph of nine matrix products measured in the same turns, so
-that two machines can be compared. At B streams, each brings one frame a tick, and one call of the model
-serves all of them. The file is ten minutes of 48 kHz noise, on one core, decoding and writing included.
+that two machines can be compared. B signals are the channels of one Stream, each cleaned by itself: one call
+of the model a frame serves all of them. The file is ten minutes of 48 kHz noise, on one core, decoding and
+writing included.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from hush.infer.causal_model import CausalModel
 from hush.infer.models import load
 
 SOURCE = Path(__file__).parent.parent / "src"
-CASES = ((16000, 1), (16000, 16), (48000, 1), (48000, 16))  # rate, streams
+CASES = ((16000, 1), (16000, 16), (48000, 1), (48000, 16))  # rate, B
 FILE_S = 600
 
 
@@ -49,25 +50,15 @@ def reference() -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
-def tick(streams: list[Stream], blocks: list[np.ndarray], model: CausalModel) -> None:
-    """One frame of every stream, through one call of the model."""
-    spectra = [stream.analyse(block) for stream, block in zip(streams, blocks, strict=True)]
-    states = np.concatenate([stream.state for stream in streams])
-    cleaned, states = model.run(np.concatenate(spectra), states)
-    for number, (stream, block) in enumerate(zip(streams, blocks, strict=True)):
-        stream.state = states[number : number + 1]
-        stream.synthesise(block, spectra[number], cleaned[number : number + 1])
-
-
 def frame_costs(model: CausalModel, frames: int) -> dict[str, dict[str, float]]:
-    """Case -> median and least µs per frame of one stream; the cases take turns."""
+    """Case -> median and least µs per frame of one signal; the cases take turns."""
     rng = np.random.default_rng(0)
     fixed, start = reference(), {"x0": np.ones((1, 256), np.float32)}
     work = {"reference graph": lambda: fixed.run(None, start)}
     for rate, count in CASES:
-        streams = [Stream(rate, 1, model) for _ in range(count)]
-        blocks = [rng.standard_normal(rate * 16 // 1000).astype(np.float32) * 0.1 for _ in range(count)]
-        work[f"{rate // 1000} kHz, B = {count}"] = lambda s=streams, b=blocks: tick(s, b, model)
+        stream = Stream(rate, count, model)
+        block = 0.1 * rng.standard_normal((count, rate * 16 // 1000), np.float32)
+        work[f"{rate // 1000} kHz, B = {count}"] = lambda stream=stream, block=block: stream.push(block)
     shares = {name: int(name.rpartition("= ")[2]) if "=" in name else 1 for name in work}
     taken: dict[str, list[float]] = {name: [] for name in work}
     for _ in range(frames // 100):

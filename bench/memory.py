@@ -1,6 +1,6 @@
 """How much memory `hush denoise` takes for a short and for a long file: peak resident size of its process.
 
-Run: python bench/memory.py [--seconds 30 600 10800] [--rate 16000] [--channels 1] [--no-save]
+Run: python bench/memory.py [--seconds 30 600 10800] [--rate 16000] [--channels 1] [--model NAME] [--no-save]
 The recording is examples/noisy.wav over and over, 16-bit WAV in and out. The goal: 3 hours take at most
 50 MB more than 30 seconds. A busy machine makes this slower, not bigger.
 """
@@ -18,7 +18,9 @@ from pathlib import Path
 import machine
 import numpy as np
 
-from hush.dsp.audio import AudioInfo, Writer, read, resample
+from hush.dsp.audio import AudioInfo, read, resample
+from hush.dsp.writer import Writer
+from hush.weights import DEFAULT
 
 SAMPLE = Path(__file__).parent.parent / "examples" / "noisy.wav"
 GOAL_MB = 50
@@ -46,11 +48,12 @@ def peak(words: list[str]) -> tuple[float, float]:
     return usage.ru_maxrss * unit / 1e6, time.perf_counter() - start
 
 
-def measure(seconds: int, rate: int, channels: int) -> dict[str, float]:
+def measure(seconds: int, rate: int, channels: int, model: str) -> dict[str, float]:
     with tempfile.TemporaryDirectory(prefix="hush-bench-") as folder:
         noisy, clean = Path(folder) / "noisy.wav", Path(folder) / "clean.wav"
         make(noisy, seconds, rate, channels)
-        megabytes, taken = peak([sys.executable, "-m", "hush", "denoise", str(noisy), "-o", str(clean)])
+        words = [sys.executable, "-m", "hush", "denoise", str(noisy), "-o", str(clean), "--model", model]
+        megabytes, taken = peak(words)
         return {"audio_s": seconds, "file_mb": noisy.stat().st_size / 1e6, "peak_mb": megabytes, "took_s": taken}
 
 
@@ -59,10 +62,11 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, nargs="+", default=[30, 600, 10800])
     parser.add_argument("--rate", type=int, default=16000)
     parser.add_argument("--channels", type=int, default=1)
+    parser.add_argument("--model", default=DEFAULT)
     parser.add_argument("--no-save", action="store_true")
     options = parser.parse_args()
     described = machine.describe("hush", "onnxruntime", "numpy", "soundfile", "soxr")
-    runs = [measure(seconds, options.rate, options.channels) for seconds in options.seconds]
+    runs = [measure(seconds, options.rate, options.channels, options.model) for seconds in options.seconds]
     first = runs[0]["peak_mb"]
     rows = [
         [
@@ -74,7 +78,7 @@ def main() -> None:
     ]
     print(machine.table(["recording", "file MB", "peak MB", f"over the first (goal {GOAL_MB})"], rows))
     if not options.no_save:
-        settings = {"rate_hz": options.rate, "channels": options.channels, "goal_mb": GOAL_MB}
+        settings = {"model": options.model, "rate_hz": options.rate, "channels": options.channels, "goal_mb": GOAL_MB}
         machine.save("memory", described, {**settings, "runs": runs})
 
 

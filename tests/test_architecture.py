@@ -24,18 +24,18 @@ class Room:
 
 ROOMS = {
     "errors": Room(0),
+    "runtime": Room(1, frozenset({"onnxruntime"})),
     "settings": Room(1),
     "config": Room(2),
     "weights": Room(2, frozenset({"numpy"})),
-    "dsp": Room(2, frozenset({"numpy", "soundfile", "soxr", "PIL"})),
+    "dsp": Room(2, frozenset({"numpy", "soundfile", "soxr", "PIL", "av"})),
+    "fleet": Room(2),
     "data": Room(3, frozenset({"numpy"})),
-    "infer": Room(3, frozenset({"numpy", "onnxruntime"})),
-    "score": Room(3, frozenset({"numpy", "onnxruntime", "pesq", "pystoi", "speechmos", "matplotlib"})),
+    "infer": Room(3, frozenset({"numpy"})),
+    "score": Room(3, frozenset({"numpy", "pesq", "pystoi", "speechmos", "matplotlib"})),
     "train": Room(
         4,
-        frozenset(
-            {"numpy", "torch", "safetensors", "onnx", "onnxruntime", "matplotlib", "tensorboard", "pyroomacoustics"}
-        ),
+        frozenset({"numpy", "torch", "safetensors", "onnx", "matplotlib", "tensorboard", "pyroomacoustics"}),
     ),
     "cli": Room(5, frozenset({"numpy", "click", "rich"})),
     "__main__": Room(6),
@@ -165,7 +165,7 @@ def test_third_parties_are_declared_in_pyproject() -> None:
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
-    wanted = [*project["dependencies"], *extras["eval"], *extras["train"]]
+    wanted = [*project["dependencies"], *extras["media"], *extras["eval"], *extras["train"]]
     names = [requirement.split(">")[0] for requirement in wanted]
     declared = {DISTRIBUTIONS.get(name, name) for name in names}
     optional = {"tensorboard"}  # used where it is installed, never asked for

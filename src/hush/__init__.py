@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from hush.dsp.audio import read, write
+    from hush.dsp.audio import read
+    from hush.dsp.writer import write
     from hush.errors import HushError
     from hush.infer.denoiser import Denoiser, denoise, denoise_file
     from hush.infer.stream import Stream
@@ -29,7 +30,7 @@ _WHERE = {
     "denoise_file": "hush.infer.denoiser",
     "models": "hush.weights",
     "read": "hush.dsp.audio",
-    "write": "hush.dsp.audio",
+    "write": "hush.dsp.writer",
 }
 
 __all__ = ["Denoiser", "HushError", "Stream", "denoise", "denoise_file", "models", "read", "write"]

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from hush.dsp.audio import write
+from hush.dsp.writer import write
 
 
 def hush(*arguments):

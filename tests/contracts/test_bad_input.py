@@ -15,7 +15,8 @@ import pytest
 import soundfile as sf
 
 from hush.cli import main
-from hush.dsp.audio import read, write
+from hush.dsp.audio import read
+from hush.dsp.writer import write
 from hush.errors import AudioError
 
 Make = Callable[..., Path]
@@ -139,10 +140,9 @@ def test_a_pipe_of_garbage_is_told(
     ("words", "line"),
     [
         (("none.wav", "-o", "b.wav"), "none.wav: no such file"),
-        (("folder", "-o", "b.wav"), "folder is a folder, not a recording; name the files in it"),
         (("empty.wav", "-o", "b.wav"), "empty.wav: 0 bytes, not a recording"),
         (("a.wav", "-o", "there.wav"), "there.wav exists; --force (in Python force=True) overwrites it"),
-        (("a.wav", "-o", "a.wav"), "a.wav is the input itself; choose another output"),
+        (("a.wav", "-o", "a.wav"), "a.wav is the input itself; choose another output, or replace it with --in-place"),
         (("a.wav", "-o", "link.wav", "--force"), "link.wav is the input itself; choose another output"),
         (("a.wav", "-o", "no/b.wav"), "no is no folder; make it first: mkdir -p no"),
         (("a.wav", "-o", "b.xyz"), "b.xyz: cannot write .xyz; try .wav or .flac"),
@@ -168,11 +168,13 @@ def test_a_place_that_does_not_do_is_told(
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (("a.wav", "b.wav", "-o", "c.wav"), "2 inputs need a folder that exists as -o, not c.wav"),
+        (("a.wav", "b.wav", "-o", "c.wav"), "2 recordings need a folder, not c.wav"),
+        (("folder", "-o", "b.wav"), "folder holds no recording that hush reads"),
+        (("nothing*.wav", "-o", "out"), "nothing*.wav matches no file"),
         (("a.wav", "folder/a.wav", "-o", "folder"), "several inputs are named a.wav"),
         (("a.wav", "-o", "b.wav", "--mix", "2"), "mix = 2.0; expected 0 (the input) to 1"),
         (("a.wav", "-o", "b.wav", "--atten-limit-db", "-3"), "atten_limit_db = -3.0; expected dB from 0"),
-        (("a.wav",), "Missing option '-o'"),
+        (("a.wav",), "say where the clean sound goes: -o clean.wav, -o FOLDER, or --in-place"),
         (("-o", "b.wav"), "Missing argument"),
     ],
 )

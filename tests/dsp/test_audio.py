@@ -10,8 +10,9 @@ import soundfile as sf
 import soxr
 
 from hush.dsp import audio
-from hush.dsp.audio import AudioInfo, Resampler, TooLong, Writer, blocks, info, read, resample, write
+from hush.dsp.audio import AudioInfo, Resampler, TooLong, blocks, info, read, resample
 from hush.dsp.containers import FORMATS
+from hush.dsp.writer import Writer, write
 from hush.errors import AudioError
 
 COMBINATIONS = [(form, coding) for form in sorted(FORMATS) for coding in sf.available_subtypes(form)]
@@ -80,6 +81,22 @@ def test_blocks_add_up_to_the_recording(tmp_path: Path, rng: np.random.Generator
         parts = list(blocks(path, size))
         assert all(part.shape[1] == size for part in parts[:-1])
         np.testing.assert_array_equal(np.concatenate(parts, axis=1), whole)
+
+
+@pytest.mark.parametrize("kind", ["wav", "flac", "aiff", "ogg", "opus", "mp3", "mp3 without a delay", "adpcm"])
+def test_a_range_holds_the_samples_of_the_whole(kind: str, tmp_path: Path, rng: np.random.Generator) -> None:
+    path = tmp_path / f"a.{kind[:4].strip() if kind != 'adpcm' else 'wav'}"
+    coding = {"adpcm": "IMA_ADPCM"}.get(kind)
+    level, mode = (0.95, "CONSTANT") if "without" in kind else (None, None)
+    form = "OGG" if kind == "opus" else path.suffix[1:].upper()
+    coding = "OPUS" if kind == "opus" else coding
+    sf.write(path, sound(2, 130_000, rng).T, 48000, coding, format=form, compression_level=level, bitrate_mode=mode)
+    whole, _ = read(path)
+    for start, stop in [(0, 7), (1, 2), (4999, 60_001), (99_999, 110_000), (100_000, None), (70_000, 10**9), (5, 5)]:
+        parts = list(blocks(path, 4096, start, stop))
+        found = np.concatenate([whole[:, :0], *parts], axis=1)
+        np.testing.assert_allclose(found, whole[:, start:stop], atol=1e-6)  # decoders round a little differently
+    assert not list(blocks(path, 4096, whole.shape[1])) + list(blocks(path, 4096, 10**9))
 
 
 def test_a_recording_longer_than_wanted_is_refused_with_its_length(tmp_path: Path, rng: np.random.Generator) -> None:

@@ -10,7 +10,8 @@ import pytest
 import soxr
 
 import hush
-from hush.dsp.audio import read, write
+from hush.dsp.audio import read
+from hush.dsp.writer import write
 from hush.errors import AudioError, ConfigError, HushError
 from hush.infer import frame_model as engine
 from hush.infer.denoiser import Denoiser

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hush.dsp.audio import AudioInfo, Writer
+from hush.dsp.audio import AudioInfo
+from hush.dsp.writer import Writer
 from hush.infer.denoiser import Denoiser
 
 ROOM = 2_000_000  # bytes: blocks and segments meet at other places in a longer file

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hush
-from hush.dsp.audio import read, write
+from hush.dsp.audio import read
+from hush.dsp.writer import write
 from hush.infer.causal_model import CausalModel
 from hush.infer.stream import Stream
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import hush
-from hush.dsp.audio import write
+from hush.dsp.writer import write
 from hush.errors import AudioError, ConfigError, ModelError
 from hush.infer.causal_model import CausalModel
 from hush.infer.stream import Stream

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hush.dsp.audio import write
+from hush.dsp.writer import write
 from hush.errors import AudioError, CorpusError
 from hush.score.pairs import pairs
 

@@ -89,7 +89,7 @@ def test_a_system_cannot_change_what_the_next_one_hears(folder, quick):
 
 
 def test_a_pair_without_speech_is_listed_and_not_a_failure(folder):
-    from hush.dsp.audio import write
+    from hush.dsp.writer import write
 
     write(folder / "clean" / "b.wav", np.zeros(73_600, np.float32), 16_000)
     got = evaluate({}, pairs(folder)[:1])

@@ -8,146 +8,180 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hush.cli.sources import PIPE, Job, plan
+
 if TYPE_CHECKING:
-    from hush.infer.denoiser import Denoiser, FileReport
+    from hush.cli.batch import Settings
+    from hush.infer.files import FileReport
 
 EXAMPLES = """
 \b
 hush denoise noisy.wav -o clean.wav
 hush denoise noisy.flac -o clean.flac --plot before-after.png
-hush denoise a.wav b.wav c.ogg -o cleaned/
+hush denoise recordings/ -o clean/ -j 4 --skip-existing
+hush denoise talk.mp4 -o talk.clean.mp4
 cat noisy.wav | hush denoise - -o - > clean.wav
 """
-PIPE = Path("-")
 
 
 @click.command("denoise", epilog=EXAMPLES)
 @click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path, allow_dash=True))
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path, allow_dash=True),
+@click.option("-o", "--output", type=click.Path(path_type=Path, allow_dash=True),
               help="The clean file; a folder for several; - for stdout (WAV).")  # fmt: skip
+@click.option("--in-place", is_flag=True, help="Replace the recordings, each when its clean one is complete.")
 @click.option("--model", default=None, help="An installed model (see hush models) or an .onnx file.")
-@click.option("--atten-limit-db", type=float, metavar="DB", help="Take out at most so many dB.")
+@click.option("--atten-lim", "--atten-limit-db", "atten_limit_db", type=float, metavar="DB",
+              help="Take out at most so many dB.")  # fmt: skip
 @click.option("--mix", type=float, default=1.0, show_default=True, help="1 is the clean sound, 0 the input.")
 @click.option("--guard/--no-guard", default=True, help="Leave clean speech alone (causal models; on by default).")
+@click.option("--residual", type=click.Path(path_type=Path), help="Write what was taken out here: input less output.")
+@click.option("--start", "start_s", type=float, default=0.0, metavar="S", help="Keep the sound from here on.")
+@click.option("--end", "end_s", type=float, metavar="S", help="Keep the sound up to here.")
+@click.option("--rate", type=int, metavar="HZ", help="Write at this rate instead of the input's.")
+@click.option("--format", "extension", metavar="EXT", help="In a folder: write .EXT files, such as flac.")
+@click.option("--subtype", help="Coding to write, such as PCM_24 or FLOAT, instead of the input's.")
+@click.option("--clip-mode", type=click.Choice(["clip", "rescale", "none"]), default="clip", show_default=True,
+              help="What happens to peaks that the coding cannot hold.")  # fmt: skip
+@click.option("-j", "--jobs", default=1, show_default=True, help="Recordings at a time; 0 is one a core.")
+@click.option("--threads", type=int, help="Processor threads for each; 0 takes all.  [default: all, 1 with -j]")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--force", is_flag=True, help="Overwrite outputs that exist.")
+@click.option("--skip-existing", is_flag=True, help="Leave out what has an output already.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @click.option("--plot", type=click.Path(path_type=Path), help="Write before/after spectrograms here (PNG).")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per recording on stdout.")
 @click.option("--end-to-end", is_flag=True, help="The reference's frames, without overlap (for comparison).")
-@click.option("--threads", default=0, help="Processor threads; 0 takes all.")
-def command(sources, output, model, force, plot, **options) -> None:
-    """Take the noise out of recordings.
+def command(
+    sources, output, in_place, residual, extension, jobs, skip_existing, dry_run, plot, as_json, **options
+) -> None:
+    """Take the noise out of recordings: files, folders with all below them, or patterns in quotes.
 
-    Rate, channels, number of samples, coding and tags stay those of the input, in any format libsndfile
-    reads. Exit code 1 if a recording failed, 2 for a wrong option.
+    Rate, channels, number of samples, coding, tags and, of a video, the picture stay those of the input.
+    Exit code 1 if a recording failed, 2 for a wrong option.
     """
     import signal
 
-    from hush.errors import HushError
-    from hush.infer.denoiser import Denoiser
-    from hush.weights import DEFAULT
-
-    targets = _targets(sources, output)
-    _check_plot(plot, sources, targets, force)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # leave through the exits that clean up
-    denoiser = Denoiser(model or DEFAULT, **options)
-    failed = 0
-    for source, target in zip(sources, targets, strict=True):
-        try:
-            report = _one(denoiser, source, target, force, plot)
-        except (HushError, OSError) as error:
-            if len(sources) == 1:
-                raise
-            failed += 1
-            click.echo(f"hush: {error}", err=True)
-            continue
-        _tell(report, target, plot)
+    todo = plan(sources, output, in_place=in_place, residual=residual, extension=extension)
+    _check_plot(plot, todo, options["force"])
+    if jobs < 0:
+        raise click.UsageError(f"-j {jobs}: expected 1 or more, or 0 for one a core")
+    if skip_existing:
+        todo = [job for job in todo if not job.target.exists()]
+    if dry_run:
+        for job in todo:
+            click.echo(f"{job.source} -> {job.target}")
+        return
+    for name in {"SIGTERM", "SIGHUP"} & set(dir(signal)):  # leave through the exits that clean up
+        signal.signal(getattr(signal, name), lambda number, _: sys.exit(128 + number))
+    settings = _settings(options, jobs, in_place)
+    failed = _work(todo, settings, jobs, plot, as_json)
     if failed:
-        click.echo(f"hush: {failed} of {len(sources)} recordings failed", err=True)
         sys.exit(1)
 
 
-def _targets(sources: tuple[Path, ...], output: Path) -> list[Path]:
-    """Where each source goes. Raises UsageError or AudioError where that is not clear."""
-    from hush.errors import AudioError
+def _settings(options: dict, jobs: int, in_place: bool) -> Settings:
+    from hush.cli.batch import Settings
+    from hush.weights import DEFAULT
 
-    if PIPE in sources and sys.stdin.isatty():
-        raise click.UsageError("- reads a recording from a pipe: cat noisy.wav | hush denoise - -o clean.wav")
-    if output == PIPE and sys.stdout.isatty():
-        raise click.UsageError("-o - would write sound to the screen; send it on: ... -o - > clean.wav")
-    if output == PIPE or not output.is_dir():
-        if len(sources) > 1:
-            raise click.UsageError(f"{len(sources)} inputs need a folder that exists as -o, not {output}")
-        if output != PIPE and not output.suffix and not output.exists():
-            raise AudioError(f"{output}: no such folder; mkdir -p {output} makes it, or name a file: {output}.wav")
-        return [output]
-    targets = [output / ("stdin.wav" if source == PIPE else source.name) for source in sources]
-    twice = sorted({target.name for target in targets if targets.count(target) > 1})
-    if twice:
-        raise click.UsageError(f"several inputs are named {', '.join(twice)}; denoise them into separate folders")
-    return targets
+    if options["threads"] is None:
+        options["threads"] = 0 if jobs == 1 else 1
+    names = ("atten_limit_db", "mix", "guard", "threads", "device", "end_to_end")
+    model = {"model": options["model"] or DEFAULT, **{name: options[name] for name in names}}
+    file = {name: options[name] for name in ("force", "start_s", "end_s", "rate", "subtype", "clip_mode")}
+    return Settings(model, file | {"in_place": in_place})
 
 
-def _check_plot(plot: Path | None, sources: tuple[Path, ...], targets: list[Path], force: bool) -> None:
+def _work(todo: list[Job], settings: Settings, jobs: int, plot: Path | None, as_json: bool) -> int:
+    """Denoise all, tell of each; how many failed. What goes wrong with a single recording is raised."""
+    import time
+
+    from hush.cli.batch import outcomes
+
+    alone = len(todo) == 1
+    began, seconds, failed = time.perf_counter(), 0.0, 0
+    for job, outcome in outcomes(todo, settings, jobs, raise_errors=alone):
+        if isinstance(outcome, str):
+            failed += 1
+            _tell_failure(job, outcome, as_json)
+            continue
+        seconds += outcome.seconds
+        if plot:
+            from hush.dsp.plots import compare
+
+            compare(plot, {"before": job.source, "after": job.target})
+        _tell(job, outcome, plot, as_json, alone)
+    if not alone:
+        elapsed = max(1e-9, time.perf_counter() - began)
+        line = f"{len(todo) - failed} recordings, {_clock(seconds)} of sound, {seconds / elapsed:.0f} x real time"
+        click.echo(line, err=as_json)
+    if failed:
+        click.echo(f"hush: {failed} of {len(todo)} recordings failed", err=True)
+    return failed
+
+
+def _check_plot(plot: Path | None, todo: list[Job], force: bool) -> None:
     """Refuse, before the work, a picture that cannot or must not be written."""
     from hush.errors import AudioError
 
     if not plot:
         return
-    if len(sources) > 1:
-        raise click.UsageError("--plot takes one input")
+    if len(todo) > 1 or PIPE in (todo[0].source, todo[0].target):
+        raise click.UsageError("--plot takes one recording, from a file to a file")
     if plot.is_dir() or not plot.absolute().parent.is_dir():
         raise AudioError(f"{plot}: --plot needs a file name in a folder that exists, such as before-after.png")
-    if plot.resolve() in (sources[0].resolve(), targets[0].resolve()):
+    if plot.resolve() in (todo[0].source.resolve(), todo[0].target.resolve()):
         raise AudioError(f"{plot} is a recording here; choose another file for --plot, such as before-after.png")
     if plot.exists() and not force:
         raise AudioError(f"{plot} exists; --force overwrites it")
 
 
-def _one(denoiser: Denoiser, source: Path, target: Path, force: bool, plot: Path | None) -> FileReport:
-    """One file, either end of which may be a pipe; pipes are spooled to disk, since two passes seek."""
-    import shutil
-    import tempfile
-
-    from hush.dsp.audio import spool
-
-    if PIPE not in (source, target):
-        return _file(denoiser, source, target, force, plot)
-    with tempfile.TemporaryDirectory(prefix="hush-") as folder:
-        inside = spool(sys.stdin.buffer, Path(folder) / "stdin") if source == PIPE else source
-        outside = Path(folder) / "stdout.wav" if target == PIPE else target
-        report = _file(denoiser, inside, outside, force, plot)
-        if target == PIPE:
-            with outside.open("rb") as file:
-                shutil.copyfileobj(file, sys.stdout.buffer, 1 << 20)
-            sys.stdout.buffer.flush()
-    return report
-
-
-def _file(denoiser: Denoiser, source: Path, target: Path, force: bool, plot: Path | None) -> FileReport:
-    from hush.cli.screen import only_python, progress
-    from hush.errors import AudioError
-
-    with only_python(), progress() as bar:
-        task = bar.add_task(source.name, total=1.0)
-        try:
-            report = denoiser.file(source, target, force=force, progress=lambda part: bar.update(task, completed=part))
-        except AudioError as error:
-            if source.name == "stdin":
-                raise AudioError(str(error).replace(str(source), "stdin")) from error
-            raise
-        if plot:
-            from hush.dsp.plots import compare
-
-            compare(plot, {"before": source, "after": target})
-    return report
-
-
-def _tell(report: FileReport, target: Path, plot: Path | None) -> None:
-    to_stderr = target == PIPE  # stdout is the recording then
+def _tell(job: Job, report: FileReport, plot: Path | None, as_json: bool, alone: bool) -> None:
+    to_stderr = job.target == PIPE  # stdout is the recording then
+    for warning in report.warnings if not as_json else ():
+        click.echo(f"hush: {job.source}: {warning}", err=True)
+    if as_json:
+        click.echo(_json(job, report), err=to_stderr)
+        return
+    what = f"{report.seconds:.1f} s of audio ({report.channels} ch, {report.rate:,} Hz)"
+    speed = f"{report.times_real_time:.0f} x real time"
+    if not alone:
+        click.echo(f"{job.target}: {what}, {speed}", err=to_stderr)
+        return
+    click.echo(f"{what} in {report.elapsed_s:.2f} s, {speed}, model {report.model}", err=to_stderr)
     click.echo(
-        f"{report.seconds:.1f} s of audio ({report.channels} ch, {report.rate:,} Hz) in {report.elapsed_s:.2f} s, "
-        f"{report.times_real_time:.0f} x real time, model {report.model}",
-        err=to_stderr,
-    )
-    click.echo(f"  clean: {'stdout' if to_stderr else target}", err=to_stderr)
+        f"  level {report.input_dbfs:.1f} -> {report.output_dbfs:.1f} dBFS, "
+        f"SNR about {report.input_snr_db:.0f} -> {report.output_snr_db:.0f} dB", err=to_stderr,
+    )  # fmt: skip
+    click.echo(f"  clean: {'stdout' if to_stderr else job.target}", err=to_stderr)
+    if job.residual:
+        click.echo(f"  taken out: {job.residual}", err=to_stderr)
     if plot:
         click.echo(f"  spectrograms: {plot}", err=to_stderr)
+
+
+def _tell_failure(job: Job, line: str, as_json: bool) -> None:
+    import json
+
+    if as_json:
+        click.echo(json.dumps({"source": str(job.source), "error": line}))
+    else:
+        click.echo(f"hush: {line}", err=True)
+
+
+def _json(job: Job, report: FileReport) -> str:
+    import json
+    from dataclasses import asdict
+
+    facts = asdict(report) | {"source": str(job.source), "target": str(job.target)}
+    facts["residual"] = str(job.residual) if job.residual else None
+    facts["times_real_time"] = report.times_real_time
+    return json.dumps({name: round(value, 3) if isinstance(value, float) else value for name, value in facts.items()})
+
+
+def _clock(seconds: float) -> str:
+    """
+    >>> _clock(59.4), _clock(3725)
+    ('59 s', '1:02:05')
+    """
+    whole = round(seconds)
+    return f"{whole} s" if whole < 60 else f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"

@@ -32,9 +32,10 @@ def command(models: tuple[str, ...], folder: Path, output: Path | None, jobs: in
     hush evaluate --model unet --model mine.onnx --pairs dev/ -o scores/
     """
     from hush.cli.screen import progress
+    from hush.fleet.processes import cores
     from hush.score import tables
     from hush.score.pairs import pairs
-    from hush.score.report import cores, evaluate
+    from hush.score.report import evaluate
 
     found = pairs(folder)
     systems = _systems(models)

@@ -6,22 +6,38 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
 
+class _Nothing:
+    """Takes what a progress bar takes, and shows nothing."""
+
+    def add_task(self, description: str, **options: object) -> int:
+        return 0
+
+    def update(self, task: int, **options: object) -> None: ...
+
+    def advance(self, task: int, advance: float = 1) -> None: ...
+
+    def remove_task(self, task: int) -> None: ...
+
+
 @contextmanager
 def progress(unit: str = "") -> Iterator[Progress]:
-    """A rich progress bar on stderr with count and time left; invisible when stderr is no terminal."""
+    """A rich progress bar on stderr with count and time left; none of it is loaded when stderr is no terminal."""
+    if not sys.stderr.isatty():
+        yield cast("Progress", _Nothing())
+        return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
     count = (MofNCompleteColumn(), TextColumn(unit)) if unit else (TextColumn("{task.percentage:3.0f} %"),)
     columns = (TextColumn("{task.description}"), BarColumn(), *count, TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not sys.stderr.isatty(), transient=True) as bar:
+    with Progress(*columns, console=console, transient=True) as bar:
         yield bar
 
 

@@ -1,34 +1,32 @@
-"""Audio files: read, write beside and rename, stream in blocks, resample. The only room that does so."""
+"""Audio files: facts, reading whole or in blocks, resampling. dsp.writer writes them; nothing else does either."""
 
 from __future__ import annotations
 
 import shutil
-import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import BinaryIO
 
 import numpy as np
 import soundfile as sf
 import soxr
 
-from hush.dsp import containers
+from hush.dsp import containers, tags
 from hush.dsp.containers import UNKNOWN
 from hush.errors import AudioError
 
 LOUDEST = 2.0**31  # float recordings scaled as integers reach this; beyond it lie damaged bytes, not sound
+_SEEKABLE = ("PCM", "FLOAT", "DOUBLE", "ULAW", "ALAW", "ALAC")  # each sample stands for itself
 FASTEST = 10_000_000  # Hz; what states more has a damaged header, and soxr crashes on some of it
-
-_SYSTEM_ERROR = 2  # libsndfile's code for a read or write that failed
 
 
 @dataclass(frozen=True, slots=True)
 class AudioInfo:
     """rate in Hz, channels, frames (samples per channel), libsndfile's names of the coding, and tags.
 
-    frames is what the header says: exact, but for an MP3 an estimate.
+    frames is what the header says: exact, but for an MP3 an estimate. bit_rate: bits per second of a lossy
+    coding (MP3, Vorbis, Opus), tags and pictures not counted; 0 for others.
     """
 
     rate: int
@@ -37,10 +35,20 @@ class AudioInfo:
     format: str = ""
     subtype: str = ""
     tags: dict[str, str] = field(default_factory=dict)
+    bit_rate: int = 0
 
     @property
     def seconds(self) -> float:
         return self.frames / self.rate
+
+
+class _Reader(sf.SoundFile):
+    """Read through without looking back. soundfile seeks after each read of what can be sought in, and in an MP3
+    without LAME's tag that spoils the sound: the decoder then lacks the bits it had saved up from the frames before.
+    """
+
+    def seekable(self) -> bool:
+        return False
 
 
 def _open(path: Path) -> sf.SoundFile:
@@ -61,11 +69,9 @@ def _open(path: Path) -> sf.SoundFile:
     if missing:
         raise AudioError(f"{path}: truncated, {missing}; get the whole file")
     try:
-        file = sf.SoundFile(path)
+        file = _Reader(path)
     except (sf.SoundFileError, RuntimeError, TypeError) as error:
-        raise AudioError(
-            f"{path}: not a readable recording ({_reason(error)}); is it WAV, FLAC, Ogg or MP3?"
-        ) from error
+        raise AudioError(f"{path}: not a readable recording ({reason(error)}); is it WAV, FLAC, Ogg or MP3?") from error
     missing = containers.mismatch(file.extra_info)
     if missing or file.frames >= UNKNOWN or file.samplerate > FASTEST:
         file.close()
@@ -79,48 +85,79 @@ def _open(path: Path) -> sf.SoundFile:
     return file
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """libsndfile's complaint without its frame."""
     text = str(getattr(error, "error_string", error)).replace("Error : ", "").strip(". \n")
     return "no sound found in it" if "not a regular file" in text else text  # said of any MP3 without a frame
 
 
 def info(path: str | Path) -> AudioInfo:
     """Facts of a recording without decoding it. Raises AudioError if it cannot be read."""
-    with _open(Path(path)) as file:
-        tags = {name: value for name, value in file.copy_metadata().items() if name in containers.TAGS}
-        return AudioInfo(file.samplerate, file.channels, file.frames, file.format, file.subtype, tags)
+    path = Path(path)
+    with _open(path) as file:
+        texts = {name: value for name, value in file.copy_metadata().items() if name in containers.TAGS}
+        rate, frames, bits = file.samplerate, file.frames, 0
+        if frames and file.subtype.startswith(containers.LOSSY):
+            bits = round(8 * tags.sound_bytes(path) * rate / frames)
+        return AudioInfo(rate, file.channels, frames, file.format, file.subtype, texts, bits)
 
 
-def blocks(path: str | Path, size: int) -> Iterator[np.ndarray]:
+def blocks(path: str | Path, size: int, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
     """A recording in blocks, float32 `(C, size)`, the last one shorter; memory stays bounded.
 
+    start, stop: the range in samples, as in a slice; the samples are those of a reading from the start.
     Raises AudioError for damaged or truncated data, and for samples that are no sound (NaN, infinite).
     """
     path = Path(path)
     with _open(path) as file:
-        yield from _decoded(file, path, size)
+        yield from _decoded(file, path, size, start, stop)
 
 
-def _decoded(file: sf.SoundFile, path: Path, size: int) -> Iterator[np.ndarray]:
-    done = 0
-    while True:
-        try:
-            block = file.read(size, dtype="float32", always_2d=True)
-        except (sf.SoundFileError, RuntimeError) as error:
-            where = f"{done / file.samplerate:.2f} s"
-            raise AudioError(f"{path}: damaged after {where} ({_reason(error)}); get a whole copy") from error
-        _check_samples(path, block, done, file.samplerate)
+def _decoded(
+    file: sf.SoundFile, path: Path, size: int, start: int = 0, stop: int | None = None
+) -> Iterator[np.ndarray]:
+    done = _skip(file, path, start) if start else 0
+    while stop is None or done < stop:
+        wanted = size if stop is None else min(size, stop - done)
+        block = _next(file, path, wanted, done)
+        check_samples(path, block, done, file.samplerate)
         done += len(block)
         if len(block):
             yield np.ascontiguousarray(block.T)
-        if len(block) < size:
+        if len(block) < wanted:
+            # The length an MP3 states is an estimate; every other header is a promise.
+            if done < file.frames and file.format != "MP3":
+                raise AudioError(f"{path}: truncated, holds {done:,} of {file.frames:,} samples; get the whole file")
             break
-    # The length an MP3 states is an estimate; every other header is a promise.
-    if done < file.frames and file.format != "MP3":
-        raise AudioError(f"{path}: truncated, holds {done:,} of {file.frames:,} samples; get the whole file")
 
 
-def _check_samples(path: Path, block: np.ndarray, done: int, rate: int) -> None:
+def _next(file: sf.SoundFile, path: Path, size: int, done: int) -> np.ndarray:
+    try:
+        block: np.ndarray = file.read(size, dtype="float32", always_2d=True)
+    except (sf.SoundFileError, RuntimeError) as error:
+        where = f"{done / file.samplerate:.2f} s"
+        raise AudioError(f"{path}: damaged after {where} ({reason(error)}); get a whole copy") from error
+    return block
+
+
+def _skip(file: sf.SoundFile, path: Path, start: int) -> int:
+    """Go to a sample, or to the end if there is none; by decoding all before it where seeking is not exact."""
+    if file.subtype.startswith(_SEEKABLE):
+        return int(file.seek(min(start, file.frames)))
+    done = 0
+    if file.subtype.startswith(containers.LOSSY) and start <= file.frames:
+        done = int(file.seek(max(0, start - file.samplerate)))  # a second on, a decoder knows no more how it began
+    while done < start:
+        wanted = min(1 << 16, start - done)
+        block = _next(file, path, wanted, done)
+        done += len(block)
+        if len(block) < wanted:
+            break
+    return done
+
+
+def check_samples(path: Path, block: np.ndarray, done: int, rate: int) -> None:
+    """Refuse what is no sound in a block `(T, C)` that begins at sample `done`. Raises AudioError."""
     if not (np.abs(block) <= LOUDEST).all():  # NaN fails this too
         place = done + int(np.argmin((np.abs(block) <= LOUDEST).all(axis=1)))
         value = block[place - done][~(np.abs(block[place - done]) <= LOUDEST)][0]
@@ -150,109 +187,9 @@ def read(path: str | Path, longest_s: float | None = None) -> tuple[np.ndarray, 
         return (audio[0] if file.channels == 1 else audio), file.samplerate
 
 
-class Writer:
-    """Write a recording block by block into a hidden file beside `path`, renamed when complete.
-
-    like: rate, channels, tags, and as far as the container (by the extension) has it, the coding; subtype:
-    a coding that must be had. Use as a context manager; `write(block)` takes float32 `(C, T)`. An
-    exception inside leaves nothing behind.
-    Raises AudioError if the container cannot hold this, or the file does not hold what was written.
-    """
-
-    def __init__(self, path: str | Path, like: AudioInfo, subtype: str | None = None) -> None:
-        self.path = Path(path)
-        target = self.path.resolve()  # through a link to the file it names
-        form = containers.container(target, like.format)
-        if form is None:
-            raise AudioError(f"{self.path}: cannot write {target.suffix or 'without an extension'}; try .wav or .flac")
-        if subtype and not sf.check_format(form, subtype):
-            known = ", ".join(sorted(sf.available_subtypes(form)))
-            raise AudioError(f"{self.path}: {form} has no coding {subtype!r}; known: {known}")
-        subtype = subtype or containers.coding(form, target.suffix, like.subtype)
-        form = containers.roomy(form, subtype, like.channels * like.frames)
-        self._what, self._like, self._target, self._written = f"{form}/{subtype}", like, target, 0
-        self._beside = target.with_name(f".hush-{uuid.uuid4().hex}.part")
-        try:
-            self._beside.touch()
-            self._file = sf.SoundFile(self._beside, "w", like.rate, like.channels, subtype, format=form)
-        except OSError as error:
-            raise AudioError(f"{self.path}: cannot be written ({error.strerror}); choose another place") from error
-        except (sf.SoundFileError, TypeError, ValueError) as error:
-            self._beside.unlink(missing_ok=True)
-            if getattr(error, "code", None) == _SYSTEM_ERROR:
-                raise self._full(error) from error
-            sound = f"{like.channels} channels at {like.rate:,} Hz"
-            raise AudioError(
-                f"{self.path}: {self._what} cannot hold {sound} ({_reason(error)}); try .wav or .flac"
-            ) from error
-        for name, text in like.tags.items():
-            setattr(self._file, name, text)
-
-    def write(self, block: np.ndarray) -> None:
-        try:
-            self._file.write(block.T)
-        except (sf.SoundFileError, RuntimeError, OSError, AssertionError) as error:
-            raise self._full(error) from error
-        self._written += block.shape[1]
-
-    def __enter__(self) -> Writer:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            try:
-                self._file.close()
-            except (sf.SoundFileError, RuntimeError, OSError) as error:
-                if kind is None:
-                    raise self._full(error) from error
-            if kind is None:
-                self._verify()
-                self._beside.replace(self._target)
-        finally:
-            self._beside.unlink(missing_ok=True)
-
-    def _full(self, error: Exception) -> AudioError:
-        reason = _reason(error)
-        return AudioError(f"{self.path}: cannot be written{f' ({reason})' if reason else ''}; is the disk full?")
-
-    def _verify(self) -> None:
-        """What lies on disk is what was written: some containers round rates, pad, or keep no empty sound."""
-        like, written = self._like, self._written
-        try:
-            with sf.SoundFile(self._beside) as file:
-                held = (file.samplerate, file.channels, file.frames)
-        except sf.SoundFileError as error:
-            if not written:
-                raise AudioError(f"{self.path}: {self._what} cannot hold an empty recording; try .wav") from error
-            raise self._full(error) from error
-        if held[2] < written:
-            raise AudioError(
-                f"{self.path}: only {held[2]:,} of {written:,} samples could be written; is the disk full?"
-            )
-        if held != (like.rate, like.channels, written):
-            raise AudioError(
-                f"{self.path}: {self._what} makes {held[2]:,} samples at {held[0]:,} Hz "
-                f"of {written:,} at {like.rate:,} Hz; try .wav or .flac"
-            )
-
-
 def turned(audio: np.ndarray) -> bool:
     """Whether an array is `(T, C)` by all likelihood: more than 32 channels, and longer across than along."""
     return audio.ndim == 2 and len(audio) > 32 and 0 < audio.shape[1] < len(audio)
-
-
-def write(path: str | Path, audio: np.ndarray, rate: int, subtype: str | None = None) -> None:
-    """Write float32 `(T,)` or `(C, T)`; the container follows the extension, complete or not at all.
-
-    subtype: libsndfile's name of a coding, such as "FLOAT". Raises AudioError.
-    """
-    audio = np.atleast_2d(audio)
-    if audio.ndim > 2 or turned(audio):
-        raise AudioError(f"audio of shape {audio.shape}; expected (T,) or (C, T), such as audio.T")
-    with Writer(path, AudioInfo(rate, len(audio), audio.shape[1]), subtype) as file:
-        file.write(audio)
 
 
 def spool(stream: BinaryIO, path: Path) -> Path:
@@ -297,3 +234,11 @@ class Resampler:
 
     def flush(self) -> np.ndarray:
         return self.push(np.zeros((self._channels, 0), np.float32), last=True)
+
+
+def resampled(stream: Iterable[np.ndarray], from_rate: float, to_rate: float, channels: int) -> Iterator[np.ndarray]:
+    """A stream of blocks at another rate, all of it."""
+    resampler = Resampler(from_rate, to_rate, channels)
+    for block in stream:
+        yield resampler.push(block)
+    yield resampler.flush()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 
@@ -14,6 +15,7 @@ FORMATS = frozenset(sf.available_formats()) - {"RAW", "SD2", "SDS"}
 _ALIASES = {"AIF": "AIFF", "OPUS": "OGG", "OGA": "OGG", "WAVE": "WAV"}
 EXTENSIONS = frozenset(f".{name.lower()}" for name in (*FORMATS, *_ALIASES))
 TAGS = ("title", "copyright", "artist", "comment", "date", "album", "license", "tracknumber", "genre")
+LOSSY = ("MPEG_LAYER", "VORBIS", "OPUS")  # how the names of codings begin that have a bit rate
 UNKNOWN = 1 << 62  # libsndfile's count, or more, when a header leaves the length open
 _ENDLESS = 0x7FFFF000  # a pipe writes this size or more into a WAV header, since it cannot know what follows
 _RIFF_BYTES = 0xFFF00000  # sound beyond this does not fit in a WAV's 32-bit sizes
@@ -24,6 +26,8 @@ _NOTED = (
     (r"(?:data|SSND|Data Size)\s*:\s*(\d+)\s*\(should be (\d+)\)", "bytes of sound"),
     (r"(?m)^(?:riff|  Riff size)\s*:\s*(\d+)\s*\(should be (\d+)\)", "bytes"),
 )
+# DWVW is not read back; of MP3's layers there is an encoder for the third alone.
+_UNWRITABLE = ("DWVW", "MPEG_LAYER_I")
 # What to write where the target cannot hold the source's coding: the first that it can.
 _FINE = ("PCM_24", "FLOAT", "ALAC_24", "PCM_16")
 
@@ -44,11 +48,20 @@ def coding(container: str, extension: str, wanted: str) -> str:
     """The sample coding to write: the one wanted where the container has it, else the nearest it has."""
     if extension.lower() == ".opus":
         return "OPUS"
-    if wanted and not wanted.startswith("DWVW") and sf.check_format(container, wanted):
+    if wanted and not wanted.startswith(_UNWRITABLE) and sf.check_format(container, wanted):
         return wanted
     if wanted in ("FLOAT", "DOUBLE", "PCM_24", "PCM_32", "ALAC_20", "ALAC_24", "ALAC_32"):
         return next((name for name in _FINE if sf.check_format(container, name)), sf.default_subtype(container))
     return sf.default_subtype(container)
+
+
+def top(container: str, subtype: str) -> float:
+    """The largest sample a coding holds; beyond it libsndfile turns some over, from loudest to loudest negative."""
+    if subtype.startswith(("FLOAT", "DOUBLE", *LOSSY)):
+        return math.inf
+    if subtype.startswith("PCM") and container != "PAF":
+        return 1.0
+    return 0.8 if subtype.startswith("G72") else 1 - 2**-23  # G.72x decoders overshoot: the least of them from 0.9 on
 
 
 def roomy(container: str, subtype: str, samples: int) -> str:

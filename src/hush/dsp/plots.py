@@ -1,18 +1,19 @@
-"""Pictures of recordings with pillow: spectrograms under each other, the same scale for all."""
+"""Pictures of recordings with pillow: spectrograms under each other, the same scale for all, and their levels."""
 
 from __future__ import annotations
 
 import uuid
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from hush.dsp.audio import blocks, info
+from hush.dsp.recordings import blocks, info
 from hush.dsp.stft import window
 from hush.errors import AudioError
 
-WIDTH, HEIGHT, MARGIN, GAP = 1000, 260, 62, 34  # pixels
+WIDTH, HEIGHT, LOW, MARGIN, GAP = 1000, 260, 120, 62, 34  # pixels; LOW: height of the levels
 RANGE_DB = 80.0
 SILENT_DB = -80.0  # stays black however quiet the rest is; a full-scale sine reaches about +48
 N_FFT = 1024
@@ -22,9 +23,10 @@ _MAGMA = np.array([
     (229, 80, 100), (251, 135, 97), (254, 194, 135), (252, 253, 191),
 ])  # fmt: skip
 _INK = (40, 40, 48)
+_LINES = ((150, 150, 150), (0, 114, 178), (213, 94, 0))  # of levels, in the order of the recordings
 
 
-def levels(path: str | Path, columns: int = WIDTH) -> tuple[np.ndarray, int, float]:
+def levels(path: Path, columns: int = WIDTH) -> tuple[np.ndarray, int, float]:
     """Power spectra over time in dB `(bins, N)`, the rate, and the seconds, in bounded memory.
 
     Each of at most `columns` columns is the mean over its share of the recording, all channels together.
@@ -47,13 +49,14 @@ def levels(path: str | Path, columns: int = WIDTH) -> tuple[np.ndarray, int, flo
 
 
 def compare(target: str | Path, recordings: dict[str, Path]) -> None:
-    """A PNG with a spectrogram of each recording, named, on one scale: 80 dB below the loudest of all.
+    """A PNG with a spectrogram of each recording, named, on one scale: 80 dB below the loudest of all; then levels.
 
     Written beside and renamed; AudioError if it cannot be.
     """
     panels = {name: levels(path) for name, path in recordings.items()}
     top = max(SILENT_DB + RANGE_DB, *(float(level.max()) for level, _, _ in panels.values()))
-    picture = Image.new("RGB", (MARGIN + WIDTH + 16, len(panels) * (HEIGHT + GAP) + GAP), (255, 255, 255))
+    high = len(panels) * (HEIGHT + GAP) + GAP
+    picture = Image.new("RGB", (MARGIN + WIDTH + 16, high + LOW + GAP), (255, 255, 255))
     draw, font = ImageDraw.Draw(picture), ImageFont.load_default(15)
     for number, (name, (level, rate, seconds)) in enumerate(panels.items()):
         y = GAP + number * (HEIGHT + GAP)
@@ -64,7 +67,26 @@ def compare(target: str | Path, recordings: dict[str, Path]) -> None:
             height = y + HEIGHT - round(khz / (rate / 2000) * HEIGHT)
             draw.line((MARGIN - 5, height, MARGIN, height), _INK)
             draw.text((MARGIN - 8, height), f"{khz:g} kHz", _INK, font, anchor="rm")
+    _draw_levels(draw, font, {name: level for name, (level, _, _) in panels.items()}, high)
     _save(picture, Path(target))
+
+
+def _draw_levels(draw: ImageDraw.ImageDraw, font: Any, panels: dict[str, np.ndarray], y: int) -> None:
+    """How loud each recording is over time, 60 dB from top to bottom."""
+    curves = {name: 10 * np.log10((10 ** (level / 10)).sum(axis=0)) for name, level in panels.items()}
+    top = max(float(curve.max()) for curve in curves.values())
+    draw.text((MARGIN, y - 6), "level", _INK, font, anchor="ls")
+    for db in (0, 20, 40, 60):
+        height = y + round(db / 60 * LOW)
+        draw.line((MARGIN, height, MARGIN + WIDTH, height), (225, 225, 225))
+        draw.text((MARGIN - 8, height), f"-{db} dB" if db else "0 dB", _INK, font, anchor="rm")
+    x = MARGIN + draw.textlength("level  ", font)
+    for (name, curve), colour in zip(curves.items(), _LINES * len(curves), strict=False):
+        draw.text((x, y - 6), name, colour, font, anchor="ls")
+        x += draw.textlength(f"{name}  ", font)
+        places = np.linspace(MARGIN, MARGIN + WIDTH, curve.size)
+        heights = y + np.clip((top - curve) / 60, 0, 1) * LOW
+        draw.line(list(zip(places.tolist(), heights.tolist(), strict=True)), colour, 1)
 
 
 def _save(picture: Image.Image, target: Path) -> None:

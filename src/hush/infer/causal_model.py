@@ -48,10 +48,12 @@ class CausalModel:
 
         Streams in one batch do not hear each other, so several may share a call. Raises ModelError.
         """
-        cleaned = np.zeros_like(spectrum)
+        if spectrum.shape[1] == 0:
+            return spectrum, state
+        parts = []
         for first in range(0, spectrum.shape[1], CALL):
             part = np.ascontiguousarray(spectrum[:, first : first + CALL], np.complex64)
             pairs = part.view(np.float32).reshape(*part.shape, 2)
             out, state = self._session.run({"spectrum": pairs, "state": state})
-            cleaned[:, first : first + CALL] = np.ascontiguousarray(out).view(np.complex64)[..., 0]
-        return cleaned, state
+            parts.append(np.ascontiguousarray(out).view(np.complex64)[..., 0])
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1), state

@@ -17,6 +17,7 @@ from hush.dsp.stft import window
 from hush.errors import ModelError
 from hush.infer.causal_model import CausalModel
 from hush.infer.guard import Guard, limited
+from hush.infer.stereo import Image
 
 RATES = (8000, 12000, 16000, 24000, 32000, 48000, 96000)  # 32 ms have bins of 31.25 Hz at all of them
 UNIT = 512  # samples: spectra are scaled as if every window had so many, so a rate changes no level
@@ -42,9 +43,10 @@ class Engine:
         if size % 2 or abs(size - model.window_s * rate) > 1e-6:
             raise ModelError(f"{model.name}: a window of {model.window_s} s is no even number of samples at {rate} Hz")
         self.hop = size // 2
-        root = np.sqrt(window(size))  # its square and the square half a window on add up to one
+        root = np.sqrt(window(size)).reshape(2, -1)  # its square and the square half a window on add up to one
         self._before, self._after = root * np.float32(UNIT / size), root * np.float32(size / UNIT)
         self._limit_db = limit_db
+        self._image = Image(model.window_s / 2) if channels == 2 else None
         self._guard = Guard(channels, model.window_s / 2) if guard else None
         self.state = model.start(channels)
         # Arrays of a state are replaced, never written to, so that a shallow copy is a copy.
@@ -54,7 +56,7 @@ class Engine:
 
     def copy(self) -> Engine:
         twin = copy.copy(self)
-        twin._guard = copy.copy(self._guard)
+        twin._guard, twin._image = copy.copy(self._guard), copy.copy(self._image)
         return twin
 
     def analyse(self, audio: np.ndarray) -> np.ndarray:
@@ -62,22 +64,30 @@ class Engine:
         held = np.concatenate([self._tail, audio], axis=1)
         count = held.shape[1] // self.hop - 1
         self._tail = held[:, count * self.hop :]
+        if not count:
+            return np.zeros((len(held), 0, self.hop + 1), np.complex64)
         hops = held[:, : (count + 1) * self.hop].reshape(len(held), count + 1, self.hop)
-        frames = np.concatenate([hops[:, :-1], hops[:, 1:]], axis=2) * self._before
-        spectrum: np.ndarray = np.fft.rfft(frames, axis=2) if count else np.zeros((len(held), 0, self.hop + 1))
+        frames = np.empty((len(held), count, 2, self.hop), np.float32)
+        np.multiply(hops[:, :-1], self._before[0], out=frames[:, :, 0])
+        np.multiply(hops[:, 1:], self._before[1], out=frames[:, :, 1])
+        spectrum: np.ndarray = np.fft.rfft(frames.reshape(len(held), count, 2 * self.hop), axis=2)
         return spectrum.astype(np.complex64, copy=False)
 
     def synthesise(self, spectrum: np.ndarray, cleaned: np.ndarray) -> np.ndarray:
         """The sound that cleaned frames complete, float32 `(C, whole hops)`."""
         if not cleaned.shape[1]:
             return self._carry[:, :0]
+        if self._image:
+            cleaned = self._image.keep(spectrum, cleaned)
         if self._guard:
-            cleaned = spectrum + self._guard.share(spectrum, cleaned) * (cleaned - spectrum)
+            cleaned = self._guard.blend(spectrum, cleaned)
         if math.isfinite(self._limit_db):
             cleaned = limited(spectrum, cleaned, self._limit_db)
-        frames = np.fft.irfft(cleaned, 2 * self.hop, axis=2).astype(np.float32, copy=False) * self._after
-        ends = np.concatenate([self._carry[:, None], frames[:, :-1, self.hop :]], axis=1)
-        out = (frames[:, :, : self.hop] + ends).reshape(len(frames), -1)
-        self._carry = frames[:, -1, self.hop :]
+        frames = np.fft.irfft(cleaned, 2 * self.hop, axis=2).astype(np.float32, copy=False)
+        sound, ends = frames[:, :, : self.hop] * self._after[0], frames[:, :, self.hop :] * self._after[1]
+        sound[:, 0] += self._carry
+        sound[:, 1:] += ends[:, :-1]
+        self._carry = ends[:, -1]
+        out = sound.reshape(len(frames), -1)
         begun, self._begun = self._begun, True
         return out if begun else out[:, self.hop :]  # the first frame's first half lies before the input

@@ -31,12 +31,17 @@ NOTHING_DB = -60.0  # that share, when it is taken for none
 
 
 class Guard:
-    """`guard.share(spectrum, cleaned)`: w for each frame. State: three numbers a channel."""
+    """`guard.blend(spectrum, cleaned)`: X + w (Y - X) for each frame. State: three numbers a channel."""
 
     def __init__(self, channels: int, hop_s: float) -> None:
         self._rise, self._fall = math.exp(-hop_s / ATTACK_S), math.exp(-hop_s / RELEASE_S)
         # Energy kept, energy removed, share of X left in (dB). At first all is noise until proved speech.
         self._states = ((0.0, 0.0, NOTHING_DB),) * channels
+
+    def blend(self, spectrum: np.ndarray, cleaned: np.ndarray) -> np.ndarray:
+        """complex64 `(C, T, F)` twice -> what to give out."""
+        share = self.share(spectrum, cleaned)
+        return cleaned if (share == 1).all() else spectrum + share * (cleaned - spectrum)
 
     def share(self, spectrum: np.ndarray, cleaned: np.ndarray) -> np.ndarray:
         """w of each frame, float32 `(C, T, 1)`, for complex64 `(C, T, F)`."""
@@ -50,7 +55,7 @@ class Guard:
             shares.append(row)
             states.append(state)
         self._states = tuple(states)
-        return np.array(shares, np.float32).reshape(*spectrum.shape[:2], 1)
+        return np.array(shares, np.float32)[:, :, None]
 
     def _next(
         self, kept: float, removed: float, left_db: float, kept_now: float, removed_now: float

@@ -10,8 +10,8 @@ from hush.infer.session import Session
 from hush.weights import find
 
 
-def load(model: str | Path, threads: int) -> FrameModel | CausalModel:
+def load(model: str | Path, threads: int, device: str = "auto") -> FrameModel | CausalModel:
     """An installed model, or an .onnx file, opened as what its inputs say it is. Raises ModelError."""
-    session = Session(find(model), threads)
+    session = Session(find(model), threads, device)
     causal = any(name == "spectrum" for name, *_ in session.inputs)
     return CausalModel(session) if causal else FrameModel(session)

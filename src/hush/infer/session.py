@@ -8,25 +8,29 @@ from typing import Any
 
 import numpy as np
 
-from hush.errors import ModelError
+from hush.errors import ConfigError, ModelError
+from hush.runtime import onnxruntime
 
 
 class Session:
     """A model file of hush's format 1.
 
     name: hush.model; config: hush.config, read; inputs: (name, *shape) of each, dynamic sizes by name.
-    threads: 0 takes all cores. Raises ModelError if it cannot be loaded or is of another format.
+    threads: 0 takes all cores. device: cpu, cuda, or auto: a GPU where onnxruntime was built for one.
+    Raises ModelError if it cannot be loaded or is of another format, ConfigError for a device that is not here.
     """
 
-    def __init__(self, path: Path, threads: int = 0) -> None:
-        import onnxruntime
+    def __init__(self, path: Path, threads: int = 0, device: str = "auto") -> None:
+        runtime = onnxruntime()
 
-        options = onnxruntime.SessionOptions()
+        options = runtime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 4  # what goes wrong is told in an exception
         self.path = path
+        there = runtime.get_available_providers()
+        providers = _providers(device, there)
         try:
-            self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            self._session = runtime.InferenceSession(str(path), options, providers=providers)
         except Exception as error:  # onnxruntime's own exceptions share no public base
             raise ModelError(
                 f"{path}: no model onnxruntime can load ({_line(error)}); hush export turns a checkpoint into one"
@@ -55,6 +59,15 @@ class Session:
         if found != expected:
             raise ModelError(f"{self.path}: outputs of shapes {found}, expected those of the inputs, {expected}")
         return outputs
+
+
+def _providers(device: str, there: list[str]) -> list[str]:
+    cuda, cpu = "CUDAExecutionProvider", "CPUExecutionProvider"
+    if device not in ("auto", "cpu", "cuda"):
+        raise ConfigError(f"device = {device!r}; expected auto, cpu or cuda")
+    if device == "cuda" and cuda not in there:
+        raise ConfigError("device = 'cuda', and this onnxruntime runs on processors only; pip install onnxruntime-gpu")
+    return [cuda, cpu] if cuda in there and device != "cpu" else [cpu]
 
 
 def _line(error: Exception) -> str:

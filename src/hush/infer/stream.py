@@ -13,6 +13,7 @@ from hush.errors import AudioError, ModelError
 from hush.infer.causal_model import CausalModel
 from hush.infer.checks import check_options, check_rate, checked
 from hush.infer.engine import Engine, nearest_rate
+from hush.infer.frame_model import FrameModel
 from hush.infer.models import load
 from hush.weights import DEFAULT
 
@@ -28,10 +29,11 @@ class Latency:
 class Stream:
     """Live sound: `Stream(48000).push(block)` gives a cleaned block of the same shape, `.latency` later.
 
-    rate: Hz, any. channels: each is cleaned by itself. model: name, .onnx file, or a CausalModel that
-    streams share. atten_limit_db: take out at most so much (None: no limit). mix: 1 is the clean sound, 0
-    the input. guard: leave clean speech alone. All pushed and flushed, less the first `latency.samples`, is
-    what `hush.denoise` gives, however it was cut. One thread at a time may use a stream.
+    rate: Hz, any. channels: two are a stereo pair, whose image is kept; else each is cleaned by itself.
+    model: name, .onnx file, or a CausalModel that streams share. atten_limit_db: take out at most so much
+    (None: no limit). mix: 1 is the clean sound, 0 the input. guard: leave clean speech alone. All pushed and
+    flushed, less the first `latency.samples`, is what `hush.denoise` gives, however it was cut. One thread at
+    a time may use a stream.
     Raises ModelError if there is no such model or it looks ahead, ConfigError for an option out of its range.
     """
 
@@ -98,7 +100,8 @@ class Stream:
     def analyse(self, block: np.ndarray) -> np.ndarray:
         """First step: the spectra of the frames that a block completes, complex64 `(C, frames, F)`."""
         sound = self._checked(block)
-        self._waiting = np.concatenate([self._waiting, sound], axis=1)
+        if self._mix < 1:
+            self._waiting = np.concatenate([self._waiting, sound], axis=1)
         return self._engine.analyse(self._up.push(sound))
 
     def synthesise(self, block: np.ndarray, spectrum: np.ndarray, cleaned: np.ndarray) -> np.ndarray:
@@ -106,8 +109,8 @@ class Stream:
         sound = self._down.push(self._engine.synthesise(spectrum, cleaned))
         ready, size = np.concatenate([self._ready, sound], axis=1), np.shape(block)[-1]
         out, self._ready = ready[:, :size], ready[:, size:]
-        noisy, self._waiting = self._waiting[:, :size], self._waiting[:, size:]
         if self._mix < 1:
+            noisy, self._waiting = self._waiting[:, :size], self._waiting[:, size:]
             out = np.float32(self._mix) * out + np.float32(1 - self._mix) * noisy
         return out.reshape(np.shape(block))
 
@@ -120,9 +123,9 @@ class Stream:
         return sound
 
 
-def causal(model: str | Path | CausalModel, threads: int) -> CausalModel:
+def causal(model: str | Path | FrameModel | CausalModel, threads: int) -> CausalModel:
     """A model that can stream. Raises ModelError for one that looks ahead."""
-    found = model if isinstance(model, CausalModel) else load(model, threads)
+    found = load(model, threads) if isinstance(model, str | Path) else model
     if not isinstance(found, CausalModel):
         raise ModelError(
             f"{found.name} looks {found.latency_ms:.0f} ms ahead and cannot stream; "

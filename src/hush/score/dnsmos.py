@@ -15,6 +15,7 @@ import numpy as np
 
 from hush.dsp.audio import resample
 from hush.errors import AudioError, MissingExtra, need
+from hush.runtime import onnxruntime
 
 RATE = 16_000
 WINDOW_S = 9.01  # the model has a fixed input: 144,160 samples
@@ -81,10 +82,10 @@ def _windows(audio: np.ndarray) -> list[np.ndarray]:
 @lru_cache(maxsize=1)
 def _session() -> Any:
     """The model, loaded once a process and on one thread: the processes are what runs in parallel."""
-    import onnxruntime
+    runtime = onnxruntime()
 
-    options = onnxruntime.SessionOptions()
+    options = runtime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    return onnxruntime.InferenceSession(str(model_file()), options, providers=["CPUExecutionProvider"])
+    return runtime.InferenceSession(str(model_file()), options, providers=["CPUExecutionProvider"])

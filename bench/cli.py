@@ -1,0 +1,143 @@
+"""Start to finish for one 10 s file, disk warm: `hush denoise` against what else a script can call.
+
+Run on an idle machine: python bench/cli.py --python PEERS [--model NAME] [--runs 15] [--no-save]
+PEERS is the Python of an environment with noisereduce, soundfile and torch:
+
+    python -m venv peers && peers/bin/pip install noisereduce soundfile torch
+
+Each run is a fresh process that reads a WAV of 16 bits and writes one; the commands take turns, so that a slow
+moment of the machine meets all of them. Everyone has the threads it takes by itself. "torch" is hush's own
+reading, framing and writing, with the checkpoint that the model was exported from, run through torch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import machine
+import memory
+
+from hush.weights import DEFAULT
+
+ROOT = Path(__file__).parent.parent
+CHECKPOINTS = {"unet": "checkpoints/unet.safetensors", "rced": "checkpoints/rced.safetensors"}
+TRAINED = "checkpoints/{}/best.safetensors"  # of any other model
+SECONDS = 10
+GOALS = {"noisereduce": 1, "TorchGate": 3, "torch": 3}  # times the seconds of hush
+
+NOISEREDUCE = """
+import sys, noisereduce, soundfile
+audio, rate = soundfile.read(sys.argv[1])
+soundfile.write(sys.argv[2], noisereduce.reduce_noise(y=audio.T, sr=rate).T, rate)
+"""
+TORCH_GATE = """
+import sys, soundfile, torch
+from noisereduce.torchgate import TorchGate
+audio, rate = soundfile.read(sys.argv[1], dtype="float32", always_2d=True)
+gate = TorchGate(sr=rate, nonstationary=True)
+soundfile.write(sys.argv[2], gate(torch.from_numpy(audio.T.copy())).numpy().T, rate)
+"""
+THROUGH_TORCH = """
+import sys, torch
+import hush.infer.denoiser as denoiser
+from hush.infer.causal_model import CausalModel
+from hush.infer.frame_model import FrameModel
+from hush.infer.session import Session
+from hush.train.checkpoint import load_model
+from hush.train.graphs import graph_of
+
+class Torch(Session):
+    def __init__(self, path):
+        self.path, (self.model, experiment, _) = path, load_model(path)
+        graph = graph_of(self.model, experiment)
+        self.name, self.config = "torch", graph.config
+        self.inputs = [(name, "B", *part.shape[1:]) for name, part in zip(graph.names, graph.example)]
+
+    def run(self, inputs):
+        with torch.inference_mode():
+            out = self.model(*map(torch.from_numpy, inputs.values()))
+        return [part.numpy() for part in (out if isinstance(out, tuple) else (out,))]
+
+source, target, checkpoint = sys.argv[1:]
+session = Torch(checkpoint)
+kind = CausalModel if len(session.inputs) == 2 else FrameModel
+denoiser.load = lambda *_: kind(session)
+denoiser.Denoiser().file(source, target, force=True)
+"""
+
+
+def commands(python: str, model: str, checkpoint: Path, folder: Path) -> dict[str, list[str]]:
+    """Name -> the command that denoises noisy.wav into a file of its own."""
+    noisy, out = str(folder / "noisy.wav"), {name: str(folder / f"{name}.wav") for name in ("hush", *GOALS)}
+    return {
+        "hush": [sys.executable, "-m", "hush", "denoise", noisy, "-o", out["hush"], "--model", model, "--force"],
+        "noisereduce": [python, "-c", NOISEREDUCE, noisy, out["noisereduce"]],
+        "TorchGate": [python, "-c", TORCH_GATE, noisy, out["TorchGate"]],
+        "torch": [sys.executable, "-c", THROUGH_TORCH, noisy, out["torch"], str(checkpoint)],
+    }
+
+
+def once(words: list[str]) -> None:
+    done = subprocess.run(words, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT / "src")})
+    if done.returncode:
+        sys.exit(f"{' '.join(words)[:200]} … failed:\n{done.stderr}")
+
+
+def measure(all_commands: dict[str, list[str]], runs: int) -> dict[str, list[float]]:
+    """Name -> wall seconds of each run; the commands take turns, and the first turn fills the disk cache."""
+    taken: dict[str, list[float]] = {name: [] for name in all_commands}
+    for turn in range(runs + 1):
+        for name, words in all_commands.items():
+            spent = machine.seconds(lambda words=words: once(words), 1, 0)
+            if turn:
+                taken[name] += spent
+    return taken
+
+
+def versions(python: str) -> dict[str, str]:
+    """What the peers' environment holds."""
+    names = ("noisereduce", "torch", "numpy", "soundfile")
+    code = f"import json; from importlib.metadata import version as v; print(json.dumps({{n: v(n) for n in {names}}}))"
+    try:
+        done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        sys.exit(f"{python} has no {', '.join(names)}; see the top of {Path(__file__).name} for how to make it")
+    return dict(json.loads(done.stdout))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--python", help="of an environment with noisereduce, soundfile and torch")
+    parser.add_argument("--model", default=DEFAULT)
+    parser.add_argument("--checkpoint", type=Path, help="that the model was exported from, if not the repository's")
+    parser.add_argument("--runs", type=int, default=15)
+    parser.add_argument("--no-save", action="store_true")
+    options = parser.parse_args()
+    if not options.python:
+        print("the peers need an environment of their own; give its Python with --python (see the top of this file)")
+        return
+    checkpoint = options.checkpoint or ROOT / CHECKPOINTS.get(options.model, TRAINED.format(options.model))
+    described = machine.describe("hush", "onnxruntime", "torch") | {"peers": versions(options.python)}
+    with tempfile.TemporaryDirectory(prefix="hush-bench-") as folder:
+        memory.make(Path(folder) / "noisy.wav", SECONDS, 48000, 1)
+        taken = measure(commands(options.python, options.model, checkpoint, Path(folder)), options.runs)
+    spreads = {name: machine.spread(values) for name, values in taken.items()}
+    ratios = {name: spread["median"] / spreads["hush"]["median"] for name, spread in spreads.items()}
+    rows = [
+        [name, *(f"{spread[key]:.2f}" for key in ("median", "min", "max")), f"{ratios[name]:.2f}", GOALS.get(name, "–")]
+        for name, spread in spreads.items()
+    ]
+    print(machine.table([f"{SECONDS} s at 48 kHz", "median s", "min", "max", "of hush", "goal"], rows))
+    if not options.no_save:
+        facts = {"model": options.model, "audio_s": SECONDS, "runs": options.runs, "goals": GOALS}
+        machine.save("cli", described, facts | {"seconds": spreads, "times_hush": ratios})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,27 @@
+"""Recordings beyond libsndfile, through PyAV (`hush[media]`): M4A, WMA, Matroska audio, and the sound of videos.
+
+Sound is written in the source's own coding and bit rate where FFmpeg can encode it, else in AAC (MP4 family, AVI,
+FLV), Opus (Matroska, WebM) or WMA 2 (ASF). Opus has no 44.1 kHz: such sound becomes 48 kHz. Pictures, subtitles,
+chapters, cover art and further sound tracks are copied packet by packet; `Writer.dropped` names what the target
+cannot hold. Only ALAC, FLAC, TTA, WavPack and PCM keep every sample; of the others the length is right to one
+codec frame, and the start where the container can say how much of it is priming (AVI and ASF cannot).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hush.dsp.media.reader import blocks, info
+from hush.dsp.media.source import has_pictures
+from hush.dsp.media.tracks import WRITTEN
+from hush.dsp.media.writer import Writer
+
+__all__ = ["EXTENSIONS", "Writer", "blocks", "handles", "has_pictures", "info"]
+
+_READ = {".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".vob", ".ogv", ".eac3", ".dts", ".ape", ".amr", ".mpc"}
+EXTENSIONS = frozenset(WRITTEN) | _READ
+
+
+def handles(path: Path) -> bool:
+    """Whether this module reads, and maybe writes, such a file: by its extension."""
+    return path.suffix.lower() in EXTENSIONS

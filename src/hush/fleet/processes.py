@@ -1,0 +1,97 @@
+"""One function over many items in several processes; none of them outlives the process that started it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any
+
+from hush.errors import HushError
+
+PATIENCE_S = 15.0  # for processes to clean up when all is to end
+
+
+def cores() -> int:
+    """The processors this process may run on."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+def results(
+    task: Callable[..., Any],
+    items: Sequence[tuple],
+    jobs: int | None = None,
+    begin: Callable[..., None] | None = None,
+    given: tuple = (),
+    preload: Sequence[str] = (),
+) -> Iterator[tuple[int, Any]]:
+    """(index, task(*item)) of every item as each is done, in up to `jobs` processes (None: all cores).
+
+    `begin(*given)` is called at the start of each further process. preload: modules that a fork server imports
+    once for all. The first exception of a task ends all. One job needs no further process and starts none.
+    Raises HushError when a process was killed.
+    """
+    count = min(cores() if jobs is None else jobs, len(items))
+    if count <= 1:
+        for index, item in enumerate(items):
+            yield index, task(*item)
+        return
+    before = set(multiprocessing.active_children())
+    pool = ProcessPoolExecutor(count, _context(preload), initializer=_begin, initargs=(begin, given))
+    try:
+        running = {pool.submit(task, *item): index for index, item in enumerate(items)}
+        for done in as_completed(running):
+            yield running[done], done.result()
+    except BaseException as error:
+        _end(set(multiprocessing.active_children()) - before)
+        if isinstance(error, BrokenProcessPool):
+            raise HushError("a process was killed, perhaps for want of memory; -j 1 needs least") from error
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _end(children: set[Any]) -> None:
+    """Ask until all have ended: a process that is just starting does not hear yet. The deaf are killed."""
+    last = time.monotonic() + PATIENCE_S
+    while alive := [child for child in children if child.is_alive()]:
+        for child in alive:
+            child.terminate() if time.monotonic() < last else child.kill()
+        alive[0].join(0.1)
+
+
+def _context(preload: Sequence[str]) -> multiprocessing.context.BaseContext:
+    """How processes start: never as a copy of this one, whose threads (onnxruntime's) would be half-alive in it.
+
+    A fork server imports the tasks once, for every pool of this command; it needs a fork that is safe there.
+    """
+    if not sys.platform.startswith("linux"):
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["hush.fleet.server", *preload])
+    return context
+
+
+def _begin(begin: Callable[..., None] | None, given: tuple) -> None:
+    """In each further process: leave Ctrl-C to the parent, and end when it ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if begin:
+        begin(*given)
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+    if not parent.is_alive():  # killed while this process started: the next run may be at work already
+        os._exit(1)
+
+    def follow() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()

@@ -1,0 +1,196 @@
+"""`hush denoise` on folders, patterns and parts of recordings, and what it says about them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from hush.cli.batch import _denoiser
+from hush.cli.denoise import command
+from hush.dsp.audio import info, read
+from hush.dsp.writer import write
+from hush.errors import HushError
+
+Make = Callable[..., Path]
+RATE = 16000
+
+
+@pytest.fixture
+def half(causal_model: Make) -> Path:
+    return causal_model("gain", 0.5)
+
+
+@pytest.fixture
+def tree(tmp_path: Path, rng: np.random.Generator) -> Path:
+    """recordings/{a.wav, b.flac, deep/er/c.ogg}, beside what is no recording."""
+    folder = tmp_path / "recordings"
+    (folder / "deep" / "er").mkdir(parents=True)
+    for name in ("a.wav", "b.flac", "deep/er/c.ogg"):
+        write(folder / name, rng.uniform(-0.3, 0.3, 9000).astype(np.float32), RATE)
+    (folder / "notes.txt").write_text("not sound")
+    (folder / ".hidden.wav").write_bytes(b"left alone")
+    return folder
+
+
+def denoise(*words: object) -> Result:
+    _denoiser.cache_clear()
+    return CliRunner().invoke(command, [*map(str, words)])
+
+
+def good(result: Result) -> list[str]:
+    assert result.exit_code == 0, (result.output, result.exception)
+    return result.stdout.splitlines()
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_folder_keeps_its_tree(tree: Path, tmp_path: Path, half: Path, jobs: int) -> None:
+    lines = good(denoise(tree, "-o", tmp_path / "clean", "--model", half, "-j", jobs))
+    assert files(tmp_path / "clean") == ["a.wav", "b.flac", "deep/er/c.ogg"]
+    assert len(lines) == 4 and lines[-1].startswith("3 recordings, 2 s of sound, ")
+    noisy, clean = (read(folder / "a.wav")[0] for folder in (tree, tmp_path / "clean"))
+    assert np.abs(clean - noisy / 2).max() < 1e-4
+
+
+def test_outputs_inside_the_folder_are_no_inputs_the_next_time(tree: Path, half: Path) -> None:
+    good(denoise(tree, "-o", tree / "clean", "--model", half))
+    good(denoise(tree, "-o", tree / "clean", "--model", half, "--force"))
+    assert files(tree / "clean") == ["a.wav", "b.flac", "deep/er/c.ogg"]
+
+
+def test_a_second_run_does_only_what_is_missing(tree: Path, tmp_path: Path, half: Path) -> None:
+    words = (tree, "-o", tmp_path / "clean", "--model", half, "--skip-existing")
+    good(denoise(*words))
+    kept = (tmp_path / "clean" / "a.wav").stat().st_mtime_ns
+    (tmp_path / "clean" / "b.flac").unlink()
+    assert good(denoise(*words))[-1].startswith(f"{tmp_path}") is False
+    assert files(tmp_path / "clean") == ["a.wav", "b.flac", "deep/er/c.ogg"]
+    assert (tmp_path / "clean" / "a.wav").stat().st_mtime_ns == kept
+    good(denoise(*words))
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_bad_file_is_listed_and_the_rest_goes_on(tree: Path, tmp_path: Path, half: Path, jobs: int) -> None:
+    (tree / "bad.wav").write_bytes(b"RIFF and nothing else")
+    done = denoise(tree, "-o", tmp_path / "clean", "--model", half, "-j", jobs)
+    assert done.exit_code == 1
+    assert "bad.wav: not a readable recording" in done.stderr
+    assert done.stderr.splitlines()[-1] == "hush: 1 of 4 recordings failed"
+    assert files(tmp_path / "clean") == ["a.wav", "b.flac", "deep/er/c.ogg"]
+
+
+def test_a_dry_run_says_what_would_happen_and_does_nothing(tree: Path, tmp_path: Path, half: Path) -> None:
+    lines = good(denoise(tree, "-o", tmp_path / "clean", "--model", half, "--dry-run", "--format", "flac"))
+    assert lines[0] == f"{tree / 'a.wav'} -> {tmp_path / 'clean' / 'a.flac'}"
+    assert len(lines) == 3 and not (tmp_path / "clean").exists()
+
+
+def test_a_pattern_takes_what_it_matches(tree: Path, tmp_path: Path, half: Path) -> None:
+    good(denoise(tree / "**" / "*.ogg", "-o", tmp_path / "clean", "--model", half))
+    assert files(tmp_path / "clean") == ["c.ogg"]
+
+
+def test_json_says_of_each_what_it_took_and_how_it_was(tree: Path, tmp_path: Path, half: Path) -> None:
+    (tree / "bad.wav").write_bytes(b"RIFF and nothing else")
+    done = denoise(tree, "-o", tmp_path / "clean", "--model", half, "--json", "--residual", tmp_path / "taken")
+    facts = {Path(item["source"]).name: item for item in map(json.loads, done.stdout.splitlines())}
+    assert facts["bad.wav"].keys() == {"source", "error"}
+    one = facts["a.wav"]
+    assert one["model"] == "gain" and one["rate"] == RATE and one["channels"] == 1 and one["warnings"] == []
+    assert one["seconds"] == pytest.approx(9000 / RATE, abs=1e-3) and one["times_real_time"] > 1
+    assert one["input_dbfs"] == pytest.approx(20 * np.log10(0.3 / 3**0.5), abs=0.2)
+    assert one["input_dbfs"] - one["output_dbfs"] == pytest.approx(6.02, abs=0.05)
+    assert {"input_snr_db", "output_snr_db", "target", "residual", "elapsed_s"} <= one.keys()
+
+
+@pytest.mark.parametrize("name", ["a.wav", "b.flac"])
+def test_clean_and_residual_add_up_to_the_input_sample_by_sample(
+    tree: Path, tmp_path: Path, causal_model: Make, name: str
+) -> None:
+    words = ("-o", tmp_path / name, "--residual", tmp_path / f"taken-{name}", "--model", causal_model("tilt"))
+    good(denoise(tree / name, *words))
+    noisy, clean, taken = (read(path)[0] for path in (tree / name, tmp_path / name, tmp_path / f"taken-{name}"))
+    assert np.array_equal(clean.astype(np.float64) + taken, noisy.astype(np.float64))
+    assert np.abs(taken).max() > 0.01
+
+
+def test_a_part_of_a_recording_is_kept(tree: Path, tmp_path: Path, half: Path) -> None:
+    good(denoise(tree / "a.wav", "-o", tmp_path / "a.wav", "--start", 0.1, "--end", 0.4, "--model", half))
+    noisy, clean = read(tree / "a.wav")[0], read(tmp_path / "a.wav")[0]
+    assert clean.size == 0.3 * RATE
+    assert np.abs(clean - noisy[1600:6400] / 2).max() < 1e-4
+
+
+def test_another_rate_and_coding_can_be_written(tree: Path, tmp_path: Path, half: Path) -> None:
+    words = ("--rate", 48000, "--subtype", "PCM_24", "--model", half)
+    good(denoise(tree / "a.wav", "-o", tmp_path / "a.wav", *words))
+    facts = info(tmp_path / "a.wav")
+    assert (facts.rate, facts.frames, facts.subtype) == (48000, 27000, "PCM_24")
+
+
+@pytest.fixture
+def loud(tmp_path: Path) -> Path:
+    """A float recording that a model makes 1.5 times full scale."""
+    write(tmp_path / "loud.wav", np.sin(np.arange(9000) / 5).astype(np.float32) * 0.75, RATE, "FLOAT")
+    return tmp_path / "loud.wav"
+
+
+@pytest.mark.parametrize("mode", ["clip", "rescale", "none"])
+def test_peaks_above_full_scale_are_dealt_with_as_asked_and_said_aloud(
+    loud: Path, tmp_path: Path, causal_model: Make, mode: str
+) -> None:
+    words = ("--clip-mode", mode, "--subtype", "PCM_16", "--no-guard", "--model", causal_model("gain", 2.0))
+    done = denoise(loud, "-o", tmp_path / "out.wav", *words)
+    good(done)
+    clean, wanted = read(tmp_path / "out.wav")[0], read(loud)[0] * 2
+    if mode == "rescale":
+        assert np.abs(clean - wanted / 1.5).max() < 1e-3
+        assert "quieter" in done.stderr
+    else:
+        assert np.abs(clean - wanted.clip(-1, 1)).max() < 1e-3
+        assert ("samples above full scale were clipped (peak +3.5 dBFS)" in done.stderr) == (mode == "clip")
+
+
+def test_a_float_file_keeps_its_peaks(loud: Path, tmp_path: Path, causal_model: Make) -> None:
+    done = denoise(loud, "-o", tmp_path / "out.wav", "--no-guard", "--model", causal_model("gain", 2.0))
+    good(done)
+    assert np.abs(read(tmp_path / "out.wav")[0]).max() == pytest.approx(1.5, abs=1e-3)
+    assert done.stderr == ""
+
+
+def test_in_place_replaces_the_recording_when_it_is_complete(tree: Path, half: Path) -> None:
+    before = read(tree / "a.wav")[0]
+    good(denoise(tree / "a.wav", "--in-place", "--model", half))
+    assert np.abs(read(tree / "a.wav")[0] - before / 2).max() < 1e-4
+    assert files(tree) == [".hidden.wav", "a.wav", "b.flac", "deep/er/c.ogg", "notes.txt"]
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (("a.wav", "--in-place", "-o", "b.wav"), "leave -o and pipes out"),
+        (("a.wav", "-o", "b.wav", "--start", "3"), "a.wav: 0.56 s long, and the part to keep starts at 3 s"),
+        (("a.wav", "-o", "b.wav", "--start", "1", "--end", "0.5"), "expected 0 <= start < end, in seconds"),
+        (("a.wav", "-o", "b.wav", "--device", "abacus"), "device = 'abacus'; expected auto, cpu or cuda"),
+        (("a.wav", "-o", "b.wav", "-j", "-1"), "-j -1: expected 1 or more"),
+        (("a.wav", "-o", "b.wav", "--residual", "b.wav"), "name two files"),
+        (("a.wav", "-o", "b.wav", "--residual", "c.wav", "--rate", "8000"), "leave residual or rate out"),
+        (("deep", "-o", "b.wav"), "1 recordings need a folder, not b.wav"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(
+    tree: Path, half: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], line: str
+) -> None:
+    monkeypatch.chdir(tree)
+    done = denoise(*words, "--model", half)
+    assert done.exit_code != 0
+    assert line in (str(done.exception) if isinstance(done.exception, HushError) else done.output)
+    assert not (tree / "b.wav").exists()

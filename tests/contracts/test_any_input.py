@@ -1,0 +1,276 @@
+"""Whatever file `hush denoise` gets, it ends in the same file, cleaned, or in exactly one clear line.
+
+The inputs are those of any_inputs.py; truth is what soundfile alone reads of them.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+
+import any_inputs
+import numpy as np
+import pytest
+import soundfile as sf
+from any_inputs import RATES, Case, Held, held, is_one_of, make
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import hush
+from hush.cli import main
+from hush.infer.causal_model import CausalModel
+from hush.infer.stream import Stream
+
+Make = Callable[..., Path]
+SOURCE = Path(__file__).parent.parent.parent / "src"
+ROUND_OFF = 1e-5  # of other orders of float32 sums
+PATIENCE_S = 60  # far beyond what any case takes: a case that is not through by then hangs
+# Whole recordings that hush may refuse: what libsndfile writes of them it does not read back as it was.
+REFUSED = ("RAW", "SD2", "SDS", "VOC")
+
+# How far, as a share of its level, the same sound may lie off after it was resampled, above what its coding loses.
+NEAR = {"square": 0.2, "clipped": 0.1}  # their corners lie above the band of the rate that is resampled to
+NEARER = 0.02
+QUIET = 1e-3  # A-law's smallest step
+
+ALL = list(any_inputs.cases())
+SAMPLE = any_inputs.spanning(ALL, 40)
+
+
+@pytest.fixture
+def prove(
+    tmp_path: Path, causal_model: Make, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[[Case], str]:
+    """Runs `hush denoise` on a case, asserts what every case must show, and gives the line it said, if any."""
+    monkeypatch.chdir(tmp_path)
+    model = causal_model()
+
+    def run(case: Case) -> str:
+        path = make(case, tmp_path)
+        target = Path(f"b{path.suffix}")
+        before, truth = path.read_bytes(), held(path)
+        words = ["hush", "denoise", path.name, "-o", str(target), "--model", str(model), "--threads", "1"]
+        monkeypatch.setattr(sys, "argv", words)
+        capfd.readouterr()
+        with limited_to(PATIENCE_S), pytest.raises(SystemExit) as end:
+            main()
+        out, err = capfd.readouterr()
+        assert path.read_bytes() == before
+        there = {found.name for found in tmp_path.rglob("*")} - {path.name, f"._{path.name}"}  # SD2's second file
+        if end.value.code:
+            check_refusal(int(end.value.code), err, path, target)
+            assert not out
+            assert not there
+            assert not must_work(case, truth), err
+        else:
+            assert there == {target.name}
+            check_output(case, truth, held(target))
+        return err
+
+    return run
+
+
+@contextmanager
+def limited_to(seconds: int) -> Iterator[None]:
+    """Within, a SIGALRM ends what takes longer; SIGTERM's handler, which the command sets, is given back."""
+
+    def hang(*_: object) -> None:
+        raise TimeoutError(f"not through after {seconds} s")
+
+    kept = signal.getsignal(signal.SIGTERM), signal.signal(signal.SIGALRM, hang)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGTERM, kept[0])
+        signal.signal(signal.SIGALRM, kept[1])
+
+
+def check_refusal(code: int, err: str, *named: Path) -> None:
+    """One line, of hush, that names a file."""
+    assert code == 1, err
+    assert len(err.splitlines()) == 1, err
+    assert err.startswith("hush: "), err
+    assert any(path.name in err for path in named), err
+
+
+def must_work(case: Case, truth: Held | None) -> bool:
+    """A whole recording of finite samples is no reason for a refusal."""
+    refused = is_one_of((case.format, case.subtype), REFUSED)
+    sound = truth is not None and truth.all and bool(np.isfinite(truth.samples).all())
+    return sound and case.damage == "whole" and not refused
+
+
+def check_output(case: Case, before: Held | None, after: Held | None) -> None:
+    """The same file: coding, rate, channels, length; and, as the model changes nothing, the same sound."""
+    assert before is not None and after is not None
+    assert (after.format, after.subtype) == (before.format, before.subtype)
+    assert (after.rate, after.samples.shape) == (before.rate, before.samples.shape)
+    assert np.isfinite(after.samples).all()
+    if case.damage == "whole" and before.samples.shape[1] > 4000:  # shorter is mostly the edges of the resampling
+        near = NEAR.get(case.content, NEARER) * level(before.samples) + 4 * loss(case, before) + QUIET
+        assert level(after.samples - before.samples) <= near
+
+
+def level(samples: np.ndarray) -> float:
+    return float(np.sqrt(np.square(samples).mean()))
+
+
+def loss(case: Case, before: Held) -> float:
+    """What coding alone takes from a sound, done by soundfile."""
+    again = io.BytesIO()
+    again.name = f"again.{before.format.lower()}"
+    sf.write(again, 0.99 * before.samples.T, before.rate, before.subtype, format=before.format)
+    again.seek(0)
+    coded = sf.read(again, dtype="float32", always_2d=True)[0].T
+    return level(coded[:, : before.samples.shape[1]] - 0.99 * before.samples[:, : coded.shape[1]])
+
+
+@pytest.mark.parametrize("case", SAMPLE, ids=str)
+def test_it_ends_in_the_same_file_or_one_line(case: Case, prove: Callable[[Case], str]) -> None:
+    prove(case)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("case", ALL, ids=str)
+def test_every_input_ends_in_the_same_file_or_one_line(case: Case, prove: Callable[[Case], str]) -> None:
+    prove(case)
+
+
+def test_there_are_hundreds_of_inputs_and_the_sample_spans_them() -> None:
+    assert len(ALL) >= 300
+    single = {facet for case in ALL for facet in case.facets if not isinstance(facet, tuple)}
+    missing = single - {facet for case in SAMPLE for facet in case.facets}
+    assert {facet for facet in missing if not isinstance(facet, str)} == set()
+    assert {name for name in missing if name in sf.available_formats()} == set()
+
+
+WHOLE = Case(900, "WAV", "PCM_24", 44100, 2, 4999, "speech", "whole")
+CUT = Case(901, "FLAC", "PCM_16", 48000, 2, 4999, "speech", "cut")
+RANDOM = Case(902, "MP3", "MPEG_LAYER_III", 44100, 2, 4999, "speech", "random")
+
+
+@pytest.mark.parametrize("pipe", [False, True], ids=["file", "pipe"])
+@pytest.mark.parametrize("case", [WHOLE, CUT, RANDOM], ids=str)
+def test_a_process_of_its_own_ends_so_too(case: Case, pipe: bool, tmp_path: Path, causal_model: Make) -> None:
+    path, target = make(case, tmp_path), tmp_path / "out" / f"b.{'wav' if pipe else case.extension}"
+    target.parent.mkdir()
+    words = ["-", "-o", "-"] if pipe else [path, "-o", target]
+    call = [sys.executable, "-m", "hush", "denoise", *words, "--model", causal_model(), "--threads", "1"]
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE), "PYTHONWARNINGS": "error"}
+    content = path.read_bytes() if pipe else b""
+    done = subprocess.run(call, input=content, capture_output=True, env=environment, timeout=PATIENCE_S)
+    if done.returncode:
+        assert case is not WHOLE
+        check_refusal(done.returncode, done.stderr.decode(), Path("stdin") if pipe else path)
+        assert not done.stdout
+        assert not list(target.parent.iterdir())
+        return
+    if pipe:
+        target.write_bytes(done.stdout)
+    truth, found = held(path), held(target)
+    assert truth and found
+    assert (found.rate, found.samples.shape) == (truth.rate, truth.samples.shape)
+    assert [file.name for file in target.parent.iterdir()] == [target.name]
+
+
+@pytest.mark.parametrize(
+    ("extension", "subtype"),
+    [
+        ("wav", "PCM_U8"), ("wav", "PCM_16"), ("flac", "PCM_24"), ("caf", "ALAC_16"), ("ogg", "VORBIS"),
+        ("wav", "ULAW"), ("wav", "ALAW"), ("wav", "IMA_ADPCM"), ("wav", "MS_ADPCM"), ("wav", "GSM610"),
+        ("au", "G721_32"), ("paf", "PCM_24"),
+    ],
+)  # fmt: skip
+def test_a_peak_above_full_scale_is_cut_and_not_turned_over(
+    extension: str, subtype: str, tmp_path: Path, causal_model: Make
+) -> None:
+    tone = 0.9 * np.sin(2 * np.pi * 200 * np.arange(8000) / 16000)
+    sf.write(tmp_path / f"a.{extension}", tone, 16000, subtype)
+    model = causal_model("gain", 1.5)  # its output reaches 1.35
+    hush.denoise_file(tmp_path / f"a.{extension}", tmp_path / f"b.{extension}", model=model, guard=False)
+    found = held(tmp_path / f"b.{extension}")
+    assert found and found.subtype == subtype
+    loud = np.flatnonzero(np.abs(tone) > 0.7)  # over full scale from 0.67 on
+    assert (np.sign(found.samples[0, loud]) == np.sign(tone[loud])).mean() > 0.99
+
+
+SIGNALS = ("silence", "dc", "clipped", "denormal", "square", "speech", "click", "loud")
+
+
+def signal_of(content: str, rate: int, channels: int, size: int) -> np.ndarray:
+    if content == "click":
+        return np.where(np.arange(size) == size // 2, 1.0, 0.0) * np.ones((channels, 1))
+    made = any_inputs.sound(
+        Case(0, "WAV", "FLOAT", rate, channels, size, content, "whole"), np.random.default_rng(size)
+    )
+    return made * 1e4 if content == "loud" else made
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    cuts=st.tuples(*[st.lists(st.one_of(st.integers(0, 40), st.integers(0, 3000)), min_size=1, max_size=10)] * 2),
+    rate=st.one_of(st.sampled_from(RATES), st.integers(3000, 200_000)),
+    channels=st.integers(1, 8),
+    content=st.sampled_from(SIGNALS),
+    graph=st.sampled_from(["identity", "leveller", "counter", "tilt"]),
+    size=st.integers(0, 6000),
+    again=st.booleans(),
+)
+def test_any_cutting_of_any_signal_gives_the_same_samples(
+    cuts: tuple[list[int], list[int]], rate: int, channels: int, content: str, graph: str, size: int, again: bool,
+    graphs: dict[str, CausalModel],
+) -> None:  # fmt: skip
+    audio = signal_of(content, rate, channels, size).astype(np.float32)
+    found = []
+    for sizes in cuts:
+        stream = Stream(rate, channels, graphs[graph])
+        if again:  # a stream that has served is as new
+            stream.push(audio)
+            stream.flush()
+        ends = np.minimum(np.cumsum([0, *sizes, size]), size)
+        parts = []
+        for start, end in pairwise(ends):
+            stream = stream.copy()  # goes on where the other stood
+            parts.append(stream.push(audio[:, start:end]))
+        found.append(np.concatenate([*parts, stream.flush()], axis=1))
+    assert found[0].shape == (channels, size + stream.latency.samples)
+    assert np.isfinite(found[0]).all()
+    np.testing.assert_allclose(*found, rtol=0, atol=ROUND_OFF * max(1.0, float(np.abs(audio).max(initial=0))))
+
+
+@pytest.fixture(scope="module")
+def graphs(causal_model: Make) -> dict[str, CausalModel]:
+    return {kind: CausalModel(causal_model(kind)) for kind in ("identity", "leveller", "counter", "tilt")}
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    sizes=st.lists(st.integers(0, 3000), max_size=8),
+    rate=st.sampled_from([8000, 22050, 44100, 48000]),
+    channels=st.sampled_from([None, 1, 3]),
+    content=st.sampled_from(SIGNALS),
+)
+def test_blocks_add_up_to_the_whole(
+    sizes: list[int], rate: int, channels: int | None, content: str, leveller: hush.Denoiser
+) -> None:
+    audio = signal_of(content, rate, channels or 1, sum(sizes)).astype(np.float32)
+    audio = audio if channels else audio[0]
+    found = list(leveller.blocks((audio[..., a:b] for a, b in pairwise(np.cumsum([0, *sizes]))), rate))
+    whole = np.concatenate([audio[..., :0], *found], axis=-1)
+    assert whole.shape == audio.shape
+    largest = max(1.0, float(np.abs(audio).max(initial=0)))
+    np.testing.assert_allclose(whole, leveller(audio, rate), rtol=0, atol=ROUND_OFF * largest)
+
+
+@pytest.fixture(scope="module")
+def leveller(causal_model: Make) -> hush.Denoiser:
+    return hush.Denoiser(causal_model("leveller"))
