@@ -8,7 +8,6 @@ import json
 import math
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from hush.errors import ConfigError, DataError, ModelError
 from hush.train import checkpoint, tasks
 from hush.train.curves import Record, Row
 from hush.train.device import keep_memory, precision
-from hush.train.processes import ALONE, Place, shared
+from hush.train.processes import ALONE, Place
 
 PROBE = 4  # validation examples a checkpoint carries, so that export can compare on real input
 PROBE_FRAMES = 16  # and of spectra only so many frames: 4 MB would be more than the weights
@@ -66,7 +65,6 @@ class Run:
         for model in (self.model, self.average.eval()):
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average.load_state_dict(self.model.state_dict())
-        self.shared = shared(self.model, place)
         fused = device.type == "cuda"  # one kernel instead of hundreds, where a launch costs more than its work
         config = experiment.train
         self.optimiser = torch.optim.AdamW(
@@ -97,7 +95,8 @@ class Run:
             # Dropout too follows from step and part alone, so that a resumed run repeats an unbroken one.
             part = self.place.rank + number * self.place.count
             torch.manual_seed((config.seed * 1_000_003 + self.step) * config.parts + part)
-            loss += self._add_gradient(batch, 1 / len(batches), last=number == len(batches) - 1)
+            loss += self._add_gradient(batch, 1 / len(batches))
+        self.place.share_gradients(self.model)
         if config.clip_norm:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm)
         self.optimiser.step()
@@ -108,13 +107,11 @@ class Run:
         self.loss_steps += 1
         return loss
 
-    def _add_gradient(self, batch: Any, share: float, last: bool) -> Tensor:
-        """Add `share` of the gradient of a batch's loss; with the last one, processes take the mean of theirs."""
-        alone = nullcontext() if last or self.place.count == 1 else self.shared.no_sync()  # type: ignore[operator]
-        with alone:
-            with torch.autocast(self.device.type, self.dtype, enabled=self.dtype == torch.bfloat16):
-                loss = tasks.judge(self.shared, batch, self.experiment)[0] * share
-            loss.backward()
+    def _add_gradient(self, batch: Any, share: float) -> Tensor:
+        """Add `share` of the gradient of a batch's loss."""
+        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype == torch.bfloat16):
+            loss = tasks.loss(self.model, batch, self.experiment) * share
+        loss.backward()
         return loss.detach()
 
     @torch.no_grad()

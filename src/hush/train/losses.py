@@ -46,7 +46,7 @@ def snr_db(estimate: Tensor, clean: Tensor) -> Tensor:
     return torch.where(signal > 1e-9, value.clamp(-30, 60), torch.nan)
 
 
-KEPT_NOISE = 10 ** (-30 / 20)  # the target keeps noise 30 dB lower: chasing silence costs speech
+KEPT_NOISE = 10 ** (-40 / 20)  # the target keeps noise 40 dB lower: chasing silence costs speech, and 30 dB are heard
 LOST_SPEECH, WAVE, HIGH = 0.2, 0.05, 0.3  # weights beside the compressed spectrum below 8 kHz
 LOST_HIGH = 1.5  # above it a band has one gain for sibilants and the noise around them: they are to pass
 

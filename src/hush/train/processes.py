@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import warnings
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, distributed, nn
-from torch.nn.parallel import DistributedDataParallel
 
 
 @dataclass(frozen=True)
@@ -29,6 +27,19 @@ class Place:
             value /= self.count
         return value
 
+    def share_gradients(self, model: nn.Module) -> None:
+        """Make each gradient the mean over all processes.
+
+        All go in one message: models of a few megabytes would gain nothing from DistributedDataParallel,
+        which sends while it computes, and whose threads outlive the process group (torch 2.13).
+        """
+        if self.count == 1:
+            return
+        gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+        means = self.mean(torch.cat([gradient.flatten() for gradient in gradients]))
+        for gradient, mean in zip(gradients, means.split([each.numel() for each in gradients]), strict=True):
+            gradient.copy_(mean.view_as(gradient))
+
 
 ALONE = Place()
 
@@ -39,15 +50,6 @@ def join(device: torch.device) -> Place:
         return ALONE
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     return Place(distributed.get_rank(), distributed.get_world_size())
-
-
-def shared(model: nn.Module, place: Place) -> nn.Module:
-    """The model, its gradients the mean over all processes once they are computed; buffers stay a process's own."""
-    if place.count == 1:
-        return model
-    warnings.filterwarnings("ignore", "Grad strides do not match")  # of 1 x 1 kernels: two names for one layout
-    with warnings.catch_warnings(action="ignore", category=FutureWarning):  # a newer name is for newer torch alone
-        return DistributedDataParallel(model, broadcast_buffers=False)
 
 
 def leave(place: Place) -> None:

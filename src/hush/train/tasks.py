@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from hush.config import Experiment
 from hush.data.store import Store
 from hush.train import losses
-from hush.train.batches import Batch, Batches
+from hush.train.batches import Batches
 from hush.train.causal import Causal
 from hush.train.causal_batches import CausalBatch, CausalBatches
 from hush.train.mixtures import Mixtures
@@ -36,23 +36,28 @@ def probe(batch: Any) -> Tensor:
     return inputs
 
 
+def loss(model: nn.Module, batch: Any, experiment: Experiment) -> Tensor:
+    """Loss of a batch."""
+    return _run(model, batch, experiment)[0]
+
+
 def judge(model: nn.Module, batch: Any, experiment: Experiment) -> tuple[Tensor, Tensor, Tensor]:
     """Loss of a batch, and each example's SNR in dB before and after."""
+    value, noisy, estimate, clean = _run(model, batch, experiment)
     if isinstance(batch, CausalBatch):
-        return _judge_spectra(model, batch)
-    return _judge_frames(model, batch, experiment)
+        noisy, estimate, clean = (
+            torch.view_as_complex(s.contiguous()) * batch.loudness[..., 0] for s in (noisy, estimate, clean)
+        )
+    return value, losses.snr_db(noisy, clean), losses.snr_db(estimate, clean)
 
 
-def _judge_frames(model: nn.Module, batch: Batch, experiment: Experiment) -> tuple[Tensor, Tensor, Tensor]:
+def _run(model: nn.Module, batch: Any, experiment: Experiment) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Loss, noisy, estimate, clean."""
+    if isinstance(batch, CausalBatch):
+        estimate = model(batch.noisy)[0].float()
+        return losses.causal(estimate, batch), batch.noisy, estimate.detach(), batch.clean
     out = model(batch.frames)
     estimate = batch.noisy * losses.gain(out, batch.frames)[:, 0]  # phase of the noisy input
     direct = experiment.train.loss == "mse"
-    loss = losses.mse(out, batch.target) if direct else losses.audible(estimate, batch.clean)
-    return loss, losses.snr_db(batch.noisy, batch.clean), losses.snr_db(estimate.detach(), batch.clean)
-
-
-def _judge_spectra(model: nn.Module, batch: CausalBatch) -> tuple[Tensor, Tensor, Tensor]:
-    estimate = model(batch.noisy)[0].float()
-    scaled = [torch.view_as_complex(s.contiguous()) * batch.loudness[..., 0] for s in
-              (batch.noisy, estimate.detach(), batch.clean)]  # fmt: skip
-    return losses.causal(estimate, batch), losses.snr_db(scaled[0], scaled[2]), losses.snr_db(scaled[1], scaled[2])
+    value = losses.mse(out, batch.target) if direct else losses.audible(estimate, batch.clean)
+    return value, batch.noisy, estimate.detach(), batch.clean
