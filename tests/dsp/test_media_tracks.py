@@ -241,3 +241,18 @@ def test_hevc_keeps_the_tag_that_players_ask_for(tmp_path: Path) -> None:
     made = denoised(source, tmp_path / "b.mp4")
     assert packets(made.path, "video") == packets(source, "video")
     assert (b"hvc1" in made.path.read_bytes()) and b"hev1" not in made.path.read_bytes()
+
+
+@pytest.mark.parametrize("target", ["mov", "mp4"])
+def test_pictures_of_a_camera_that_counts_a_time_code_are_kept_with_it(target: str, tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "a.mov"), "w") as out:
+        pictures = out.add_stream("mpeg4", rate=30, width=64, height=48, pix_fmt="yuv420p")
+        pictures.metadata["timecode"] = "01:02:03:04"
+        track = out.add_stream("aac", rate=RATE, layout="mono", bit_rate=96000)
+        add_sound(out, track, 400.0, 1.5)
+        add_pictures(out, pictures)
+    out = denoised(tmp_path / "a.mov", tmp_path / f"b.{target}")
+    assert packets(out.path, "video") == packets(tmp_path / "a.mov", "video")
+    with av.open(str(out.path)) as made:
+        assert made.streams.video[0].metadata["timecode"] == "01:02:03:04"
+        assert [track.type for track in made.streams] == ["video", "audio", "data"]

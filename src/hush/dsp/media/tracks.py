@@ -87,9 +87,8 @@ def choose(path: Path, like: AudioInfo, subtype: str | None, source: Any | None)
             if found:
                 return found
     what = f"{subtype} of " if subtype else ""
-    raise AudioError(
-        f"{path}: {path.suffix} cannot hold {what}{like.channels} channels at {like.rate:,} Hz; try .m4a, .mkv or .wav"
-    )
+    sound = f"{like.channels} channel{'s' * (like.channels > 1)} at {like.rate:,} Hz"
+    raise AudioError(f"{path}: {path.suffix} cannot hold {what}{sound}; try .m4a, .mkv or .wav")
 
 
 def _own(muxer: str, like: AudioInfo, source: Any | None) -> list[str]:
@@ -161,8 +160,8 @@ class Tracks:
         """Make room for a copy of one track; if the container has none, its name goes to `dropped`."""
         import av
 
-        if track.discard == av.stream.Discard.all or "timecode" in track.metadata:
-            return  # chapters and time codes, which MP4 keeps as tracks, are written anew
+        if track.discard == av.stream.Discard.all or (track.type == "data" and "timecode" in track.metadata):
+            return  # chapters and time codes, which MP4 keeps as tracks, are written anew; pictures name their code too
         if track.type in ("data", "unknown"):
             self.dropped.append(f"{track.type} ({_name(track)})")
             return
