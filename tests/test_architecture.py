@@ -24,6 +24,7 @@ class Room:
 
 ROOMS = {
     "errors": Room(0),
+    "drafts": Room(1),
     "runtime": Room(1, frozenset({"onnxruntime"})),
     "settings": Room(1),
     "config": Room(2),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -12,25 +11,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from hush.drafts import DRAFT, drafted
 from hush.errors import DataError
 
 if sys.platform != "win32":
     import fcntl
 
 PLAN = "plan.json"
-LEFTOVER = re.compile(r"\..+\.part")  # what `save` and dsp.audio.write name a file before it is whole
 PATIENCE_S = 30.0  # how long the last worker of a killed run may take to notice
 
 
 def save(path: Path, fill: Callable[[BinaryIO], Any]) -> None:
     """Write a file beside `path` and rename it into place: whole, or not there."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with beside.open("wb") as file:
-            fill(file)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with drafted(path) as draft, draft.open("wb") as file:
+        fill(file)
 
 
 def save_bytes(path: Path, content: bytes) -> None:
@@ -48,7 +42,7 @@ def refuse_foreign(folder: Path, what: str) -> None:
     if folder.exists() and not folder.is_dir():
         raise DataError(f"{folder} is a file; choose a folder for the {what}")
     if folder.is_dir() and not (folder / PLAN).is_file():
-        held = [entry.name for entry in folder.iterdir() if not LEFTOVER.fullmatch(entry.name)]
+        held = [entry.name for entry in folder.iterdir() if not DRAFT.fullmatch(entry.name)]
         if held:
             raise DataError(f"{folder} is not empty and holds no {what}; choose another folder")
 
@@ -73,7 +67,7 @@ def claim(folder: Path, fingerprint: str, what: str) -> Iterator[None]:
         with locked(note, PATIENCE_S) as alone:
             if not alone:
                 raise DataError(f"processes of an earlier run still write to {folder}; end them, then try again")
-        for leftover in [path for path in folder.rglob(".*.part") if LEFTOVER.fullmatch(path.name)]:
+        for leftover in [path for path in folder.rglob(".*.part") if DRAFT.fullmatch(path.name)]:
             leftover.unlink(missing_ok=True)
         yield
 

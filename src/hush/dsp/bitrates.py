@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import math
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -95,6 +96,7 @@ class HeldBack:
         with opener((None, None)) as probe:  # what cannot be written is told now
             self._form, self._subtype = probe.format, probe.subtype
         self._spool = beside.open("w+b")
+        shutil.copymode(path, beside)
         self._held = 0
 
     def write(self, columns: np.ndarray) -> None:

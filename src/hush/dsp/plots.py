@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import uuid
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from hush.drafts import drafted
 from hush.dsp.recordings import blocks, info
 from hush.dsp.stft import window
 from hush.errors import AudioError
@@ -90,14 +90,11 @@ def _draw_levels(draw: ImageDraw.ImageDraw, font: Any, panels: dict[str, np.ndar
 
 
 def _save(picture: Image.Image, target: Path) -> None:
-    beside = target.with_name(f".hush-{uuid.uuid4().hex}.part")
     try:
-        picture.save(beside, format="PNG")
-        beside.replace(target)
+        with drafted(target) as draft:
+            picture.save(draft, format="PNG")
     except OSError as error:
         raise AudioError(f"{target}: the picture cannot be written ({error.strerror or error})") from error
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _ticks(top_khz: float) -> list[float]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -10,6 +9,7 @@ from types import TracebackType
 import numpy as np
 import soundfile as sf
 
+from hush import drafts
 from hush.dsp import bitrates, containers, tags
 from hush.dsp.audio import AudioInfo, info, reason, turned
 from hush.errors import AudioError
@@ -43,11 +43,11 @@ class Writer:
         form = containers.roomy(form, subtype, like.channels * like.frames)
         self.subtype = subtype
         self._what, self._like, self._target, self._written = f"{form}/{subtype}", like, target, 0
-        self._beside = target.with_name(f".hush-{uuid.uuid4().hex}.part")
+        self._beside = drafts.beside(target)
         self._top = containers.top(form, subtype)
         self._tags_of = tags_of if tags_of and tags.copies(tags_of, form) else None
         try:
-            self._beside.touch()
+            drafts.begin(self._beside, target)
             self._file = self._begun(form, subtype)
         except OSError as error:
             self._beside.unlink(missing_ok=True)
@@ -56,7 +56,7 @@ class Writer:
             self._beside.unlink(missing_ok=True)
             if getattr(error, "code", None) == _SYSTEM_ERROR:
                 raise self._full(error) from error
-            sound = f"{like.channels} channels at {like.rate:,} Hz"
+            sound = f"{like.channels} channel{'s' * (like.channels > 1)} at {like.rate:,} Hz"
             raise AudioError(
                 f"{self.path}: {self._what} cannot hold {sound} ({reason(error)}); try .wav or .flac"
             ) from error

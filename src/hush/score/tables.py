@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hush import __version__
+from hush.drafts import drafted
 from hush.errors import DataError
 from hush.score.metrics import METRICS, RATE
 from hush.score.report import Report, Row
@@ -198,9 +199,8 @@ def folder_for(path: Path, force: bool) -> Path:
 def save(report: Report, folder: Path, settings: dict[str, Any]) -> None:
     """Write FILES into the folder, each beside and then renamed, so never a half-written one."""
     for name, text in zip(FILES, (to_json(report, settings), to_csv(report)), strict=True):
-        beside = folder / f".{name}.part"
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(folder / name)
+        with drafted(folder / name) as draft:
+            draft.write_text(text, encoding="utf-8")
 
 
 def _number(value: float) -> float | None:

@@ -11,20 +11,17 @@ from safetensors.torch import save as serialise
 from torch import Tensor, nn
 
 from hush.config import Experiment
+from hush.drafts import drafted
 from hush.errors import ConfigError, ModelError
 from hush.train.tasks import network
 
 
 def save(path: Path, tensors: dict[str, Tensor], notes: dict[str, Any]) -> None:
     """Write beside and rename; `notes` become JSON in the header."""
-    beside = path.with_name(f".{path.name}.part")
     content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     # Not safetensors' own save_file: its files can be read by their owner alone.
-    try:
-        beside.write_bytes(serialise(content, {"hush": json.dumps(notes, sort_keys=True)}))
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)  # a full disk needs the room
+    with drafted(path) as draft:
+        draft.write_bytes(serialise(content, {"hush": json.dumps(notes, sort_keys=True)}))
 
 
 def load(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

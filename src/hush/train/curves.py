@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from hush.drafts import drafted
+
 Row = dict[str, float]
 
 # Colour-blind safe (Okabe and Ito), the same in every picture.
@@ -19,9 +21,8 @@ class Record:
     def __init__(self, folder: Path, step: int) -> None:
         self.path, self.picture = folder / "metrics.jsonl", folder / "curves.png"
         self.rows = [row for row in read(self.path) if row["step"] <= step]
-        beside = self.path.with_name(f".{self.path.name}.part")
-        beside.write_text("".join(f"{json.dumps(row)}\n" for row in self.rows), encoding="utf-8")
-        beside.replace(self.path)
+        with drafted(self.path) as draft:
+            draft.write_text("".join(f"{json.dumps(row)}\n" for row in self.rows), encoding="utf-8")
         self.board = _board(folder, step)
 
     def add(self, row: Row) -> None:
@@ -84,6 +85,5 @@ def draw(rows: list[Row], path: Path) -> None:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
         axes.legend(frameon=False)
-    beside = path.with_name(f".{path.name}.part")
-    canvas.print_png(str(beside))
-    beside.replace(path)
+    with drafted(path) as draft:
+        canvas.print_png(str(draft))

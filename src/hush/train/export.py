@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from hush.drafts import drafted
 from hush.errors import ModelError
 from hush.runtime import onnxruntime
 from hush.train import checkpoint
@@ -39,23 +40,16 @@ def export(
     graph = graph_of(model, experiment)
     examples = _examples(source, graph, recording)
     target.parent.mkdir(parents=True, exist_ok=True)
-    beside, card_path = target.with_name(f".{target.name}.part"), target.with_suffix(".json")
-    card_beside = card_path.with_name(f".{card_path.name}.part")
-    try:
-        _write_graph(model, graph, beside)
-        _stamp(beside, model, graph, name, licence)
-        worst = difference(model, beside, examples)
+    with drafted(target.with_suffix(".json")) as card_draft, drafted(target) as draft:
+        _write_graph(model, graph, draft)
+        _stamp(draft, model, graph, name, licence)
+        worst = difference(model, draft, examples)
         if not worst <= TOLERANCE:
             raise ModelError(
                 f"onnxruntime differs from torch by {worst:.2g} (up to {TOLERANCE:g} is round-off); not written"
             )
-        card = _card(model, graph, notes, name, licence, summary, beside)
-        card_beside.write_text(json.dumps(asdict(card), indent=1) + "\n", encoding="utf-8")
-        beside.replace(target)
-        card_beside.replace(card_path)
-    finally:
-        beside.unlink(missing_ok=True)
-        card_beside.unlink(missing_ok=True)
+        card = _card(model, graph, notes, name, licence, summary, draft)
+        card_draft.write_text(json.dumps(asdict(card), indent=1) + "\n", encoding="utf-8")
     return card, worst
 
 

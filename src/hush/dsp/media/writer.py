@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import uuid
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from hush import drafts
 from hush.dsp.audio import AudioInfo, Resampler
 from hush.dsp.media.atoms import copy_tags
 from hush.dsp.media.source import first_sound, open_media, reason
@@ -40,7 +40,7 @@ class Writer:
         if self._target.suffix.lower() not in WRITTEN:
             known = ", ".join(sorted(WRITTEN))
             raise AudioError(f"{self.path}: cannot write {self._target.suffix}; try .wav, .flac or one of {known}")
-        self._beside = self._target.with_name(f".hush-{uuid.uuid4().hex}.part")
+        self._beside = drafts.beside(self._target)
         self._source: Any = None
         self._out: Any = None
         self._tracks: Tracks | None = None
@@ -60,7 +60,7 @@ class Writer:
         self.subtype = coding.subtype
         self._resampler = Resampler(like.rate, coding.rate, like.channels)
         try:
-            self._beside.touch()
+            drafts.begin(self._beside, self._target)
         except OSError as error:
             raise AudioError(f"{self.path}: cannot be written ({error.strerror}); choose another place") from error
         extension = self._target.suffix.lower()

@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 import soundfile as sf
 
+from hush.drafts import beside
 from hush.dsp.tags import id3, ogg, riff, vorbis
 from hush.dsp.tags.pieces import length, pour, read_at
 
@@ -141,12 +142,12 @@ _REBUILD: dict[str, Rebuild] = {"FLAC": _flac, "MP3": _mp3, "OGG": _ogg}
 
 def _rebuild(make: Rebuild, source: BinaryIO, source_size: int, written: Path, in_place: bool) -> None:
     """Make a file anew beside itself; keep it as it was if the new one does not hold the same sound."""
-    beside = written.with_name(f".{written.name.lstrip('.')}-tags.part")
+    draft = beside(written)
     try:
-        with written.open("rb") as file, beside.open("wb") as out:
+        with written.open("rb") as file, draft.open("wb") as out:
             done = make(source, source_size, file, written.stat().st_size, out, in_place)
-        if done and _facts(beside) == _facts(written):
-            shutil.copymode(written, beside)
-            beside.replace(written)
+        if done and _facts(draft) == _facts(written):
+            shutil.copymode(written, draft)
+            draft.replace(written)
     finally:
-        beside.unlink(missing_ok=True)
+        draft.unlink(missing_ok=True)
