@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 
 
@@ -35,6 +36,17 @@ class ModelError(HushError):
 
 class MissingExtra(HushError):
     """A feature needs packages that the base install leaves out."""
+
+
+def system_line(error: OSError) -> str:
+    """What the system refused, where, and what may help.
+
+    >>> system_line(OSError(28, "No space left on device", "out/a.wav"))
+    'out/a.wav: No space left on device; is the disk full?'
+    """
+    where = f"{error.filename}: " if error.filename else ""
+    hint = "; is the disk full?" if error.errno in (errno.ENOSPC, errno.EFBIG) else ""
+    return f"{where}{error.strerror or error}{hint}"
 
 
 def need(extra: str, *modules: str) -> None:

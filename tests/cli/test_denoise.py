@@ -81,6 +81,32 @@ def test_a_flac_pipe_comes_out_as_wav(tmp_path: Path, frame_model: Make, rng: np
     assert (found.format, found.subtype, found.frames, found.samplerate) == ("WAV", "PCM_16", 5001, 44100)
 
 
+def test_stdout_has_the_format_asked_for(noisy: Path, frame_model: Make) -> None:
+    done = run("denoise", noisy, "-o", "-", "--format", "flac", "--model", frame_model())
+    found = sf.info(io.BytesIO(done.stdout))
+    assert (found.format, found.subtype, found.frames, found.samplerate) == ("FLAC", "PCM_24", 20001, 48000)
+
+
+def test_a_named_pipe_is_read_like_stdin(noisy: Path, tmp_path: Path, causal_model: Make) -> None:
+    os.mkfifo(tmp_path / "pipe.wav")
+    feed = subprocess.Popen(["cp", str(noisy), str(tmp_path / "pipe.wav")])
+    done = run("denoise", tmp_path / "pipe.wav", "-o", tmp_path / "clean.wav", "--model", causal_model())
+    assert (done.returncode, done.stderr, feed.wait()) == (0, b"", 0)
+    assert info(tmp_path / "clean.wav").frames == info(noisy).frames
+
+
+def test_an_m4a_is_known_by_its_bytes(noisy: Path, tmp_path: Path, causal_model: Make) -> None:
+    model = causal_model()
+    run("denoise", noisy, "-o", tmp_path / "a.m4a", "--subtype", "ALAC_24", "--model", model)
+    (tmp_path / "a.m4a").rename(tmp_path / "a.wav")
+    done = run("denoise", "-", "-o", tmp_path / "b.wav", "--model", model, stdin=(tmp_path / "a.wav").read_bytes())
+    assert (done.returncode, done.stderr) == (0, b"")
+    done = run("denoise", tmp_path / "a.wav", "-o", tmp_path / "c.wav", "--model", model)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert info(tmp_path / "b.wav") == info(tmp_path / "c.wav")
+    assert (info(tmp_path / "b.wav").frames, info(tmp_path / "b.wav").subtype) == (20001, "PCM_24")
+
+
 def test_the_file_equals_the_array(noisy: Path, tmp_path: Path, frame_model: Make) -> None:
     path = frame_model(slope=1.2, offset=-0.2)
     hush.denoise_file(noisy, tmp_path / "clean.wav", model=path, subtype="FLOAT")
@@ -129,6 +155,18 @@ def test_plot_draws_before_and_after_in_one_picture(noisy: Path, tmp_path: Path,
     before, after = (light[bottom - 75 : bottom - 55, 200:900].max() for bottom in (34 + 260, 68 + 520))
     empty = light[34 + 20 : 34 + 60, 200:900].mean()
     assert before > after + 40 > empty + 40
+
+
+def test_plot_shows_the_part_that_was_kept(tmp_path: Path, causal_model: Make) -> None:
+    tone = 0.5 * np.sin(2 * np.pi * 6000 * np.arange(96000) / 48000) * (np.arange(96000) >= 72000)
+    write(tmp_path / "a.wav", tone.astype(np.float32), 48000)
+    words = ("denoise", tmp_path / "a.wav", "-o", tmp_path / "b.wav", "--start", 1, "--end", 2)
+    assert run(*words, "--plot", tmp_path / "a.png", "--model", causal_model()).returncode == 0
+    with Image.open(tmp_path / "a.png") as picture:
+        light = np.asarray(picture.convert("L"), np.float32)
+    for bottom in (34 + 260, 68 + 520):  # the tone sets in half way, before and after alike
+        row = light[bottom - 75 : bottom - 55, 62:1062].max(axis=0)
+        assert row[:450].max() < 30 < 100 < row[550:].min()
 
 
 @pytest.mark.parametrize("size", [0, 1, 1001])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from hush.cli.batch import _denoiser
 from hush.cli.denoise import command
 from hush.dsp.audio import info, read
 from hush.dsp.writer import write
-from hush.errors import HushError
+from hush.errors import ConfigError, HushError
+from hush.infer.denoiser import Denoiser
 
 Make = Callable[..., Path]
 RATE = 16000
@@ -122,6 +124,28 @@ def test_clean_and_residual_add_up_to_the_input_sample_by_sample(
     assert np.abs(taken).max() > 0.01
 
 
+@pytest.mark.parametrize("name", ["a.mp3", "a.ogg", "a.flac"])
+def test_clean_and_residual_add_up_whatever_the_coding_of_the_input(
+    tree: Path, tmp_path: Path, causal_model: Make, name: str
+) -> None:
+    write(tmp_path / f"in-{name}", read(tree / "a.wav")[0], RATE)
+    words = ("-o", tmp_path / name, "--residual", tmp_path / "taken.wav", "--model", causal_model("tilt"))
+    good(denoise(tmp_path / f"in-{name}", *words))
+    noisy, clean, taken = (read(tmp_path / path)[0] for path in (f"in-{name}", name, "taken.wav"))
+    assert np.array_equal(taken, noisy - clean)
+    assert np.abs(taken).max() > 0.01
+
+
+def test_a_residual_that_its_format_rounds_or_clips_is_told(tree: Path, tmp_path: Path, causal_model: Make) -> None:
+    loud = np.where(np.arange(9000) // 50 % 2, -0.9, 0.9).astype(np.float32)
+    write(tmp_path / "loud.wav", loud, RATE)
+    words = ("-o", tmp_path / "b.wav", "--model", causal_model("gain", -1.0), "--no-guard")
+    done = denoise(tmp_path / "loud.wav", "--residual", tmp_path / "r.wav", *words)
+    assert "samples of the residual above full scale were clipped" in done.stderr
+    done = denoise(tree / "a.wav", "--residual", tmp_path / "r.mp3", *words, "--force")
+    assert "the residual is rounded, as MPEG_LAYER_III is; a .wav keeps all of it" in done.stderr
+
+
 def test_a_part_of_a_recording_is_kept(tree: Path, tmp_path: Path, half: Path) -> None:
     good(denoise(tree / "a.wav", "-o", tmp_path / "a.wav", "--start", 0.1, "--end", 0.4, "--model", half))
     noisy, clean = read(tree / "a.wav")[0], read(tmp_path / "a.wav")[0]
@@ -166,6 +190,71 @@ def test_a_float_file_keeps_its_peaks(loud: Path, tmp_path: Path, causal_model: 
     assert done.stderr == ""
 
 
+def test_in_place_leaves_a_private_recording_private(tree: Path, half: Path) -> None:
+    (tree / "a.wav").chmod(0o600)
+    good(denoise(tree / "a.wav", "--in-place", "--model", half))
+    assert (tree / "a.wav").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_wrong_option_is_told_once_for_a_whole_folder(tree: Path, tmp_path: Path, half: Path) -> None:
+    with pytest.raises(ConfigError, match="expected 0 <= start < end"):
+        raise denoise(tree, "-o", tmp_path / "clean", "--start", 3, "--end", 1, "--model", half).exception or OSError
+    assert not (tmp_path / "clean").exists()
+
+
+def test_an_error_that_nobody_foresaw_stops_no_other(
+    tree: Path, tmp_path: Path, half: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Denoiser.file
+
+    def odd(self: Denoiser, source: Path, *given: object, **options: object) -> object:
+        if source.name == "a.wav":
+            raise IndexError("list index out of range\nsomewhere")
+        return whole(self, source, *given, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Denoiser, "file", odd)
+    done = denoise(tree, "-o", tmp_path / "clean", "--model", half)
+    assert done.exit_code == 1
+    assert done.stderr.splitlines()[0].startswith(f"hush: {tree / 'a.wav'}: list index out of range - an error of hush")
+    assert files(tmp_path / "clean") == ["b.flac", "deep/er/c.ogg"]
+
+
+def test_when_nothing_is_missing_that_is_said(tree: Path, tmp_path: Path, half: Path) -> None:
+    good(denoise(tree, "-o", tmp_path / "clean", "--model", half))
+    lines = good(denoise(tree, "-o", tmp_path / "clean", "--model", half, "--skip-existing"))
+    assert lines == ["nothing to do: all of 3 have an output"]
+    lines = good(denoise(tree, "-o", tmp_path / "clean", "--model", half, "--dry-run"))
+    assert all(line.endswith("(exists: it needs --force)") for line in lines)
+
+
+def test_residuals_inside_the_folder_are_no_inputs_the_next_time(tree: Path, half: Path) -> None:
+    words = (tree, "-o", tree / "clean", "--residual", tree / "taken", "--model", half)
+    good(denoise(*words))
+    good(denoise(*words, "--force"))
+    assert files(tree / "clean") == files(tree / "taken") == ["a.wav", "b.flac", "deep/er/c.ogg"]
+
+
+def test_json_tells_of_a_single_failure_too(tree: Path, tmp_path: Path, half: Path) -> None:
+    (tree / "bad.wav").write_bytes(b"RIFF and nothing else")
+    done = denoise(tree / "bad.wav", "-o", tmp_path / "b.wav", "--model", half, "--json")
+    assert done.exit_code == 1
+    assert "not a readable recording" in json.loads(done.stdout)["error"]
+    assert not done.stderr
+
+
+def test_names_in_any_coding_are_taken(tree: Path, tmp_path: Path, half: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.wav")
+    try:
+        (tree / "a.wav").rename(tmp_path / name)
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names alone")
+    (tmp_path / "out").mkdir()
+    good(denoise(tmp_path / name, "-o", tmp_path / "out" / name, "--model", half))
+    lines = good(denoise(tmp_path / name, "-o", tmp_path / "out", "--model", half, "--json", "--force"))
+    assert json.loads(lines[0])["target"] == str(tmp_path / "out" / name)
+    assert [os.fsencode(path.name) for path in (tmp_path / "out").iterdir()] == [b"caf\xe9.wav"]
+
+
 def test_in_place_replaces_the_recording_when_it_is_complete(tree: Path, half: Path) -> None:
     before = read(tree / "a.wav")[0]
     good(denoise(tree / "a.wav", "--in-place", "--model", half))
@@ -176,14 +265,14 @@ def test_in_place_replaces_the_recording_when_it_is_complete(tree: Path, half: P
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (("a.wav", "--in-place", "-o", "b.wav"), "leave -o and pipes out"),
+        (("a.wav", "--in-place", "-o", "b.wav"), "leave -o, --residual, --format and pipes out"),
         (("a.wav", "-o", "b.wav", "--start", "3"), "a.wav: 0.56 s long, and the part to keep starts at 3 s"),
         (("a.wav", "-o", "b.wav", "--start", "1", "--end", "0.5"), "expected 0 <= start < end, in seconds"),
         (("a.wav", "-o", "b.wav", "--device", "abacus"), "device = 'abacus'; expected auto, cpu or cuda"),
         (("a.wav", "-o", "b.wav", "-j", "-1"), "-j -1: expected 1 or more"),
         (("a.wav", "-o", "b.wav", "--residual", "b.wav"), "name two files"),
         (("a.wav", "-o", "b.wav", "--residual", "c.wav", "--rate", "8000"), "leave residual or rate out"),
-        (("deep", "-o", "b.wav"), "1 recordings need a folder, not b.wav"),
+        (("deep", "-o", "b.wav"), "a folder's recordings need a folder, not b.wav"),
     ],
 )
 def test_what_does_not_go_together_is_refused(

@@ -117,14 +117,14 @@ def test_samples_that_are_no_sound_are_told_with_their_place(
     assert line == f"a.wav: sample 22,050 (1.00 s) is {np.float32(value):g}, no sound; repair it first"
 
 
-@pytest.mark.parametrize("rate", [10_000_001, 10**9, 2**31 - 1])
+@pytest.mark.parametrize("rate", [1, 999, 10_000_001, 10**9, 2**31 - 1])
 def test_a_header_with_an_absurd_rate_is_told(rate: int, tmp_path: Path, refusal: Callable[..., str]) -> None:
     content = bytearray(a_recording(tmp_path / "a.wav", size=1000).read_bytes())
     place = content.index(b"fmt ") + 12
     content[place : place + 4] = rate.to_bytes(4, "little")
     (tmp_path / "a.wav").write_bytes(content)
     line = refusal("a.wav", "-o", "b.wav")
-    assert line == f"a.wav: damaged, {rate:,} Hz (at most 10,000,000 is a rate); get a whole copy"
+    assert line == f"a.wav: damaged, or no speech: {rate:,} Hz (a rate is 1,000 to 10,000,000); get a whole copy"
 
 
 def test_a_pipe_of_garbage_is_told(
@@ -150,7 +150,7 @@ def test_a_pipe_of_garbage_is_told(
         (("a.wav", "-o", "b.wav", "--plot", "no/p.png"), "no/p.png: --plot needs a file name in a folder that exists"),
         (("a.wav", "-o", "b.wav", "--plot", "a.wav", "--force"), "a.wav is a recording here; choose another file"),
         (("a.wav", "-o", "b.wav", "--plot", "there.png"), "there.png exists; --force overwrites it"),
-        (("a.wav", "-o", "b.opus"), "b.opus: OGG/OPUS cannot hold 1 channels at 22,050 Hz (Opus only supports"),
+        (("a.wav", "-o", "b.opus"), "b.opus: OGG/OPUS cannot hold 1 channel at 22,050 Hz (Opus only supports"),
     ],
 )
 def test_a_place_that_does_not_do_is_told(
@@ -174,6 +174,11 @@ def test_a_place_that_does_not_do_is_told(
         (("a.wav", "folder/a.wav", "-o", "folder"), "several inputs are named a.wav"),
         (("a.wav", "-o", "b.wav", "--mix", "2"), "mix = 2.0; expected 0 (the input) to 1"),
         (("a.wav", "-o", "b.wav", "--atten-limit-db", "-3"), "atten_limit_db = -3.0; expected dB from 0"),
+        (("a.wav", "-o", "b.wav", "--rate", "0"), "rate = 0; expected 1,000 to 10,000,000 Hz"),
+        (("a.wav", "-o", "b.wav", "--format", "flac"), "-o b.wav is no .flac file, and --format asks for one"),
+        (("a.wav", "-o", "folder", "--format", "flc"), "--format flc: hush writes no such files; did you mean 'flac'?"),
+        (("a.wav", "--in-place", "--residual", "r.wav"), "leave -o, --residual, --format and pipes out"),
+        (("a.wav", "--in-place", "--plot", "p.png"), "--in-place leaves no input; use -o"),
         (("a.wav",), "say where the clean sound goes: -o clean.wav, -o FOLDER, or --in-place"),
         (("-o", "b.wav"), "Missing argument"),
     ],

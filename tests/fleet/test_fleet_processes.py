@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +28,11 @@ def note(folder: Path) -> None:
     (folder / str(os.getpid())).touch()
 
 
+def leave(folder: Path, number: int) -> None:
+    (folder / str(number)).touch()
+    sys.exit(143)  # as the handler of a SIGTERM does
+
+
 @pytest.fixture(params=[1, 2, None])
 def jobs(request: pytest.FixtureRequest) -> Iterator[int | None]:
     yield request.param
@@ -47,6 +53,12 @@ def test_the_first_exception_ends_all(jobs: int | None) -> None:
 def test_each_process_begins_once(tmp_path: Path) -> None:
     list(results(square, [(n,) for n in range(8)], 2, note, (tmp_path,)))
     assert 1 <= len(list(tmp_path.iterdir())) <= 2
+
+
+def test_a_process_that_is_told_to_end_takes_no_further_item(tmp_path: Path) -> None:
+    with pytest.raises(HushError, match="a process was killed"):
+        list(results(leave, [(tmp_path, n) for n in range(40)], 2))
+    assert len(list(tmp_path.iterdir())) <= 2
 
 
 def test_a_killed_process_is_one_clear_line() -> None:

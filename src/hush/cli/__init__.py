@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import sys
 from importlib import import_module
 
 import click
 
 from hush import __version__
-from hush.errors import HushError, nearest
+from hush.errors import HushError, nearest, system_line
 
 # name -> one line for `hush --help`, so that the help needs no command's imports.
 COMMANDS = {
@@ -62,14 +61,12 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        message, code = "interrupted", 130
+    except (click.Abort, KeyboardInterrupt) as error:
+        message, code = "; ".join(["interrupted", *map(str, (error.__cause__ or error).args)]), 130
     except BrokenPipeError:
         sys.stderr.close()  # the reader went away; nothing is left to say to it
         sys.exit(1)
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        hint = "; is the disk full?" if error.errno in (errno.ENOSPC, errno.EFBIG) else ""
-        message, code = f"{where}{error.strerror or error}{hint}", 1
+        message, code = system_line(error), 1
     click.echo(f"hush: {message}", err=True)
     sys.exit(code)

@@ -6,14 +6,16 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hush.cli.bars import Bars, Board, board, note
 from hush.cli.screen import only_python, progress
 from hush.cli.sources import PIPE, Job
-from hush.errors import HushError
+from hush.errors import HushError, system_line
 
 if TYPE_CHECKING:
     from hush.infer.denoiser import Denoiser
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 PRELOAD = ("hush.infer.denoiser", "hush.cli.batch")  # by the fork server, once for all processes
 Show = Callable[[float, float], None]  # of the share that is done, and the seconds of sound in all
+_notes: Board = None  # where a process of several notes how far it is
 
 
 @dataclass(frozen=True)
@@ -40,44 +43,55 @@ def outcomes(
     """
     _denoiser(**settings.model)  # a wrong option or model ends all, before the first recording
     alone = jobs == 1 or len(todo) == 1
-    with only_python(), progress() as bar:
-        whole = bar.add_task(f"{len(todo)} recordings", total=len(todo), visible=len(todo) > 1)
-        if not alone:
-            from hush.fleet.processes import results  # which takes longer to load than some recordings to clean
-
-            _denoiser.cache_clear()
-            items = [(job, settings) for job in todo]
-            done = results(_outcome, items, jobs or None, _leave_cleanly, preload=PRELOAD)
-        else:
-            done = ((number, _shown(job, settings, bar, raise_errors)) for number, job in enumerate(todo))
-        seconds, began = 0.0, time.perf_counter()
-        for number, outcome in done:
-            seconds += 0.0 if isinstance(outcome, str) else outcome.seconds
-            speed = seconds / (time.perf_counter() - began)
-            bar.update(whole, advance=1, description=f"{len(todo)} recordings, {speed:.0f} x real time")
-            yield todo[number], outcome
+    notes = board(len(todo), shared=not alone)
+    with only_python(), progress(by_itself=False) as bar:
+        bars = Bars(bar, [Path(_name(job.source)).name for job in todo], notes)
+        done = _here(todo, settings, bars, notes, raise_errors) if alone else _elsewhere(todo, settings, jobs, notes)
+        with nullcontext() if alone else bars.watching():
+            for number, outcome in done:
+                bars.done(number, 0.0 if isinstance(outcome, str) else outcome.seconds)
+                yield todo[number], outcome
 
 
-def _shown(job: Job, settings: Settings, bar: Any, raise_errors: bool) -> FileReport | str:
-    """One recording with a progress bar of its own."""
-    task, began = bar.add_task(job.source.name, total=1.0), time.perf_counter()
-
-    def show(share: float, seconds: float) -> None:
-        speed = share * seconds / (time.perf_counter() - began)
-        bar.update(task, completed=share, description=f"{job.source.name}, {speed:.0f} x real time")
-
-    try:
-        return _one(job, settings, show) if raise_errors else _outcome(job, settings, show)
-    finally:
-        bar.remove_task(task)
+def _here(
+    todo: list[Job], settings: Settings, bars: Bars, notes: Board, raise_errors: bool
+) -> Iterator[tuple[int, FileReport | str]]:
+    for number, job in enumerate(todo):
+        show = partial(_noted, notes, number, time.perf_counter(), bars.draw)
+        show(0.0, 0.0)
+        yield number, _one(job, settings, show) if raise_errors else _outcome(job, settings, show)
 
 
-def _outcome(job: Job, settings: Settings, show: Show = lambda share, seconds: None) -> FileReport | str:
+def _elsewhere(todo: list[Job], settings: Settings, jobs: int, notes: Board) -> Iterator[tuple[int, FileReport | str]]:
+    from hush.fleet.processes import results  # which takes longer to load than some recordings to clean
+
+    _denoiser.cache_clear()
+    items = [(job, settings, number) for number, job in enumerate(todo)]
+    return results(_in_a_process, items, jobs or None, _begin_process, (notes,), preload=PRELOAD)
+
+
+def _noted(notes: Board, number: int, began: float, draw: Callable[[], None], share: float, seconds: float) -> None:
+    note(notes, number, share, seconds, time.perf_counter() - began)
+    draw()
+
+
+def _in_a_process(job: Job, settings: Settings, number: int) -> FileReport | str:
+    show = partial(_noted, _notes, number, time.perf_counter(), lambda: None)
+    show(0.0, 0.0)
+    return _outcome(job, settings, show)
+
+
+def _outcome(job: Job, settings: Settings, show: Show) -> FileReport | str:
     """The report of a recording, or the line that says why there is none."""
     try:
         return _one(job, settings, show)
-    except (HushError, OSError) as error:
+    except HushError as error:
         return str(error)
+    except OSError as error:
+        return system_line(error)
+    except Exception as error:  # the others are none the worse for it
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        return f"{job.source}: {reason} - an error of hush; denoise it alone to see where, and please report it"
 
 
 def _one(job: Job, settings: Settings, show: Show) -> FileReport:
@@ -85,28 +99,42 @@ def _one(job: Job, settings: Settings, show: Show) -> FileReport:
     import shutil
     import tempfile
 
-    from hush.dsp.audio import spool
     from hush.errors import AudioError
 
     denoiser = _denoiser(**settings.model)
     given = settings.file | {"progress": show, "residual": job.residual}
-    if PIPE not in (job.source, job.target):
+    piped = job.source == PIPE or job.source.is_fifo()
+    if not piped and job.target != PIPE:
         for path in (job.target, job.residual) if job.folders else ():
             if path:
                 path.parent.mkdir(parents=True, exist_ok=True)
         return denoiser.file(job.source, job.target, **given)
     with tempfile.TemporaryDirectory(prefix="hush-") as folder:
-        inside = spool(sys.stdin.buffer, Path(folder) / "stdin") if job.source == PIPE else job.source
-        outside = Path(folder) / "stdout.wav" if job.target == PIPE else job.target
+        inside = _spooled(job.source, Path(folder) / "stdin") if piped else job.source
+        outside = Path(folder) / f"stdout{job.form}" if job.target == PIPE else job.target
         try:
             report = denoiser.file(inside, outside, **given)
         except AudioError as error:
-            raise AudioError(str(error).replace(str(inside), "stdin" if job.source == PIPE else str(inside))) from error
+            line = str(error).replace(str(outside), "stdout") if job.target == PIPE else str(error)
+            raise AudioError(line.replace(str(inside), _name(job.source))) from error
         if job.target == PIPE:
             with outside.open("rb") as file:
                 shutil.copyfileobj(file, sys.stdout.buffer, 1 << 20)
             sys.stdout.buffer.flush()
     return report
+
+
+def _spooled(source: Path, path: Path) -> Path:
+    from hush.dsp.audio import spool
+
+    if source == PIPE:
+        return spool(sys.stdin.buffer, path)
+    with source.open("rb") as pipe:
+        return spool(pipe, path)
+
+
+def _name(source: Path) -> str:
+    return "stdin" if source == PIPE else str(source)
 
 
 @lru_cache(maxsize=1)  # once in each process
@@ -116,8 +144,10 @@ def _denoiser(**options: Any) -> Denoiser:
     return Denoiser(**options)
 
 
-def _leave_cleanly() -> None:
+def _begin_process(notes: Board) -> None:
     """In each process: end through the exits that remove what is half-written."""
+    global _notes
+    _notes = notes
 
     def leave(number: int, _: object) -> None:
         signal.signal(number, signal.SIG_IGN)  # asked once more, it would not finish cleaning up

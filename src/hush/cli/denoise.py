@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hush.cli.screen import say
 from hush.cli.sources import PIPE, Job, plan
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ cat noisy.wav | hush denoise - -o - > clean.wav
 @click.command("denoise", epilog=EXAMPLES)
 @click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path, allow_dash=True))
 @click.option("-o", "--output", type=click.Path(path_type=Path, allow_dash=True),
-              help="The clean file; a folder for several; - for stdout (WAV).")  # fmt: skip
+              help="The clean file; a folder for several; - for stdout.")  # fmt: skip
 @click.option("--in-place", is_flag=True, help="Replace the recordings, each when its clean one is complete.")
 @click.option("--model", default=None, help="An installed model (see hush models) or an .onnx file.")
 @click.option("--atten-lim", "--atten-limit-db", "atten_limit_db", type=float, metavar="DB",
@@ -38,7 +39,7 @@ cat noisy.wav | hush denoise - -o - > clean.wav
 @click.option("--start", "start_s", type=float, default=0.0, metavar="S", help="Keep the sound from here on.")
 @click.option("--end", "end_s", type=float, metavar="S", help="Keep the sound up to here.")
 @click.option("--rate", type=int, metavar="HZ", help="Write at this rate instead of the input's.")
-@click.option("--format", "extension", metavar="EXT", help="In a folder: write .EXT files, such as flac.")
+@click.option("--format", "extension", metavar="EXT", help="Of files in a folder, or of stdout: flac, mp3 …")
 @click.option("--subtype", help="Coding to write, such as PCM_24 or FLOAT, instead of the input's.")
 @click.option("--clip-mode", type=click.Choice(["clip", "rescale", "none"]), default="clip", show_default=True,
               help="What happens to peaks that the coding cannot hold.")  # fmt: skip
@@ -62,25 +63,31 @@ def command(
     import signal
 
     todo = plan(sources, output, in_place=in_place, residual=residual, extension=extension)
-    _check_plot(plot, todo, options["force"])
+    _check_plot(plot, todo, options["force"], in_place)
     if jobs < 0:
         raise click.UsageError(f"-j {jobs}: expected 1 or more, or 0 for one a core")
+    settings = _settings(options, jobs, in_place, residual)
+    planned = len(todo)
     if skip_existing:
         todo = [job for job in todo if not job.target.exists()]
     if dry_run:
         for job in todo:
-            click.echo(f"{job.source} -> {job.target}")
+            known = job.target != PIPE and job.target.exists() and not (in_place or options["force"])
+            say(f"{job.source} -> {job.target}{' (exists: it needs --force)' if known else ''}")
+        return
+    if not todo:
+        say(f"nothing to do: all of {planned} have an output", err=as_json)
         return
     for name in {"SIGTERM", "SIGHUP"} & set(dir(signal)):  # leave through the exits that clean up
         signal.signal(getattr(signal, name), lambda number, _: sys.exit(128 + number))
-    settings = _settings(options, jobs, in_place)
-    failed = _work(todo, settings, jobs, plot, as_json)
-    if failed:
+    if _work(todo, settings, jobs, plot, as_json):
         sys.exit(1)
 
 
-def _settings(options: dict, jobs: int, in_place: bool) -> Settings:
+def _settings(options: dict, jobs: int, in_place: bool, residual: Path | None) -> Settings:
+    """What all recordings share. Raises ConfigError, once for all, for a wrong option."""
     from hush.cli.batch import Settings
+    from hush.infer.files import FileOptions
     from hush.weights import DEFAULT
 
     if options["threads"] is None:
@@ -88,7 +95,9 @@ def _settings(options: dict, jobs: int, in_place: bool) -> Settings:
     names = ("atten_limit_db", "mix", "guard", "threads", "device", "end_to_end")
     model = {"model": options["model"] or DEFAULT, **{name: options[name] for name in names}}
     file = {name: options[name] for name in ("force", "start_s", "end_s", "rate", "subtype", "clip_mode")}
-    return Settings(model, file | {"in_place": in_place})
+    file["in_place"] = in_place
+    FileOptions(residual=residual, **file)
+    return Settings(model, file)
 
 
 def _work(todo: list[Job], settings: Settings, jobs: int, plot: Path | None, as_json: bool) -> int:
@@ -98,28 +107,37 @@ def _work(todo: list[Job], settings: Settings, jobs: int, plot: Path | None, as_
     from hush.cli.batch import outcomes
 
     alone = len(todo) == 1
-    began, seconds, failed = time.perf_counter(), 0.0, 0
-    for job, outcome in outcomes(todo, settings, jobs, raise_errors=alone):
-        if isinstance(outcome, str):
-            failed += 1
-            _tell_failure(job, outcome, as_json)
-            continue
-        seconds += outcome.seconds
-        if plot:
-            from hush.dsp.plots import compare
-
-            compare(plot, {"before": job.source, "after": job.target})
-        _tell(job, outcome, plot, as_json, alone)
-    if not alone:
-        elapsed = max(1e-9, time.perf_counter() - began)
-        line = f"{len(todo) - failed} recordings, {_clock(seconds)} of sound, {seconds / elapsed:.0f} x real time"
-        click.echo(line, err=as_json)
-    if failed:
-        click.echo(f"hush: {failed} of {len(todo)} recordings failed", err=True)
+    began, seconds, done, failed = time.perf_counter(), 0.0, 0, 0
+    try:
+        for job, outcome in outcomes(todo, settings, jobs, raise_errors=alone and not as_json):
+            if isinstance(outcome, str):
+                failed += 1
+                _tell_failure(job, outcome, as_json)
+                continue
+            done, seconds = done + 1, seconds + outcome.seconds
+            if plot:
+                _draw(plot, job, settings)
+            _tell(job, outcome, plot, as_json, alone)
+    except KeyboardInterrupt as stop:
+        if alone or settings.file["in_place"]:
+            raise
+        raise KeyboardInterrupt(f"{done} of {len(todo)} recordings are done; --skip-existing does the rest") from stop
+    if done and not alone:
+        speed = seconds / max(1e-9, time.perf_counter() - began)
+        say(f"{done} recording{'s' * (done > 1)}, {_clock(seconds)} of sound, {speed:.0f} x real time", err=as_json)
+    if failed and not alone:
+        say(f"hush: {failed} of {len(todo)} recordings failed", err=True)
     return failed
 
 
-def _check_plot(plot: Path | None, todo: list[Job], force: bool) -> None:
+def _draw(plot: Path, job: Job, settings: Settings) -> None:
+    from hush.dsp.plots import compare, levels
+
+    before = levels(job.source, settings.file["start_s"], settings.file["end_s"])
+    compare(plot, {"before": before, "after": levels(job.target)})
+
+
+def _check_plot(plot: Path | None, todo: list[Job], force: bool, in_place: bool) -> None:
     """Refuse, before the work, a picture that cannot or must not be written."""
     from hush.errors import AudioError
 
@@ -127,6 +145,8 @@ def _check_plot(plot: Path | None, todo: list[Job], force: bool) -> None:
         return
     if len(todo) > 1 or PIPE in (todo[0].source, todo[0].target):
         raise click.UsageError("--plot takes one recording, from a file to a file")
+    if in_place:
+        raise click.UsageError("--plot shows the input beside the output, and --in-place leaves no input; use -o")
     if plot.is_dir() or not plot.absolute().parent.is_dir():
         raise AudioError(f"{plot}: --plot needs a file name in a folder that exists, such as before-after.png")
     if plot.resolve() in (todo[0].source.resolve(), todo[0].target.resolve()):
@@ -138,34 +158,34 @@ def _check_plot(plot: Path | None, todo: list[Job], force: bool) -> None:
 def _tell(job: Job, report: FileReport, plot: Path | None, as_json: bool, alone: bool) -> None:
     to_stderr = job.target == PIPE  # stdout is the recording then
     for warning in report.warnings if not as_json else ():
-        click.echo(f"hush: {job.source}: {warning}", err=True)
+        say(f"hush: {job.source}: {warning}", err=True)
     if as_json:
-        click.echo(_json(job, report), err=to_stderr)
+        say(_json(job, report), err=to_stderr)
         return
     what = f"{report.seconds:.1f} s of audio ({report.channels} ch, {report.rate:,} Hz)"
     speed = f"{report.times_real_time:.0f} x real time"
     if not alone:
-        click.echo(f"{job.target}: {what}, {speed}", err=to_stderr)
+        say(f"{job.target}: {what}, {speed}", err=to_stderr)
         return
-    click.echo(f"{what} in {report.elapsed_s:.2f} s, {speed}, model {report.model}", err=to_stderr)
-    click.echo(
+    say(f"{what} in {report.elapsed_s:.2f} s, {speed}, model {report.model}", err=to_stderr)
+    say(
         f"  level {report.input_dbfs:.1f} -> {report.output_dbfs:.1f} dBFS, "
         f"SNR about {report.input_snr_db:.0f} -> {report.output_snr_db:.0f} dB", err=to_stderr,
     )  # fmt: skip
-    click.echo(f"  clean: {'stdout' if to_stderr else job.target}", err=to_stderr)
+    say(f"  clean: {'stdout' if to_stderr else job.target}", err=to_stderr)
     if job.residual:
-        click.echo(f"  taken out: {job.residual}", err=to_stderr)
+        say(f"  taken out: {job.residual}", err=to_stderr)
     if plot:
-        click.echo(f"  spectrograms: {plot}", err=to_stderr)
+        say(f"  spectrograms: {plot}", err=to_stderr)
 
 
 def _tell_failure(job: Job, line: str, as_json: bool) -> None:
     import json
 
     if as_json:
-        click.echo(json.dumps({"source": str(job.source), "error": line}))
+        say(json.dumps({"source": str(job.source), "error": line}))
     else:
-        click.echo(f"hush: {line}", err=True)
+        say(f"hush: {line}", err=True)
 
 
 def _json(job: Job, report: FileReport) -> str:

@@ -10,17 +10,23 @@ from pathlib import Path
 
 import click
 
+from hush.errors import nearest
+
 PIPE = Path("-")
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One recording: where from, where to, where what is taken out goes; folders: are made where they are missing."""
+    """One recording: where from, where to, where what is taken out goes.
+
+    folders: are made where they are missing. form: the extension of what stdout gets.
+    """
 
     source: Path
     target: Path
     residual: Path | None = None
     folders: bool = False
+    form: str = ".wav"
 
 
 def plan(
@@ -31,33 +37,36 @@ def plan(
 
     One file goes to the file that `output` names. A folder, a pattern or several files go into the folder
     `output`, which is made when needed; of a folder the tree below it is kept. extension: of the outputs
-    in a folder, such as "flac"; theirs if None.
+    in a folder and of stdout, such as "flac"; theirs, or "wav", if None.
     """
-    found = [item for source in sources for item in _expanded(source, output)]
+    found = [item for source in sources for item in _expanded(source, output, residual)]
+    suffix = _suffix(extension)
     if in_place:
-        if output is not None or PIPE in sources:
-            raise click.UsageError("--in-place replaces the recordings themselves; leave -o and pipes out")
+        if output is not None or residual is not None or suffix or PIPE in sources:
+            raise click.UsageError(
+                "--in-place replaces the recordings themselves; leave -o, --residual, --format and pipes out"
+            )
         return [Job(source, source) for source, _ in found]
     if output is None:
         raise click.UsageError("say where the clean sound goes: -o clean.wav, -o FOLDER, or --in-place")
     _check_pipes(sources, output)
     if [source for source, _ in found] == list(sources[:1]) and (output == PIPE or not output.is_dir()):
-        return [Job(found[0][0], _named_file(output), residual)]
+        return [_alone(found[0][0], output, residual, suffix)]
     jobs = [
         Job(source, output / below, residual / below if residual else None, folders=True) for source, below in found
     ]
-    if extension:
-        jobs = [_with_extension(job, f".{extension.lstrip('.').lower()}") for job in jobs]
+    if suffix:
+        jobs = [_with_suffix(job, suffix) for job in jobs]
     _check_folders(jobs, output, residual)
     return jobs
 
 
-def _expanded(source: Path, output: Path | None) -> list[tuple[Path, Path]]:
+def _expanded(source: Path, *outputs: Path | None) -> list[tuple[Path, Path]]:
     """A source as (file, its place below the output folder) each."""
     if source == PIPE:
         return [(source, Path("stdin.wav"))]
     if source.is_dir():
-        return _tree(source, output)
+        return _tree(source, [output for output in outputs if output])
     if not source.exists() and any(sign in str(source) for sign in "*?["):
         found = [Path(name) for name in sorted(glob.glob(str(source), recursive=True))]  # noqa: PTH207
         found = [path for path in found if path.is_file()]
@@ -67,16 +76,16 @@ def _expanded(source: Path, output: Path | None) -> list[tuple[Path, Path]]:
     return [(source, Path(source.name))]
 
 
-def _tree(folder: Path, output: Path | None) -> list[tuple[Path, Path]]:
-    """All recordings in a folder and below, by extension; not what is hidden, nor what lies in the output."""
+def _tree(folder: Path, outputs: list[Path]) -> list[tuple[Path, Path]]:
+    """All recordings in a folder and below, by extension; not what is hidden, nor what lies in an output."""
     from hush.dsp.recordings import EXTENSIONS
 
-    inside = output.resolve() if output and output.exists() and not output.samefile(folder) else None
+    inside = [output.resolve() for output in outputs if output.exists() and not output.samefile(folder)]
     found = []
     for path in sorted(folder.rglob("*")):
         below = path.relative_to(folder)
         hidden = any(part.startswith(".") for part in below.parts)
-        own = inside is not None and path.resolve().is_relative_to(inside)
+        own = any(path.resolve().is_relative_to(output) for output in inside)
         if path.suffix.lower() in EXTENSIONS and path.is_file() and not hidden and not own:
             found.append((path, below))
     if not found:
@@ -84,12 +93,29 @@ def _tree(folder: Path, output: Path | None) -> list[tuple[Path, Path]]:
     return found
 
 
-def _named_file(output: Path) -> Path:
+def _suffix(extension: str | None) -> str:
+    if not extension:
+        return ""
+    from hush.dsp.recordings import WRITABLE
+
+    suffix = f".{extension.lstrip('.').lower()}"
+    if suffix not in WRITABLE:
+        known = nearest(suffix[1:], [name[1:] for name in WRITABLE])
+        raise click.UsageError(f"--format {extension}: hush writes no such files; {known}")
+    return suffix
+
+
+def _alone(source: Path, output: Path, residual: Path | None, suffix: str) -> Job:
+    """The job of one recording that goes to one file, or to stdout."""
     from hush.errors import AudioError
 
-    if output != PIPE and not output.suffix and not output.exists():
+    if output == PIPE:
+        return Job(source, output, residual, form=suffix or ".wav")
+    if not output.suffix and not output.exists():
         raise AudioError(f"{output}: no such folder; mkdir -p {output} makes it, or name a file: {output}.wav")
-    return output
+    if suffix and output.suffix.lower() != suffix:
+        raise click.UsageError(f"-o {output} is no {suffix} file, and --format asks for one; leave one of them out")
+    return Job(source, output, residual)
 
 
 def _check_pipes(sources: tuple[Path, ...], output: Path) -> None:
@@ -102,13 +128,14 @@ def _check_pipes(sources: tuple[Path, ...], output: Path) -> None:
 def _check_folders(jobs: list[Job], output: Path, residual: Path | None) -> None:
     for folder in (output, residual):
         if folder is not None and (folder == PIPE or folder.is_file() or (folder.suffix and not folder.is_dir())):
-            raise click.UsageError(f"{len(jobs)} recordings need a folder, not {folder}")
+            several = f"{len(jobs)} recordings need" if len(jobs) > 1 else "a folder's recordings need"
+            raise click.UsageError(f"{several} a folder, not {folder}")
     count = Counter(job.target for job in jobs)
     twice = sorted(target.name for target, times in count.items() if times > 1)
     if twice:
         raise click.UsageError(f"several inputs are named {', '.join(twice)}; denoise them into separate folders")
 
 
-def _with_extension(job: Job, suffix: str) -> Job:
+def _with_suffix(job: Job, suffix: str) -> Job:
     residual = job.residual.with_suffix(suffix) if job.residual else None
     return replace(job, target=job.target.with_suffix(suffix), residual=residual)

@@ -19,6 +19,7 @@ from hush.errors import AudioError
 LOUDEST = 2.0**31  # float recordings scaled as integers reach this; beyond it lie damaged bytes, not sound
 _SEEKABLE = ("PCM", "FLOAT", "DOUBLE", "ULAW", "ALAW", "ALAC")  # each sample stands for itself
 FASTEST = 10_000_000  # Hz; what states more has a damaged header, and soxr crashes on some of it
+SLOWEST = 1000  # Hz; what states less holds no speech, and a small file of it would last for days
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,8 @@ def _open(path: Path) -> sf.SoundFile:
         raise AudioError(f"{path}: no such file")
     if path.is_dir():
         raise AudioError(f"{path} is a folder, not a recording; name the files in it")
+    if path.is_fifo():
+        raise AudioError(f"{path} is a pipe, which can be read only once; write it to a file first")
     if path.suffix.lower() == ".raw":
         raise AudioError(f"{path}: raw samples say neither rate nor channels; wrap them in a WAV first")
     try:
@@ -69,20 +72,26 @@ def _open(path: Path) -> sf.SoundFile:
     if missing:
         raise AudioError(f"{path}: truncated, {missing}; get the whole file")
     try:
-        file = _Reader(path)
+        file = _Reader(containers.native(path))
     except (sf.SoundFileError, RuntimeError, TypeError) as error:
         raise AudioError(f"{path}: not a readable recording ({reason(error)}); is it WAV, FLAC, Ogg or MP3?") from error
-    missing = containers.mismatch(file.extra_info)
-    if missing or file.frames >= UNKNOWN or file.samplerate > FASTEST:
+    wrong = _wrong(file)
+    if wrong:
         file.close()
-        if file.samplerate > FASTEST:
-            raise AudioError(
-                f"{path}: damaged, {file.samplerate:,} Hz (at most {FASTEST:,} is a rate); get a whole copy"
-            )
-        if missing:
-            raise AudioError(f"{path}: truncated, {missing}; get the whole file")
-        raise AudioError(f"{path}: written to a pipe, so its header leaves the length open; rewrite it to a file")
+        raise AudioError(f"{path}: {wrong}")
     return file
+
+
+def _wrong(file: sf.SoundFile) -> str | None:
+    """What a header says that cannot be; None if nothing."""
+    missing = containers.mismatch(file.extra_info)
+    if not SLOWEST <= file.samplerate <= FASTEST:
+        return f"damaged, or no speech: {file.samplerate:,} Hz (a rate is {SLOWEST:,} to {FASTEST:,}); get a whole copy"
+    if missing:
+        return f"truncated, {missing}; get the whole file"
+    if file.frames >= UNKNOWN:
+        return "written to a pipe, so its header leaves the length open; rewrite it to a file"
+    return None
 
 
 def reason(error: Exception) -> str:

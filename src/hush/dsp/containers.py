@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from pathlib import Path
 
@@ -30,6 +31,11 @@ _NOTED = (
 _UNWRITABLE = ("DWVW", "MPEG_LAYER_I")
 # What to write where the target cannot hold the source's coding: the first that it can.
 _FINE = ("PCM_24", "FLOAT", "ALAC_24", "PCM_16")
+
+
+def native(path: Path) -> str | bytes:
+    """A name as the system has it: on Linux any bytes, of which libsndfile is else given only what is UTF-8."""
+    return os.fsencode(path) if os.name == "posix" else str(path)
 
 
 def container(path: Path, like: str = "") -> str | None:

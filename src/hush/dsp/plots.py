@@ -25,18 +25,22 @@ _MAGMA = np.array([
 _INK = (40, 40, 48)
 _LINES = ((150, 150, 150), (0, 114, 178), (213, 94, 0))  # of levels, in the order of the recordings
 
+Panel = tuple[np.ndarray, int, float]  # levels in dB, the rate in Hz, the seconds
 
-def levels(path: Path, columns: int = WIDTH) -> tuple[np.ndarray, int, float]:
+
+def levels(path: Path, start_s: float = 0.0, end_s: float | None = None, columns: int = WIDTH) -> Panel:
     """Power spectra over time in dB `(bins, N)`, the rate, and the seconds, in bounded memory.
 
-    Each of at most `columns` columns is the mean over its share of the recording, all channels together.
+    Each of at most `columns` columns is the mean over its share of the part, all channels together.
     """
     facts = info(path)
-    share = max(1, -(-facts.frames // columns))
+    first = round(start_s * facts.rate)
+    stop = facts.frames if end_s is None else min(facts.frames, round(end_s * facts.rate))
+    share = max(1, -(-(stop - first) // columns))
     total = np.full((N_FFT // 2 + 1, columns), 1e-12)
     held = np.zeros(0, np.float32)  # a column narrower than the window borrows from what came before
     used = 1
-    for column, block in zip(range(columns), blocks(path, share), strict=False):
+    for column, block in zip(range(columns), blocks(path, share, first, None if end_s is None else stop), strict=False):
         used = column + 1
         mono = block.mean(axis=0)
         # Before the start lies its mirror image: zeros would make a step, and a step is sound of all frequencies.
@@ -45,15 +49,14 @@ def levels(path: Path, columns: int = WIDTH) -> tuple[np.ndarray, int, float]:
         starts = np.linspace(0, mono.size - N_FFT, min(16, 1 + 2 * (mono.size // N_FFT - 1))).astype(int)
         pieces = np.stack([mono[start : start + N_FFT] for start in starts]) * window(N_FFT)
         total[:, column] += (np.abs(np.fft.rfft(pieces, axis=-1)) ** 2).mean(axis=0)
-    return 10 * np.log10(total[:, :used]), facts.rate, facts.seconds
+    return 10 * np.log10(total[:, :used]), facts.rate, (stop - first) / facts.rate
 
 
-def compare(target: str | Path, recordings: dict[str, Path]) -> None:
+def compare(target: str | Path, panels: dict[str, Panel]) -> None:
     """A PNG with a spectrogram of each recording, named, on one scale: 80 dB below the loudest of all; then levels.
 
     Written beside and renamed; AudioError if it cannot be.
     """
-    panels = {name: levels(path) for name, path in recordings.items()}
     top = max(SILENT_DB + RANGE_DB, *(float(level.max()) for level, _, _ in panels.values()))
     high = len(panels) * (HEIGHT + GAP) + GAP
     picture = Image.new("RGB", (MARGIN + WIDTH + 16, high + LOW + GAP), (255, 255, 255))
@@ -68,6 +71,7 @@ def compare(target: str | Path, recordings: dict[str, Path]) -> None:
             draw.line((MARGIN - 5, height, MARGIN, height), _INK)
             draw.text((MARGIN - 8, height), f"{khz:g} kHz", _INK, font, anchor="rm")
     _draw_levels(draw, font, {name: level for name, (level, _, _) in panels.items()}, high)
+    _draw_times(draw, font, max(seconds for _, _, seconds in panels.values()), high + LOW)
     _save(picture, Path(target))
 
 
@@ -89,6 +93,13 @@ def _draw_levels(draw: ImageDraw.ImageDraw, font: Any, panels: dict[str, np.ndar
         draw.line(list(zip(places.tolist(), heights.tolist(), strict=True)), colour, 1)
 
 
+def _draw_times(draw: ImageDraw.ImageDraw, font: Any, seconds: float, y: int) -> None:
+    for second in [0.0, *_ticks(seconds, most=10)]:
+        x = MARGIN + round(second / max(seconds, 1e-9) * WIDTH)
+        draw.line((x, y, x, y + 5), _INK)
+        draw.text((x, y + 8), f"{second:,g} s", _INK, font, anchor="mt")
+
+
 def _save(picture: Image.Image, target: Path) -> None:
     try:
         with drafted(target) as draft:
@@ -97,9 +108,15 @@ def _save(picture: Image.Image, target: Path) -> None:
         raise AudioError(f"{target}: the picture cannot be written ({error.strerror or error})") from error
 
 
-def _ticks(top_khz: float) -> list[float]:
-    step = next(step for step in (0.5, 1, 2, 4, 5, 10, 20, 1e9) if top_khz / step <= 6)
-    return [step * count for count in range(1, int(top_khz / step) + 1)]
+def _ticks(top: float, most: int = 6) -> list[float]:
+    """Round numbers up to `top`, at most so many.
+
+    >>> _ticks(24), _ticks(75, most=10)
+    ([4.0, 8.0, 12.0, 16.0, 20.0, 24.0], [10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0])
+    """
+    steps = (place * 10.0**power for power in range(-2, 7) for place in (1, 2, 4, 5))
+    step = next((step for step in steps if top / step <= most), 1e9)
+    return [step * count for count in range(1, int(top / step) + 1)]
 
 
 def _colour(values: np.ndarray) -> np.ndarray:

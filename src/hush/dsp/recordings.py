@@ -9,22 +9,23 @@ import numpy as np
 
 from hush.dsp import audio, containers, media
 from hush.dsp.audio import AudioInfo
-from hush.dsp.media.tracks import SOUND_ONLY
+from hush.dsp.media.tracks import SOUND_ONLY, WRITTEN
 from hush.dsp.writer import Writer
 
 EXTENSIONS = containers.EXTENSIONS | media.EXTENSIONS
+WRITABLE = containers.EXTENSIONS | frozenset(WRITTEN)
 # Codings of whole numbers: full scale is their limit.
 _WHOLE = ("PCM", "ALAC", "FLAC", "TTA", "WAVPACK", "ULAW", "ALAW", "GSM", "G72", "NMS", "VOX", "DPCM", "IMA", "MS_")
 
 
 def info(path: Path) -> AudioInfo:
     """Facts of a recording without decoding it. Raises AudioError if it cannot be read."""
-    return media.info(path) if media.handles(path) else audio.info(path)
+    return media.info(path) if media.reads(path) else audio.info(path)
 
 
 def blocks(path: Path, size: int, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
     """Samples `start` to `stop` in blocks, float32 `(C, size)`, the last one shorter. Raises AudioError."""
-    return media.blocks(path, size, start, stop) if media.handles(path) else audio.blocks(path, size, start, stop)
+    return media.blocks(path, size, start, stop) if media.reads(path) else audio.blocks(path, size, start, stop)
 
 
 def holds_peaks(subtype: str) -> bool:
@@ -34,7 +35,7 @@ def holds_peaks(subtype: str) -> bool:
 
 def keeps_pictures(source: Path, target: Path) -> bool:
     """Whether moving pictures go along from one to the other."""
-    both = media.handles(source) and media.handles(target) and target.suffix.lower() not in SOUND_ONLY
+    both = media.reads(source) and media.handles(target) and target.suffix.lower() not in SOUND_ONLY
     return both and media.has_pictures(source)
 
 

@@ -67,7 +67,7 @@ class Writer:
 
         def opened(level: bitrates.Level) -> sf.SoundFile:
             file = sf.SoundFile(
-                self._beside, "w", like.rate, like.channels, subtype, format=form,
+                containers.native(self._beside), "w", like.rate, like.channels, subtype, format=form,
                 compression_level=level[0], bitrate_mode=level[1],
             )  # fmt: skip
             for name, text in ({} if self._tags_of else like.tags).items():
@@ -131,7 +131,7 @@ class Writer:
         """What lies on disk is what was written: some containers round rates, pad, or keep no empty sound."""
         like, written = self._like, self._written
         try:
-            with sf.SoundFile(self._beside) as file:
+            with sf.SoundFile(containers.native(self._beside)) as file:
                 held = (file.samplerate, file.channels, file.frames)
         except sf.SoundFileError as error:
             if not written:

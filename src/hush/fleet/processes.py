@@ -45,7 +45,7 @@ def results(
     before = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(count, _context(preload), initializer=_begin, initargs=(begin, given))
     try:
-        running = {pool.submit(task, *item): index for index, item in enumerate(items)}
+        running = {pool.submit(_work, task, item): index for index, item in enumerate(items)}
         for done in as_completed(running):
             yield running[done], done.result()
     except BaseException as error:
@@ -55,6 +55,14 @@ def results(
         raise
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _work(task: Callable[..., Any], item: tuple) -> Any:
+    """In each further process: a task that was told to end ends it; the pool would go on with the next."""
+    try:
+        return task(*item)
+    except SystemExit:
+        os._exit(1)
 
 
 def _end(children: set[Any]) -> None:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from hush.dsp.audio import FASTEST, LOUDEST, turned
+from hush.dsp.audio import FASTEST, LOUDEST, SLOWEST, turned
 from hush.errors import AudioError, ConfigError
 
 
 def check_rate(rate: float) -> None:
     try:
-        good = 0 < rate <= FASTEST and int(rate) == rate
+        good = SLOWEST <= rate <= FASTEST and int(rate) == rate
     except (TypeError, ValueError, OverflowError):
         good = False
     if not good:
-        raise AudioError(f"rate = {rate!r}; expected a whole number of Hz, 1 to {FASTEST:,}, such as 48000")
+        raise AudioError(f"rate = {rate!r}; expected a whole number of Hz, {SLOWEST:,} to {FASTEST:,}, such as 48000")
 
 
 def check_options(atten_limit_db: float | None, mix: float, threads: int) -> None:

@@ -89,6 +89,7 @@ class Denoiser:
         late = 0
         for block in stream:
             if live is None:
+                check_not_turned(block)
                 live = self._live_stream(rate, 1 if np.ndim(block) == 1 else len(block))
                 late = live.latency.samples
             out = live.push(block)

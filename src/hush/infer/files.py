@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hush.dsp.audio import AudioInfo, resampled
+from hush.dsp.audio import FASTEST, SLOWEST, AudioInfo, resampled
 from hush.dsp.meter import Meter
 from hush.dsp.recordings import blocks, holds_peaks, info, keeps_pictures, writer
 from hush.errors import AudioError, ConfigError
@@ -66,6 +66,8 @@ class FileOptions:
             raise ConfigError(f"clip_mode = {self.clip_mode!r}; expected one of {', '.join(CLIP_MODES)}")
         if not (self.start_s >= 0 and (self.end_s is None or self.end_s > self.start_s)):
             raise ConfigError(f"start_s = {self.start_s}, end_s = {self.end_s}; expected 0 <= start < end, in seconds")
+        if self.rate is not None and not SLOWEST <= self.rate <= FASTEST:
+            raise ConfigError(f"rate = {self.rate}; expected {SLOWEST:,} to {FASTEST:,} Hz")
         if self.residual and self.in_place:
             raise ConfigError("a residual is input less output, and in_place leaves no input; name another output")
         if self.residual and self.rate:
@@ -100,7 +102,7 @@ def convert(
     again = lambda: resampled(clean(opened, facts.rate, facts.channels), facts.rate, rate, facts.channels)  # noqa: E731
     after, warnings = _write(again, source, target, wanted, options, progress)
     if options.residual:
-        _write_residual(options.residual, facts, blocks(source, _size(facts), first, stop), target)
+        warnings += _write_residual(options.residual, facts, blocks(source, _size(facts), first, stop), target)
     return FileReport(
         source=str(source), target=str(target), model=model, seconds=after.count / rate,
         elapsed_s=time.perf_counter() - started, rate=rate, channels=facts.channels,
@@ -157,14 +159,25 @@ def _warnings(after: Meter, gain: float, clipped: bool) -> Iterator[str]:
         )
 
 
-def _write_residual(path: Path, facts: AudioInfo, source: Iterator[np.ndarray], target: Path) -> None:
-    """What was taken out, from what the two files hold: samples of the input less those of the output."""
-    with writer(path, facts, None, None) as file:
+def _write_residual(path: Path, facts: AudioInfo, source: Iterator[np.ndarray], target: Path) -> Iterator[str]:
+    """What was taken out, from what the two files hold: samples of the input less those of the output; warnings.
+
+    In whole numbers if the input is, else in floats, where the format of `path` has them.
+    """
+    whole = facts.subtype.startswith(("PCM", "ALAC"))
+    meter = Meter(facts.rate)
+    with writer(path, facts if whole else replace(facts, subtype="FLOAT"), None, None) as file:
         outside = blocks(target, _size(facts))
         for noisy in source:
             clean = next(outside, noisy[:, :0])
             clean = np.pad(clean, ((0, 0), (0, max(0, noisy.shape[1] - clean.shape[1]))))
-            file.write(noisy - clean[:, : noisy.shape[1]])
+            taken = noisy - clean[:, : noisy.shape[1]]
+            meter.add(taken)
+            file.write(taken)
+    if meter.over and not holds_peaks(file.subtype):
+        yield f"{meter.over:,} samples of the residual above full scale were clipped; write it as a float WAV"
+    elif not file.subtype.startswith(("FLOAT", "DOUBLE", *(("PCM", "ALAC") if whole else ()))):
+        yield f"{path}: the residual is rounded, as {file.subtype} is; a .wav keeps all of it"
 
 
 def check_target(source: Path, target: Path, options: FileOptions) -> None:
@@ -175,6 +188,8 @@ def check_target(source: Path, target: Path, options: FileOptions) -> None:
         if path.is_dir():
             raise AudioError(f"{path} is a folder; name a file in it, such as {path / source.name}")
         if path.exists():
+            if not path.is_file():
+                raise AudioError(f"{path} is no file that could be replaced; -o - writes to stdout")
             itself = path.samefile(source)
             if itself and not (options.in_place and path is target):
                 raise AudioError(f"{path} is the input itself; choose another output, or replace it with --in-place")

@@ -16,7 +16,7 @@ from hush.dsp.media.source import has_pictures
 from hush.dsp.media.tracks import WRITTEN
 from hush.dsp.media.writer import Writer
 
-__all__ = ["EXTENSIONS", "Writer", "blocks", "handles", "has_pictures", "info"]
+__all__ = ["EXTENSIONS", "Writer", "blocks", "handles", "has_pictures", "info", "reads"]
 
 _READ = {".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".vob", ".ogv", ".eac3", ".dts", ".ape", ".amr", ".mpc"}
 EXTENSIONS = frozenset(WRITTEN) | _READ
@@ -25,3 +25,18 @@ EXTENSIONS = frozenset(WRITTEN) | _READ
 def handles(path: Path) -> bool:
     """Whether this module reads, and maybe writes, such a file: by its extension."""
     return path.suffix.lower() in EXTENSIONS
+
+
+_MARKS = ((4, b"ftyp"), (0, b"\x1a\x45\xdf\xa3"), (0, b"\x30\x26\xb2\x75"))  # of MP4, Matroska and ASF (WMA)
+
+
+def reads(path: Path) -> bool:
+    """Whether this module reads a file that is there: by its extension, or by its first bytes."""
+    if handles(path) or not path.is_file():
+        return handles(path)
+    try:
+        with path.open("rb") as file:
+            start = file.read(8)
+    except OSError:
+        return False  # whoever reads it will say why
+    return any(start[at : at + len(mark)] == mark for at, mark in _MARKS)

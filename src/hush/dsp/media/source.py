@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hush.dsp.audio import FASTEST
+from hush.dsp.audio import FASTEST, SLOWEST
 from hush.errors import AudioError, need
 
 if TYPE_CHECKING:
@@ -74,8 +74,8 @@ def first_sound(container: av.container.InputContainer, path: Path) -> av.AudioS
     if track.codec_context is None:
         raise AudioError(f"{path}: its sound is in a coding unknown to FFmpeg; convert it to WAV first")
     rate, channels = track.rate, track.channels
-    if not (0 < rate <= FASTEST and channels > 0):
-        raise AudioError(f"{path}: damaged, {channels} channels at {rate:,} Hz; get a whole copy")
+    if not (SLOWEST <= rate <= FASTEST and channels > 0):
+        raise AudioError(f"{path}: damaged, or no speech: {channels} channels at {rate:,} Hz; get a whole copy")
     return track
 
 

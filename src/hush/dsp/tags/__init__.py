@@ -14,6 +14,7 @@ from typing import BinaryIO
 import soundfile as sf
 
 from hush.drafts import beside
+from hush.dsp import containers
 from hush.dsp.tags import id3, ogg, riff, vorbis
 from hush.dsp.tags.pieces import length, pour, read_at
 
@@ -76,7 +77,7 @@ def sound_bytes(path: Path) -> int:
 def _facts(path: Path) -> tuple[int, int, int, str] | None:
     """Rate, channels, samples and coding as libsndfile reads them: what no tag may change."""
     try:
-        with sf.SoundFile(path) as file:
+        with sf.SoundFile(containers.native(path)) as file:
             return file.samplerate, file.channels, file.frames, file.subtype
     except (sf.SoundFileError, RuntimeError):
         return None
