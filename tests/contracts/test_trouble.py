@@ -132,6 +132,13 @@ def test_an_output_that_is_the_input_is_refused(name: str, option: str, tmp_path
     assert files(tmp_path) == ["a.wav", "hard.wav", "soft.wav"]
 
 
+def test_an_output_that_is_no_file_is_refused_and_left_alone(tmp_path: Path, run: Run) -> None:
+    recording(tmp_path / "a.wav")
+    os.mkfifo(tmp_path / "b.wav")
+    one_line(run("a.wav", "-o", "b.wav", "--force"), "b.wav is no file that could be replaced")
+    assert (tmp_path / "b.wav").is_fifo()
+
+
 def test_a_residual_that_is_the_output_is_refused(tmp_path: Path, run: Run) -> None:
     recording(tmp_path / "a.wav")
     done = run("a.wav", "-o", "b.wav", "--residual", "./b.wav")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -195,3 +196,9 @@ def test_resampling_next_to_nothing_is_no_error(size: int) -> None:
     stream = Resampler(48000, 22050, 2)
     assert stream.push(np.zeros((2, size), np.float32)).shape[0] == 2
     assert stream.flush().shape[0] == 2
+
+
+def test_a_pipe_is_refused_and_nothing_of_it_is_taken(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.wav")
+    with pytest.raises(AudioError, match="is a pipe, which can be read only once"):
+        read(tmp_path / "a.wav")

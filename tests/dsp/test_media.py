@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 
-from hush.dsp import audio, media, writer
+from hush.dsp import audio, media, recordings, writer
 from hush.dsp.audio import AudioInfo
 from hush.errors import MissingExtra
 
@@ -228,6 +228,20 @@ def test_what_libsndfile_reads_stays_with_it() -> None:
     assert media.handles(Path("A.M4A"))
     assert not media.handles(Path("a.wav"))
     assert not media.handles(Path("m4a"))
+
+
+@pytest.mark.parametrize(("extension", "encoder"), [("m4a", "aac"), ("mka", "flac"), ("wma", "wmav2")])
+def test_a_file_of_another_name_is_known_by_its_first_bytes(extension: str, encoder: str, tmp_path: Path) -> None:
+    path = tmp_path / f"a.{extension}"
+    encode(path, encoder, chirp(1, 9000))
+    expected = np.concatenate(list(media.blocks(path, 4096)), axis=1)
+    for name in ("a", "a.wav"):
+        path = path.rename(tmp_path / name)
+        assert media.reads(path)
+        assert recordings.info(path).frames == expected.shape[1]
+        assert np.array_equal(np.concatenate(list(recordings.blocks(path, 4096)), axis=1), expected)
+    (tmp_path / "b.wav").write_bytes(b"RIFF\0\0\0\0WAVEfmt ")
+    assert not media.reads(tmp_path / "b.wav") and not media.reads(tmp_path / "none.wav")
 
 
 def test_without_pyav_the_install_line_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -192,7 +192,7 @@ def test_what_is_no_recording_is_told_so(sound: np.ndarray, line: str, identity:
         identity(sound, 22050)
 
 
-@pytest.mark.parametrize("rate", [0, -8000, 22050.5, float("nan"), float("inf"), 10**9, None, "48000"])
+@pytest.mark.parametrize("rate", [0, 48, -8000, 22050.5, float("nan"), float("inf"), 10**9, None, "48000"])
 def test_a_rate_that_is_none_is_refused(rate: float, identity: Denoiser) -> None:
     with pytest.raises(AudioError, match="rate = "):
         identity(np.zeros(10, np.float32), rate)  # type: ignore[arg-type]
@@ -218,3 +218,8 @@ def test_a_model_that_scales_each_frame_by_itself_is_scaled_so(frame_model: Make
 
 def test_all_errors_are_of_hush() -> None:
     assert issubclass(AudioError, HushError) and issubclass(ConfigError, HushError)
+
+
+def test_blocks_that_look_turned_are_refused_and_not_taken_for_channels(causal_model: Make) -> None:
+    with pytest.raises(AudioError, match=r"looks like \(T, C\); give \(C, T\): audio.T"):
+        list(Denoiser(causal_model()).blocks([np.zeros((480, 2), np.float32)], 48000))
