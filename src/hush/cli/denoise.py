@@ -30,16 +30,16 @@ cat noisy.wav | hush denoise - -o - > clean.wav
 @click.option("-o", "--output", type=click.Path(path_type=Path, allow_dash=True),
               help="The clean file; a folder for several; - for stdout.")  # fmt: skip
 @click.option("--in-place", is_flag=True, help="Replace the recordings, each when its clean one is complete.")
-@click.option("--model", default=None, help="An installed model (see hush models) or an .onnx file.")
+@click.option("--model", metavar="NAME", help="An installed model (see hush models) or an .onnx file.")
 @click.option("--atten-lim", "--atten-limit-db", "atten_limit_db", type=float, metavar="DB",
               help="Take out at most so many dB.")  # fmt: skip
 @click.option("--mix", type=float, default=1.0, show_default=True, help="1 is the clean sound, 0 the input.")
 @click.option("--guard/--no-guard", default=True, help="Leave clean speech alone (causal models; on by default).")
 @click.option("--residual", type=click.Path(path_type=Path), help="Write what was taken out here: input less output.")
-@click.option("--start", "start_s", type=float, default=0.0, metavar="S", help="Keep the sound from here on.")
-@click.option("--end", "end_s", type=float, metavar="S", help="Keep the sound up to here.")
+@click.option("--start", "start_s", type=float, default=0.0, metavar="SECONDS", help="Keep the sound from here on.")
+@click.option("--end", "end_s", type=float, metavar="SECONDS", help="Keep the sound up to here.")
 @click.option("--rate", type=int, metavar="HZ", help="Write at this rate instead of the input's.")
-@click.option("--format", "extension", metavar="EXT", help="Of files in a folder, or of stdout: flac, mp3 …")
+@click.option("--format", "extension", metavar="EXT", help="Write .EXT, such as flac: in a folder, or to stdout.")
 @click.option("--subtype", help="Coding to write, such as PCM_24 or FLOAT, instead of the input's.")
 @click.option("--clip-mode", type=click.Choice(["clip", "rescale", "none"]), default="clip", show_default=True,
               help="What happens to peaks that the coding cannot hold.")  # fmt: skip
