@@ -29,9 +29,8 @@ torchrun --nproc-per-node 2 -m hush train configs/small.toml --data dataset/ -o 
 def command(config, overrides, data, output, resume, init, device) -> None:
     """Train a model on a prepared data set.
 
-    Writes best.safetensors (by validation), last.safetensors, metrics.jsonl, curves.png, and index.html:
-    a page to keep open, with curves and with samples to see and hear. Ctrl-C or a crash loses at most
-    the steps since the last save; --resume goes on as if nothing had happened.
+    Writes best.safetensors (by validation), last.safetensors, and index.html, a page to keep open: curves,
+    and samples to see and hear. Ctrl-C or a crash loses at most the steps since the last save; --resume goes on.
     """
     from hush.errors import need
 
