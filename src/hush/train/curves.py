@@ -91,6 +91,7 @@ def draw(rows: list[Row], path: Path) -> None:
     snr.plot(epochs, [row["valid_noisy_snr_db"] for row in rows], color=NOISY, ls="--", label="noisy")
     snr.set(xlabel="epoch", title="SNR in validation, dB")
     for axes in (loss, snr):
+        axes.set_xlim(0, epochs[-1] * 1.05)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
         axes.legend(frameon=False)
