@@ -36,12 +36,14 @@ fmt: $(VENV)/dev.stamp  ## bring the code into shape
 	$(VENV)/bin/ruff check --fix src tests scripts bench
 	$(VENV)/bin/ruff format src tests scripts bench
 
-bench: $(VENV)/dev.stamp  ## measure; prints tables, writes bench/results/*.json (on an idle machine only)
-	@set -e; for script in $(BENCHES); do echo "== $$script"; $(VENV)/bin/python $$script; done
+bench: $(VENV)/dev.stamp  ## measure; prints tables, writes bench/results/*.json and docs/benchmarks.md (on an idle machine only)
+	@failed=; for script in $(BENCHES); do echo "== $$script"; $(VENV)/bin/python $$script || failed="$$failed $$script"; done; \
+	  $(VENV)/bin/python scripts/update_benchmarks.py; test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
 
-docs: $(VENV)/dev.stamp  ## write the generated parts of README.md anew
+docs: $(VENV)/dev.stamp  ## write what is generated of README.md and docs/ anew
 	$(VENV)/bin/python scripts/update_readme.py
 	$(VENV)/bin/python scripts/update_cards.py
+	$(VENV)/bin/python scripts/update_benchmarks.py
 
 $(VENV)/venv.stamp:
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 11) <= v < (3, 14) or sys.exit( \

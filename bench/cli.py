@@ -1,7 +1,7 @@
 """Start to finish for one 10 s file, disk warm: `hush denoise` against what else a script can call.
 
-Run on an idle machine: python bench/cli.py --python PEERS [--model NAME] [--runs 15] [--no-save]
-PEERS is the Python of an environment with noisereduce, soundfile and torch:
+Run on an idle machine: python bench/cli.py [--python PEERS] [--model NAME] [--runs 15] [--no-save]
+PEERS is the Python of an environment with noisereduce, soundfile and torch, peers/bin/python if not given:
 
     python -m venv peers && peers/bin/pip install noisereduce soundfile torch
 
@@ -26,6 +26,7 @@ import memory
 from hush.weights import DEFAULT
 
 ROOT = Path(__file__).parent.parent
+PEERS = ROOT / "peers" / "bin" / "python"
 CHECKPOINTS = {"unet": "checkpoints/unet.safetensors", "rced": "checkpoints/rced.safetensors"}
 TRAINED = "checkpoints/{}/best.safetensors"  # of any other model
 SECONDS = 10
@@ -113,14 +114,16 @@ def versions(python: str) -> dict[str, str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--python", help="of an environment with noisereduce, soundfile and torch")
+    parser.add_argument(
+        "--python", default=str(PEERS) if PEERS.exists() else "", help="of an environment with the peers"
+    )
     parser.add_argument("--model", default=DEFAULT)
     parser.add_argument("--checkpoint", type=Path, help="that the model was exported from, if not the repository's")
     parser.add_argument("--runs", type=int, default=15)
     parser.add_argument("--no-save", action="store_true")
     options = parser.parse_args()
     if not options.python:
-        print("the peers need an environment of their own; give its Python with --python (see the top of this file)")
+        print("left out: the peers need an environment of their own (see the top of bench/cli.py)")
         return
     checkpoint = options.checkpoint or ROOT / CHECKPOINTS.get(options.model, TRAINED.format(options.model))
     described = machine.describe("hush", "onnxruntime", "torch") | {"peers": versions(options.python)}

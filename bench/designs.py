@@ -1,6 +1,6 @@
 """Designs of the causal model at equal time: each trains for some minutes on one core, then is validated.
 
-python bench/designs.py configs/small.toml --data DIR [--minutes 8] [--at-once 2] [DESIGN ...]
+python bench/designs.py [configs/small.toml] --data DIR [--minutes 8] [--at-once 2] [DESIGN ...]
 
 Each design is one network with one part exchanged, and trains for the same processor time on the same
 mixtures in the same order. "one tap" is what was chosen, and ships. Losses are the training loss on the
@@ -31,6 +31,8 @@ from hush.settings import CausalConfig
 from hush.train import causal
 from hush.train.device import keep_memory
 from hush.train.loop import Run
+
+ROOT = Path(__file__).parent.parent
 
 
 class Attention(causal.Block):
@@ -137,13 +139,16 @@ def schedule(run: Run, seconds: float) -> Callable[[float], None]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("config", type=Path)
+    parser.add_argument("config", type=Path, nargs="?", default=ROOT / "configs" / "small.toml")
     parser.add_argument("designs", nargs="*", metavar="DESIGN", help=f"of {', '.join(DESIGNS)}; all if not given")
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--data", type=Path, help="made by hush prepare, as the config says")
     parser.add_argument("--minutes", type=float, default=8)
     parser.add_argument("--at-once", type=int, default=2)
     parser.add_argument("--one", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if not options.data:
+        print("left out: needs a data set at 48 kHz; give its folder with --data")
+        return
     if options.one:
         print(json.dumps(train(options.one, options.config, options.data, options.minutes * 60)))
         return

@@ -110,7 +110,8 @@ def main() -> None:
     speech = sorted(DATA.glob("cv-corpus-*/*/clips/*.mp3"))
     noise = sorted((DATA / "noise").rglob("*.ogg"))
     if not (speech and noise):
-        sys.exit(f"no recordings in {DATA}: expected cv-corpus-*/LANG/clips/*.mp3 and noise/; set HUSH_DATA")
+        print("left out: needs recordings, cv-corpus-*/LANG/clips/*.mp3 and noise/; HUSH_DATA names their folder")
+        return None
     described = machine.describe("hush", "librosa", "soundfile", "soxr", "numpy")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name).resolve()

@@ -1,35 +1,69 @@
 """Keep a training run's record for its model's card: docs/models/NAME.training.json and NAME.curves.png.
 
-Run: python scripts/record_training.py runs/unet unet [--threads 2 --machine "2 cores of an AMD EPYC (Zen 5)"]
+A model without a card gets one, docs/models/NAME.md, which `make docs` fills; its prose is yours.
+
+Run: python scripts/record_training.py runs/small small [--machine "2 cores of an AMD EPYC (Zen 5)"] [--init NAME]
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import shutil
 from pathlib import Path
 
-from hush.train.checkpoint import load
+from hush.train.checkpoint import notes as notes_of
+from hush.train.curves import draw, read
 
 CARDS = Path(__file__).parent.parent / "docs" / "models"
+CARD = """# `{name}`
+
+<!-- facts:start -->
+<!-- facts:end -->
+
+## How it was made
+
+<!-- commands:start -->
+<!-- commands:end -->
+
+<!-- training:start -->
+<!-- training:end -->
+
+## Scores
+
+<!-- scores:start -->
+<!-- scores:end -->
+
+## Where it is weak
+
+<!-- weaknesses:start -->
+<!-- weaknesses:end -->
+
+## Known failures
+
+Written by hand: what listening found.
+"""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
     parser.add_argument("name")
-    parser.add_argument("--machine", default="")
+    parser.add_argument("--machine", default="", help="what it was trained on")
+    parser.add_argument("--init", default="", help="what its weights began with, as hush train got it")
+    parser.add_argument("--cards", type=Path, default=CARDS, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    _, notes = load(options.run / "best.safetensors")
-    epochs = [json.loads(line) for line in (options.run / "metrics.jsonl").read_text().splitlines()]
+    notes = notes_of(options.run / "best.safetensors")
+    epochs = read(options.run / "metrics.jsonl")
     # Paths of the machine it ran on are nobody's business: only a corpus's own folder name stays.
     notes["data"]["sources"] = [_shortened(spec) for spec in notes["data"]["sources"]]
-    record = {"machine": options.machine, **notes, "epochs": epochs}
-    CARDS.mkdir(parents=True, exist_ok=True)
-    target = CARDS / f"{options.name}.training.json"
+    record = {"machine": options.machine, "init": options.init, **notes, "epochs": epochs}
+    cards = options.cards
+    cards.mkdir(parents=True, exist_ok=True)
+    target = cards / f"{options.name}.training.json"
     target.write_text(json.dumps(record, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
-    shutil.copyfile(options.run / "curves.png", CARDS / f"{options.name}.curves.png")
+    draw(epochs, cards / f"{options.name}.curves.png")
+    if not (card := cards / f"{options.name}.md").exists():
+        card.write_text(CARD.format(name=options.name), encoding="utf-8")
     print(f"{target} written; now: make docs")
 
 

@@ -1,9 +1,13 @@
 """Write the generated blocks of each card in docs/models/ anew; what lies between the blocks is prose.
 
-    <!-- facts -->      the card `hush export` wrote, src/hush/models/NAME.json
-    <!-- training -->   NAME.training.json, kept by scripts/record_training.py
-    <!-- scores -->     NAME.scores.json, written by hush evaluate
-    <!-- designs -->    bench/results/designs.json, written by bench/designs.py
+    <!-- facts -->        the card `hush export` wrote, src/hush/models/NAME.json; costs of bench/results/infer.json
+    <!-- commands -->     what repeats the model, from all of the records
+    <!-- training -->     NAME.training.json, kept by scripts/record_training.py
+    <!-- scores -->       NAME.scores.json, written by hush evaluate
+    <!-- weaknesses -->   the kinds of noise in which it gains least, from the same
+    <!-- designs -->      bench/results/designs.json, written by bench/designs.py
+
+A card that is not there yet is begun by scripts/record_training.py: all of these, and a place for prose.
 
 Run: python scripts/update_cards.py [--check]
 """
@@ -11,16 +15,18 @@ Run: python scripts/update_cards.py [--check]
 from __future__ import annotations
 
 import json
-import re
 import sys
 from pathlib import Path
 from typing import Any
 
-from update_readme import cell, table
+import card_commands
+from update_readme import CHIEF, NOISY, cell, replaced, table
 
+from hush.score.metrics import METRICS
 from hush.weights import models
 
 OVERLAPPED = " (frames overlapped by half)"
+WORST = 5  # kinds of noise that are named
 CARDS = Path(__file__).parent.parent / "docs" / "models"
 BENCH = Path(__file__).parent.parent / "bench" / "results"
 
@@ -37,12 +43,54 @@ def facts(name: str) -> str:
         ["commercial use", "yes" if card.commercial_use else "no"],
         ["SHA-256", f"`{card.sha256}`"],
     ]
-    return table(["", name], rows, left=2)
+    return table(["", name], rows[:2] + cost(name) + rows[2:], left=2)
+
+
+def cost(name: str) -> list[list[str]]:
+    """What a frame costs live, where bench/infer.py measured this model."""
+    path = BENCH / "infer.json"
+    content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"results": {}}
+    if name not in content["results"]:
+        return []
+    found, machine = content["results"][name], content["machine"]
+    base = found["us_per_frame"]["reference graph"]["median"]
+    cases = [
+        f"{spread['median']:.0f} µs ({spread['median'] / base:.1f} × the reference graph) at {case}"
+        for case, spread in found["us_per_frame"].items()
+        if case != "reference graph"
+    ]
+    return [
+        ["a frame of 16 ms, one thread", "; ".join(cases)],
+        ["a file, one core", f"{found['file_times_real_time']:.0f} × real time"],
+        ["measured on", f"{machine['cpu']}, {machine['date']}"],
+    ]
+
+
+def commands(name: str) -> str:
+    """Every command from the corpora to the scores."""
+    record, card = _read(name, "training"), next(card for card in models() if card.name == name)
+    steps = [card_commands.prepare(record["data"]), card_commands.train(name, record)]
+    steps.append(card_commands.export(name, card.licence, card.summary))
+    if (CARDS / f"{name}.scores.json").is_file():
+        steps.append(card_commands.evaluate(_read(name, "scores")["settings"]))
+    text = "```bash\n" + "\n".join(steps) + "\n```"
+    barred = [key for key, entry in sorted(record["data"]["licences"].items()) if not entry["commercial_use"]]
+    why = (
+        f"It bars commercial use because these do: {'; '.join(barred)}."
+        if barred
+        else "All of its data allow commercial use."
+    )
+    return f"{text}\n\nThe licence of the weights is {card.licence}. {why}"
+
+
+def _read(name: str, kind: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((CARDS / f"{name}.{kind}.json").read_text(encoding="utf-8"))
+    return content
 
 
 def training(name: str) -> str:
     """Data, settings and course of the training run."""
-    record = json.loads((CARDS / f"{name}.training.json").read_text(encoding="utf-8"))
+    record = _read(name, "training")
     experiment, rows = record["experiment"], record["epochs"]
     causal = experiment["model"]["kind"] == "causal"
     each_s, what = (experiment["causal"]["segment_s"], "examples") if causal else (8064 / 22050, "frames")
@@ -61,33 +109,61 @@ def training(name: str) -> str:
         f"and {record['seconds'] / 3600:.2f} h",
         f"on {record['machine'] or 'a machine not noted'}: {speed:.0f} {what}/s on average"
         + (f", {speed * each_s:.0f} s of sound a second" if causal else ""),
+        *([f"its weights began as those of `{record['init']}`"] if record.get("init") else []),
         f"seeds: data {record['data']['seed']}, training {experiment['train']['seed']}",
         f"validation loss at best {best['valid_loss']:.5f} (after {best['frames']:,} {what}), "
         f"SNR of validation {what} {best['valid_noisy_snr_db']:.1f} → {best['valid_snr_db']:.1f} dB",
         f"last three checks: {', '.join(f'''{row['valid_loss']:.5f}''' for row in rows[-3:])}",
     ]
     curves = f"![Loss and SNR over the training of {name}]({name}.curves.png)"
-    sources = "\n".join(record["data"]["sources"])
-    return "\n\n".join(
-        [
-            data,
-            f"Splits: {parts}.",
-            "- " + "\n- ".join(course),
-            curves,
-            f"Sources, as given to `hush prepare`:\n\n```\n{sources}\n```",
-        ]
-    )
+    return "\n\n".join([data, f"Splits: {parts}.", "- " + "\n- ".join(course), curves])
 
 
 def scores(name: str) -> str:
-    """Means over all pairs, per SNR and per kind of noise."""
-    content = json.loads((CARDS / f"{name}.scores.json").read_text(encoding="utf-8"))
-    metrics = content["metrics"]
-    blocks = [_scores(content["summary"], "all", metrics)]
-    for column, title in (("snr_db", "SNR dB"), ("noise_kind", "noise")):
-        if column in content["summary"][0]:
-            blocks.append(_grouped(content["summary"], column, title, metrics))
-    return "\n\n".join(blocks)
+    """Means over all pairs with their interval, then of the chief metrics per SNR and per kind of noise."""
+    content = _read(name, "scores")
+    metrics, summary = content["metrics"], content["summary"]
+    chief = {key: title for key, title in metrics.items() if key in CHIEF}
+    blocks, on = [_scores(summary, "all", metrics)], [f"{summary[0]['all']['pairs']} noisy/clean pairs"]
+    for column, title, said in (("snr_db", "SNR dB", "SNRs of {} dB"), ("noise_kind", "noise", "{} kinds of noise")):
+        if column in summary[0]:
+            values = list(summary[0][column])
+            on.append(said.format(", ".join(values) if column == "snr_db" else len(values)))
+            blocks.append(_grouped(summary, column, title, chief))
+    return "\n\n".join([f"Means ± half of their 95 % interval, over {', '.join(on)}.", *blocks])
+
+
+def weaknesses(name: str) -> str:
+    """The kinds of noise in which it gains least over the noisy input, and where it does harm."""
+    content = _read(name, "scores")
+    systems = {entry["system"]: entry.get("noise_kind", {}) for entry in content["summary"]}
+    metrics = {key: title for key, title in content["metrics"].items() if key in CHIEF}
+    noisy, own = systems[NOISY], systems[name]
+    gains = {kind: {key: _gain(own[kind], noisy[kind], key) for key in metrics} for kind in own}
+    # Metrics have scales of their own: a kind's place is the mean of its places by each.
+    place = {
+        kind: sum(sorted(g[key] for g in gains.values()).index(gains[kind][key]) for key in metrics) for kind in gains
+    }
+    worst = sorted(gains, key=lambda kind: (place[kind], kind))[:WORST]
+    rows = [
+        [kind, str(own[kind]["pairs"]), *(f"{gains[kind][key]:+z.{METRICS[key][1]}f}" for key in metrics)]
+        for kind in worst
+    ]
+    harm = {metrics[key]: sorted(kind for kind in gains if gains[kind][key] < 0) for key in metrics}
+    lines = [f"- {title}: {', '.join(kinds)}" for title, kinds in harm.items() if kinds]
+    below = (
+        "Below the noisy input, on the mean over a kind:\n\n" + "\n".join(lines)
+        if lines
+        else "Nowhere below the noisy input."
+    )
+    return f"The {len(rows)} kinds of noise in which it gains least over the noisy input:\n\n" + "\n\n".join(
+        [table(["noise", "pairs", *metrics.values()], rows), below]
+    )
+
+
+def _gain(own: dict[str, Any], noisy: dict[str, Any], key: str) -> float:
+    both = own[key]["mean"], noisy[key]["mean"]
+    return 0.0 if None in both else float(both[0] - both[1])
 
 
 def _scores(summary: list[dict[str, Any]], key: str, metrics: dict[str, str]) -> str:
@@ -124,14 +200,17 @@ def _noisy(results: dict[str, Any]) -> float:
     return float(next(iter(results["designs"].values()))["valid_noisy_snr_db"])
 
 
-BLOCKS = {"facts": facts, "training": training, "scores": scores, "designs": designs}
+BLOCKS = {
+    "facts": facts, "commands": commands, "training": training, "scores": scores, "weaknesses": weaknesses,
+    "designs": designs,
+}  # fmt: skip
 
 
 def generated(name: str, text: str) -> str:
     """A card's text with its blocks as their sources give them now."""
     for block, make in BLOCKS.items():
-        between = re.compile(rf"(<!-- {block}:start -->\n).*?(<!-- {block}:end -->)", re.DOTALL)
-        text = between.sub(lambda match, make=make: f"{match[1]}{make(name)}\n{match[2]}", text)
+        if f"<!-- {block}:start" in text:
+            text = replaced(text, block, make(name))
     return text
 
 

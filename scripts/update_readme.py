@@ -20,6 +20,8 @@ from hush.weights import ModelCard, models
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 SCORES = ROOT / "docs" / "models"
+NOISY = "noisy input"
+CHIEF = ("pesq_wb", "stoi", "estoi", "si_sdr_db", "sig", "bak", "ovrl")  # what has room in every table
 NO_MODELS = "*No model is shipped yet.*"
 NO_SCORES = "*Nothing is measured yet.*"
 
@@ -58,7 +60,7 @@ def scores_block(files: list[Path]) -> str:
     systems: dict[str, dict[str, Any]] = {}
     for path in files:
         content = json.loads(path.read_text(encoding="utf-8"))
-        metrics |= content["metrics"]
+        metrics |= {key: title for key, title in content["metrics"].items() if key in CHIEF}
         for entry in content["summary"]:
             name, means = entry["system"], entry["all"]
             if systems.setdefault(name, means) != means:
@@ -70,7 +72,7 @@ def scores_block(files: list[Path]) -> str:
         "say how near the result is to the clean speech, SI-SDR how little is left over; "
         "SIG, BAK and OVRL are DNSMOS P.835's estimate of what listeners would say (1 to 5)."
     )
-    shipped = {"noisy input", *(card.name for card in models())}
+    shipped = {NOISY, *(card.name for card in models())}
     others = [f"`{name}`" for name in systems if name not in shipped]
     if others:
         note += f" Not shipped, for comparison: {', '.join(others)} (see the cards)."
@@ -89,11 +91,16 @@ def generated(text: str) -> str:
     """README.md's text with the two blocks replaced by what the facts give now."""
     blocks = {"models": models_block(models()), "scores": scores_block(sorted(SCORES.glob("*.scores.json")))}
     for name, block in blocks.items():
-        between = re.compile(rf"(<!-- {name}:start[^>]*-->\n).*?(<!-- {name}:end -->)", re.DOTALL)
-        if not between.search(text):
-            sys.exit(f"{README.name} lacks the markers <!-- {name}:start --> and <!-- {name}:end -->")
-        text = between.sub(lambda match, block=block: f"{match[1]}{block}\n{match[2]}", text)
+        text = replaced(text, name, block)
     return text
+
+
+def replaced(text: str, name: str, block: str) -> str:
+    """The text with what lies between the markers of a block exchanged."""
+    between = re.compile(rf"(<!-- {name}:start[^>]*-->\n).*?(<!-- {name}:end -->)", re.DOTALL)
+    if not between.search(text):
+        sys.exit(f"the page lacks the markers <!-- {name}:start --> and <!-- {name}:end -->")
+    return between.sub(lambda match: f"{match[1]}{block}\n{match[2]}", text)
 
 
 def main() -> None:

@@ -48,9 +48,12 @@ class Experiment:
 
     def differences(self, other: Experiment) -> list[str]:
         """Settings that another experiment has otherwise: `train.epochs = 60, not 57`."""
-        theirs = dict(_leaves(dataclasses.asdict(other)))
-        mine = _leaves(dataclasses.asdict(self))
-        return [f"{key} = {value!r}, not {theirs[key]!r}" for key, value in mine if value != theirs[key]]
+        theirs = other.flat()
+        return [f"{key} = {value!r}, not {theirs[key]!r}" for key, value in self.flat().items() if value != theirs[key]]
+
+    def flat(self) -> dict[str, Any]:
+        """Every setting by its whole name, such as `train.epochs`."""
+        return dict(_leaves(dataclasses.asdict(self)))
 
 
 def _leaves(tree: dict[str, Any], where: str = "") -> Iterator[tuple[str, Any]]:

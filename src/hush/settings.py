@@ -124,6 +124,7 @@ class TrainConfig:
     curriculum_epochs: float = 0.0  # SNRs start in the upper half of mixing.snr_db and reach all of it by then
     precision: str = "auto"  # auto (bf16 where the machine is fast at it) | fp32 | bf16
     save_every_steps: int = 200
+    show_every_epochs: int = 1  # epochs between samples to hear and see in the run's folder; 0: none
 
     def __post_init__(self) -> None:
         one_of("train.schedule", self.schedule, "constant", "cosine")
@@ -131,7 +132,7 @@ class TrainConfig:
         one_of("train.precision", self.precision, "auto", "fp32", "bf16")
         for name in ("epochs", "examples", "valid_examples", "batch", "parts", "save_every_steps"):
             check(getattr(self, name) >= 1, f"train.{name} = {getattr(self, name)}; expected 1 or more")
-        for name in ("seed", "warmup_steps", "curriculum_epochs", "clip_norm", "weight_decay"):
+        for name in ("seed", "warmup_steps", "curriculum_epochs", "clip_norm", "weight_decay", "show_every_epochs"):
             check(getattr(self, name) >= 0, f"train.{name} = {getattr(self, name)}; expected 0 or more")
         check(self.seed < 2**32, f"train.seed = {self.seed}; expected at most {2**32 - 1}")
         check(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +9,6 @@ import numpy as np
 import pytest
 
 import hush
-from hush.dsp.writer import write
 from hush.errors import AudioError, ConfigError, ModelError
 from hush.infer.causal_model import CausalModel
 from hush.infer.stream import Stream
@@ -166,16 +164,3 @@ def test_a_block_that_is_refused_changes_nothing(
     with pytest.raises(AudioError, match=line):
         stream.push(block)
     np.testing.assert_array_equal(stream.push(sound), twin.push(sound))
-
-
-def test_the_snippets_of_the_docs_run(
-    causal_model: Make, tmp_path: Path, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    text = (ROOT / "docs" / "denoising.md").read_text(encoding="utf-8").partition("## Streams")[2]
-    snippets = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    assert snippets
-    (tmp_path / "causal.onnx").write_bytes(causal_model().read_bytes())
-    write(tmp_path / "noisy.wav", noise(rng, 30000), 48000)
-    monkeypatch.chdir(tmp_path)
-    for snippet in snippets:
-        exec(compile(snippet, "docs/denoising.md", "exec"), {})

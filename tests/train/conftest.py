@@ -21,6 +21,7 @@ TINY = (
     "train.batch=2",
     "train.warmup_steps=0",
     "train.save_every_steps=2",
+    "train.show_every_epochs=0",
 )
 
 

@@ -18,12 +18,14 @@ from hush.data.store import Store
 from hush.train.curves import read
 from hush.train.mixtures import Mixtures
 from hush.train.processes import ALONE, Place, join
+from hush.train.samples import steps
 from hush.train.tasks import source
 
 CPU = torch.device("cpu")
 TWO = ("train.parts=2", "train.batch=4", "train.examples=12", "train.valid_examples=7")
 SMALL = (
     "augment.reverb=0", "train.epochs=3", "train.warmup_steps=0", "train.save_every_steps=1", "train.precision=fp32",
+    "train.show_every_epochs=0",
     "causal.segment_s=0.6", "causal.width=8", "causal.channels=6", "causal.bands=8", "causal.bottleneck=8",
 )  # fmt: skip
 
@@ -85,12 +87,13 @@ def test_two_processes_train_as_one(wide: Store, tmp_path: Path) -> None:
     for processes in (1, 2):
         folder = tmp_path / str(processes)
         done = subprocess.run(
-            [*command(wide, folder, processes), "train.examples=100"],
+            [*command(wide, folder, processes), "train.examples=100", "train.show_every_epochs=3"],
             env=environment(), capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         rows[processes] = read(folder / "metrics.jsonl")
         assert done.stdout.count("epoch 3/3") == done.stdout.count("best:") == 1
+        assert (folder / "index.html").is_file() and steps(folder) == [rows[processes][-1]["step"]]
     for one, two in zip(rows[1], rows[2], strict=True):
         assert one["step"] == two["step"]
         assert two["loss"] == pytest.approx(one["loss"], rel=1e-3)

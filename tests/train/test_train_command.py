@@ -24,7 +24,7 @@ ROOT = Path(__file__).parent.parent.parent
 RCED = str(ROOT / "configs" / "rced.toml")
 SMALL = (
     "train.examples=12", "train.valid_examples=2", "train.batch=2", "train.epochs=2", "train.save_every_steps=1",
-    "train.warmup_steps=0",
+    "train.warmup_steps=0", "train.show_every_epochs=0",
 )  # fmt: skip
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
 
@@ -61,16 +61,16 @@ def wait_for_step(folder: Path, step: int) -> None:
     pytest.fail(f"no step {step} within a minute")
 
 
-def test_a_run_leaves_metrics_curves_and_two_checkpoints(train: Train, tmp_path: Path) -> None:
-    result = train("-o", tmp_path / "new" / "run")
+def test_a_run_leaves_metrics_curves_samples_a_page_and_two_checkpoints(train: Train, tmp_path: Path) -> None:
+    result = train("-o", tmp_path / "new" / "run", "train.show_every_epochs=1")
     assert result.exit_code == 0, result.output
     assert sorted(path.name for path in (tmp_path / "new" / "run").iterdir()) == [
-        "best.safetensors", "curves.png", "last.safetensors", "metrics.jsonl",
+        "best.safetensors", "curves.png", "index.html", "last.safetensors", "metrics.jsonl", "samples",
     ]  # fmt: skip
     assert "32,765 parameters on cpu" in result.stderr and "12 steps, from step 0" in result.stderr
     lines = result.stdout.splitlines()
     assert [line.split()[:2] for line in lines[:2]] == [["epoch", "1/2"], ["epoch", "2/2"]]
-    assert lines[2].startswith("best: ") and lines[3].startswith("curves: ")
+    assert lines[2].startswith("best: ") and lines[3].startswith("page: ")
 
 
 def test_killed_with_signal_9_and_resumed_it_ends_as_the_unbroken_run(

@@ -16,6 +16,7 @@ COMMANDS = {
     "models": "List the installed models.",
     "prepare": "Turn corpora into a data set to train on.",
     "train": "Train a model on a prepared data set.",
+    "runs": "Compare training runs on one page.",
     "export": "Turn a checkpoint into one ONNX file.",
     "evaluate": "Score models on noisy/clean pairs.",
 }

@@ -29,8 +29,8 @@ torchrun --nproc-per-node 2 -m hush train configs/small.toml --data dataset/ -o 
 def command(config, overrides, data, output, resume, init, device) -> None:
     """Train a model on a prepared data set.
 
-    Writes metrics.jsonl, curves.png, best.safetensors (by validation) and last.safetensors. Ctrl-C or a
-    crash loses at most the steps since the last save; --resume goes on as if nothing had happened.
+    Writes best.safetensors (by validation), last.safetensors, and index.html, a page to keep open: curves,
+    and samples to see and hear. Ctrl-C or a crash loses at most the steps since the last save; --resume goes on.
     """
     from hush.errors import need
 
@@ -65,7 +65,7 @@ def command(config, overrides, data, output, resume, init, device) -> None:
     leave(place)
     if place.first:
         click.echo(f"best: {output}/best.safetensors (validation loss {run.best:.5f})")
-        click.echo(f"curves: {output}/curves.png")
+        click.echo(f"page: {output}/index.html")
 
 
 def _check(output: Path, resume: bool, init: str | None) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +28,24 @@ def save(path: Path, tensors: dict[str, Tensor], notes: dict[str, Any]) -> None:
 
 def load(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors and notes of a checkpoint. Raises ModelError if it is none."""
+    with _opened(path) as (file, facts):
+        return {name: file.get_tensor(name) for name in file.keys()}, facts  # noqa: SIM118
+
+
+def notes(path: str | Path) -> dict[str, Any]:
+    """The notes of a checkpoint alone. Raises ModelError if it is none."""
+    with _opened(path) as (_, facts):
+        return facts
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[tuple[Any, dict[str, Any]]]:
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
             if "hush" not in metadata:
                 raise ModelError(f"{path} is a safetensors file, but no hush checkpoint")
-            return {name: file.get_tensor(name) for name in file.keys()}, json.loads(metadata["hush"])  # noqa: SIM118
+            yield file, json.loads(metadata["hush"])
     except FileNotFoundError as error:
         raise ModelError(
             f"{path}: no such checkpoint; hush train writes best.safetensors and last.safetensors"

@@ -19,9 +19,10 @@ from hush.config import Experiment
 from hush.data.store import Store
 from hush.errors import ConfigError, DataError, ModelError
 from hush.train import checkpoint, tasks
-from hush.train.curves import Record, Row
+from hush.train.curves import Row
 from hush.train.device import keep_memory, precision
 from hush.train.processes import ALONE, Place
+from hush.train.shown import Shown
 
 PROBE = 4  # validation examples a checkpoint carries, so that export can compare on real input
 PROBE_FRAMES = 16  # and of spectra only so many frames: 4 MB would be more than the weights
@@ -201,10 +202,8 @@ class Run:
         tensors, notes = checkpoint.load(path)
         before = checkpoint.experiment_of(path, notes)
         epochs = max(before.train.epochs, self.experiment.train.epochs)
-        often = self.experiment.train.save_every_steps
-        longer = dataclasses.replace(
-            before, train=dataclasses.replace(before.train, epochs=epochs, save_every_steps=often)
-        )
+        often = {name: getattr(self.experiment.train, name) for name in ("save_every_steps", "show_every_epochs")}
+        longer = dataclasses.replace(before, train=dataclasses.replace(before.train, epochs=epochs, **often))
         odd = longer.differences(self.experiment)
         if odd:
             raise ModelError(f"{path} was made with {', '.join(odd)}; resume with that, or choose another -o")
@@ -237,7 +236,7 @@ def train(
     """
     keep_memory()
     config = run.experiment.train
-    record = Record(run.folder, run.step) if run.place.first else None
+    shown = Shown(run.folder, run.store, run.experiment, run.step) if run.place.first else None
     if run.step == 0:
         run.save("last")  # from here on there is something to resume
     while run.step < config.steps:
@@ -255,8 +254,8 @@ def train(
         row = run.finish_epoch() | {"samples_per_second": round(speed, 1)}
         better = row["valid_loss"] < run.best
         run.best = min(run.best, row["valid_loss"])
-        if record:
-            record.add(row)
+        if shown:
+            shown.add(row, run.average)
         if better:
             run.save("best")
         run.save("last")

@@ -1,0 +1,94 @@
+"""What fine-tuning on a user's own noise brings: SI-SDR on unseen takes of it, and on all other noise.
+
+python bench/finetune.py DATA [--kind street_music] [--epochs 1] [--no-save]
+DATA holds Common Voice, noise/ with a folder a kind, and dev/, a folder of pairs. The kind must be one of
+which the model heard no recording. The commands are those a user would type, and stand in the results:
+
+    hush prepare    the user's recordings of that noise, speech, and made noise of other kinds, which is
+                    there so that the rest is not forgotten
+    hush train      from the installed weights (--init)
+    hush export     the new model; then both are scored on all pairs of dev/
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import machine
+import numpy as np
+
+from hush import Denoiser
+from hush.score.metrics import si_sdr
+from hush.score.pairs import pairs
+from hush.weights import DEFAULT
+
+ROOT = Path(__file__).parent.parent
+REST = "engine,drill,car_horn,siren,bang,keyboard,wind,rain,thuds,coloured"
+GOALS = {"kind_db": 0.5, "rest_db": -0.2, "minutes": 15}
+
+
+def commands(options: argparse.Namespace, folder: Path) -> list[list[str]]:
+    data, noise = options.data, options.data / "noise" / options.kind
+    speech = next(data.glob("cv-corpus*"))
+    made = ",".join(f"{kind}=30" for kind in REST.split(",") if kind != options.kind)
+    prepared, run = folder / "mine", folder / "run"
+    return [
+        ["prepare", "--speech", f"common-voice:{speech}", "--noise", f"folder:{noise}", "--noise", f"synth:{made}",
+         "--sample-rate", "48000", "--keep-silence", "-o", f"{prepared}"],
+        ["train", f"{ROOT / 'configs' / options.model}.toml", "--data", f"{prepared}", "-o", f"{run}",
+         "--init", options.model, f"train.epochs={options.epochs}", "train.examples=4000", "train.valid_examples=100",
+         "train.lr=3e-4", "train.warmup_steps=50", "train.average=0.99"],
+        ["export", f"{run}/best.safetensors", "-o", f"{folder}/mine.onnx"],
+    ]  # fmt: skip
+
+
+def gains_db(model: str | Path, folder: Path) -> dict[str, tuple[str, float]]:
+    """Id -> kind of noise, and SI-SDR in dB of what the model makes of it."""
+    denoiser, out = Denoiser(model), {}
+    for pair in pairs(folder):
+        noisy, clean, rate = pair.load()
+        out[pair.id] = pair.facts["noise_kind"], float(si_sdr(denoiser(noisy, rate), clean))
+    return out
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--kind", default="street_music")
+    parser.add_argument("--model", default=DEFAULT)
+    parser.add_argument("--epochs", type=int, default=1)
+    parser.add_argument("--no-save", action="store_true")
+    options = parser.parse_args()
+    described = machine.describe("hush", "torch", "onnxruntime")
+    with tempfile.TemporaryDirectory(prefix="hush-bench-") as name:
+        folder, begun = Path(name), time.perf_counter()
+        typed = commands(options, folder)
+        for words in typed:
+            subprocess.run([sys.executable, "-m", "hush", *words], check=True)
+        minutes = (time.perf_counter() - begun) / 60
+        before, after = (gains_db(model, options.data / "dev") for model in (options.model, folder / "mine.onnx"))
+        shown = [" ".join(["hush", *words]).replace(name, "W").replace(str(options.data), "DATA") for words in typed]
+    rows = {
+        what: [(before[id_][1], after[id_][1]) for id_, (kind, _) in before.items() if (kind == options.kind) == own]
+        for what, own in ((options.kind, True), ("all other", False))
+    }
+    means = {what: np.mean(values, axis=0) for what, values in rows.items()}
+    print(machine.table(
+        ["noise", "pairs", "before dB", "after dB", "change"],
+        [[what, len(rows[what]), *(f"{v:.2f}" for v in mean), f"{mean[1] - mean[0]:+.2f}"]
+         for what, mean in means.items()],
+    ))  # fmt: skip
+    print(f"\n{minutes:.1f} minutes, preparing included (goals {GOALS})")
+    if not options.no_save:
+        changes = {what: {"before_db": mean[0], "after_db": mean[1]} for what, mean in means.items()}
+        facts = {"model": options.model, "kind": options.kind, "minutes": minutes, "commands": shown, "goals": GOALS}
+        machine.save("finetune", described, facts | {"si_sdr": changes})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""The commands that made a model, from what its training and its scores wrote down."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+from hush.config import Experiment, load
+from hush.data.corpora import CORPORA
+from hush.weights import models
+
+CONFIGS = Path(__file__).parent.parent / "configs"
+# Of hush prepare: what a record calls it, the option, and the option's default.
+CLEANING = {
+    "sample_rate": ("--sample-rate", 22050),
+    "keep_silence": ("--keep-silence", False),
+    "max_seconds": ("--max-seconds", 10.0),
+    "min_snr_db": ("--min-snr", None),
+    "min_mos": ("--min-dnsmos", None),
+    "commercial_only": ("--commercial-only", False),
+}
+
+
+def prepare(data: dict[str, Any]) -> str:
+    """hush prepare with each source in its role: speech was named first, and noise after it."""
+    lines, noise = ["hush prepare"], False
+    for spec in data["sources"]:
+        noise = noise or _is_noise(spec)
+        lines.append(f"{'--noise' if noise else '--speech'} {shlex.quote(spec)}")
+    options = []
+    for key, (option, default) in CLEANING.items():
+        value = data["cleaning"].get(key, default)
+        if value != default:
+            options.append(option if value is True else f"{option} {value:g}")
+    options += [f"--seed {data['seed']}"] if data["seed"] else []
+    return " \\\n  ".join([*lines, " ".join([*options, "-o dataset/"])])
+
+
+def _is_noise(spec: str) -> bool:
+    """Whether a source can only be noise, or lies in a folder that says so."""
+    name, _, path = spec.partition(":")
+    role = "noise" if name == "synth" else CORPORA[name].role
+    return role == "noise" or (not role and "noise" in Path(path).name)
+
+
+def train(name: str, record: dict[str, Any]) -> str:
+    """hush train with the config of the experiment's name, and what this run had otherwise."""
+    was = Experiment.from_dict(record["experiment"])
+    path = CONFIGS / f"{was.name}.toml"
+    now = load(path).flat()
+    odd = [f"{key}={_toml(value)}" for key, value in was.flat().items() if value != now[key]]
+    init = [f"--init {record['init']}"] if record.get("init") else []
+    words = [f"hush train configs/{path.name} --data dataset/ -o runs/{name}", *init, *map(shlex.quote, odd)]
+    return " \\\n  ".join(words)
+
+
+def _toml(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def export(name: str, licence: str, summary: str) -> str:
+    words = [f"hush export runs/{name} -o src/hush/models/{name}.onnx", f"--licence {shlex.quote(licence)}"]
+    return " \\\n  ".join([*words, f"--summary {shlex.quote(summary)}"])
+
+
+def evaluate(settings: dict[str, Any]) -> str:
+    """hush evaluate on the folder of pairs, by its own name."""
+    installed = {card.name for card in models()}
+    named = [name if name in installed else f"{name}.onnx" for name in settings["systems"] if name != "noisy input"]
+    chosen = " ".join(f"--model {name}" for name in named)
+    return f"hush evaluate {chosen} --pairs {Path(settings['pairs']).name}/ -o scores/"

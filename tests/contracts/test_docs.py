@@ -1,0 +1,142 @@
+"""The code of the README and of docs/ runs: every block of Python, and the commands of the pages a newcomer follows."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import hush
+
+ROOT = Path(__file__).parent.parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PYTHON = [page for page in PAGES if "```python\n" in page.read_text(encoding="utf-8")]
+# Training in seconds: what stands last on the line wins. Pairs: as few as have a mean.
+SHORT = {
+    "train": ("train.epochs=1", "train.examples=4", "train.valid_examples=2", "train.batch=2", "train.warmup_steps=0"),
+}
+FEWER = {"100": "2"}  # of --pairs
+# Files that the pages name, and what they hold: seconds, or a copy of a file in the clone.
+RATE = 16000
+FILES = {"noisy.wav": 1.5, "noisy.flac": 1.5, "long.flac": 1.5, "recordings/a.wav": 0.5, "recordings/b/c.mp3": 0.5}
+# What needs more than the clone: lines of denoising.md with the reason.
+LEFT_OUT = {"talk.mp4": "a video", "| hush": "a shell"}
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    text = page.read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def commands(page: Path) -> Iterator[str]:
+    """Each command line of the page's bash blocks that starts hush, joined where it goes on."""
+    for block in blocks(page, "bash"):
+        yield from (line for line in block.replace("\\\n", " ").splitlines() if "hush" in line)
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, causal_model: Callable[..., Path]) -> Path:
+    """A folder with all that the pages name."""
+    rng = np.random.default_rng(0)
+    for name, seconds in FILES.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        hush.write(tmp_path / name, voice(seconds, 150) + 0.05 * noise(rng, seconds), RATE)
+    for talker in range(4):
+        for folder in ("voices", "others"):
+            (tmp_path / folder / f"{talker}").mkdir(parents=True)
+            hush.write(tmp_path / folder / f"{talker}" / "1.wav", voice(1.5, 110 + 20 * talker), RATE)
+        (tmp_path / "other-noise" / f"kind{talker}").mkdir(parents=True)
+        hush.write(tmp_path / "other-noise" / f"kind{talker}" / "1.wav", 0.1 * noise(rng, 1.5), RATE)
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    (tmp_path / "examples").mkdir()
+    shutil.copy(tmp_path / "noisy.wav", tmp_path / "examples")
+    shutil.copy(causal_model(), tmp_path / "causal.onnx")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def voice(seconds: float, hz: float) -> np.ndarray:
+    """Harmonics that come and go: enough of a voice for PESQ to find an utterance."""
+    t = np.arange(int(seconds * RATE)) / RATE
+    tone = sum(np.sin(2 * np.pi * hz * k * t) / k for k in range(1, 20))
+    return (0.1 * tone * (0.5 + 0.5 * np.sin(6 * np.pi * t))).astype(np.float32)
+
+
+def noise(rng: np.random.Generator, seconds: float) -> np.ndarray:
+    return rng.standard_normal(int(seconds * RATE)).astype(np.float32)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def run(line: str) -> None:
+    from hush.cli import hush as program
+
+    words = [FEWER.get(word, word) for word in shlex.split(line, comments=True)]
+    assert words[0] == "hush", line
+    with one_thread():
+        done = CliRunner().invoke(program, [*words[1:], *SHORT.get(words[1], ())])
+    assert done.exit_code == 0, f"{line}\n{done.output}\n{done.exception!r}"
+
+
+@pytest.mark.usefixtures("place")
+@pytest.mark.parametrize("page", PYTHON, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_the_python_of_a_page_runs(page: Path) -> None:
+    for snippet in blocks(page, "python"):
+        exec(compile(snippet, page.name, "exec"), {})
+
+
+def test_the_first_lines_of_the_readme_take_noise_out(place: Path) -> None:
+    shutil.copy(ROOT / "examples" / "noisy.wav", place / "examples")
+    exec(compile(blocks(ROOT / "README.md", "python")[0], "README.md", "exec"), {})
+    noisy, rate = hush.read("examples/noisy.wav")
+    clean, clean_rate = hush.read("clean.wav")
+    assert (clean.shape, clean_rate) == (noisy.shape, rate)
+    assert 0 < np.square(clean).mean() < np.square(noisy).mean()
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of the metrics' packages, on sounds that are no speech
+def test_the_commands_of_the_quick_start_run(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hush.train.loop.keep_memory", lambda: None)
+    lines = list(commands(ROOT / "docs" / "quickstart.md"))
+    assert [shlex.split(line)[1] for line in lines] == [
+        "denoise", "denoise", "models", "denoise", "prepare", "train", "runs", "export", "denoise", "prepare",
+        "evaluate",
+    ]  # fmt: skip
+    for line in lines:
+        run(line)
+    for made in (
+        "clean.wav",
+        "before-after.png",
+        "runs/first/index.html",
+        "runs/index.html",
+        "mine.wav",
+        "scores/scores.json",
+    ):
+        assert (place / made).stat().st_size > 0
+
+
+@pytest.mark.usefixtures("place")
+def test_the_commands_of_denoising_run() -> None:
+    lines = list(commands(ROOT / "docs" / "denoising.md"))
+    left_out = [line for line in lines if any(part in line for part in LEFT_OUT)]
+    assert len(left_out) == len(LEFT_OUT), "LEFT_OUT names a line that is not on the page any more"
+    for line in lines:
+        if line not in left_out:
+            run(f"{line} --model causal.onnx")

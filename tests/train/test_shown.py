@@ -1,0 +1,236 @@
+"""What a run shows while it trains: samples that can be heard and seen, its page, and runs beside each other."""
+
+from __future__ import annotations
+
+import dataclasses
+import html.parser
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from PIL import Image
+
+from hush.cli.runs import command
+from hush.config import Experiment
+from hush.data.store import Store
+from hush.dsp.audio import read
+from hush.errors import ConfigError, DataError
+from hush.train import samples, tasks
+from hush.train.export import export
+from hush.train.loop import Run, train
+from hush.train.samples import Samples, steps
+
+CPU = torch.device("cpu")
+CAUSAL = (
+    "augment.reverb=0", "causal.segment_s=0.6", "causal.width=8", "causal.channels=6", "causal.bands=8",
+    "causal.bottleneck=8",
+)  # fmt: skip
+FULL_SCALE_16 = 1 / 32768  # what a FLAC of 16 bits rounds to
+SAME = 2e-4  # torch against onnxruntime, of full scale
+
+Tiny = Callable[..., Experiment]
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Samples without a model's work and without the sheet."""
+    monkeypatch.setattr(samples, "sheet", lambda *_: None)
+    monkeypatch.setattr(samples, "clean", lambda model, audio, experiment: audio)
+
+
+def trained(experiment: Experiment, store: Store, folder: Path) -> Run:
+    folder.mkdir(parents=True)
+    run = Run(experiment, store, folder, CPU)
+    train(run)
+    return run
+
+
+@pytest.fixture(scope="module")
+def runs(store: Store, wide: Store, tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of two runs on one data set and one on another."""
+    folder = tmp_path_factory.mktemp("several") / "runs"
+    for name, rate in (("fast", 0.002), ("slow", 0.0001)):
+        trained(tiny("rced", "train.show_every_epochs=1", "train.epochs=1", f"train.lr={rate}"), store, folder / name)
+    trained(tiny("small", "train.show_every_epochs=1", "train.epochs=1", *CAUSAL), wide, folder / "live <1>")
+    return folder
+
+
+class Sources(html.parser.HTMLParser):
+    """The links of a page, and whether every element that was opened was closed."""
+
+    def __init__(self, page: Path) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.open: list[str] = []
+        self.feed(page.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.links += [value for key, value in attrs if key in ("src", "href") and value]
+        if tag not in ("meta", "img", "input", "html"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag != "html":
+            assert self.open.pop() == tag
+
+
+@pytest.mark.parametrize("name", ["fast", "live <1>"])
+def test_a_run_keeps_what_its_model_makes_of_the_samples(runs: Path, name: str) -> None:
+    stored = steps(runs / name)
+    assert stored == [3]
+    for number in (1, 2, 3):
+        for sound in (f"{number}.noisy", f"{number}.clean", f"{stored[-1]:06d}/{number}"):
+            audio, rate = read(runs / name / "samples" / f"{sound}.flac")
+            assert rate == (22050 if name == "fast" else 48000) and audio.any()
+            with Image.open(runs / name / "samples" / f"{sound}.png") as picture:
+                assert picture.height == 257 and len(picture.convert("RGB").getcolors(1 << 20)) > 10
+    with Image.open(runs / name / "samples" / "sheet.png") as picture:
+        assert picture.size == (1200, 630)
+
+
+def test_samples_have_their_snr_and_are_the_same_whatever_the_seed(store: Store, tiny: Tiny) -> None:
+    one, other = samples.examples(store, tiny("rced")), samples.examples(store, tiny("unet", "train.seed=7"))
+    for example, same in zip(one, other, strict=True):
+        assert example.title == same.title
+        np.testing.assert_array_equal(example.noisy, same.noisy)
+    assert [example.title.split(", ")[1] for example in one] == ["0 dB", "5 dB", "10 dB"]
+    # The voices never pause for long, so their active level is nearly their mean level.
+    assert [samples.snr_db(example.noisy, example.clean) for example in one] == pytest.approx([0, 5, 10], abs=1)
+
+
+@pytest.mark.parametrize("name", ["fast", "live <1>"])
+def test_a_sample_is_what_the_exported_model_makes_of_it(runs: Path, tmp_path: Path, name: str) -> None:
+    from hush.infer.denoiser import Denoiser
+
+    export(runs / name / "last.safetensors", tmp_path / "mine.onnx", name="mine", licence=None, summary="")
+    noisy, rate = read(runs / name / "samples" / "1.noisy.flac")
+    shown, _ = read(runs / name / "samples" / f"{steps(runs / name)[-1]:06d}" / "1.flac")
+    cleaned = Denoiser(tmp_path / "mine.onnx", guard=False, threads=1)(noisy, rate)
+    assert np.abs(cleaned - shown).max() < SAME + 2 * FULL_SCALE_16
+
+
+@pytest.mark.usefixtures("quick")
+def test_samples_past_the_step_that_a_run_resumes_from_go(store: Store, tiny: Tiny, tmp_path: Path) -> None:
+    experiment = tiny("rced")
+    model = tasks.network(experiment).eval()
+    kept = Samples(tmp_path, store, experiment, 0)
+    for step in (3, 6):
+        kept.add(model, step)
+    Samples(tmp_path, store, experiment, 3)
+    assert steps(tmp_path) == [3]
+
+
+@pytest.mark.usefixtures("quick")
+def test_of_many_samples_older_ones_are_thinned_and_the_latest_stays(
+    store: Store, tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = Samples(tmp_path, store, tiny("rced"), 0)
+    monkeypatch.setattr(kept, "_keep", lambda *_: None)
+    for step in range(1, 60):
+        kept.add(torch.nn.Identity(), step)
+        found = steps(tmp_path)
+        assert found[0] == 1 and found[-1] == step and len(found) <= samples.KEPT
+    assert len(found) >= samples.KEPT // 2
+
+
+class Board:
+    """Takes what TensorBoard takes."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[str, tuple[int, ...], int]] = []
+        self.seen: list[tuple[str, tuple[int, ...], int]] = []
+
+    def add_audio(self, tag: str, audio: np.ndarray, step: int, sample_rate: int) -> None:
+        assert sample_rate == 22050
+        self.heard.append((tag, audio.shape, step))
+
+    def add_image(self, tag: str, pixels: np.ndarray, step: int, dataformats: str) -> None:
+        assert dataformats == "HWC" and pixels.dtype == np.uint8
+        self.seen.append((tag, pixels.shape, step))
+
+
+def test_tensorboard_gets_the_sounds_and_one_picture(store: Store, tiny: Tiny, tmp_path: Path) -> None:
+    board, experiment = Board(), tiny("rced")
+    kept = Samples(tmp_path, store, experiment, 0)
+    kept.add(tasks.network(experiment).eval(), 4, board)
+    assert [(tag, step) for tag, _, step in board.heard] == [(f"sample {number}", 4) for number in (1, 2, 3)]
+    assert [shape for _, shape, _ in board.heard] == [(1, example.noisy.size) for example in kept.examples]
+    assert board.seen == [("samples", (630, 1200, 3), 4)]
+
+
+@pytest.mark.parametrize("name", ["fast", "live <1>"])
+def test_the_page_of_a_run_stands_by_itself_and_links_what_is_there(runs: Path, name: str) -> None:
+    page = Sources(runs / name / "index.html")
+    links = [link.partition("?")[0] for link in page.links]
+    assert not page.open
+    assert "curves.png" in links and sum(link.endswith(".flac") for link in links) == 9
+    assert all((runs / name / link).is_file() for link in links), links
+
+
+def test_the_page_keeps_itself_fresh_until_the_run_is_done(store: Store, tiny: Tiny, tmp_path: Path) -> None:
+    pages = []
+    run = Run(tiny("rced"), store, tmp_path, CPU)
+    train(run, log=lambda row: pages.append((tmp_path / "index.html").read_text()))
+    assert ["live = true" in page for page in pages] == [True, False]
+    assert "Epoch <b>1 of 2</b>, step 3 of 6" in pages[0] and "to go" in pages[0]
+    assert "Epoch <b>2 of 2</b>, step 6 of 6" in pages[1] and "to go" not in pages[1]
+
+
+@pytest.mark.usefixtures("quick")
+def test_samples_come_every_so_many_epochs_and_at_the_end(store: Store, tiny: Tiny, tmp_path: Path) -> None:
+    trained(tiny("rced", "train.epochs=3", "train.show_every_epochs=2"), store, tmp_path / "run")
+    assert steps(tmp_path / "run") == [6, 9]
+    trained(tiny("rced", "train.epochs=1"), store, tmp_path / "none")
+    assert not (tmp_path / "none" / "samples").exists()
+
+
+def test_runs_stand_beside_each_other_on_one_page(runs: Path) -> None:
+    done = CliRunner().invoke(command, [str(runs)])
+    assert done.exit_code == 0, done.output
+    lines = done.stdout.splitlines()
+    assert [line.split(": ")[0] for line in lines] == ["fast", "live <1>", "slow", "page"]
+    page, text = Sources(runs / "index.html"), (runs / "index.html").read_text(encoding="utf-8")
+    assert not page.open
+    inside = [link for link in page.links if not link.startswith("data:")]
+    assert all((runs / link).is_file() for link in inside), inside
+    assert {"fast/index.html", "slow/index.html", "live <1>/index.html"} <= set(inside)
+    settings = re.findall(r"<tr><td>([\w.]+(?: set \(SHA-256\))?)</td>", text)
+    assert {"train.lr", "model.kind"} <= set(settings) and "train.batch" not in settings
+    # The two runs on one data set share each example's row: noisy, two cleaned, clean; the third has its own.
+    assert [row.count("<audio") for row in text.split('class="example"')[1:]] == [4, 4, 4, 3, 3, 3]
+
+
+def test_runs_can_be_named_one_by_one(runs: Path, tmp_path: Path) -> None:
+    words = [str(runs / "fast"), str(runs / "slow"), "-o", str(tmp_path / "two.html")]
+    assert CliRunner().invoke(command, words).exit_code == 0
+    links = [link for link in Sources(tmp_path / "two.html").links if not link.startswith("data:")]
+    assert all((tmp_path / link).is_file() for link in links)
+    refused = CliRunner().invoke(command, [str(runs / "fast")]).exception
+    assert isinstance(refused, ConfigError) and "say where it goes: -o compare.html" in str(refused)
+
+
+def test_a_folder_without_runs_is_refused(tmp_path: Path) -> None:
+    refused = CliRunner().invoke(command, [str(tmp_path)]).exception
+    assert isinstance(refused, DataError) and "expected metrics.jsonl" in str(refused)
+    (tmp_path / "young").mkdir()
+    (tmp_path / "young" / "metrics.jsonl").touch()
+    refused = CliRunner().invoke(command, [str(tmp_path)]).exception
+    assert isinstance(refused, DataError) and "reached its first validation" in str(refused)
+
+
+def test_hours_are_those_of_training(tiny: Tiny) -> None:
+    from hush.train.curves import hours
+
+    rows = [{"frames": 3600.0, "samples_per_second": 1.0}, {"frames": 7200.0, "samples_per_second": 2.0}]
+    assert hours(rows) == [1.0, 1.5]
+
+
+def test_how_often_samples_come_may_change_when_a_run_goes_on(store: Store, tiny: Tiny, tmp_path: Path) -> None:
+    experiment = tiny("rced", "train.epochs=1")
+    trained(experiment, store, tmp_path / "run")
+    often = dataclasses.replace(experiment.train, show_every_epochs=5)
+    Run(dataclasses.replace(experiment, train=often), store, tmp_path / "run", CPU).resume()
