@@ -58,12 +58,15 @@ def gains_db(model: str | Path, folder: Path) -> dict[str, tuple[str, float]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("data", type=Path)
+    parser.add_argument("data", type=Path, nargs="?")
     parser.add_argument("--kind", default="street_music")
     parser.add_argument("--model", default=DEFAULT)
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--no-save", action="store_true")
     options = parser.parse_args()
+    if not options.data:
+        print("left out: give the folder of recordings (see the top of bench/finetune.py)")
+        return
     described = machine.describe("hush", "torch", "onnxruntime")
     with tempfile.TemporaryDirectory(prefix="hush-bench-") as name:
         folder, begun = Path(name), time.perf_counter()

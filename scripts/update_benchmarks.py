@@ -125,6 +125,16 @@ def designs(results: Results) -> str:
     return f"{table(['design', 's of sound trained on a second', '× baseline', 'validation loss'], rows)}\n\n{note}"
 
 
+def finetune(results: Results) -> str:
+    rows = [
+        [name, f"{before:.2f}", f"{after:.2f}", f"{after - before:+.2f}"]
+        for name, (before, after) in ((name, found.values()) for name, found in results["si_sdr"].items())
+    ]
+    commands = "\n".join(results["commands"])
+    note = f"{results['minutes']:.0f} minutes, preparing included:\n\n```\n{commands}\n```"
+    return f"{table(['noise', 'SI-SDR dB before', 'after', 'change'], rows)}\n\n{note}"
+
+
 TABLES = {
     "startup": Table("Starting", "`python -c pass`", startup),
     "infer": Table("A live frame", "a fixed graph of nine matrix products", infer, "a causal model"),
@@ -133,6 +143,7 @@ TABLES = {
     "memory": Table("Memory of a long file", "the shortest recording", memory),
     "prepare": Table("Preparing a data set", "the librosa script that one writes first", prepare, "recordings"),
     "train": Table("Training the U-Net", "a plain PyTorch loop in float32", train),
+    "finetune": Table("Fine-tuning on one's own noise", "the installed model", finetune, "recordings"),
     "designs": Table("Designs of the causal model in training", "the one that ships, one tap", designs, "a data set"),
 }
 

@@ -36,8 +36,8 @@ def plan(
     """The jobs of a command line, in order. Raises UsageError or AudioError where it is not clear.
 
     One file goes to the file that `output` names. A folder, a pattern or several files go into the folder
-    `output`, which is made when needed; of a folder the tree below it is kept. extension: of the outputs
-    in a folder and of stdout, such as "flac"; theirs, or "wav", if None.
+    `output`, which is made when needed; the tree below a folder, or below the plain part of a pattern, is
+    kept. extension: of the outputs in a folder and of stdout, such as "flac"; theirs, or "wav", if None.
     """
     found = [item for source in sources for item in _expanded(source, output, residual)]
     suffix = _suffix(extension)
@@ -67,13 +67,23 @@ def _expanded(source: Path, *outputs: Path | None) -> list[tuple[Path, Path]]:
         return [(source, Path("stdin.wav"))]
     if source.is_dir():
         return _tree(source, [output for output in outputs if output])
-    if not source.exists() and any(sign in str(source) for sign in "*?["):
+    if not source.exists() and _is_pattern(source):
         found = [Path(name) for name in sorted(glob.glob(str(source), recursive=True))]  # noqa: PTH207
         found = [path for path in found if path.is_file()]
         if not found:
             raise click.UsageError(f"{source} matches no file")
-        return [(path, Path(path.name)) for path in found]
+        root = _plain(source)
+        return [(path, path.relative_to(root)) for path in found]
     return [(source, Path(source.name))]
+
+
+def _is_pattern(path: Path | str) -> bool:
+    return any(sign in str(path) for sign in "*?[")
+
+
+def _plain(pattern: Path) -> Path:
+    """The folder that all matches lie in or below: the parts before the first sign."""
+    return next(folder for folder in pattern.parents if not _is_pattern(folder))
 
 
 def _tree(folder: Path, outputs: list[Path]) -> list[tuple[Path, Path]]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -172,8 +173,8 @@ def denoise(
 
 def denoise_file(
     source: str | Path, target: str | Path, *, model: str | Path = DEFAULT, atten_limit_db: float | None = None,
-    mix: float = 1.0, guard: bool = True, force: bool = False, subtype: str | None = None,
+    mix: float = 1.0, guard: bool = True, **options: Any,
 ) -> FileReport:  # fmt: skip
-    """Denoise a file into another; rate, channels, number of samples and tags stay. See Denoiser.file."""
+    """Denoise a file into another; rate, channels, number of samples and tags stay. options: of Denoiser.file."""
     denoiser = _shared(model, atten_limit_db=atten_limit_db, mix=mix, guard=guard)
-    return denoiser.file(source, target, force=force, subtype=subtype)
+    return denoiser.file(source, target, **options)
