@@ -15,10 +15,10 @@ import math
 
 import numpy as np
 
-# Estimates on real recordings (of the U-Net, nine of ten): at most 8 dB where 5 were mixed, 15 where 10,
-# 19 where 15, and 20 to 46, half of them above 32, for speech called clean.
-FULL_DB = 20.0  # SNR up to which the model has its way
-CLEAN_DB = 28.0  # SNR from which a recording counts as clean
+# Of `small` on validation mixtures at 20 dB: PESQ 2.90 with 20 and 28, 3.03 with 25 and 33, 3.06 with 28 and 38;
+# clean speech then differs from the input by an SI-SDR of 33.0, 32.5 and 30.8 dB in the median.
+FULL_DB = 25.0  # SNR up to which the model has its way
+CLEAN_DB = 33.0  # SNR from which a recording counts as clean
 LEAST = 0.1  # share of the model in clean speech: its errors there fall by 20 dB
 ATTACK_S = 0.3  # averages rise fast, so that noise which sets in is met within a word
 RELEASE_S = 1.5  # and fall slowly, 2.9 dB a second: neither a pause nor the time between two bangs is proof
