@@ -32,7 +32,7 @@ def folder(tmp_path, rng):
 
 def test_without_a_model_the_noisy_input_is_scored_printed_and_written(folder, tmp_path):
     done = hush("evaluate", "--pairs", folder, "-o", tmp_path / "out", "-j", 2)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, f"report: {tmp_path / 'out' / 'report.html'}\n")
     assert done.stdout.startswith("| system | pairs | PESQ-WB | STOI | ESTOI | SI-SDR dB | SIG | BAK | OVRL |")
     assert "| noisy input | 2 |" in done.stdout
     summary = json.loads((tmp_path / "out" / "scores.json").read_text())["summary"]
@@ -57,3 +57,32 @@ def test_a_folder_that_holds_no_pairs_is_one_line_and_exit_code_1(tmp_path):
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("hush: ") and "has no clean/ and no noisy/" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_models_functions_and_programs_stand_side_by_side_in_their_order(folder, tmp_path, causal_model):
+    (tmp_path / "own.py").write_text("def half(audio, rate):\n    return audio / 2\n")
+    model = causal_model("gain", 0.5)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", "from hush.cli import main; main()", "evaluate", "--system",
+         "cp=cmd:cp {in} {out}", "--model", str(model), "--system", "half=python:own:half", "--pairs", str(folder),
+         "-j", "2", "--metrics", "si_sdr_db,noise_down_db", "-o", str(tmp_path / "out")],
+        capture_output=True, text=True, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    content = json.loads((tmp_path / "out" / "scores.json").read_text())
+    noisy, copied, modelled, halved = content["summary"]
+    assert [noisy["system"], copied["system"], halved["system"]] == ["noisy input", "cp", "half"]
+    assert halved["all"]["noise_down_db"]["mean"] == pytest.approx(6.02, abs=0.01)
+    assert copied["all"]["noise_down_db"]["mean"] == pytest.approx(0, abs=0.01)
+    assert all(one["cost_us_per_16_ms"] > 0 for one in (copied, modelled, halved))
+    assert content["differences"][0]["to"] == "cp"
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert page.count("<audio") == 2 * 5  # two recordings: noisy, clean and three systems
+
+
+def test_noisy_recordings_alone_are_scored_by_what_needs_no_reference(folder):
+    done = hush("evaluate", "--noisy", folder / "noisy" / "x.wav", "--metrics", "default,lag")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("| system | pairs | SIG | BAK | OVRL | lag samples |")
+    both = hush("evaluate", "--noisy", folder, "--pairs", folder)
+    assert both.returncode == 2 and "one of the two" in both.stderr

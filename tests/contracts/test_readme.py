@@ -72,10 +72,10 @@ def test_every_shipped_model_has_its_card() -> None:
 
 def test_the_score_table_reads_what_evaluate_writes(script: ModuleType, tmp_path: Path) -> None:
     from hush.score import tables
-    from hush.score.metrics import METRICS
+    from hush.score.metrics import DEFAULT
     from hush.score.report import Report
 
     path = tmp_path / "unet.scores.json"
     path.write_text(tables.to_json(Report(("noisy input", "unet"), ()), {}), encoding="utf-8")
-    empty = " | ".join(["–"] * len(METRICS))
+    empty = " | ".join(["–"] * len(DEFAULT))
     assert f"| unet | 0 | {empty} |" in script.scores_block([path])

@@ -25,13 +25,14 @@ def speechmos():
 @pytest.mark.filterwarnings("ignore")
 # Doubled twice, once (to 10 s and to 18 s), just long enough, and either side of a second window.
 @pytest.mark.parametrize("length", [37_000, 80_001, 144_159, 144_160, 175_999, 176_000])
-def test_p835_equals_speechmos_for_any_length(speechmos, rng, length):
+def test_p835_and_p808_equal_speechmos_for_any_length(speechmos, rng, length):
     audio = np.clip(0.1 * rng.standard_normal(length), -1, 1).astype(np.float32)
     audio *= np.sin(np.arange(length) / 3000) ** 2
     theirs = speechmos.run(audio, 16_000)
     ours = dnsmos.p835(audio, 16_000)
     expected = {name: theirs[f"{name}_mos"] for name in ("sig", "bak", "ovrl")}
     assert ours == pytest.approx(expected, abs=SAME)
+    assert dnsmos.p808(audio, 16_000) == pytest.approx(float(theirs["p808_mos"]), abs=SAME)
 
 
 def test_overall_is_the_ovrl_of_p835(rng):
@@ -41,7 +42,8 @@ def test_overall_is_the_ovrl_of_p835(rng):
 
 def test_speechmos_and_librosa_are_never_imported():
     code = (
-        "import sys, numpy; from hush.score.dnsmos import p835; p835(numpy.zeros(80001, 'f'), 16000);"
+        "import sys, numpy; from hush.score.dnsmos import p808, p835;"
+        "p835(numpy.zeros(80001, 'f'), 16000); p808(numpy.zeros(80001, 'f'), 16000);"
         "print(sorted({'speechmos', 'librosa', 'scipy'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -1,120 +1,271 @@
-"""Systems over pairs: every row there, in a fixed order, and no failure that stops the rest."""
+"""Systems over recordings: every row there, in a fixed order, and no failure that stops the rest."""
 
+import json
 import math
+import sys
 
 import numpy as np
 import pytest
 
 from hush.errors import ConfigError, MissingExtra
-from hush.score import report
-from hush.score.metrics import METRICS
-from hush.score.pairs import pairs
+from hush.score import scorer
+from hush.score.cache import NAME
+from hush.score.measure import chosen
+from hush.score.metrics import DEFAULT, METRICS
+from hush.score.pairs import pairs, recordings
 from hush.score.report import NOISY, evaluate
+from hush.score.systems import System
+
+ROUND_OFF = 1e-12  # one thread adds up in another order than two
+CHEAP = ("snr_gain_db", "loudness_db", "noise_down_db", "clean_si_sdr_db", "lag", "extra")
+
+
+def system(name, function, identity=""):
+    return System(name=name, load=lambda: function, identity=identity or name)
 
 
 def halve(audio, rate):
     return 0.5 * audio
 
 
-@pytest.fixture
-def quick(monkeypatch):
-    """Scoring replaced by one that costs nothing, for tests of what surrounds it."""
-
-    def measure(estimate, reference, rate):
-        return dict.fromkeys(METRICS, float(np.mean(np.abs(estimate)))), []
-
-    monkeypatch.setattr(report, "measure", measure)
+def halving():
+    return halve
 
 
-def test_rows_are_by_system_with_the_noisy_input_first_and_then_by_pair(folder, quick):
-    got = evaluate({"zeta": halve, "alpha": halve}, pairs(folder))
-    assert got.systems == (NOISY, "zeta", "alpha")
+def late(audio, rate):
+    return np.concatenate([np.zeros(80, np.float32), audio[:-80]])
+
+
+def test_rows_are_by_system_with_the_noisy_input_first_and_then_by_pair(folder):
+    got = evaluate([system("zeta", halve), system("alpha", late)], pairs(folder), metrics=CHEAP)
+    assert got.systems == (NOISY, "zeta", "alpha") and got.metrics == CHEAP
     assert [(row.system, row.pair.id) for row in got.rows] == [
-        (system, name) for system in (NOISY, "zeta", "alpha") for name in "bac"
+        (name, pair) for name in (NOISY, "zeta", "alpha") for pair in "bac"
     ]
-    for noisy, halved in zip(got.rows[:3], got.rows[3:6], strict=True):
-        assert halved.scores["sig"] == pytest.approx(noisy.scores["sig"] / 2)
+    for row in got.of("zeta"):
+        assert row.scores["noise_down_db"] == pytest.approx(20 * np.log10(2), abs=1e-3)
+        assert row.scores["lag"] == 0 and row.cost_us >= 0
+    # 5 ms of 4.6 s: the level hardly changes, and every sample is late.
+    assert all(row.scores["lag"] == 80 and abs(row.scores["loudness_db"]) < 2 for row in got.of("alpha"))
+
+
+def test_the_noisy_input_gains_nothing_and_was_run_on_nothing(folder):
+    for row in evaluate([], pairs(folder), metrics=CHEAP).rows:
+        assert row.scores["snr_gain_db"] == 0 and row.scores["lag"] == 0 and row.scores["extra"] == 0
+        assert math.isnan(row.scores["noise_down_db"]) and math.isnan(row.scores["clean_si_sdr_db"])
+        assert math.isnan(row.cost_us) and not row.undefined
 
 
 def test_the_report_is_the_same_whatever_the_number_of_processes(folder):
     (folder / "clean" / "a.wav").unlink()
-    one = evaluate({"halve": halve}, pairs(folder), jobs=1)
-    two = evaluate({"halve": halve}, pairs(folder), jobs=2)
+    halver = [System(name="halve", load=halving, identity="halve")]
+    names = ("stoi", "estoi", "si_sdr_db", "ovrl")
+    one = evaluate(halver, pairs(folder), metrics=names, jobs=1)
+    two = evaluate(halver, pairs(folder), metrics=names, jobs=2)
     assert [row.pair.id for row in two.failures] == ["a", "a"]
     assert [(row.system, row.pair.id, row.failure) for row in one.rows] == [
         (row.system, row.pair.id, row.failure) for row in two.rows
     ]
     for first, second in zip(one.rows, two.rows, strict=True):
-        np.testing.assert_array_equal(list(first.scores.values()), list(second.scores.values()))
+        np.testing.assert_allclose(list(first.scores.values()), list(second.scores.values()), rtol=ROUND_OFF)
 
 
-def test_a_broken_pair_fails_for_every_system_and_the_rest_goes_on(folder, quick):
+def test_a_broken_pair_fails_for_every_system_and_the_rest_goes_on(folder):
     (folder / "noisy" / "a.wav").write_bytes(b"broken")
-    got = evaluate({"halve": halve}, pairs(folder))
+    got = evaluate([system("halve", halve)], pairs(folder), metrics=CHEAP)
     assert [(row.system, row.pair.id) for row in got.failures] == [(NOISY, "a"), ("halve", "a")]
     assert all("not a readable recording" in row.failure for row in got.failures)
     assert all(math.isnan(value) for row in got.failures for value in row.scores.values())
     assert sum(not row.failure for row in got.rows) == 4
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_what_a_system_does_wrong_is_a_row_of_its_own(folder, jobs):
-    def crash(audio, rate):
-        raise ValueError("boom\nacross lines")
-
-    systems = {
-        "crash": crash,
-        "short": lambda audio, rate: audio[:-1],
-        "nan": lambda audio, rate: np.full_like(audio, np.nan),
-        "text": lambda audio, rate: "not audio",
-    }
-    got = evaluate(systems, pairs(folder)[:1], jobs=jobs)
-    failures = {row.system: row.failure for row in got.rows}
-    assert failures[NOISY] == ""
-    assert failures["crash"] == "ValueError: boom across lines"
-    assert "(73599,)" in failures["short"] and "differ in shape" in failures["short"]
-    assert "estimate holds NaN" in failures["nan"]
-    assert failures["text"].startswith("ValueError")
+def crash(audio, rate):
+    raise ValueError("boom\nacross lines")
 
 
-def test_a_system_cannot_change_what_the_next_one_hears(folder, quick):
+@pytest.mark.parametrize(
+    ("function", "says"),
+    [
+        (crash, "ValueError: boom across lines"),
+        (lambda audio, rate: np.full_like(audio, np.nan), "gave NaN or infinite samples, 73,600 of 73,600"),
+        (lambda audio, rate: "not audio", "ValueError: could not convert string"),
+        (lambda audio, rate: np.stack([audio, audio]), r"gave an array of shape \(2, 73600\) for \(73600,\)"),
+        (lambda audio, rate: audio[::2], "gave 36,800 samples for 73,600; it must keep the length"),
+    ],
+)
+def test_what_a_system_does_wrong_is_a_row_of_its_own(folder, function, says):
+    import re
+
+    got = evaluate([system("wrong", function)], pairs(folder)[:1], metrics=CHEAP)
+    assert not got.of(NOISY)[0].failure
+    assert re.search(says, got.of("wrong")[0].failure)
+
+
+@pytest.mark.parametrize("extra", [-100, 37])
+def test_another_length_is_counted_and_scored_as_if_cut_or_filled(folder, extra):
+    def other(audio, rate):
+        return audio[:extra] if extra < 0 else np.pad(audio, (0, extra))
+
+    got = evaluate([system("other", other)], pairs(folder)[:1], metrics=("si_sdr_db", "extra"))
+    (row,) = got.other_length
+    noisy, clean, _ = row.pair.load()
+    from hush.score.metrics import si_sdr
+
+    expected = np.concatenate([noisy[:-100], np.zeros(100, np.float32)]) if extra < 0 else noisy
+    assert row.extra == extra and row.scores == {"si_sdr_db": float(si_sdr(expected, clean)), "extra": extra}
+
+
+def test_a_system_that_fails_on_clean_speech_alone_has_a_row_that_says_so(folder):
+    quiet = {pair.id: pair.load()[1] for pair in pairs(folder)}["b"]
+
+    def picky(audio, rate):
+        if np.array_equal(audio, quiet):
+            raise ValueError("too clean")
+        return audio
+
+    (row,) = evaluate([system("picky", picky)], pairs(folder)[:1], metrics=CHEAP).of("picky")
+    assert not row.failure and math.isnan(row.scores["clean_si_sdr_db"]) and row.scores["lag"] == 0
+    assert row.undefined == ("fails on the clean speech or the noise alone: ValueError: too clean",)
+
+
+def test_a_system_cannot_change_what_the_next_one_hears(folder):
     def vandal(audio, rate):
         audio *= 0
         return audio
 
     heard = []
     listener = lambda audio, rate: heard.append(audio.copy()) or audio  # noqa: E731
-    evaluate({"vandal": vandal, "listener": listener}, pairs(folder)[:1])
+    evaluate([system("vandal", vandal), system("listener", listener)], pairs(folder)[:1], metrics=("lag",))
     np.testing.assert_array_equal(heard[0], pairs(folder)[0].load()[0])
+
+
+def test_recordings_without_a_clean_one_are_scored_by_what_needs_none(folder):
+    found = recordings([folder / "noisy"])
+    assert [pair.id for pair in found] == ["a.wav", "b.wav", "c.wav"]
+    names = chosen("all", clean=False, text=False, recogniser=False)
+    assert names == ("sig", "bak", "ovrl", "p808", "lag", "extra")
+    (row, halved) = evaluate([system("halve", halve)], found[:1], metrics=names).rows
+    assert not row.failure and 1 < row.scores["ovrl"] < 5 and halved.scores["lag"] == 0
 
 
 def test_a_pair_without_speech_is_listed_and_not_a_failure(folder):
     from hush.dsp.writer import write
 
     write(folder / "clean" / "b.wav", np.zeros(73_600, np.float32), 16_000)
-    got = evaluate({}, pairs(folder)[:1])
+    got = evaluate([], pairs(folder)[:1])
     assert not got.failures
     assert math.isnan(got.rows[0].scores["pesq_wb"]) and got.rows[0].scores["ovrl"] > 0
     assert any("PESQ-WB" in line for line in got.undefined[0].undefined)
 
 
-def test_progress_counts_every_row(folder, quick):
+def test_words_are_counted_where_the_manifest_has_them(folder):
+    from hush.score.words import Recogniser
+
+    lines = (folder / "manifest.csv").read_text().splitlines()
+    texts = ["text", "one two", "", "one two three"]
+    (folder / "manifest.csv").write_text("\n".join(f"{a},{b}" for a, b in zip(lines, texts, strict=True)))
+    heard = Recogniser(load=lambda: lambda audio, rate: "One, three!", identity="fixed")
+    rows = evaluate([], pairs(folder), metrics=("wer",), recogniser=heard).rows
+    assert [row.scores["wer"] for row in rows] == pytest.approx([50, math.nan, 100 / 3], nan_ok=True)
+
+
+def count(calls):
+    return system("counted", lambda audio, rate: calls.append(1) or audio, "one")
+
+
+def test_a_run_that_was_killed_and_repeated_does_only_what_is_missing(folder, tmp_path):
+    calls: list = []
+    names = ("si_sdr_db", "lag")
+
+    def stop(done, total):
+        if done == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluate([count(calls)], pairs(folder), metrics=names, folder=tmp_path, progress=stop)
+    kept = (tmp_path / NAME).read_text()
+    (tmp_path / NAME).write_text(kept[:-20])  # the last line is torn, as a crash leaves it
+    before = len(calls)
+    again = evaluate([count(calls)], pairs(folder), metrics=names, folder=tmp_path)
+    assert len(calls) - before == 3 - (before - 1)
+    total = len(calls)
+    assert str(evaluate([count(calls)], pairs(folder), metrics=names, folder=tmp_path).rows) == str(again.rows)
+    assert len(calls) == total
+    fresh = evaluate([count([])], pairs(folder), metrics=names)
+    assert [row.scores for row in fresh.rows] == [row.scores for row in again.rows]
+
+
+def test_what_changed_is_scored_anew_and_failures_are_tried_again(folder, tmp_path):
+    calls: list = []
+
+    def run(names=("lag",), made=None):
+        return evaluate([made or count(calls)], pairs(folder), metrics=names, folder=tmp_path)
+
+    run()
+    assert len(calls) == 3
+    (folder / "noisy" / "a.wav").write_bytes((folder / "noisy" / "b.wav").read_bytes())
+    run()
+    assert len(calls) == 4  # another recording
+    run(("lag", "extra"))
+    assert len(calls) == 7  # other metrics
+    other = system("counted", lambda audio, rate: calls.append(1) or audio, "another version")
+    run(made=other)
+    assert len(calls) == 10  # another system of the same name
+    broken = system("counted", crash, "third")
+    assert len(run(made=broken).failures) == len(run(made=broken).failures) == 3
+    assert all("third" not in line and json.loads(line) for line in (tmp_path / NAME).read_text().splitlines())
+
+
+def test_progress_counts_every_row(folder):
     seen = []
-    evaluate({"halve": halve}, pairs(folder), progress=lambda done, total: seen.append((done, total)))
-    assert seen == [(done, 6) for done in range(1, 7)]
+    evaluate(
+        [system("halve", halve)],
+        pairs(folder),
+        metrics=("lag",),
+        progress=lambda done, total: seen.append((done, total)),
+    )
+    assert seen == [(done, 6) for done in range(7)]
 
 
-def test_the_name_of_the_first_row_is_taken(folder):
-    with pytest.raises(ConfigError, match="rename it"):
-        evaluate({NOISY: halve}, pairs(folder))
+@pytest.mark.parametrize("names", [[NOISY], ["one", "one"]])
+def test_two_rows_of_one_name_are_refused(folder, names):
+    with pytest.raises(ConfigError, match="rename one"):
+        evaluate([system(name, halve) for name in names], pairs(folder))
 
 
 def test_a_missing_metric_package_is_said_before_any_work(folder, monkeypatch):
-    import sys
-
     monkeypatch.setitem(sys.modules, "pesq", None)
     with pytest.raises(MissingExtra, match=r"this needs pesq.*pip install 'hush\[eval\]'"):
-        evaluate({"halve": lambda audio, rate: pytest.fail("ran")}, pairs(folder))
+        evaluate([system("halve", lambda audio, rate: pytest.fail("ran"))], pairs(folder))
+
+
+@pytest.mark.parametrize(
+    ("given", "there", "expected"),
+    [
+        ("default", {}, DEFAULT),
+        ("lag, stoi", {}, ("stoi", "lag")),
+        ("default,p808", {"clean": False}, ("sig", "bak", "ovrl", "p808")),
+        ("all", {"text": True, "recogniser": True}, tuple(METRICS)),
+        ("lag", {"text": True, "recogniser": True}, ("lag", "wer")),
+    ],
+)
+def test_metrics_are_chosen_by_name_in_the_order_of_the_tables(given, there, expected):
+    assert chosen(given, **{"clean": True, "text": False, "recogniser": False, **there}) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [("stois", "did you mean 'stoi'"), ("stoi", "needs the clean recordings"), ("wer", "needs --recogniser")],
+)
+def test_metrics_that_cannot_be_measured_are_refused(given, says):
+    with pytest.raises(ConfigError, match=says):
+        chosen(given, clean=False, text=False, recogniser=False)
+
+
+def test_costs_are_processor_time_for_16_ms_of_sound(monkeypatch):
+    clock = iter([10.0, 10.25])
+    monkeypatch.setattr(scorer, "_processor_s", lambda: next(clock))
+    assert scorer.run(halve, np.ones((2, 8000)), 16_000)[1] == pytest.approx(0.25e6 * 0.016 / 0.5)
 
 
 @pytest.mark.filterwarnings("ignore")  # those of speechmos and librosa
@@ -125,9 +276,9 @@ def test_noisy_dev_pairs_score_as_the_packages_do_when_called_directly(data):
     from speechmos import dnsmos
 
     # Lengths of which DNSMOS scores few windows.
-    chosen = [pair for pair in pairs(data / "dev") if 4.51 < float(pair.facts["seconds"]) < 5.4][:4]
-    assert len(chosen) == 4
-    for row in evaluate({}, chosen).rows:
+    picked = [pair for pair in pairs(data / "dev") if 4.51 < float(pair.facts["seconds"]) < 5.4][:4]
+    assert len(picked) == 4
+    for row in evaluate([], picked).rows:
         noisy, clean, rate = row.pair.load()
         x, s = (soxr.resample(audio, rate, 16_000) for audio in (noisy, clean))
         mos = dnsmos.run(np.clip(x, -1, 1), 16_000)

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from hush.errors import DataError
-from hush.score import tables
-from hush.score.metrics import METRICS
+from hush.score import statistics, tables
+from hush.score.metrics import DEFAULT
 from hush.score.pairs import Pair
-from hush.score.report import NOISY, Report, Row
+from hush.score.report import NOISY, Report
+from hush.score.scorer import Row
 
 NAN = float("nan")
 
@@ -20,7 +21,7 @@ NAN = float("nan")
 def row(system, name, value, kind="drill", snr_db="5", **others):
     facts = {"noise_kind": kind, "snr_db": snr_db}
     pair = Pair(id=name, clean=(), noisy=(), facts={key: text for key, text in facts.items() if text})
-    return Row(system=system, pair=pair, scores=dict.fromkeys(METRICS, value), **others)
+    return Row(system=system, pair=pair, scores=dict.fromkeys(DEFAULT, value), **others)
 
 
 @pytest.fixture
@@ -40,24 +41,49 @@ def report():
     )
 
 
-def test_the_interval_is_196_standard_errors_of_the_finite_values(rng):
-    values = rng.standard_normal(37)
-    got = tables.average([*values, NAN, math.inf])
-    assert got.n == 37
-    assert got.mean == pytest.approx(values.mean())
-    assert got.half == pytest.approx(1.96 * np.std(values, ddof=1) / np.sqrt(37))
+@pytest.mark.parametrize("n", [2, 5, 37])
+def test_the_interval_is_the_percentile_bootstrap_of_scipy(rng, n):
+    from scipy.stats import bootstrap
+
+    values = rng.standard_normal(n) ** 2
+    got = statistics.average([*values, NAN, math.inf])
+    theirs = bootstrap(
+        (values,), np.mean, n_resamples=statistics.RESAMPLES, method="percentile",
+        rng=np.random.default_rng(statistics.SEED),
+    ).confidence_interval  # fmt: skip
+    assert got.n == n and got.mean == pytest.approx(values.mean())
+    assert (got.low, got.high) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
 
 
 def test_no_value_has_no_mean_and_one_value_no_interval():
-    assert tables.average([NAN]).n == 0 and math.isnan(tables.average([]).mean)
-    assert tables.average([2.0]).mean == 2.0 and math.isnan(tables.average([2.0]).half)
+    assert statistics.average([NAN]).n == 0 and math.isnan(statistics.average([]).mean)
+    assert statistics.average([2.0]).mean == 2.0 and math.isnan(statistics.average([2.0]).half)
+
+
+def test_differences_are_paired_and_leave_out_what_one_of_both_lacks(report):
+    report = Report((*report.systems, "c"), (*report.rows, *(row("c", str(i), 5.0 * i, "siren") for i in (1, 2, 3, 4))))
+    assert statistics.baseline(report) == "a|b"
+    mean = statistics.difference(report.of("c"), report.of("a|b"), "stoi")  # 5 - 2 and 15 - 4
+    assert (mean.mean, mean.low, mean.high, mean.n) == (7.0, 3.0, 11.0, 2)
+    noisy, other = statistics.differences(report)
+    assert (noisy["system"], noisy["to"], other["system"]) == (NOISY, "a|b", "c")
+    assert noisy["all"]["stoi"]["mean"] == -1.0 and other["noise_kind"]["siren"]["stoi"]["mean"] == 11.0
+    assert "Difference to a|b" in tables.markdown(report) and "| c | +7.00 ±4.00 |" in tables.markdown(report)
+
+
+def test_a_constant_shift_of_all_recordings_is_certain_however_far_they_lie_apart(rng):
+    values = 10 * rng.standard_normal(20)
+    rows = [row("a", str(i), value) for i, value in enumerate(values)]
+    moved = [row("b", str(i), value + 0.5) for i, value in enumerate(values)]
+    mean = statistics.difference(moved, rows, "stoi")
+    assert (mean.mean, mean.low, mean.high) == pytest.approx((0.5, 0.5, 0.5))
 
 
 def test_markdown_holds_the_table_the_groups_in_number_order_and_the_listings(report):
     text = tables.markdown(report)
-    # sd of 1, 2, 3 is 1: 1.96 / sqrt(3) = 1.13; sd of 2, 4 is sqrt 2: 1.96.
-    assert "| noisy input | 3 | 2.00 ±1.13 | 2.000 ±1.132 |" in text
-    assert "| a\\|b | 3 | 3.00 ±1.96 |" in text
+    # Of the 27 equal draws of 1, 2, 3 one is all ones and one all threes, 3.7 % each: both ends are reached.
+    assert "| noisy input | 3 | 2.00 ±1.00 | 2.000 ±1.000 |" in text
+    assert "| a\\|b | 3 | 3.00 ±1.00 |" in text
     places = [text.index(f"\n| {value} | noisy input |") for value in ("-5", "5", "10", "drill", "siren")]
     assert places == sorted(places)
     assert "| -5 | a\\|b | 1 | – | – |" in text
@@ -75,15 +101,15 @@ def test_every_line_of_a_markdown_table_has_the_same_number_of_cells(report):
 def test_groups_that_no_manifest_names_are_left_out(report):
     bare = Report((NOISY,), (row(NOISY, "1", 1.0, kind="", snr_db=""),))
     assert "By" not in tables.markdown(bare)
-    assert set(tables.summary(bare)[0]) == {"system", "all"}
+    assert not {*statistics.GROUPS} & set(statistics.summary(bare)[0])
 
 
 def test_snrs_drawn_from_a_range_are_grouped_by_the_nearest_five_db():
     snrs = [-5.0, -2.51, -2.49, 0.0, 2.49, 2.5, 7.49, 7.5, 11.0, 12.49, 12.5, 17.0, 19.99]
     many = Report((NOISY,), tuple(row(NOISY, str(i), 1.0, snr_db=f"{snr_db:g}") for i, snr_db in enumerate(snrs)))
-    counts = {value: len(rows) for value, rows in tables.grouped(many, "snr_db").items()}
+    counts = {value: len(rows) for value, rows in statistics.grouped(many, "snr_db").items()}
     assert counts == {"-5": 2, "0": 3, "5": 2, "10": 3, "15": 2, "20": 1}
-    assert len(tables.grouped(Report((NOISY,), many.rows[:12]), "snr_db")) == 12
+    assert len(statistics.grouped(Report((NOISY,), many.rows[:12]), "snr_db")) == 12
 
 
 def test_json_is_strict_and_holds_summary_settings_versions_and_problems(report):
@@ -93,8 +119,12 @@ def test_json_is_strict_and_holds_summary_settings_versions_and_problems(report)
     content = json.loads(tables.to_json(report, {"pairs": "here"}), parse_constant=refuse)
     first, second = content["summary"]
     assert first["system"] == NOISY and first["all"]["pairs"] == 3
-    assert first["all"]["pesq_wb"] == {"mean": 2.0, "half_95": 1.131607, "n": 3}
-    assert second["snr_db"]["-5"]["stoi"] == {"mean": None, "half_95": None, "n": 0}
+    assert first["all"]["pesq_wb"] == {
+        "mean": 2.0, "half_95": 1.0, "low_95": 1.0, "high_95": 3.0, "n": 3
+    }  # fmt: skip
+    assert second["snr_db"]["-5"]["stoi"] == {
+        "mean": None, "half_95": None, "low_95": None, "high_95": None, "n": 0
+    }  # fmt: skip
     assert list(first["snr_db"]) == ["-5", "5", "10"] and set(first["noise_kind"]) == {"drill", "siren"}
     assert content["settings"]["pairs"] == "here" and content["settings"]["rate_hz"] == 16_000
     assert all(content["versions"][name] for name in ("pesq", "pystoi", "speechmos", "onnxruntime"))
@@ -107,15 +137,15 @@ def test_csv_has_one_row_for_each_system_and_pair(report):
     assert [(entry["system"], entry["id"]) for entry in rows] == [
         (system, name) for system in (NOISY, "a|b") for name in "1234"
     ]
-    assert list(rows[0]) == ["system", "id", "snr_db", "noise_kind", *METRICS, "problem"]
+    assert list(rows[0]) == ["system", "id", "snr_db", "noise_kind", "language", *DEFAULT, "cost_us", "problem"]
     assert float(rows[2]["estoi"]) == 3.0 and rows[2]["noise_kind"] == "siren" and rows[1]["snr_db"] == "-5"
     assert math.isnan(float(rows[3]["ovrl"])) and rows[3]["problem"] == "no clean file"
 
 
 def test_an_earlier_report_is_kept_unless_forced_and_nothing_else_is_left(report, tmp_path):
     folder = tables.folder_for(tmp_path / "deep" / "out", force=False)
-    tables.save(report, folder, {})
-    assert sorted(path.name for path in folder.iterdir()) == ["scores.csv", "scores.json"]
+    tables.save(report, folder, {}, "page")
+    assert sorted(path.name for path in folder.iterdir()) == ["report.html", "report.md", "scores.csv", "scores.json"]
     with pytest.raises(DataError, match=r"scores\.json exists; give --force"):
         tables.folder_for(folder, force=False)
-    tables.save(report, tables.folder_for(folder, force=True), {})
+    tables.save(report, tables.folder_for(folder, force=True), {}, "page")

@@ -1,70 +1,139 @@
-"""`hush evaluate`: score models on noisy/clean pairs."""
+"""`hush evaluate`: hold denoisers against each other, by table, picture and ear."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+if TYPE_CHECKING:
+    from hush.infer.denoiser import Denoiser
+    from hush.score.pairs import Pair
+    from hush.score.report import Report
+    from hush.score.systems import System
+
 
 @click.command()
-@click.option("--model", "models", multiple=True, metavar="NAME", help="A model to score; may be repeated.")
 @click.option(
-    "--pairs",
-    "folder",
-    required=True,
-    type=click.Path(path_type=Path),
+    "--model", "--system", "given", multiple=True, metavar="SYSTEM",
+    help="What to score: a model's name or .onnx file, NAME=python:package.module:function, or "
+    "'NAME=cmd:program {in} {out}'. May be repeated; the order is that of the tables.",
+)  # fmt: skip
+@click.option(
+    "--pairs", "folder", type=click.Path(path_type=Path),
     help="Folder with clean/ID.ext, noisy/ID.ext and, where there is one, manifest.csv.",
-)
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write scores.json and scores.csv here.")
-@click.option("-j", "--jobs", type=click.IntRange(min=1), help="Scoring processes.  [default: all cores]")
-@click.option("--force", is_flag=True, help="Overwrite the scores of an earlier run.")
-def command(models: tuple[str, ...], folder: Path, output: Path | None, jobs: int | None, force: bool) -> None:
-    """Score models on noisy/clean pairs: PESQ-WB, STOI, ESTOI, SI-SDR and DNSMOS (SIG, BAK, OVRL).
+)  # fmt: skip
+@click.option(
+    "--noisy", multiple=True, type=click.Path(path_type=Path),
+    help="Recordings without a clean one, or folders of them; may be repeated. Metrics that need no reference.",
+)  # fmt: skip
+@click.option(
+    "--metrics", "wanted", default="default", show_default=True, metavar="LIST",
+    help="Names with commas, 'default' (the quick ones) or 'all', which takes about twice as long and runs each system "
+    "on the clean speech and on the noise alone as well.",
+)  # fmt: skip
+@click.option(
+    "--recogniser", "recogniser_given", metavar="NAME",
+    help="Word error rates against the manifest's column 'text': pocketsphinx (English; pip install 'hush[asr]'), or "
+    "python:package.module:function.",
+)  # fmt: skip
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path),
+    help="Write report.html, report.md, scores.json and scores.csv here; a run that was stopped goes on from here.",
+)  # fmt: skip
+@click.option("-j", "--jobs", type=click.IntRange(min=1), help="Processes.  [default: all cores]")
+@click.option("--force", is_flag=True, help="Overwrite the report of an earlier run.")
+def command(
+    given: tuple[str, ...], folder: Path | None, noisy: tuple[Path, ...], wanted: str, recogniser_given: str | None,
+    output: Path | None, jobs: int | None, force: bool,
+) -> None:  # fmt: skip
+    """Hold denoisers against each other: models, Python functions and programs, on your recordings.
 
-    The noisy input is always the first row. Means come with their 95 % interval, over all pairs and per
-    SNR (of many, to the nearest 5 dB) and noise kind where manifest.csv has them.
-    Without --model only the noisy input is scored.
+    The noisy input is always the first row. Means come with their 95 % interval, over all recordings and per SNR (of
+    many, to the nearest 5 dB), noise kind and language where manifest.csv has them. A system that fails on a recording,
+    or gives another length, is listed and counted.
 
     \b
     hush evaluate --model unet --pairs dev/
-    hush evaluate --model unet --model mine.onnx --pairs dev/ -o scores/
+    hush evaluate --model unet --system nr=python:peers.noisereduce:denoise --pairs dev/ -o report/ --metrics all
+    hush evaluate --model unet --noisy recordings/ -o report/
     """
-    from hush.cli.screen import progress
+    from hush.cli.screen import only_python, progress
     from hush.fleet.processes import cores
     from hush.score import tables
-    from hush.score.pairs import pairs
+    from hush.score.measure import chosen
     from hush.score.report import evaluate
+    from hush.score.words import recogniser
 
-    found = pairs(folder)
-    systems = _systems(models)
+    found = _recordings(folder, noisy)
+    heard = recogniser(recogniser_given) if recogniser_given else None
+    text = any(pair.facts.get("text") for pair in found)
+    metrics = chosen(wanted, clean=folder is not None, text=text, recogniser=heard is not None)
+    systems = _systems(given)
     if output is not None:
         tables.folder_for(output, force)
-    with progress("outputs") as bar:
+    with only_python(), progress("rows") as bar:
         task = bar.add_task("scoring", total=None)
-        report = evaluate(
-            systems,
-            found,
-            jobs=jobs or cores(),
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
-        )
+        show = lambda done, total: bar.update(task, completed=done, total=total)  # noqa: E731
+        options: dict[str, Any] = {"metrics": metrics, "recogniser": heard, "jobs": jobs or cores(), "folder": output}
+        report = evaluate(systems, found, progress=show, **options)
     click.echo(tables.markdown(report), nl=False)
     if output is not None:
-        tables.save(report, output, {"pairs": str(folder), "systems": list(report.systems)})
+        settings = {"pairs": str(folder)} if folder else {"noisy": ", ".join(map(str, noisy))}
+        _write(report, systems, output, settings | {"recogniser": recogniser_given}, jobs or cores())
     if report.failures:
         click.get_current_context().exit(1)
 
 
-def _systems(models: tuple[str, ...]) -> dict[str, Any]:
-    """The models as systems by name; none of them needs the engine, so it is not imported for none."""
-    if not models:
-        return {}
+def _write(report: Report, systems: list[System], output: Path, settings: dict[str, Any], jobs: int) -> None:
+    from hush.score import tables
+    from hush.score.page.clips import clips
+    from hush.score.page.html import page
+
+    settings |= {"systems": list(report.systems)}
+    tables.save(report, output, settings, page(report, clips(report, systems, jobs), settings))
+    click.echo(f"report: {output / 'report.html'}", err=True)
+
+
+def _recordings(folder: Path | None, noisy: tuple[Path, ...]) -> list[Pair]:
+    from hush.score.pairs import pairs, recordings
+
+    if (folder is None) == (not noisy):
+        raise click.UsageError("give --pairs FOLDER, or --noisy with recordings; one of the two")
+    return pairs(folder) if folder else recordings(noisy)
+
+
+def _systems(given: tuple[str, ...]) -> list[System]:
+    """In their order; models of one name, as two runs export them, keep their paths."""
+    from dataclasses import replace
+
+    systems: list[System] = []
+    for one in dict.fromkeys(given):
+        made = _system(one)
+        systems.append(replace(made, name=one) if made.name in [other.name for other in systems] else made)
+    return systems
+
+
+def _system(given: str) -> System:
+    """A model where nothing says that it is something else; a file is called what it was exported as."""
+    import hashlib
+
+    from hush import __version__
+    from hush.score.systems import System, system
+    from hush.weights import find
+
+    if "=" in given and not Path(given).is_file():
+        return system(given)
+    path = find(given)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    name = _model(given).name if Path(given).suffix else given
+    return System(name=name, load=partial(_model, given), identity=f"hush {__version__} {digest}")
+
+
+def _model(given: str) -> Denoiser:
+    """On one thread: the processes are what runs in parallel, and costs are those of one core."""
     from hush.infer.denoiser import Denoiser
 
-    systems: dict[str, Any] = {}
-    for given in dict.fromkeys(models):
-        denoiser = Denoiser(given)
-        # A file is called what it was exported as; two of one name keep their paths.
-        systems[given if denoiser.name in systems else denoiser.name] = denoiser
-    return systems
+    return Denoiser(given, threads=1)

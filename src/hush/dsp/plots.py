@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from hush.drafts import drafted
 from hush.dsp.recordings import blocks, info
-from hush.dsp.stft import window
+from hush.dsp.stft import analyse, window
 from hush.errors import AudioError
 
 WIDTH, HEIGHT, LOW, MARGIN, GAP = 1000, 260, 120, 62, 34  # pixels; LOW: height of the levels
@@ -50,6 +51,30 @@ def levels(path: Path, start_s: float = 0.0, end_s: float | None = None, columns
         pieces = np.stack([mono[start : start + N_FFT] for start in starts]) * window(N_FFT)
         total[:, column] += (np.abs(np.fft.rfft(pieces, axis=-1)) ** 2).mean(axis=0)
     return 10 * np.log10(total[:, :used]), facts.rate, (stop - first) / facts.rate
+
+
+def spectrogram(audio: np.ndarray, rate: int, top_db: float | None = None, size: tuple[int, int] = (640, 200)) -> bytes:
+    """A WebP picture of `(T,)`, time to the right and frequency up, 80 dB from bright to dark; no axes.
+
+    top_db: the level of the brightest, as loudest_db() has it, so that several pictures share one scale.
+    """
+    columns = spectra_db(audio)
+    top = loudest_db(audio) if top_db is None else top_db
+    image = Image.fromarray(_colour((columns[::-1] - max(top, SILENT_DB + RANGE_DB)) / RANGE_DB + 1))
+    held = io.BytesIO()
+    image.resize(size, Image.Resampling.BILINEAR).save(held, format="WEBP", quality=70)
+    return held.getvalue()
+
+
+def loudest_db(audio: np.ndarray) -> float:
+    """Level of the strongest bin of `(T,)`, on the scale of the pictures."""
+    return float(spectra_db(audio).max())
+
+
+def spectra_db(audio: np.ndarray) -> np.ndarray:
+    """Power spectra of `(T,)` every quarter window, in dB: `(bins, N)`, N at least 1."""
+    padded = np.pad(audio, (N_FFT // 2, max(N_FFT // 2, N_FFT - audio.size)))
+    return 20 * np.log10(np.maximum(np.abs(analyse(padded, N_FFT, N_FFT // 4)), 1e-6))
 
 
 def compare(target: str | Path, panels: dict[str, Panel]) -> None:

@@ -1,49 +1,36 @@
-"""Any number of systems over the same pairs: run each, score each output, keep every row."""
+"""Any number of systems over the same recordings: run each, score each output, keep every row."""
 
 from __future__ import annotations
 
-import signal
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+import os
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from multiprocessing import get_context
-from typing import Any
+from dataclasses import dataclass, field
+from pathlib import Path
 
-import numpy as np
-
-from hush.errors import ConfigError, DataError, HushError, need
-from hush.score.dnsmos import model_file
-from hush.score.metrics import METRICS, measure
+from hush.errors import AudioError, ConfigError
+from hush.fleet.processes import results
+from hush.score import scorer
+from hush.score.cache import Cache, key, versions
+from hush.score.measure import check_packages
+from hush.score.metrics import DEFAULT
 from hush.score.pairs import Pair
+from hush.score.scorer import Row
+from hush.score.systems import System
+from hush.score.words import Recogniser
 
-System = Callable[[np.ndarray, int], np.ndarray]  # (audio (T,) or (C, T) float32, rate) -> same shape
 NOISY = "noisy input"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """What one system reached on one pair.
-
-    scores: every key of METRICS, nan where there is no value. failure: why nothing could be scored,
-    empty if it could. undefined: one line for each metric that has no finite value here.
-    """
-
-    system: str
-    pair: Pair
-    scores: dict[str, float]
-    failure: str = ""
-    undefined: tuple[str, ...] = ()
+PRELOAD = ("hush.score.scorer",)  # by the fork server, once for all processes
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All rows, by system (the noisy input first) and then by pair, in the order they were given."""
+    """All rows, by system (the noisy input first) and then by recording, in the order they were given."""
 
     systems: tuple[str, ...]
     rows: tuple[Row, ...]
+    metrics: tuple[str, ...] = field(default=DEFAULT)
 
     @property
     def failures(self) -> list[Row]:
@@ -53,117 +40,96 @@ class Report:
     def undefined(self) -> list[Row]:
         return [row for row in self.rows if row.undefined]
 
+    @property
+    def other_length(self) -> list[Row]:
+        return [row for row in self.rows if row.extra]
+
+    def of(self, system: str) -> list[Row]:
+        return [row for row in self.rows if row.system == system]
+
 
 def evaluate(
-    systems: Mapping[str, System],
+    systems: Sequence[System],
     pairs: Sequence[Pair],
     *,
+    metrics: Sequence[str] = DEFAULT,
+    recogniser: Recogniser | None = None,
     jobs: int = 1,
-    progress: Callable[[int, int], None] | None = None,
+    folder: Path | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Report:
-    """Score the noisy input and each system on each pair; the report is the same for any `jobs`.
+    """Score the noisy input and each system on each recording; the report is the same for any `jobs`.
 
-    systems: name -> callable (audio, rate) -> audio of the same shape. They run in this process, one
-    after the other; with jobs > 1 the metrics run in that many spawned processes meanwhile (so a script
-    needs its `if __name__ == "__main__":`). progress(done, total) is called after each row.
-    A pair or a system that fails makes a row with its failure, and the rest goes on.
-    Raises MissingExtra without the packages of the extra `eval`.
+    metrics: names of METRICS (see measure.chosen). folder: where rows are kept as they get done, and taken from
+    where nothing of theirs has changed. progress(done, total) is called after each row.
+    A recording or a system that fails makes a row with its failure, and the rest goes on.
+    Raises MissingExtra without the packages of the extra `eval`, ConfigError for two systems of one name.
     """
-    if NOISY in systems:
-        raise ConfigError(f"a system cannot be called {NOISY!r}: that row is always there; rename it")
-    need("eval", "pesq", "pystoi")
-    model_file()
-    everything: dict[str, System] = {NOISY: lambda audio, rate: audio, **systems}
-    names = list(everything)
-    rows: dict[tuple[int, int], Row] = {}
-    total = len(names) * len(pairs)
-    for place, row in _rows(everything, pairs, jobs):
+    names = [NOISY, *(system.name for system in systems)]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise ConfigError(f"two rows would be called {min(twice)!r} (the first row is {NOISY!r}); rename one")
+    check_packages(metrics)
+    cache = Cache(folder) if folder else None
+    places = [(name, number) for name in names for number in range(len(pairs))]
+    keys = dict(zip(places, _keys(systems, pairs, metrics, recogniser), strict=True)) if cache else {}
+    rows: dict[tuple[str, int], Row] = {}
+    for place in places:
+        if cache and (kept := cache.get(keys[place], pairs[place[1]], place[0])):
+            rows[place] = kept
+    progress(len(rows), len(places))
+    # The longest first, so that no process is left alone with it at the end; its systems after each other.
+    todo = sorted((place for place in places if place not in rows), key=lambda place: -_size(pairs[place[1]]))
+    for place, row in _done(todo, pairs, jobs, (tuple(systems), tuple(metrics), recogniser)):
         rows[place] = row
-        if progress is not None:
-            progress(len(rows), total)
-    return Report(tuple(names), tuple(rows[place] for place in sorted(rows)))
+        if cache:
+            cache.add(keys[place], row)
+        progress(len(rows), len(places))
+    return Report(tuple(names), tuple(rows[place] for place in places), tuple(metrics))
 
 
-def _rows(systems: Mapping[str, System], pairs: Sequence[Pair], jobs: int) -> Iterator[tuple[tuple[int, int], Row]]:
-    """Rows as they get done, each with its place (system, pair)."""
-    waiting: deque[tuple[tuple[int, int], str, Pair, Future[Any]]] = deque()
-    with _executor(jobs) as executor:
-        for column, pair in enumerate(pairs):
-            loaded = _attempt(pair.load)
-            for line, (name, system) in enumerate(systems.items()):
-                future = _submit(executor, name, system, loaded)
-                waiting.append(((line, column), name, pair, future))
-                # A few outputs ahead of the scoring are enough; more would only fill the memory.
-                while len(waiting) > 2 * jobs:
-                    yield _finish(*waiting.popleft())
-        while waiting:
-            yield _finish(*waiting.popleft())
+def _done(
+    todo: Sequence[tuple[str, int]], pairs: Sequence[Pair], jobs: int, given: tuple
+) -> Iterator[tuple[tuple[str, int], Row]]:
+    scorer.begin(*given)
+    items = [(number, pairs[number], name) for name, number in todo]
+    with single_threads():
+        for index, row in results(scorer.row, items, jobs, scorer.begin, given, PRELOAD):
+            yield todo[index], row
 
 
-def _submit(executor: Executor, name: str, system: System, loaded: Any) -> Future[Any]:
-    """The scoring of one output, or a future that already holds what went wrong before it."""
-    if not isinstance(loaded, Exception):
-        noisy, clean, rate = loaded
-        output = _attempt(lambda: np.asarray(system(noisy.copy(), rate), np.float32))
-        if not isinstance(output, Exception):
-            try:
-                return executor.submit(measure, output, clean, rate)
-            except BrokenProcessPool as error:
-                raise _died() from error
-        loaded = output
-    future: Future[Any] = Future()
-    future.set_exception(loaded)
-    return future
-
-
-def _attempt(function: Callable[[], Any]) -> Any:
-    """Its result, or the exception it raised: a system is foreign code, and its failure is a finding."""
-    try:
-        return function()
-    except Exception as error:
-        return error
-
-
-def _finish(place: tuple[int, int], name: str, pair: Pair, future: Future[Any]) -> tuple[tuple[int, int], Row]:
-    try:
-        values, reasons = future.result()
-    except BrokenProcessPool as error:
-        raise _died() from error
-    except Exception as error:
-        text = str(error) if isinstance(error, HushError) else f"{type(error).__name__}: {error}"
-        nothing = dict.fromkeys(METRICS, float("nan"))
-        return place, Row(system=name, pair=pair, scores=nothing, failure=" ".join(text.split()))
-    return place, Row(system=name, pair=pair, scores=values, undefined=tuple(reasons))
-
-
-def _died() -> DataError:
-    return DataError("a scoring process was killed (out of memory?); run again with fewer processes: -j 1")
-
-
-class _Here(Executor):
-    """The executor for one job: no process to start, nothing to wait for."""
-
-    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        future: Future[Any] = Future()
+def _keys(
+    systems: Sequence[System], pairs: Sequence[Pair], metrics: Sequence[str], recogniser: Recogniser | None
+) -> Iterator[str]:
+    """A key for each system and recording; one that cannot be read gets one too, and fails when it is scored."""
+    measured = [*metrics, str(versions()), recogniser.identity if recogniser and "wer" in metrics else ""]
+    digests = []
+    for pair in pairs:
         try:
-            future.set_result(function(*args, **kwargs))
-        except Exception as error:
-            future.set_exception(error)
-        return future
+            digests.append(pair.digest)
+        except (OSError, AudioError):
+            digests.append("")
+    for identity in (NOISY, *(system.identity for system in systems)):
+        for digest in digests:
+            yield key(digest, identity, measured)
+
+
+def _size(pair: Pair) -> int:
+    try:
+        return pair.size
+    except OSError:
+        return 0
 
 
 @contextmanager
-def _executor(jobs: int) -> Iterator[Executor]:
-    if jobs <= 1:
-        yield _Here()
-        return
-    # Spawned, not forked: the systems may have started threads, and a fork would copy their locks.
-    pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_ignore_interrupt)
+def single_threads() -> Iterator[None]:
+    """Processes started within, and programs they run, use one thread each: the processes are what runs in parallel."""
+    before = {name: os.environ.get(name) for name in THREADS}
+    os.environ.update(dict.fromkeys(THREADS, "1"))
     try:
-        yield pool
+        yield
     finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _ignore_interrupt() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the main process's to answer
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

@@ -1,0 +1,80 @@
+"""Make a folder of pairs with the words that were said, for word error rates.
+
+    python scripts/make_speech_pairs.py CORPUS/en PAIRS -o speech-pairs/ [--split dev] [--copies 16] [--seed 0]
+
+Speech: the clips of a Common Voice language that SPLIT.tsv lists, whose column `sentence` becomes `text`. Noise: what
+the noisy recordings of a folder of pairs hold beside the clean ones; so, where no model was trained on that folder, no
+model heard it. Each clip gets so many noises, at -5, 0, 5, 10 and 15 dB on active speech level in turn.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from pathlib import Path
+
+import numpy as np
+
+from hush.dsp.audio import read, resample, to_mono
+from hush.dsp.levels import active_level_dbfs, rms_dbfs
+from hush.dsp.writer import write
+from hush.score.pairs import Pair, pairs
+
+RATE = 48_000
+SNRS_DB = (-5, 0, 5, 10, 15)
+COLUMNS = ("id", "speaker", "language", "noise_kind", "noise_source", "snr_db", "text")
+
+
+def mixed(speech: np.ndarray, noise: np.ndarray, snr_db: float) -> np.ndarray:
+    """Speech with noise, repeated to its length, so much quieter than its active level."""
+    noise = np.resize(noise, speech.size)
+    gain_db = active_level_dbfs(speech, RATE) - snr_db - rms_dbfs(noise)
+    return speech + np.float32(10 ** (gain_db / 20)) * noise
+
+
+def noise_of(pair: Pair) -> np.ndarray:
+    """What a pair holds beside its clean speech, `(T,)` at RATE."""
+    noisy, clean, rate = pair.load()
+    return resample(to_mono(noisy - clean), rate, RATE)
+
+
+def make(clips: list[dict[str, str]], found: list[Pair], options: argparse.Namespace) -> list[tuple]:
+    """Write the pairs of all clips; a row of the manifest for each."""
+    rng, rows = np.random.default_rng(options.seed), []
+    for clip in clips:
+        audio, rate = read(options.corpus / "clips" / clip["path"])
+        speech = resample(to_mono(audio), rate, RATE)
+        places = rng.choice(len(found), options.copies, replace=options.copies > len(found))
+        for number, place in enumerate(places):
+            snr_db, facts = SNRS_DB[len(rows) % len(SNRS_DB)], found[place].facts
+            name = f"{Path(clip['path']).stem}-{number:02}"
+            noisy = mixed(speech, noise_of(found[place]), snr_db)
+            quiet = np.float32(min(1.0, 0.95 / np.abs(noisy).max()))  # both sides: nothing clips, the SNR stays
+            write(options.output / "clean" / f"{name}.flac", quiet * speech, RATE)
+            write(options.output / "noisy" / f"{name}.flac", quiet * noisy, RATE)
+            noise = (facts.get("noise_kind", ""), facts.get("noise_source", ""))
+            rows.append((name, clip["client_id"][:16], clip.get("locale", ""), *noise, snr_db, clip["sentence"]))
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("corpus", type=Path)
+    parser.add_argument("noises", type=Path)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--split", default="dev")
+    parser.add_argument("--copies", type=int, default=16)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    with (options.corpus / f"{options.split}.tsv").open(encoding="utf-8", newline="") as file:
+        clips = sorted(csv.DictReader(file, delimiter="\t"), key=lambda row: row["path"])
+    for side in ("clean", "noisy"):
+        (options.output / side).mkdir(parents=True, exist_ok=True)
+    rows = make(clips, pairs(options.noises), options)
+    with (options.output / "manifest.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([COLUMNS, *rows])
+    print(f"{len(rows)} pairs of {len(clips)} clips in {options.output}")
+
+
+if __name__ == "__main__":
+    main()
