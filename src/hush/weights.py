@@ -10,7 +10,7 @@ from pathlib import Path
 from hush.errors import ModelError, nearest
 
 SHIPPED = Path(__file__).parent / "models"
-DEFAULT = "unet"
+DEFAULT = "small"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
