@@ -27,8 +27,6 @@ from hush.weights import DEFAULT
 
 ROOT = Path(__file__).parent.parent
 PEERS = ROOT / "peers" / "bin" / "python"
-CHECKPOINTS = {"unet": "checkpoints/unet.safetensors", "rced": "checkpoints/rced.safetensors"}
-TRAINED = "checkpoints/{}/best.safetensors"  # of any other model
 SECONDS = 10
 GOALS = {"noisereduce": 1, "TorchGate": 3, "torch": 3}  # times the seconds of hush
 
@@ -125,7 +123,7 @@ def main() -> None:
     if not options.python:
         print("left out: the peers need an environment of their own (see the top of bench/cli.py)")
         return
-    checkpoint = options.checkpoint or ROOT / CHECKPOINTS.get(options.model, TRAINED.format(options.model))
+    checkpoint = options.checkpoint or ROOT / "checkpoints" / f"{options.model}.safetensors"
     described = machine.describe("hush", "onnxruntime", "torch") | {"peers": versions(options.python)}
     with tempfile.TemporaryDirectory(prefix="hush-bench-") as folder:
         memory.make(Path(folder) / "noisy.wav", SECONDS, 48000, 1)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hush.score.metrics import METRICS
-from hush.weights import ModelCard, models
+from hush.weights import DEFAULT, ModelCard, models
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -63,7 +63,7 @@ def scores_block(files: list[Path]) -> str:
         metrics |= {key: title for key, title in content["metrics"].items() if key in CHIEF}
         for entry in content["summary"]:
             name, means = entry["system"], entry["all"]
-            if systems.setdefault(name, means) != means:
+            if _means(systems.setdefault(name, means)) != _means(means):
                 sys.exit(f"{path} scores {name!r} unlike another file; evaluate all models on the same pairs")
     rows = [[name, str(means["pairs"]), *(cell(key, means[key]) for key in metrics)] for name, means in systems.items()]
     pairs = max(means["pairs"] for means in systems.values())
@@ -79,6 +79,11 @@ def scores_block(files: list[Path]) -> str:
     return table(["system", "pairs", *metrics.values()], rows) + "\n\n" + note
 
 
+def _means(means: dict[str, Any]) -> tuple[Any, ...]:
+    """What two files must agree in; how an interval was made may differ by version."""
+    return means["pairs"], *(round(means[key]["mean"] or 0, 4) for key in CHIEF if key in means)
+
+
 def cell(metric: str, value: dict[str, Any]) -> str:
     places = METRICS[metric][1]
     if value["mean"] is None:
@@ -89,7 +94,9 @@ def cell(metric: str, value: dict[str, Any]) -> str:
 
 def generated(text: str) -> str:
     """README.md's text with the two blocks replaced by what the facts give now."""
-    blocks = {"models": models_block(models()), "scores": scores_block(sorted(SCORES.glob("*.scores.json")))}
+    cards = sorted(models(), key=lambda card: (card.name != DEFAULT, card.name))
+    files = sorted(SCORES.glob("*.scores.json"), key=lambda path: (path.name != f"{DEFAULT}.scores.json", path.name))
+    blocks = {"models": models_block(cards), "scores": scores_block(files)}
     for name, block in blocks.items():
         text = replaced(text, name, block)
     return text

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -42,7 +42,7 @@ def commands(page: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, causal_model: Callable[..., Path]) -> Path:
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with all that the pages name."""
     rng = np.random.default_rng(0)
     for name, seconds in FILES.items():
@@ -57,7 +57,6 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, causal_model: Callabl
     shutil.copytree(ROOT / "configs", tmp_path / "configs")
     (tmp_path / "examples").mkdir()
     shutil.copy(tmp_path / "noisy.wav", tmp_path / "examples")
-    shutil.copy(causal_model(), tmp_path / "causal.onnx")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -139,4 +138,4 @@ def test_the_commands_of_denoising_run() -> None:
     assert len(left_out) == len(LEFT_OUT), "LEFT_OUT names a line that is not on the page any more"
     for line in lines:
         if line not in left_out:
-            run(f"{line} --model causal.onnx")
+            run(line)

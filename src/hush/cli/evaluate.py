@@ -56,9 +56,9 @@ def command(
     or gives another length, is listed and counted.
 
     \b
-    hush evaluate --model unet --pairs dev/
-    hush evaluate --model unet --system nr=python:peers.noisereduce:denoise --pairs dev/ -o report/ --metrics all
-    hush evaluate --model unet --noisy recordings/ -o report/
+    hush evaluate --model small --pairs dev/
+    hush evaluate --model small --system nr=python:peers.noisereduce:denoise --pairs dev/ -o report/ --metrics all
+    hush evaluate --model small --noisy recordings/ -o report/
     """
     from hush.cli.screen import only_python, progress
     from hush.fleet.processes import cores

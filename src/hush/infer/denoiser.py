@@ -21,7 +21,7 @@ from hush.weights import DEFAULT
 
 
 class Denoiser:
-    """A model ready to work: `Denoiser("unet")(audio, rate)`.
+    """A model ready to work: `Denoiser("small")(audio, rate)`.
 
     model: an installed name (see `hush.models()`) or the path of an .onnx file. atten_limit_db: take out
     at most so much (None: no limit). mix: 1 is the clean sound, 0 the input. guard: leave clean speech alone

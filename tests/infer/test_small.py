@@ -1,0 +1,86 @@
+"""What the model `small` promises, on real speech: clean speech is left alone, and nothing above 8 kHz is muffled."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pesq import pesq
+from scipy.signal import butter, resample_poly, sosfiltfilt
+
+import hush
+from hush.data.synth import make
+from hush.score.metrics import si_sdr
+
+RATE = 48000
+CLIPS = range(0, 64, 2)
+ABOVE_8_KHZ = butter(8, 8200, "highpass", fs=RATE, output="sos")
+FRAME = RATE // 50
+PAUSE_DB = 35.0  # a frame of speech so far below its loudest is none
+SETTLING = 50  # frames, a second: the model hears the noise for the first time
+TREBLE_DBFS = -75.0  # a recording with less above 8 kHz ends below it
+
+
+@pytest.fixture(scope="module")
+def denoiser() -> hush.Denoiser:
+    return hush.Denoiser("small", threads=1)
+
+
+@pytest.fixture(scope="module")
+def speech(data: Path) -> list[np.ndarray]:
+    """Clean recordings at 48 kHz that no model was trained on."""
+    read = [hush.read(data / "dev" / "clean" / f"{number:03}.flac") for number in CLIPS]
+    return [audio for audio, rate in read if rate == RATE]
+
+
+def treble(audio: np.ndarray) -> np.ndarray:
+    above: np.ndarray = sosfiltfilt(ABOVE_8_KHZ, audio)
+    return above
+
+
+def level_db(audio: np.ndarray) -> float:
+    return 10 * float(np.log10(np.mean(np.square(audio)) + 1e-14))
+
+
+def pauses(audio: np.ndarray) -> np.ndarray:
+    """Samples without speech, a second after the start at the earliest: booleans `(T,)`."""
+    frames = audio[: audio.size // FRAME * FRAME].reshape(-1, FRAME)
+    levels = 10 * np.log10(np.mean(frames**2, axis=1) + 1e-12)
+    quiet = (levels < levels.max() - PAUSE_DB) & (np.arange(levels.size) >= SETTLING)
+    return np.pad(np.repeat(quiet, FRAME), (0, audio.size % FRAME))
+
+
+def test_clean_speech_is_left_alone(denoiser: hush.Denoiser, speech: list[np.ndarray]) -> None:
+    found = [denoiser(audio, RATE) for audio in speech]
+    assert np.median([si_sdr(out, audio) for out, audio in zip(found, speech, strict=True)]) >= 20
+    heard = [
+        pesq(16000, resample_poly(audio, 1, 3), resample_poly(out, 1, 3), "wb")
+        for out, audio in zip(found, speech, strict=True)
+    ]
+    assert np.median(heard) >= 4.0
+
+
+def test_the_treble_of_clean_speech_stays(denoiser: hush.Denoiser, speech: list[np.ndarray]) -> None:
+    bright = [audio for audio in speech if level_db(treble(audio)) > TREBLE_DBFS]
+    assert len(bright) >= 5
+    changes_db = [level_db(treble(denoiser(audio, RATE))) - level_db(treble(audio)) for audio in bright]
+    assert abs(np.median(changes_db)) <= 1
+
+
+@pytest.mark.parametrize("kind", ["rain", "keyboard", "white"])
+def test_the_treble_of_noise_goes_where_nobody_speaks(
+    kind: str, denoiser: hush.Denoiser, speech: list[np.ndarray], rng: np.random.Generator
+) -> None:
+    cuts_db = []
+    for number, audio in enumerate(speech[::3]):
+        longest = audio.size / RATE
+        noise = rng.standard_normal(audio.size) if kind == "white" else make(kind, 9000 + number, RATE, longest + 1)
+        noise = noise[: audio.size] * np.sqrt(np.mean(audio**2) / np.mean(noise[: audio.size] ** 2))
+        noisy = (audio + noise).astype(np.float32)  # 0 dB
+        quiet = pauses(audio)
+        if quiet.any():
+            before, after = treble(noisy)[quiet], treble(denoiser(noisy, RATE))[quiet]
+            cuts_db.append(level_db(before) - level_db(after))
+    assert len(cuts_db) >= 5
+    assert np.median(cuts_db) >= 10
