@@ -80,7 +80,7 @@ def main() -> None:
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     described = machine.describe("pesq", "pystoi", "speechmos", "onnxruntime", "numpy")
-    systems = _systems(tuple(options.model or ("unet", "rced", "copy=cmd:cp {in} {out}")))
+    systems = _systems(tuple(options.model or ("small", "rced", "copy=cmd:cp {in} {out}")))
     chosen = pairs(options.folder)[: options.pairs]
     spread = ours(systems, chosen, options.jobs)
     if hasattr(os, "sched_setaffinity"):  # onnxruntime in speechmos takes all cores else

@@ -17,7 +17,7 @@ def noisereduce(audio, rate):
     return reduce_noise(y=audio, sr=rate)
 
 
-LATE = 959  # at 48 kHz, as the lag of `hush evaluate` tells it
+LATE = 960  # at 48 kHz: two frames, as the lag of `hush evaluate` tells it
 
 
 def rnnoise(audio, rate):

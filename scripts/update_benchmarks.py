@@ -135,12 +135,20 @@ def finetune(results: Results) -> str:
     return f"{table(['noise', 'SI-SDR dB before', 'after', 'change'], rows)}\n\n{note}"
 
 
+def evaluate(results: Results) -> str:
+    loop, spread = results["loop_s"], results["evaluate_s"]
+    rows = [["plain loop", f"{loop:.0f}", "1.00"], ["`hush evaluate`", f"{spread:.0f}", f"{spread / loop:.2f}"]]
+    note = f"{results['pairs']} pairs, systems {', '.join(results['systems'])}, {results['jobs']} processes."
+    return f"{table(['program', 's', '× baseline'], rows)}\n\n{note}"
+
+
 TABLES = {
     "startup": Table("Starting", "`python -c pass`", startup),
     "infer": Table("A live frame", "a fixed graph of nine matrix products", infer, "a causal model"),
     "cli": Table("A file, start to finish", "`hush denoise`", cli, "the peers' environment"),
     "folder": Table("A folder on two cores", "one process", folder),
     "memory": Table("Memory of a long file", "the shortest recording", memory),
+    "evaluate": Table("Scoring", "a plain loop in one process over the same packages", evaluate, "pairs"),
     "prepare": Table("Preparing a data set", "the librosa script that one writes first", prepare, "recordings"),
     "train": Table("Training the U-Net", "a plain PyTorch loop in float32", train),
     "finetune": Table("Fine-tuning on one's own noise", "the installed model", finetune, "recordings"),
