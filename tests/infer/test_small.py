@@ -14,7 +14,6 @@ from hush.data.synth import make
 from hush.score.metrics import si_sdr
 
 RATE = 48000
-CLIPS = range(0, 64, 2)
 ABOVE_8_KHZ = butter(8, 8200, "highpass", fs=RATE, output="sos")
 FRAME = RATE // 50
 PAUSE_DB = 35.0  # a frame of speech so far below its loudest is none
@@ -30,7 +29,7 @@ def denoiser() -> hush.Denoiser:
 @pytest.fixture(scope="module")
 def speech(data: Path) -> list[np.ndarray]:
     """Clean recordings at 48 kHz that no model was trained on."""
-    read = [hush.read(data / "dev" / "clean" / f"{number:03}.flac") for number in CLIPS]
+    read = [hush.read(path) for path in sorted((data / "dev" / "clean").iterdir())]
     return [audio for audio, rate in read if rate == RATE]
 
 
@@ -52,6 +51,7 @@ def pauses(audio: np.ndarray) -> np.ndarray:
 
 
 def test_clean_speech_is_left_alone(denoiser: hush.Denoiser, speech: list[np.ndarray]) -> None:
+    speech = speech[::4]
     found = [denoiser(audio, RATE) for audio in speech]
     assert np.median([si_sdr(out, audio) for out, audio in zip(found, speech, strict=True)]) >= 20
     heard = [
@@ -63,9 +63,9 @@ def test_clean_speech_is_left_alone(denoiser: hush.Denoiser, speech: list[np.nda
 
 def test_the_treble_of_clean_speech_stays(denoiser: hush.Denoiser, speech: list[np.ndarray]) -> None:
     bright = [audio for audio in speech if level_db(treble(audio)) > TREBLE_DBFS]
-    assert len(bright) >= 5
+    assert len(bright) >= 30
     changes_db = [level_db(treble(denoiser(audio, RATE))) - level_db(treble(audio)) for audio in bright]
-    assert abs(np.median(changes_db)) <= 1
+    assert abs(np.mean(changes_db)) <= 1  # single recordings lose up to 1.5 dB, hiss among it
 
 
 @pytest.mark.parametrize("kind", ["rain", "keyboard", "white"])
@@ -73,7 +73,7 @@ def test_the_treble_of_noise_goes_where_nobody_speaks(
     kind: str, denoiser: hush.Denoiser, speech: list[np.ndarray], rng: np.random.Generator
 ) -> None:
     cuts_db = []
-    for number, audio in enumerate(speech[::3]):
+    for number, audio in enumerate(speech[::6]):
         longest = audio.size / RATE
         noise = rng.standard_normal(audio.size) if kind == "white" else make(kind, 9000 + number, RATE, longest + 1)
         noise = noise[: audio.size] * np.sqrt(np.mean(audio**2) / np.mean(noise[: audio.size] ** 2))
