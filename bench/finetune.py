@@ -47,7 +47,7 @@ def commands(options: argparse.Namespace, folder: Path) -> list[list[str]]:
     ]  # fmt: skip
 
 
-def gains_db(model: str | Path, folder: Path) -> dict[str, tuple[str, float]]:
+def si_sdrs_db(model: str | Path, folder: Path) -> dict[str, tuple[str, float]]:
     """Id -> kind of noise, and SI-SDR in dB of what the model makes of it."""
     denoiser, out = Denoiser(model), {}
     for pair in pairs(folder):
@@ -74,7 +74,7 @@ def main() -> None:
         for words in typed:
             subprocess.run([sys.executable, "-m", "hush", *words], check=True)
         minutes = (time.perf_counter() - begun) / 60
-        before, after = (gains_db(model, options.data / "dev") for model in (options.model, folder / "mine.onnx"))
+        before, after = (si_sdrs_db(model, options.data / "dev") for model in (options.model, folder / "mine.onnx"))
         shown = [" ".join(["hush", *words]).replace(name, "W").replace(str(options.data), "DATA") for words in typed]
     rows = {
         what: [(before[id_][1], after[id_][1]) for id_, (kind, _) in before.items() if (kind == options.kind) == own]

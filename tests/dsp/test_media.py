@@ -101,6 +101,21 @@ def test_lossy_sound_keeps_length_place_and_bit_rate(extension: str, encoder: st
     assert sorted(tmp_path.iterdir()) == [source, out.path]
 
 
+@pytest.mark.parametrize("rate", [16000, 24000, 48000])
+@pytest.mark.parametrize(
+    ("extension", "encoder"),
+    [("webm", "libopus"), ("mka", "libopus"), ("mp4", "libopus"), ("mka", "libmp3lame"), ("avi", "libmp3lame")],
+)
+def test_lossy_sound_stays_where_it_was(extension: str, encoder: str, rate: int, tmp_path: Path) -> None:
+    hiss = np.random.default_rng(0).standard_normal((1, SIZE)).astype(np.float32) / 10
+    source = encode(tmp_path / f"a.{extension}", encoder, hiss, rate)
+    out = copy(source, tmp_path / f"b.{extension}")
+    before, after = heard(source)[0], heard(out.path)[0]
+    assert before.size == after.size
+    spectra = np.fft.rfft(after, 2 * after.size) * np.fft.rfft(before, 2 * before.size).conj()
+    assert np.argmax(np.fft.irfft(spectra)) == 0  # the lag at which they are most alike
+
+
 @pytest.mark.parametrize(
     ("extension", "encoder"), [("m4a", "aac"), ("mov", "aac"), ("webm", "libopus"), ("mkv", "aac")]
 )

@@ -20,6 +20,7 @@ from hush.data.mixing import mix
 from hush.data.store import Store
 from hush.dsp.codecs import CODECS, Codec
 from hush.infer.denoiser import Denoiser
+from hush.settings import TrainConfig
 from hush.train import checkpoint, grid, losses, tasks, variations
 from hush.train.causal_batches import CausalBatch, CausalBatches
 from hush.train.rooms import responses, reverberate
@@ -170,17 +171,34 @@ def made(noisy: torch.Tensor, clean: torch.Tensor) -> CausalBatch:
 def test_the_loss_is_least_at_its_target_and_lost_speech_costs_more_than_noise_left(rate: int) -> None:
     clean, noise = (grid.analyse(torch.randn(2, rate // 2), rate) for _ in range(2))
     batch = made(clean + noise, clean)
-    target = clean + losses.KEPT_NOISE * noise
-    assert losses.causal(target, batch) < 1e-6
-    assert losses.causal(target * 0.7, batch) > losses.causal(target * 1.3, batch) > 0.001
+    assert losses.causal(clean, batch) < 1e-6
+    assert losses.causal(clean * 0.7, batch) > losses.causal(clean * 1.3, batch) > 0.001
     assert losses.causal(clean + noise, batch) > losses.causal(clean + 0.3 * noise, batch)
 
 
-def test_the_loss_has_finite_slopes_at_silence() -> None:
-    silence = torch.zeros(1, 5, 769, 2)
+HEARD = TrainConfig(disturbance=0.02, unlikeness=0.1)
+
+
+@pytest.mark.parametrize("config", [None, HEARD])
+def test_the_loss_has_finite_slopes_at_silence(config: TrainConfig | None) -> None:
+    silence = torch.zeros(1, 50, 769, 2)
     estimate = silence.clone().requires_grad_()
-    losses.causal(estimate, made(silence, silence)).backward()
+    losses.causal(estimate, made(silence, silence), config).backward()
     assert torch.isfinite(estimate.grad).all()  # type: ignore[arg-type]
+
+
+def test_what_is_heard_is_judged_where_there_is_speech_and_the_recording_has_a_band() -> None:
+    clean, noise = (grid.analyse(torch.randn(2, 16000), 16000) for _ in range(2))
+    clean[1] = 0  # nothing but noise there
+    batch = made(clean + noise, clean)
+    plain, heard = (losses.causal(clean + noise, batch, config) for config in (None, HEARD))
+    first = CausalBatch(batch.noisy[:1], clean[:1], batch.loudness[:1], batch.heard[:1])
+    alone = [losses.causal(batch.noisy[:1], first, config) for config in (None, HEARD)]
+    assert (heard - plain).item() == pytest.approx((alone[1] - alone[0]).item() / 2, rel=1e-4)
+    batch.heard[:, :, 128:] = 0
+    above = clean.clone()
+    above[:, :, 130:] += noise[:, :, 130:]
+    assert losses.causal(above, batch, HEARD) - losses.causal(above, batch) < 0.01 * (heard - plain)
 
 
 def test_some_steps_lower_the_loss(wide: Store) -> None:

@@ -57,7 +57,7 @@ def command(
 
     \b
     hush evaluate --model small --pairs dev/
-    hush evaluate --model small --system nr=python:peers.noisereduce:denoise --pairs dev/ -o report/ --metrics all
+    hush evaluate --model small --system nr=python:peers:noisereduce --pairs dev/ -o report/ --metrics all
     hush evaluate --model small --noisy recordings/ -o report/
     """
     from hush.cli.screen import only_python, progress

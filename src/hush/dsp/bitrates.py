@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import io
 import math
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import soundfile as sf
+
+from hush import drafts
 
 _STANDARD = {  # kbit/s of MP3 frames
     32000: (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),  # MPEG-1: from this rate in Hz on
@@ -95,8 +96,8 @@ class HeldBack:
         self._file: sf.SoundFile | None = None
         with opener((None, None)) as probe:  # what cannot be written is told now
             self._form, self._subtype = probe.format, probe.subtype
-        self._spool = beside.open("w+b")
-        shutil.copymode(path, beside)
+        drafts.begin(beside, path)
+        self._spool = beside.open("r+b")
         self._held = 0
 
     def write(self, columns: np.ndarray) -> None:

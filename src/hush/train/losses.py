@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from hush.dsp.frames import FLOOR_DB
+from hush.settings import TrainConfig
 from hush.train import grid
 from hush.train.causal_batches import CausalBatch
+from hush.train.perception import Perception
 
 POWER = 0.3  # compression near that of loudness (Braun and Tashev 2020, arXiv 2009.12286)
 COMPLEX_SHARE = 0.4  # of the loss is on complex spectra, which rewards removing what is out of phase
@@ -46,32 +50,44 @@ def snr_db(estimate: Tensor, clean: Tensor) -> Tensor:
     return torch.where(signal > 1e-9, value.clamp(-30, 60), torch.nan)
 
 
-KEPT_NOISE = 10 ** (-40 / 20)  # the target keeps noise 40 dB lower: chasing silence costs speech, and 30 dB are heard
-LOST_SPEECH, WAVE, HIGH = 0.2, 0.05, 0.3  # weights beside the compressed spectrum below 8 kHz
+LOST_SPEECH, WAVE, HIGH = 0.05, 0.05, 0.3  # weights beside the compressed spectrum below 8 kHz
 LOST_HIGH = 1.5  # above it a band has one gain for sibilants and the noise around them: they are to pass
 
 
-def causal(estimate: Tensor, batch: CausalBatch) -> Tensor:
+def causal(estimate: Tensor, batch: CausalBatch, config: TrainConfig | None = None) -> Tensor:
     """Loss of spectra `(B, T, F, 2)`: compressed spectrum as in `audible`, once through the time domain.
 
     Below 8 kHz the estimate is made sound at 16 kHz and analysed again, so that what overlapping windows
     cancel is not paid for. Beside it: magnitude that fell below the clean one's (speech lost counts more
     than noise left), absolute error of the waveform, and the magnitudes above 8 kHz. Bins where the clean
-    recording has no band to judge by count nothing.
+    recording has no band to judge by count nothing. By the config, what the ear makes of it is added.
     """
-    target = batch.clean + KEPT_NOISE * (batch.noisy - batch.clean)
-    sound, wanted = (_low_sound(spectrum) for spectrum in (estimate, target))
+    sound, wanted = (_low_sound(spectrum) for spectrum in (estimate, batch.clean))
+    again, target = (grid.analyse(audio, 16000) * batch.loudness for audio in (sound, wanted))
     heard = batch.heard[..., 0]
-    magnitude, difference, lost = _compressed(
-        grid.analyse(sound, 16000) * batch.loudness, grid.analyse(wanted, 16000) * batch.loudness, heard[..., :257]
-    )
+    magnitude, difference, lost = _compressed(again, target, heard[..., :257])
     wave = ((sound - wanted).abs().mean(-1) * batch.loudness[:, 0, 0, 0] * 16).mean()
     low = (1 - COMPLEX_SHARE) * magnitude + COMPLEX_SHARE * difference + LOST_SPEECH * lost + WAVE * wave
+    if config and (config.disturbance or config.unlikeness):
+        low = low + _perceived(again, target, batch.heard[:, :, :257], config)
     if estimate.shape[2] <= 257:
         return low
-    above, wanted = (spectrum[:, :, 257:] * batch.loudness for spectrum in (estimate, target))
+    above, wanted = (spectrum[:, :, 257:] * batch.loudness for spectrum in (estimate, batch.clean))
     high, _, lost = _compressed(above, wanted, heard[..., 257:])
     return low + HIGH * (high + LOST_HIGH * lost)
+
+
+def _perceived(estimate: Tensor, clean: Tensor, heard: Tensor, config: TrainConfig) -> Tensor:
+    """What the ear makes of it, over the examples that hold speech."""
+    speech = clean.square().sum((1, 2, 3)) > 0
+    distances = _ears(estimate.device)(estimate * heard, clean * heard)
+    disturbance, unlikeness = (torch.where(speech, distance, 0).mean() for distance in distances)
+    return config.disturbance * disturbance + config.unlikeness * unlikeness
+
+
+@cache
+def _ears(device: torch.device) -> Perception:
+    return Perception().to(device)
 
 
 def _low_sound(spectrum: Tensor) -> Tensor:

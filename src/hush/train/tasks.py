@@ -55,7 +55,7 @@ def _run(model: nn.Module, batch: Any, experiment: Experiment) -> tuple[Tensor, 
     """Loss, noisy, estimate, clean."""
     if isinstance(batch, CausalBatch):
         estimate = model(batch.noisy)[0].float()
-        return losses.causal(estimate, batch), batch.noisy, estimate.detach(), batch.clean
+        return losses.causal(estimate, batch, experiment.train), batch.noisy, estimate.detach(), batch.clean
     out = model(batch.frames)
     estimate = batch.noisy * losses.gain(out, batch.frames)[:, 0]  # phase of the noisy input
     direct = experiment.train.loss == "mse"

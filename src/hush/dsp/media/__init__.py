@@ -4,7 +4,7 @@ Sound is written in the source's own coding and bit rate where FFmpeg can encode
 FLV), Opus (Matroska, WebM) or WMA 2 (ASF). Opus has no 44.1 kHz: such sound becomes 48 kHz. Pictures, subtitles,
 chapters, cover art and further sound tracks are copied packet by packet; `Writer.dropped` names what the target
 cannot hold. Only ALAC, FLAC, TTA, WavPack and PCM keep every sample; of the others the length is right to one
-codec frame, and the start where the container can say how much of it is priming (AVI and ASF cannot).
+codec frame. AVI and FLV cannot say how much of the sound is priming: whole packets of it are left out there.
 """
 
 from __future__ import annotations

@@ -231,5 +231,6 @@ def _check_whole(container: Any, track: Any, path: Path, count: _Sum) -> None:
         stated = (track.duration + (track.start_time or 0)) * track.time_base
     elif container.format.name.startswith(_STATED_AS_ONE) and container.duration:
         stated, there = Fraction(container.duration, 1_000_000), count.all_end_s
-    if there < stated - Fraction(track.codec_context.frame_size or 4608, track.rate) - _SLACK_S:
+    slack = 2 * (track.codec_context.frame_size or 4608)  # a last packet, and Matroska counts the priming too
+    if there < stated - Fraction(slack, track.rate) - _SLACK_S:
         raise AudioError(f"{path}: truncated, holds {float(there):.2f} of {float(stated):.2f} s; get the whole file")

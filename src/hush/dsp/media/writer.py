@@ -18,6 +18,7 @@ from hush.dsp.media.tracks import BRANDS, SOUND_ONLY, WRITTEN, Coding, Tracks, c
 from hush.errors import AudioError, need
 
 _UNPRIMED = ("adts", "avi", "flv")  # cannot tell an encoder's priming from sound: packets of it stay out
+_MP3_PRIMING, _MP3_GRANULE = 1105, 576  # samples: LAME's 576 and a decoder's 529; packets hold whole granules
 
 
 class Writer:
@@ -126,6 +127,9 @@ class Writer:
         if self._coding.encoder.startswith("wma") and not self._written:  # decoders throw the first frame away
             block = np.pad(block, ((0, 0), (self._stream.codec_context.frame_size, 0)))
             self._written = -self._stream.codec_context.frame_size
+        elif self._coding.encoder == "libmp3lame" and not self._written and family(self._out.format.name) in _UNPRIMED:
+            silence = -_MP3_PRIMING % _MP3_GRANULE  # so that whole packets are priming, and can stay out
+            block, self._written = np.pad(block, ((0, 0), (silence, 0))), -silence
         packed = np.ascontiguousarray(block.T, dtype=np.float32).reshape(1, -1)
         frame = av.AudioFrame.from_ndarray(packed, "flt", self._coding.layout)
         frame.sample_rate, frame.time_base = self._coding.rate, Fraction(1, self._coding.rate)
