@@ -68,6 +68,8 @@ def causal(estimate: Tensor, batch: CausalBatch, config: TrainConfig | None = No
     magnitude, difference, lost = _compressed(again, target, heard[..., :257])
     wave = ((sound - wanted).abs().mean(-1) * batch.loudness[:, 0, 0, 0] * 16).mean()
     low = (1 - COMPLEX_SHARE) * magnitude + COMPLEX_SHARE * difference + LOST_SPEECH * lost + WAVE * wave
+    if config and config.sdr:
+        low = low - config.sdr * _sdr_db(sound, wanted)
     if config and (config.disturbance or config.unlikeness):
         low = low + _perceived(again, target, batch.heard[:, :, :257], config)
     if estimate.shape[2] <= 257:
@@ -75,6 +77,14 @@ def causal(estimate: Tensor, batch: CausalBatch, config: TrainConfig | None = No
     above, wanted = (spectrum[:, :, 257:] * batch.loudness for spectrum in (estimate, batch.clean))
     high, _, lost = _compressed(above, wanted, heard[..., 257:])
     return low + HIGH * (high + LOST_HIGH * lost)
+
+
+def _sdr_db(sound: Tensor, wanted: Tensor) -> Tensor:
+    """Mean ratio of speech to all that is wrong with it, up to 30 dB, over the examples that hold speech."""
+    power, error = wanted.square().sum(-1), (sound - wanted).square().sum(-1)
+    there = power > 0
+    ratio = power / (error + 1e-3 * power).clamp(min=1e-12)
+    return torch.where(there, 10 * torch.log10(ratio.clamp(min=1e-12)), 0).mean()
 
 
 def _perceived(estimate: Tensor, clean: Tensor, heard: Tensor, config: TrainConfig) -> Tensor:
