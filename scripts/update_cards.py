@@ -6,6 +6,7 @@
     <!-- scores -->       NAME.scores.json, written by hush evaluate
     <!-- weaknesses -->   the kinds of noise in which it gains least, from the same
     <!-- designs -->      bench/results/designs.json, written by bench/designs.py
+    <!-- words -->        NAME.words.json, written by hush evaluate --recogniser
 
 A card that is not there yet is begun by scripts/record_training.py: all of these, and a place for prose.
 
@@ -183,6 +184,20 @@ def _grouped(summary: list[dict[str, Any]], column: str, title: str, metrics: di
     return table([title, "system", "pairs", *metrics.values()], rows, left=2)
 
 
+def words(name: str) -> str:
+    """Words that a recogniser gets wrong after each system, per SNR and in all."""
+    content = _read(name, "words")
+    summary, settings = content["summary"], content["settings"]
+    snrs = list(summary[0]["snr_db"])
+    rows = []
+    for entry in summary:
+        groups = [*(entry["snr_db"][snr] for snr in snrs), entry["all"]]
+        cells = [cell("wer", {**group["wer"], "half_95": None}) for group in groups[:-1]]
+        rows.append([entry["system"], str(entry["all"]["wer"]["n"]), *cells, cell("wer", entry["all"]["wer"])])
+    head = ["system", "recordings", *(f"{snr} dB" for snr in snrs), "all"]
+    return f"{table(head, rows)}\n\nOf 100 words, by {settings['recogniser']}; lower is better."
+
+
 def designs(_: str) -> str:
     """What each design reached in the same time."""
     content = json.loads((BENCH / "designs.json").read_text(encoding="utf-8"))
@@ -202,7 +217,7 @@ def _noisy(results: dict[str, Any]) -> float:
 
 BLOCKS = {
     "facts": facts, "commands": commands, "training": training, "scores": scores, "weaknesses": weaknesses,
-    "designs": designs,
+    "designs": designs, "words": words,
 }  # fmt: skip
 
 

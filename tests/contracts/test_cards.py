@@ -137,6 +137,20 @@ def test_weaknesses_are_the_kinds_with_the_least_gain_and_those_with_harm(cards:
     assert lines[-2:] == ["- PESQ-WB: siren", "- SI-SDR dB: drill"]
 
 
+def test_words_that_a_recogniser_gets_wrong_stand_by_snr(cards: ModuleType, tmp_path: Path) -> None:
+    def system(name: str, wrong: float) -> dict:
+        group = {"wer": {"mean": wrong, "half_95": 4.0, "n": 6}}
+        return {"system": name, "all": group, "snr_db": {"0": group, "10": {"wer": {"mean": 20.0, "n": 3}}}}
+
+    settings = {"recogniser": "pocketsphinx"}
+    content = {"settings": settings, "summary": [system("noisy input", 50.0), system("small", 45.5)]}
+    (tmp_path / "r.words.json").write_text(json.dumps(content))
+    lines = cards.words("r").splitlines()
+    assert lines[0] == "| system | recordings | 0 dB | 10 dB | all |"
+    assert lines[2:4] == ["| noisy input | 6 | 50.0 | 20.0 | 50.0 ±4.0 |", "| small | 6 | 45.5 | 20.0 | 45.5 ±4.0 |"]
+    assert lines[-1] == "Of 100 words, by pocketsphinx; lower is better."
+
+
 def test_a_card_that_is_there_keeps_its_prose(cards: ModuleType, tmp_path: Path) -> None:
     (tmp_path / "small.md").write_text("# mine\n")
     importlib.import_module("record_training").main()
