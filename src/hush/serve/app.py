@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -26,7 +26,6 @@ from hush.serve.protocol import Refusal
 from hush.serve.service import Service
 
 STATIC = Path(__file__).parent / "static"
-Answer = Callable[[Request], Awaitable[Response]]
 
 
 class _Denoise:
@@ -90,15 +89,14 @@ def _routes(service: Service, static: Path) -> list[BaseRoute]:
     async def upgrade(request: Request) -> Response:
         raise Refusal(426, f"{protocol.PATH} is a WebSocket; connect with ws:// and say hello", "upgrade")
 
-    found: list[BaseRoute] = [
-        Route("/v1/denoise", _methods(_Denoise(service), "POST")),
+    plain = {"/v1/models": models, "/healthz": health, "/metrics": metrics, "/openapi.json": openapi, "/docs": docs}
+    return [
+        Route("/v1/denoise", _Post(_Denoise(service))),
         WebSocketRoute(protocol.PATH, _Live(service)),
         Route(protocol.PATH, upgrade),
-        *(Route(path, answer) for path, answer in (
-            ("/v1/models", models), ("/healthz", health), ("/metrics", metrics), ("/openapi.json", openapi), ("/docs", docs),
-        )),
-    ]  # fmt: skip
-    return [*found, _page(static)]
+        *(Route(path, answer) for path, answer in plain.items()),
+        _page(static),
+    ]
 
 
 def _page(static: Path) -> BaseRoute:
@@ -110,24 +108,17 @@ def _page(static: Path) -> BaseRoute:
     return Route("/", missing)
 
 
-def _methods(app: ASGIApp, method: str) -> ASGIApp:
-    async def only(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] == method:
-            return await app(scope, receive, send)
-        error = {"error": {"status": 405, "message": f"{scope['method']} {scope['path']}; expected {method}"}}
-        await JSONResponse(error, 405, {"allow": method})(scope, receive, send)
+class _Post:
+    """405 for anything but POST."""
 
-    return _Class(only)
-
-
-class _Class:
-    """Starlette takes an instance for an ASGI application, and a function for one of a request."""
-
-    def __init__(self, app: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._app(scope, receive, send)
+        if scope["method"] == "POST":
+            return await self._app(scope, receive, send)
+        error = {"error": {"status": 405, "message": f"{scope['method']} {scope['path']}; expected POST"}}
+        await JSONResponse(error, 405, {"allow": "POST"})(scope, receive, send)
 
 
 async def _refused(request: Request, error: Exception) -> Response:

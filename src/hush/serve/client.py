@@ -12,6 +12,7 @@ from __future__ import annotations
 import http.client
 import json
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -114,7 +115,7 @@ class LiveStream:
         return out
 
     def flush(self) -> np.ndarray:
-        """All that is still to come, `(C, T)`: the last `latency.samples`, and what was not received. It is then as new."""
+        """All that is still to come, `(C, T)`: the last `latency.samples`, and what was not received."""
         self._tell({"type": "flush"})
         self._told("flushed")
         out, self._ready = self._ready, self._ready[:, :0]
@@ -191,10 +192,8 @@ class _answered:
         method, path, body, headers = self._what
         try:
             with_size = headers | ({"content-length": str(Path(body.name).stat().st_size)} if body else {})
-            try:
+            with suppress(BrokenPipeError, ConnectionResetError):  # refused half-way: the answer says why
                 self._connection.request(method, path, body, with_size)
-            except (BrokenPipeError, ConnectionResetError):
-                pass  # refused before it was all sent: the answer says why
             answer = self._connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
             raise ServerError(f"{self._place}: {error}; is hush serve running there?") from error

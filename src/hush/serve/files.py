@@ -136,7 +136,9 @@ class Exchange:
 
     async def _refuse(self, refusal: Refusal) -> None:
         self._service.metrics.refused.labels(refusal.reason).inc()
-        if self._begun or refusal.reason == "gone":  # too late for words: the connection is closed before the length that was promised
+        if (
+            self._begun or refusal.reason == "gone"
+        ):  # too late for words: the connection is closed before the length that was promised
             return
         body = error_body(refusal)
         headers = {"content-type": "application/json", "content-length": str(len(body))}

@@ -82,7 +82,7 @@ class Door:
             raise Refusal(503, "the server is about to end; try another, or again in a while", "draining")
         if self._inside[client] >= self._per_client:
             raise Refusal(
-                429, f"{self._per_client} {self._what} of {client} already, as many as one client may have; end one first",
+                429, f"{self._per_client} {self._what} of {client} already, the most that one client may have",
                 "per_client",
             )  # fmt: skip
         if len(self) >= self._places:

@@ -117,7 +117,7 @@ def _denoise(service: Service) -> dict[str, Any]:
         "description": "a recording in any format that hush reads, as it is or as the field file of a form",
         "content": {"application/octet-stream": bytes_, "multipart/form-data": {"schema": form}},
     }
-    kinds = {kind: bytes_ for kind in dict.fromkeys(FORMATS.values())}
+    kinds = dict.fromkeys(dict.fromkeys(FORMATS.values()), bytes_)
     text = "wav, pcm16 and float32 are sent while they are made, flac, ogg, opus and mp3 once they are whole"
     operation = {
         "operationId": "denoise",

@@ -8,7 +8,8 @@ from typing import Any
 
 _FRAME = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>{title}</title><style>
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem; color-scheme: light dark }}
+body {{ font: 16px/1.5 system-ui, sans-serif }}
+body {{ max-width: 46rem; margin: 2rem auto; padding: 0 1rem; color-scheme: light dark }}
 code, pre {{ font-family: ui-monospace, monospace; font-size: .9em }}
 pre {{ overflow-x: auto; padding: .6rem; border: 1px solid #8886; border-radius: .3rem }}
 td, th {{ text-align: left; vertical-align: top; padding: .15rem .8rem .15rem 0 }}
@@ -35,7 +36,9 @@ def reference(document: dict[str, Any]) -> str:
                 ]))  # fmt: skip
             parts.append(_table(("answer", ""), [(c, r["description"]) for c, r in operation["responses"].items()]))
             if path == "/v1/denoise":
-                parts.append("<pre>curl -F file=@noisy.wav 'http://127.0.0.1:8000/v1/denoise?format=wav' -o clean.wav</pre>")
+                parts.append(
+                    "<pre>curl -F file=@noisy.wav 'http://127.0.0.1:8000/v1/denoise?format=wav' -o clean.wav</pre>"
+                )
     for name, schema in document["components"]["schemas"].items():
         parts.append(f"<h2>{name}</h2><pre>{escape(json.dumps(schema['example'], indent=2))}</pre>")
     return _FRAME.format(title="hush: the interface", body="".join(parts))

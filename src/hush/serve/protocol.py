@@ -28,7 +28,7 @@ from hush.errors import HushError
 from hush.weights import DEFAULT
 
 PATH = "/v1/stream"
-FORMATS = {"pcm16": np.dtype("<i2"), "float32": np.dtype("<f4")}
+FORMATS: dict[str, np.dtype] = {"pcm16": np.dtype("<i2"), "float32": np.dtype("<f4")}
 FULL_SCALE = 32768.0
 CLOSE = 4000  # close codes are this plus what HTTP would answer, but for the two below
 NORMAL, RESTART = 1000, 1012  # a client that is done; a server that goes away
@@ -52,7 +52,7 @@ class Refusal(HushError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Controls:
-    """What may change while a stream runs: dB to take out at most (None: no limit), share of the clean sound, bypass."""
+    """What may change while a stream runs: dB to take out at most (None: no limit), share of the clean sound."""
 
     atten_lim: float | None = None
     mix: float = 1.0
@@ -160,7 +160,9 @@ def _object(text: str, *kinds: str) -> dict[str, Any]:
     try:
         tree = json.loads(text)
     except (ValueError, RecursionError) as problem:
-        raise Refusal(400, f"no JSON ({problem}); expected an object with a type: {' or '.join(kinds)}", "json") from None
+        raise Refusal(
+            400, f"no JSON ({problem}); expected an object with a type: {' or '.join(kinds)}", "json"
+        ) from None
     if not isinstance(tree, dict) or tree.get("type") not in kinds:
         found = tree.get("type") if isinstance(tree, dict) else tree
         raise _bad("type", found, " or ".join(kinds))

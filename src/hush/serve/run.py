@@ -40,6 +40,7 @@ class Server(uvicorn.Server):
             timeout_keep_alive=int(max(1, limits.hello_s)), timeout_graceful_shutdown=2,
         )  # fmt: skip
         super().__init__(config)
+        self.should_exit = self.force_exit = False
         self._service = service
         self._silent: dict[object, float] = {}
         self._closing: dict[object, float] = {}
@@ -90,7 +91,8 @@ class Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self.force_exit = self.should_exit  # the second time
+        if self.should_exit:  # the second time
+            self.force_exit = True
         self.should_exit = True
 
 
@@ -126,7 +128,9 @@ def listen(host: str, port: int) -> socket.socket:
         found.bind(address)
         found.listen(2048)
     except (OSError, OverflowError) as error:
-        raise HushError(f"{host}:{port} cannot be listened on ({error}); try another --port, or 0 for a free one") from error
+        raise HushError(
+            f"{host}:{port} cannot be listened on ({error}); try another --port, or 0 for a free one"
+        ) from error
     return found
 
 

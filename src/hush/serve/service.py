@@ -76,7 +76,11 @@ class Service:
 
     async def __aenter__(self) -> Service:
         loop = asyncio.get_running_loop()
-        self.desk = Desk(lambda seats: loop.call_soon_threadsafe(_tell, seats) and None, self.metrics.tick)
+
+        def wake(seats: list[Seat]) -> None:
+            loop.call_soon_threadsafe(_tell, seats)
+
+        self.desk = Desk(wake, self.metrics.tick)
         self.desk.__enter__()
         self.workers = Workers(self.limits)
         self._watching = asyncio.create_task(self._watch())

@@ -79,7 +79,8 @@ class Seat:
     def next_block(self) -> np.ndarray:
         """In a tick: carries out the controls that are due, then takes the samples that are, `(C, T)`; maybe none."""
         with self._lock:
-            parts, size = [], 0
+            parts: list[np.ndarray] = []
+            size = 0
             while self._orders and size < self._take:
                 order = self._orders[0]
                 if not isinstance(order, np.ndarray):

@@ -50,7 +50,9 @@ class Workers:
         self._pool = self._made()
 
     def _made(self) -> ProcessPoolExecutor:
-        context = multiprocessing.get_context("spawn")  # never a copy of this process, whose threads would be half alive
+        context = multiprocessing.get_context(
+            "spawn"
+        )  # never a copy of this process, whose threads would be half alive
         return ProcessPoolExecutor(self._limits.workers, context, initializer=work.begin)
 
     def start(self, source: Path, folder: Path, wish: work.Wish) -> Future[None]:
@@ -98,7 +100,9 @@ def _check(task: Future[None]) -> None:
     except Refusal:
         raise
     except BrokenProcessPool:
-        raise Refusal(500, "the process at work on this recording died; the recording may be damaged", "worker") from None
+        raise Refusal(
+            500, "the process at work on this recording died; the recording may be damaged", "worker"
+        ) from None
     except HushError as error:
         raise Refusal(422, str(error), "recording") from None
 

@@ -149,7 +149,9 @@ def _wav_head(rate: int, channels: int, frames: int, floats: bool) -> bytes:
     """A WAV's header for sound that is still to come. Beyond 4 GB its sizes say "until the end"."""
     width = 4 if floats else 2
     size = frames * channels * width
-    kind = struct.pack("<HHIIHH", 3 if floats else 1, channels, rate, rate * channels * width, channels * width, width * 8)
+    kind = struct.pack(
+        "<HHIIHH", 3 if floats else 1, channels, rate, rate * channels * width, channels * width, width * 8
+    )
     fact = b"fact" + struct.pack("<II", 4, min(frames, 0xFFFFFFFF)) if floats else b""
     inner = b"WAVEfmt " + struct.pack("<I", len(kind)) + kind + fact + b"data"
     top = 0xFFFFFFFF
