@@ -50,7 +50,9 @@ def test_a_wrong_hello_is_refused_with_value_and_expectation(change: dict, line:
     assert (refused.value.status, refused.value.close_code) == (400, 4400)
 
 
-@given(st.one_of(st.text(), st.recursive(st.none() | st.booleans() | st.floats() | st.text(), st.lists).map(json.dumps)))
+@given(
+    st.one_of(st.text(), st.recursive(st.none() | st.booleans() | st.floats() | st.text(), st.lists).map(json.dumps))
+)
 def test_any_other_text_is_a_refusal_and_nothing_else(text: str) -> None:
     for read in (read_hello, lambda text: read_control(text, Controls())):
         with pytest.raises(Refusal):
@@ -78,7 +80,7 @@ def test_float_samples_survive_the_wire(channels: int, rng: np.random.Generator)
 def test_pcm16_is_little_endian_interleaved_and_clipped() -> None:
     sound = np.array([[0.0, 0.5, 2.0], [-1.0, 1 / 32768, -2.0]], np.float32)
     data = sound_bytes(sound, "pcm16")
-    assert data.hex() == "0000" "0080" "0040" "0100" "ff7f" "0080"
+    assert data.hex() == "0000008000400100ff7f0080"
     np.testing.assert_array_equal(samples(data[:8], "pcm16", 2), sound[:, :2])
 
 

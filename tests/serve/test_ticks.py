@@ -31,7 +31,9 @@ def collected(seat: Seat, until_flushed: Callable[[list], bool]) -> np.ndarray:
     """All the sound of a seat up to its flush, less the latency."""
     got: list = []
     wait_until(lambda: got.extend(seat.fetch()) or until_flushed(got), "the flush came back")
-    return np.concatenate([part for part in got if isinstance(part, np.ndarray)], axis=1)[:, seat.stream.latency.samples :]
+    return np.concatenate([part for part in got if isinstance(part, np.ndarray)], axis=1)[
+        :, seat.stream.latency.samples :
+    ]
 
 
 def test_streams_pushed_together_sound_as_each_alone(model: CausalModel, rng: np.random.Generator) -> None:
@@ -52,7 +54,9 @@ def test_nothing_pushed_together_is_nothing() -> None:
     assert push_all([], []) == []
 
 
-def test_what_comes_off_the_desk_is_the_offline_result(leveller: Path, model: CausalModel, rng: np.random.Generator) -> None:
+def test_what_comes_off_the_desk_is_the_offline_result(
+    leveller: Path, model: CausalModel, rng: np.random.Generator
+) -> None:
     sounds = [noise(rng, channels, rate // 2) for rate, channels in KINDS]
     with Desk() as desk:
         seats = [desk.open(Stream(rate, channels, model)) for rate, channels in KINDS]

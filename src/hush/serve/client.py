@@ -12,7 +12,7 @@ from __future__ import annotations
 import http.client
 import json
 import shutil
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -87,14 +87,21 @@ class LiveStream:
         self.rate, self.channels, self.format = hello["rate"], hello["channels"], hello["format"]
         self._timeout_s = timeout_s
         self._ready = np.zeros((self.channels, 0), np.float32)
+        self._open = ExitStack()
         try:
-            self._socket: ClientConnection = connect(
-                url, additional_headers=headers, compression=None, open_timeout=timeout_s, max_size=None, proxy=None
+            self._socket: ClientConnection = self._open.enter_context(
+                connect(
+                    url, additional_headers=headers, compression=None, open_timeout=timeout_s, max_size=None, proxy=None
+                )
             )
         except (OSError, InvalidHandshake, TimeoutError) as error:
             raise ServerError(f"{url}: {error}; is hush serve running there?") from error
-        self._tell(hello)
-        latency = self._told("ready")["latency"]
+        try:
+            self._tell(hello)
+            latency = self._told("ready")["latency"]
+        except HushError:
+            self.close()
+            raise
         self.latency = Latency(latency["samples"], latency["ms"])
 
     def push(self, block: np.ndarray) -> np.ndarray:
@@ -127,7 +134,7 @@ class LiveStream:
         return self._told("set")
 
     def close(self) -> None:
-        self._socket.close()
+        self._open.close()
 
     def __enter__(self) -> LiveStream:
         return self
@@ -194,11 +201,13 @@ class _answered:
             with_size = headers | ({"content-length": str(Path(body.name).stat().st_size)} if body else {})
             with suppress(BrokenPipeError, ConnectionResetError):  # refused half-way: the answer says why
                 self._connection.request(method, path, body, with_size)
-            answer = self._connection.getresponse()
+            answer = self._answer = self._connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
+            self._connection.close()
             raise ServerError(f"{self._place}: {error}; is hush serve running there?") from error
         if answer.status != 200:
             text = answer.read(1 << 16)
+            self.__exit__()
             try:
                 message = json.loads(text)["error"]["message"]
             except (ValueError, KeyError, TypeError):
@@ -207,4 +216,5 @@ class _answered:
         return answer
 
     def __exit__(self, *_: object) -> None:
+        self._answer.close()
         self._connection.close()

@@ -92,7 +92,9 @@ class Conversation:
         self._hello, self._controls = hello, hello.controls
         service.metrics.streams.inc()
         with service.seat(stream, self._news) as seat:
-            await self._send({"text": protocol.ready(hello, stream.latency.samples, self._limits.message_bytes)})
+            await self._send(
+                {"text": protocol.ready(hello, stream.model.name, stream.latency.samples, self._limits.message_bytes)}
+            )
             self._sender = asyncio.create_task(self._answer(seat))
             self._sender.add_done_callback(self._sender_ended)
             try:

@@ -25,7 +25,6 @@ from typing import Any
 import numpy as np
 
 from hush.errors import HushError
-from hush.weights import DEFAULT
 
 PATH = "/v1/stream"
 FORMATS: dict[str, np.dtype] = {"pcm16": np.dtype("<i2"), "float32": np.dtype("<f4")}
@@ -72,7 +71,7 @@ class Hello:
     rate: int
     channels: int = 1
     format: str = "float32"
-    model: str = DEFAULT
+    model: str = ""  # the server's default
     guard: bool = True
     token: str = ""
     controls: Controls = Controls()
@@ -121,10 +120,10 @@ def sound_bytes(sound: np.ndarray, format: str) -> bytes:
     return sound.T.astype(FORMATS[format]).tobytes()
 
 
-def ready(hello: Hello, latency_samples: int, longest: int) -> str:
+def ready(hello: Hello, model: str, latency_samples: int, longest: int) -> str:
     """The answer to a hello. longest: bytes that a message may hold."""
     latency = {"samples": latency_samples, "ms": round(latency_samples / hello.rate * 1000, 3)}
-    facts = {"model": hello.model, "rate": hello.rate, "channels": hello.channels, "format": hello.format}
+    facts = {"model": model, "rate": hello.rate, "channels": hello.channels, "format": hello.format}
     return json.dumps({"type": "ready", **facts, "latency": latency, "max_message_bytes": longest})
 
 

@@ -111,15 +111,16 @@ class Service:
     def stream(self, hello: Hello) -> Stream:
         """Raises Refusal for a rate, channels or model that is not to be had."""
         self.limits.check_sound(hello.rate, hello.channels)
-        path = self.file_of(hello.model)
+        name = hello.model or self.default
+        path = self.file_of(name)
         try:
-            if hello.model not in self._loaded:
-                self._loaded[hello.model] = causal(load(path, 1), 1)
+            if name not in self._loaded:
+                self._loaded[name] = causal(load(path, 1), 1)
         except ModelError as error:
             raise Refusal(400, str(error), "model") from None
         controls = hello.controls
         stream = Stream(
-            hello.rate, hello.channels, self._loaded[hello.model],
+            hello.rate, hello.channels, self._loaded[name],
             atten_limit_db=controls.atten_lim, mix=controls.mix, guard=hello.guard,
         )  # fmt: skip
         stream.bypass = controls.bypass
