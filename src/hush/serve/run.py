@@ -32,7 +32,8 @@ class Server(uvicorn.Server):
 
     def __init__(self, service: Service) -> None:
         limits = service.limits
-        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # what clients do wrong is counted in /metrics
+        for name in ("uvicorn.error", "python_multipart"):  # what clients do wrong is counted in /metrics
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         config = uvicorn.Config(
             build(service), log_config=None, access_log=False, ws="websockets-sansio", http="h11", lifespan="on",
             ws_max_size=limits.message_bytes, ws_per_message_deflate=False, proxy_headers=False, server_header=False,
