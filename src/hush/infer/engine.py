@@ -33,19 +33,20 @@ class Engine:
 
     spectrum = engine.analyse(audio)                                  (C, T) -> (C, frames, F)
     cleaned, engine.state = model.run(spectrum, engine.state)         streams along the first axis
-    audio = engine.synthesise(spectrum, cleaned)                      (C, frames * hop)
+    audio = engine.synthesise(spectrum, cleaned, limit_db)            (C, frames * hop)
 
     Given out is the input from its start, whole hops, each as soon as its second frame is complete.
     """
 
-    def __init__(self, model: CausalModel, rate: int, channels: int, limit_db: float, guard: bool) -> None:
+    HELD = ("state", "_tail", "_carry", "_begun")  # what a copy takes along; the rest follows from how it was made
+
+    def __init__(self, model: CausalModel, rate: int, channels: int, guard: bool) -> None:
         size = round(model.window_s * rate)
         if size % 2 or abs(size - model.window_s * rate) > 1e-6:
             raise ModelError(f"{model.name}: a window of {model.window_s} s is no even number of samples at {rate} Hz")
         self.hop = size // 2
         root = np.sqrt(window(size)).reshape(2, -1)  # its square and the square half a window on add up to one
         self._before, self._after = root * np.float32(UNIT / size), root * np.float32(size / UNIT)
-        self._limit_db = limit_db
         self._image = Image(model.window_s / 2) if channels == 2 else None
         self._guard = Guard(channels, model.window_s / 2) if guard else None
         self.state = model.start(channels)
@@ -58,6 +59,11 @@ class Engine:
         twin = copy.copy(self)
         twin._guard, twin._image = copy.copy(self._guard), copy.copy(self._image)
         return twin
+
+    @property
+    def parts(self) -> dict[str, Guard | Image]:
+        """What has a state of its own beside the frames, by name."""
+        return {name: part for name, part in (("guard", self._guard), ("image", self._image)) if part}
 
     def analyse(self, audio: np.ndarray) -> np.ndarray:
         """The spectra of the frames that `audio` completes, complex64 `(C, frames, F)`; maybe none."""
@@ -73,16 +79,19 @@ class Engine:
         spectrum: np.ndarray = np.fft.rfft(frames.reshape(len(held), count, 2 * self.hop), axis=2)
         return spectrum.astype(np.complex64, copy=False)
 
-    def synthesise(self, spectrum: np.ndarray, cleaned: np.ndarray) -> np.ndarray:
-        """The sound that cleaned frames complete, float32 `(C, whole hops)`."""
+    def synthesise(self, spectrum: np.ndarray, cleaned: np.ndarray, limit_db: float) -> np.ndarray:
+        """The sound that cleaned frames complete, float32 `(C, whole hops)`.
+
+        limit_db may differ from call to call: frames fade into each other, so it never leaps.
+        """
         if not cleaned.shape[1]:
             return self._carry[:, :0]
         if self._image:
             cleaned = self._image.keep(spectrum, cleaned)
         if self._guard:
             cleaned = self._guard.blend(spectrum, cleaned)
-        if math.isfinite(self._limit_db):
-            cleaned = limited(spectrum, cleaned, self._limit_db)
+        if math.isfinite(limit_db):
+            cleaned = limited(spectrum, cleaned, limit_db)
         frames = np.fft.irfft(cleaned, 2 * self.hop, axis=2).astype(np.float32, copy=False)
         sound, ends = frames[:, :, : self.hop] * self._after[0], frames[:, :, self.hop :] * self._after[1]
         sound[:, 0] += self._carry

@@ -33,6 +33,8 @@ NOTHING_DB = -60.0  # that share, when it is taken for none
 class Guard:
     """`guard.blend(spectrum, cleaned)`: X + w (Y - X) for each frame. State: three numbers a channel."""
 
+    HELD = ("_states",)
+
     def __init__(self, channels: int, hop_s: float) -> None:
         self._rise, self._fall = math.exp(-hop_s / ATTACK_S), math.exp(-hop_s / RELEASE_S)
         # Energy kept, energy removed, share of X left in (dB). At first all is noise until proved speech.
