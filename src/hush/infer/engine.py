@@ -47,8 +47,8 @@ class Engine:
         self.hop = size // 2
         root = np.sqrt(window(size)).reshape(2, -1)  # its square and the square half a window on add up to one
         self._before, self._after = root * np.float32(UNIT / size), root * np.float32(size / UNIT)
-        self._image = Image(model.window_s / 2) if channels == 2 else None
-        self._guard = Guard(channels, model.window_s / 2) if guard else None
+        self.image = Image(model.window_s / 2) if channels == 2 else None
+        self.guard = Guard(channels, model.window_s / 2) if guard else None
         self.state = model.start(channels)
         # Arrays of a state are replaced, never written to, so that a shallow copy is a copy.
         self._tail = np.zeros((channels, self.hop), np.float32)  # input of which frames are still to come
@@ -57,27 +57,17 @@ class Engine:
 
     def copy(self) -> Engine:
         twin = copy.copy(self)
-        twin._guard, twin._image = copy.copy(self._guard), copy.copy(self._image)
+        twin.guard, twin.image = copy.copy(self.guard), copy.copy(self.image)
         return twin
 
     @property
     def parts(self) -> dict[str, Guard | Image]:
         """What has a state of its own beside the frames, by name."""
-        return {name: part for name, part in (("guard", self._guard), ("image", self._image)) if part}
+        return {name: part for name, part in (("guard", self.guard), ("image", self.image)) if part}
 
     def analyse(self, audio: np.ndarray) -> np.ndarray:
         """The spectra of the frames that `audio` completes, complex64 `(C, frames, F)`; maybe none."""
-        held = np.concatenate([self._tail, audio], axis=1)
-        count = held.shape[1] // self.hop - 1
-        self._tail = held[:, count * self.hop :]
-        if not count:
-            return np.zeros((len(held), 0, self.hop + 1), np.complex64)
-        hops = held[:, : (count + 1) * self.hop].reshape(len(held), count + 1, self.hop)
-        frames = np.empty((len(held), count, 2, self.hop), np.float32)
-        np.multiply(hops[:, :-1], self._before[0], out=frames[:, :, 0])
-        np.multiply(hops[:, 1:], self._before[1], out=frames[:, :, 1])
-        spectrum: np.ndarray = np.fft.rfft(frames.reshape(len(held), count, 2 * self.hop), axis=2)
-        return spectrum.astype(np.complex64, copy=False)
+        return self.spectra(self.hold(audio))
 
     def synthesise(self, spectrum: np.ndarray, cleaned: np.ndarray, limit_db: float) -> np.ndarray:
         """The sound that cleaned frames complete, float32 `(C, whole hops)`.
@@ -86,17 +76,44 @@ class Engine:
         """
         if not cleaned.shape[1]:
             return self._carry[:, :0]
-        if self._image:
-            cleaned = self._image.keep(spectrum, cleaned)
-        if self._guard:
-            cleaned = self._guard.blend(spectrum, cleaned)
+        if self.image:
+            cleaned = self.image.keep(spectrum, cleaned)
+        if self.guard:
+            cleaned = self.guard.blend(spectrum, cleaned)
         if math.isfinite(limit_db):
             cleaned = limited(spectrum, cleaned, limit_db)
+        return self.join(*self.halves(cleaned))
+
+    # Of these steps, `hold` and `join` know what came before; the others are the same for all streams of a rate.
+
+    def hold(self, audio: np.ndarray) -> np.ndarray:
+        """The hops whose frames `audio` completes and the one that each begins with, `(C, frames + 1, hop)`."""
+        held = np.concatenate([self._tail, audio], axis=1)
+        count = held.shape[1] // self.hop - 1
+        self._tail = held[:, count * self.hop :]
+        return held[:, : (count + 1) * self.hop].reshape(len(held), count + 1, self.hop)
+
+    def spectra(self, hops: np.ndarray) -> np.ndarray:
+        """Hops of any streams, `(C, frames + 1, hop)` -> complex64 `(C, frames, F)`."""
+        channels, count = len(hops), hops.shape[1] - 1
+        if not count:
+            return np.zeros((channels, 0, self.hop + 1), np.complex64)
+        frames = np.empty((channels, count, 2, self.hop), np.float32)
+        np.multiply(hops[:, :-1], self._before[0], out=frames[:, :, 0])
+        np.multiply(hops[:, 1:], self._before[1], out=frames[:, :, 1])
+        spectrum: np.ndarray = np.fft.rfft(frames.reshape(channels, count, 2 * self.hop), axis=2)
+        return spectrum.astype(np.complex64, copy=False)
+
+    def halves(self, cleaned: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Both halves of the windowed frames of any streams, `(C, frames, F)` -> twice `(C, frames, hop)`."""
         frames = np.fft.irfft(cleaned, 2 * self.hop, axis=2).astype(np.float32, copy=False)
-        sound, ends = frames[:, :, : self.hop] * self._after[0], frames[:, :, self.hop :] * self._after[1]
-        sound[:, 0] += self._carry
-        sound[:, 1:] += ends[:, :-1]
+        return frames[:, :, : self.hop] * self._after[0], frames[:, :, self.hop :] * self._after[1]
+
+    def join(self, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+        """Overlap-add of both halves of the next frames; `starts` is written to."""
+        starts[:, 0] += self._carry
+        starts[:, 1:] += ends[:, :-1]
         self._carry = ends[:, -1]
-        out = sound.reshape(len(frames), -1)
+        out = starts.reshape(len(starts), -1)
         begun, self._begun = self._begun, True
         return out if begun else out[:, self.hop :]  # the first frame's first half lies before the input

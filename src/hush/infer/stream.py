@@ -212,13 +212,24 @@ class Stream:
             return self._synthesise(block, spectrum, cleaned)
 
     def _analyse(self, block: np.ndarray) -> np.ndarray:
-        sound = self._checked(block)
-        self._waiting = np.concatenate([self._waiting, sound], axis=1)
-        return self._engine.analyse(self._up.push(sound))
+        return self._engine.analyse(self._enter(block))
 
     def _synthesise(self, block: np.ndarray, spectrum: np.ndarray, cleaned: np.ndarray) -> np.ndarray:
-        limit_db = np.inf if self._limit_db is None else self._limit_db
-        sound = self._down.push(self._engine.synthesise(spectrum, cleaned, limit_db))
+        return self._leave(block, self._engine.synthesise(spectrum, cleaned, self._limit))
+
+    @property
+    def _limit(self) -> float:
+        return np.inf if self._limit_db is None else self._limit_db
+
+    def _enter(self, block: np.ndarray) -> np.ndarray:
+        """A block at the engine's rate."""
+        sound = self._checked(block)
+        self._waiting = np.concatenate([self._waiting, sound], axis=1)
+        return self._up.push(sound)
+
+    def _leave(self, block: np.ndarray, clean: np.ndarray) -> np.ndarray:
+        """What is given out for a block, now that the engine gave so much."""
+        sound = self._down.push(clean)
         ready, size = np.concatenate([self._ready, sound], axis=1), np.shape(block)[-1]
         out, self._ready = ready[:, :size], ready[:, size:]
         noisy, self._waiting = self._waiting[:, :size], self._waiting[:, size:]
