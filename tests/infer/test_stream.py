@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -63,25 +64,43 @@ def test_stream_equals_offline_for_any_block_size(
     np.testing.assert_allclose(found, hush.denoise(sound, rate, model=model), atol=CUT)
 
 
+CUTTINGS = {
+    "sizes": st.lists(st.one_of(st.integers(0, 50), st.integers(0, 5000)), max_size=12),
+    "rate": st.sampled_from([8000, 11025, 16000, 22050, 24000, 44100, 48000, 96000]),
+    "guard": st.booleans(),
+    "limit": st.sampled_from([None, 6.0]),
+    "mix": st.sampled_from([1.0, 0.7]),
+}
+
+
 @settings(max_examples=80, deadline=None)
-@given(
-    sizes=st.lists(st.one_of(st.integers(0, 50), st.integers(0, 5000)), max_size=12),
-    rate=st.sampled_from([8000, 11025, 16000, 22050, 24000, 44100, 48000, 96000]),
-    guard=st.booleans(),
-    limit=st.sampled_from([None, 6.0]),
-    mix=st.sampled_from([1.0, 0.7]),
-)
-def test_stream_equals_offline_for_random_cuts(
-    sizes: list[int], rate: int, guard: bool, limit: float | None, mix: float, causal_models: dict[str, Path]
-) -> None:
-    options = {"guard": guard, "atten_limit_db": limit, "mix": mix}
+@given(**CUTTINGS)
+def test_stream_equals_offline_for_random_cuts(causal_models: dict[str, Path], **cutting: Any) -> None:
+    check_cutting(causal_models["leveller"], **cutting)
+
+
+@pytest.mark.soak
+@settings(max_examples=1000, deadline=None)
+@given(**CUTTINGS)
+def test_stream_equals_offline_for_a_thousand_random_cuts(causal_models: dict[str, Path], **cutting: Any) -> None:
+    check_cutting(causal_models["leveller"], **cutting)
+
+
+@pytest.mark.soak
+@settings(max_examples=1000, deadline=None)
+@given(**CUTTINGS)
+def test_small_streams_as_offline_for_a_thousand_random_cuts(**cutting: Any) -> None:
+    check_cutting("small", **cutting)
+
+
+def check_cutting(model: str | Path, sizes: list[int], rate: int, guard: bool, limit: float | None, mix: float) -> None:
+    options: dict[str, Any] = {"guard": guard, "atten_limit_db": limit, "mix": mix}
     sound = noise(np.random.default_rng(len(sizes)), 1, sum(sizes))
-    stream = Stream(rate, 1, causal_models["leveller"], **options)  # type: ignore[arg-type]
+    stream = Stream(rate, 1, model, **options)
     parts = [stream.push(sound[:, a:b]) for a, b in pairwise(np.cumsum([0, *sizes]))]
     late, rest = stream.latency.samples, np.atleast_2d(stream.flush())
     found = np.concatenate([*parts, rest], axis=1)[:, late:]
-    expected = hush.denoise(sound, rate, model=causal_models["leveller"], **options)  # type: ignore[arg-type]
-    np.testing.assert_allclose(found, expected, atol=CUT)
+    np.testing.assert_allclose(found, hush.denoise(sound, rate, model=model, **options), atol=CUT)
 
 
 @pytest.fixture(scope="module")

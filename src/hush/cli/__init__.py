@@ -18,6 +18,7 @@ COMMANDS = {
     "train": "Train a model on a prepared data set.",
     "runs": "Compare training runs on one page.",
     "export": "Turn a checkpoint into one ONNX file.",
+    "serve": "Serve over HTTP and WebSocket.",
     "evaluate": "Score models on noisy/clean pairs.",
 }
 

@@ -17,7 +17,8 @@ class CausalModel:
     """An ONNX causal model; `model.run(spectrum, state)` works on as many frames as are there.
 
     name; config: its "model" and "stft" tables; state_size: S; window_s: seconds that a frame covers, half
-    of which is the step to the next. One model may serve any number of streams.
+    of which is the step to the next; fingerprint: the same where the model is. One model may serve any number
+    of streams.
     Raises ModelError if the file is of another kind or damaged.
     """
 
@@ -37,7 +38,7 @@ class CausalModel:
                 f"{session.path}: stft.hop_s = {hop_s}; expected {self.window_s / 2}, half of stft.window_s"
             )
         self.name, self.config, self.state_size = session.name, session.config, size
-        self.latency_ms = self.window_s * 1000
+        self.fingerprint, self.latency_ms = session.fingerprint, self.window_s * 1000
 
     def start(self, streams: int) -> np.ndarray:
         """The state `(B, S)` before the first frame."""

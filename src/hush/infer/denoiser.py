@@ -55,7 +55,7 @@ class Denoiser:
         check_rate(rate)
         check_not_turned(audio)
         sound = checked(audio)
-        out = list(self._stream(lambda: [sound], rate, len(sound)))
+        out = list(self.cleaned(lambda: [sound], rate, len(sound)))
         return np.concatenate([sound[:, :0], *out], axis=1).reshape(np.shape(audio))
 
     def file(
@@ -78,7 +78,7 @@ class Denoiser:
             force=force, in_place=in_place, subtype=subtype, rate=rate, start_s=start_s, end_s=end_s,
             clip_mode=clip_mode, residual=None if residual is None else Path(residual),
         )  # fmt: skip
-        return convert(self._stream, self.name, Path(source), Path(target), options, progress)
+        return convert(self.cleaned, self.name, Path(source), Path(target), options, progress)
 
     def blocks(self, stream: Iterable[np.ndarray], rate: int) -> Iterator[np.ndarray]:
         """Live sound: blocks `(C, T)` or `(T,)` of one shape of array in, cleaned blocks that add up to them out.
@@ -103,8 +103,11 @@ class Denoiser:
         model = causal(self._model, 1)
         return Stream(rate, channels, model, atten_limit_db=self._limit_db, mix=self._mix, guard=self._guard)
 
-    def _stream(self, source: Open, rate: int, channels: int) -> Iterator[np.ndarray]:
-        """Blocks that add up to exactly the samples that came in; one pass over them, or two if a level is needed."""
+    def cleaned(self, source: Open, rate: int, channels: int) -> Iterator[np.ndarray]:
+        """A recording of any length: `source()` gives blocks `(C, T)` from its start, and so does this.
+
+        They add up to exactly the samples that came in; one pass over them, or two if a level is needed.
+        """
         model, limit_db = self._model, np.inf if self._limit_db is None else self._limit_db
         if isinstance(model, CausalModel):
             return self._live(source, rate, channels)

@@ -33,6 +33,8 @@ NOTHING_DB = -60.0  # that share, when it is taken for none
 class Guard:
     """`guard.blend(spectrum, cleaned)`: X + w (Y - X) for each frame. State: three numbers a channel."""
 
+    HELD = ("_states",)
+
     def __init__(self, channels: int, hop_s: float) -> None:
         self._rise, self._fall = math.exp(-hop_s / ATTACK_S), math.exp(-hop_s / RELEASE_S)
         # Energy kept, energy removed, share of X left in (dB). At first all is noise until proved speech.
@@ -40,14 +42,16 @@ class Guard:
 
     def blend(self, spectrum: np.ndarray, cleaned: np.ndarray) -> np.ndarray:
         """complex64 `(C, T, F)` twice -> what to give out."""
-        share = self.share(spectrum, cleaned)
-        return cleaned if (share == 1).all() else spectrum + share * (cleaned - spectrum)
+        return blended(spectrum, cleaned, self.share(spectrum, cleaned))
 
     def share(self, spectrum: np.ndarray, cleaned: np.ndarray) -> np.ndarray:
         """w of each frame, float32 `(C, T, 1)`, for complex64 `(C, T, F)`."""
-        kept, removed = _energy(cleaned).tolist(), _energy(spectrum - cleaned).tolist()
+        return self.follow(energy(cleaned), energy(spectrum - cleaned))
+
+    def follow(self, kept: np.ndarray, removed: np.ndarray) -> np.ndarray:
+        """w of each frame, float32 `(C, T, 1)`, for the energies `(C, T)` of Y and of X - Y."""
         shares, states = [], []
-        for state, kept_row, removed_row in zip(self._states, kept, removed, strict=True):
+        for state, kept_row, removed_row in zip(self._states, kept.tolist(), removed.tolist(), strict=True):
             row = []
             for frame in zip(kept_row, removed_row, strict=True):
                 state = self._next(*state, *frame)
@@ -81,14 +85,20 @@ def left_in_db(kept: float, removed: float) -> float:
     return max(NOTHING_DB, 20 * math.log10(share)) if share > 0 else NOTHING_DB
 
 
-def _energy(spectrum: np.ndarray) -> np.ndarray:
+def blended(spectrum: np.ndarray, cleaned: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """X + w (Y - X)."""
+    return cleaned if (share == 1).all() else spectrum + share * (cleaned - spectrum)
+
+
+def energy(spectrum: np.ndarray) -> np.ndarray:
+    """complex64 `(C, T, F)` -> `(C, T)`, the sum of |.|^2."""
     parts = np.ascontiguousarray(spectrum).view(np.float32)
-    energy: np.ndarray = np.einsum("ctf,ctf->ct", parts, parts)
-    return energy
+    total: np.ndarray = np.einsum("ctf,ctf->ct", parts, parts)
+    return total
 
 
-def limited(spectrum: np.ndarray, cleaned: np.ndarray, limit_db: float) -> np.ndarray:
-    """`cleaned`, but no bin more than `limit_db` below `spectrum`.
+def limited(spectrum: np.ndarray, cleaned: np.ndarray, limit_db: float | np.ndarray) -> np.ndarray:
+    """`cleaned`, but no bin more than `limit_db` below `spectrum`; a number, or `(C, 1, 1)`.
 
     With m = 10^(-limit_db / 20) and g = |Y| / |X|, where g < m:
 
@@ -97,7 +107,7 @@ def limited(spectrum: np.ndarray, cleaned: np.ndarray, limit_db: float) -> np.nd
     At g = m that is Y, at Y = 0 it is m X: the phase turns from the one to the other without a step. If Y
     points away from X and cancels it, m X is taken.
     """
-    least = np.float32(10 ** (-limit_db / 20)) * np.abs(spectrum)
+    least = np.asarray(10 ** (-limit_db / 20), np.float32) * np.abs(spectrum)
     short = least - np.abs(cleaned)  # (m - g) |X|
     below = short > 0
     if not below.any():

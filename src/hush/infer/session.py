@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ class Session:
     """A model file of hush's format 1.
 
     name: hush.model; config: hush.config, read; inputs: (name, *shape) of each, dynamic sizes by name.
+    fingerprint: a hash of all metadata and inputs, the weights' SHA-256 among it: the same where the model is.
     threads: 0 takes all cores. device: cpu, cuda, or auto: a GPU where onnxruntime was built for one.
     Raises ModelError if it cannot be loaded or is of another format, ConfigError for a device that is not here.
     """
@@ -45,6 +47,7 @@ class Session:
         except (KeyError, ValueError) as error:
             raise self.damaged(error) from error
         self.inputs = [(item.name, *item.shape) for item in self._session.get_inputs()]
+        self.fingerprint = hashlib.sha256(json.dumps([sorted(facts.items()), self.inputs]).encode()).hexdigest()
 
     def damaged(self, error: Exception) -> ModelError:
         return ModelError(f"{self.path}: damaged metadata ({error}); export the model again")

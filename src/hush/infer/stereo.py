@@ -23,6 +23,8 @@ APART, TOGETHER = 0.35, 0.7  # coherence up to which channels go their own way, 
 class Image:
     """`image.keep(spectrum, cleaned)` for two channels. State: three averages a bin."""
 
+    HELD = ("_powers", "_cross")
+
     def __init__(self, hop_s: float) -> None:
         self._decay = math.exp(-hop_s / MEMORY_S)
         self._powers: np.ndarray | None = None

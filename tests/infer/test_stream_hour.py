@@ -1,0 +1,43 @@
+"""An hour of live sound: the last minute is the third once more, and no memory was taken meanwhile."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import hush
+from hush.dsp.levels import rms_dbfs
+from hush.infer.stream import Stream
+
+ROOT = Path(__file__).parent.parent.parent
+MINUTES = 60
+DRIFT = 1e-4  # what is left of a model's memory of its start after two minutes
+DRIFT_DB = 0.01
+ROOM = 4_000_000  # bytes: of numpy's and onnxruntime's pools
+
+
+def resident() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("rate", [48000, 44100])
+def test_an_hour_drifts_neither_in_level_nor_in_memory(rate: int) -> None:
+    """A minute holds whole frames at both rates, so that each minute of the same sound ends alike."""
+    noisy, of_file = hush.read(ROOT / "examples" / "noisy.wav")
+    time = np.arange(60 * rate) / rate
+    minute = np.interp(time % (len(noisy) / of_file), np.arange(len(noisy)) / of_file, noisy).astype(np.float32)
+    stream, sizes, levels, third = Stream(rate), [], [], None
+    for number in range(1, MINUTES + 1):
+        found = np.concatenate([stream.push(block) for block in minute.reshape(-1, rate // 50)])
+        levels.append(rms_dbfs(found))
+        sizes.append((resident(), len(stream.save())))
+        if number == 3:
+            third = found
+    np.testing.assert_allclose(found, third, atol=DRIFT)
+    assert np.ptp(levels[2:]) < DRIFT_DB
+    assert sizes[-1][0] - sizes[4][0] < ROOM
+    assert sizes[-1][1] - sizes[4][1] < 100  # digits of what counts samples
