@@ -38,6 +38,7 @@ ROOMS = {
         4,
         frozenset({"numpy", "torch", "safetensors", "onnx", "matplotlib", "tensorboard", "pyroomacoustics"}),
     ),
+    "live": Room(4, frozenset({"numpy", "sounddevice"})),
     "cli": Room(5, frozenset({"numpy", "click", "rich"})),
     "__main__": Room(6),
 }
@@ -166,7 +167,14 @@ def test_third_parties_are_declared_in_pyproject() -> None:
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
-    wanted = [*project["dependencies"], *extras["media"], *extras["eval"], *extras["asr"], *extras["train"]]
+    wanted = [
+        *project["dependencies"],
+        *extras["media"],
+        *extras["eval"],
+        *extras["asr"],
+        *extras["live"],
+        *extras["train"],
+    ]
     names = [requirement.split(">")[0] for requirement in wanted]
     declared = {DISTRIBUTIONS.get(name, name) for name in names}
     optional = {"tensorboard"}  # used where it is installed, never asked for
