@@ -47,7 +47,7 @@ def command(listing, source, target, record, force, buffer_ms, seconds, install,
         return _list()
     if install or remove:
         return _virtual_mic(install)
-    from contextlib import ExitStack
+    from contextlib import ExitStack, suppress
 
     from hush.cli.meters import shown, watch
     from hush.infer.stream import Stream
@@ -62,7 +62,7 @@ def command(listing, source, target, record, force, buffer_ms, seconds, install,
         recorder = Recorder(record, stream, force=force) if record else None
         session = Session(stream, source, target, buffer_s=buffer_ms / 1000, recorder=recorder, tell=lines.say)
         try:
-            with session:
+            with session, suppress(KeyboardInterrupt):  # the usual way to end it
                 watch(session, lines, seconds)
         finally:
             if recorder:

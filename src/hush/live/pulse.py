@@ -79,6 +79,15 @@ def devices() -> list[tuple]:
     return found
 
 
+def there(device: Device) -> bool:
+    """Whether its source or sink exists. A server that does not answer has an end of its own: the next read fails."""
+    try:
+        listed = pactl("list", "short", "sources" if device.side == "in" else "sinks")
+    except AudioError:
+        return True
+    return any(line.split("\t")[1:2] == [device.name] for line in listed.splitlines())
+
+
 class PulseEnd:
     """A source or a sink, opened; reading and writing wait in C."""
 

@@ -18,9 +18,10 @@ from hush.errors import AudioError, HushError
 from hush.infer.stream import Stream
 from hush.live.devices import Device, End, Gone, check_no_howl, find
 from hush.live.recorder import Recorder
-from hush.live.systems import devices, opened
+from hush.live.systems import devices, opened, there
 
 RETRY_S = 0.5  # between looks for a device that went away
+CHECK_S = 1.0  # between looks whether both are still there: a sound server moves us elsewhere without a word
 SMOOTH = 0.1  # of the load: a tenth of the newest block
 
 
@@ -53,11 +54,14 @@ class Session:
         self._wanted, self._buffer_s, self._recorder, self._tell = (source, target), buffer_s, recorder, tell
         self._block = max(1, round(buffer_s / 2 * stream.rate))
         self._end = threading.Event()
+        self._lost = ""  # a device that is not there any more
         self._thread = threading.Thread(target=self._run, name="hush live", daemon=True)
+        self._watcher = threading.Thread(target=self._watch, name="hush devices", daemon=True)
 
     def __enter__(self) -> Session:
         self._ends = self._open()
         self._thread.start()
+        self._watcher.start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -80,6 +84,7 @@ class Session:
             for end in ends:
                 end.close()
             raise
+        self._devices, self._lost = (source, target), ""
         self._note(source, target, *ends)
         return ends[0], ends[1]
 
@@ -115,12 +120,18 @@ class Session:
                 continue
         return None
 
+    def _watch(self) -> None:
+        while not self._end.wait(CHECK_S):
+            self._lost = next((device.label for device in self._devices if not there(device)), "")
+
     def _pump(self, source: End, target: End) -> None:
         meters, length_s = self.meters, self._block / self.stream.rate
         target.write(
             np.zeros((self.stream.channels, self._block), np.float32)
         )  # a block ahead, so that it never runs dry
         while not self._end.is_set():
+            if self._lost:
+                raise Gone(f"{self._lost} is not there any more")
             noisy = np.nan_to_num(source.read(self._block), posinf=0, neginf=0)  # drivers have been seen to give these
             began = time.perf_counter()
             clean = self.stream.push(noisy)

@@ -20,3 +20,8 @@ def opened(device: Device, rate: int, channels: int, block: int, buffer_s: float
     """The device at work: it holds `buffer_s`, and is read or written `block` samples at a time. Raises AudioError."""
     make = pulse.PulseEnd if device.pulse else portaudio.PortAudioEnd
     return make(device, rate, channels, block, buffer_s)
+
+
+def there(device: Device) -> bool:
+    """Whether an open device still exists. PortAudio cannot tell, and lets the next read fail."""
+    return not device.pulse or pulse.there(device)
