@@ -150,6 +150,8 @@ def test_devices_are_found_by_number_name_and_part_of_it() -> None:
     assert find(None, "in", some()).name != SOURCE  # though it is the default
     with pytest.raises(AudioError, match="did you mean 'USB headset'"):
         find("USB heatset", "out", some())
+    with pytest.raises(AudioError, match="--out '99': no such speaker or virtual microphone"):
+        find("99", "out", some())
     with pytest.raises(AudioError, match="no microphone here; plug one in"):
         find(None, "in", [SPEAKER])
 
