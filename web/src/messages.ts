@@ -1,13 +1,12 @@
-/** What page, worker and worklet say to each other. */
+/** What page, worker and worklet say to each other. `server`: where the model runs, if not in the worker. */
 
-/** Where the model runs. */
-export type Place = "here" | "server";
+import type { Server } from "./engine/remote";
 
 export type ToWorker =
   | { kind: "load"; model: ArrayBuffer; wasm: ArrayBuffer }
-  | { kind: "clean"; id: number; rate: number; channels: Float32Array[]; place: Place; server: string }
+  | { kind: "clean"; id: number; rate: number; channels: Float32Array[]; server: Server | null }
   | { kind: "cancel"; id: number }
-  | { kind: "live"; id: number; rate: number; port: MessagePort; place: Place; server: string };
+  | { kind: "live"; id: number; rate: number; port: MessagePort; server: Server | null };
 
 export type FromWorker =
   | { kind: "loaded"; name: string }

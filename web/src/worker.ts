@@ -2,9 +2,9 @@
 
 import type { Block } from "./audio/livemix";
 import { CausalModel } from "./engine/model";
-import { RemoteStream, type Cleaner } from "./engine/remote";
+import { RemoteStream, type Cleaner, type Server } from "./engine/remote";
 import { Stream } from "./engine/stream";
-import type { FromLive, FromWorker, Place, ToLive, ToWorker } from "./messages";
+import type { FromLive, FromWorker, ToLive, ToWorker } from "./messages";
 
 const BLOCK_S = 2; // of a recording, as Python cuts files
 const LIVE_BLOCK_S = 0.032; // while live sound is cleaned too, so that it never waits long
@@ -34,8 +34,8 @@ async function load(file: ArrayBuffer, wasm: ArrayBuffer): Promise<void> {
   }
 }
 
-async function open(rate: number, channels: number, place: Place, server: string): Promise<Cleaner> {
-  if (place === "server") return RemoteStream.open(server, rate, channels);
+async function open(rate: number, channels: number, server: Server | null): Promise<Cleaner> {
+  if (server) return RemoteStream.open(server, rate, channels);
   if (!model) throw new Error("the model is not loaded yet");
   return new Stream(await model, rate, channels);
 }
@@ -45,8 +45,8 @@ function breath(): Promise<void> {
   return new Promise((done) => setTimeout(done));
 }
 
-async function clean({ id, rate, channels, place, server }: ToWorker & { kind: "clean" }): Promise<void> {
-  const stream = await open(rate, channels.length, place, server);
+async function clean({ id, rate, channels, server }: ToWorker & { kind: "clean" }): Promise<void> {
+  const stream = await open(rate, channels.length, server);
   const begun = performance.now();
   const length = channels[0]!.length;
   const out = channels.map(() => new Float32Array(length));
@@ -74,8 +74,8 @@ async function clean({ id, rate, channels, place, server }: ToWorker & { kind: "
   say({ kind: "cleaned", id, channels: out, ms }, out.map((channel) => channel.buffer));
 }
 
-async function live({ id, rate, port, place, server }: ToWorker & { kind: "live" }): Promise<void> {
-  const stream = await open(rate, 1, place, server);
+async function live({ id, rate, port, server }: ToWorker & { kind: "live" }): Promise<void> {
+  const stream = await open(rate, 1, server);
   await stream.push([new Float32Array(Math.round(rate / 10))]); // the first calls of a model are slow
   await stream.flush();
   lives++;

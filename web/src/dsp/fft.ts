@@ -5,10 +5,11 @@
  * Inside all is double, so that the error is that of the float32 numbers that go in and out.
  */
 
-type Stage = { radix: number; count: number; stride: number; turnRe: Float64Array; turnIm: Float64Array };
+type Parts = [re: Float64Array, im: Float64Array];
+type Stage = { radix: number; count: number; stride: number; turn: Parts };
 
 /** e^(-2 pi i k / n) for k below n. */
-function circle(n: number): [Float64Array, Float64Array] {
+function circle(n: number): Parts {
   const re = new Float64Array(n);
   const im = new Float64Array(n);
   for (let k = 0; k < n; k++) {
@@ -28,61 +29,109 @@ function factors(size: number): number[] {
   return found;
 }
 
+/**
+ * One stage: groups of `radix` numbers that lie `count` strides apart, each to their own small transform, the j-th
+ * result turned by w^(p j). Written out for 2, 3 and 4, since this is where the time goes.
+ */
+function two({ count, stride, turn: [cos, sin] }: Stage, [xRe, xIm]: Parts, [yRe, yIm]: Parts): void {
+  for (let p = 0; p < count; p++) {
+    const [c, s] = [cos[p]!, sin[p]!];
+    for (let q = 0; q < stride; q++) {
+      const a = q + stride * p;
+      const b = a + stride * count;
+      const at = q + stride * 2 * p;
+      const [re, im] = [xRe[a]! - xRe[b]!, xIm[a]! - xIm[b]!];
+      yRe[at] = xRe[a]! + xRe[b]!;
+      yIm[at] = xIm[a]! + xIm[b]!;
+      yRe[at + stride] = re * c - im * s;
+      yIm[at + stride] = re * s + im * c;
+    }
+  }
+}
+
+const SIN_60 = Math.sqrt(3) / 2;
+
+function three({ count, stride, turn: [cos, sin] }: Stage, [xRe, xIm]: Parts, [yRe, yIm]: Parts): void {
+  const step = stride * count;
+  for (let p = 0; p < count; p++) {
+    const [c1, s1, c2, s2] = [cos[p]!, sin[p]!, cos[2 * p]!, sin[2 * p]!];
+    for (let q = 0; q < stride; q++) {
+      const a = q + stride * p;
+      const at = q + stride * 3 * p;
+      const sumRe = xRe[a + step]! + xRe[a + 2 * step]!;
+      const sumIm = xIm[a + step]! + xIm[a + 2 * step]!;
+      const farRe = SIN_60 * (xRe[a + step]! - xRe[a + 2 * step]!);
+      const farIm = SIN_60 * (xIm[a + step]! - xIm[a + 2 * step]!);
+      const midRe = xRe[a]! - sumRe / 2;
+      const midIm = xIm[a]! - sumIm / 2;
+      yRe[at] = xRe[a]! + sumRe;
+      yIm[at] = xIm[a]! + sumIm;
+      const [re1, im1, re2, im2] = [midRe + farIm, midIm - farRe, midRe - farIm, midIm + farRe];
+      yRe[at + stride] = re1 * c1 - im1 * s1;
+      yIm[at + stride] = re1 * s1 + im1 * c1;
+      yRe[at + 2 * stride] = re2 * c2 - im2 * s2;
+      yIm[at + 2 * stride] = re2 * s2 + im2 * c2;
+    }
+  }
+}
+
+function four({ count, stride, turn: [cos, sin] }: Stage, [xRe, xIm]: Parts, [yRe, yIm]: Parts): void {
+  const step = stride * count;
+  for (let p = 0; p < count; p++) {
+    const [c1, s1, c2, s2, c3, s3] = [cos[p]!, sin[p]!, cos[2 * p]!, sin[2 * p]!, cos[3 * p]!, sin[3 * p]!];
+    for (let q = 0; q < stride; q++) {
+      const a = q + stride * p;
+      const at = q + stride * 4 * p;
+      const evenRe = xRe[a]! + xRe[a + 2 * step]!;
+      const evenIm = xIm[a]! + xIm[a + 2 * step]!;
+      const awayRe = xRe[a]! - xRe[a + 2 * step]!;
+      const awayIm = xIm[a]! - xIm[a + 2 * step]!;
+      const oddRe = xRe[a + step]! + xRe[a + 3 * step]!;
+      const oddIm = xIm[a + step]! + xIm[a + 3 * step]!;
+      const sideRe = xRe[a + step]! - xRe[a + 3 * step]!;
+      const sideIm = xIm[a + step]! - xIm[a + 3 * step]!;
+      const [re1, im1] = [awayRe + sideIm, awayIm - sideRe];
+      const [re2, im2] = [evenRe - oddRe, evenIm - oddIm];
+      const [re3, im3] = [awayRe - sideIm, awayIm + sideRe];
+      yRe[at] = evenRe + oddRe;
+      yIm[at] = evenIm + oddIm;
+      yRe[at + stride] = re1 * c1 - im1 * s1;
+      yIm[at + stride] = re1 * s1 + im1 * c1;
+      yRe[at + 2 * stride] = re2 * c2 - im2 * s2;
+      yIm[at + 2 * stride] = re2 * s2 + im2 * c2;
+      yRe[at + 3 * stride] = re3 * c3 - im3 * s3;
+      yIm[at + 3 * stride] = re3 * s3 + im3 * c3;
+    }
+  }
+}
+
+const PASSES = { 2: two, 3: three, 4: four } as Record<number, typeof two>;
+
 class ComplexFft {
   private readonly stages: Stage[] = [];
-  private readonly roots = new Map<number, [Float64Array, Float64Array]>();
-  private spareRe: Float64Array;
-  private spareIm: Float64Array;
+  private spare: Parts;
 
   constructor(readonly size: number) {
-    this.spareRe = new Float64Array(size);
-    this.spareIm = new Float64Array(size);
+    this.spare = [new Float64Array(size), new Float64Array(size)];
     let length = size;
     let stride = 1;
     for (const radix of factors(size)) {
-      const [turnRe, turnIm] = circle(length);
-      this.stages.push({ radix, count: length / radix, stride, turnRe, turnIm });
-      this.roots.set(radix, circle(radix));
+      this.stages.push({ radix, count: length / radix, stride, turn: circle(length) });
       length /= radix;
       stride *= radix;
     }
   }
 
   /** X[k] = sum_n x[n] e^(-2 pi i n k / size); the arrays given back are the ones given or the spare ones. */
-  run(re: Float64Array, im: Float64Array): [Float64Array, Float64Array] {
-    let from: [Float64Array, Float64Array] = [re, im];
-    let to: [Float64Array, Float64Array] = [this.spareRe, this.spareIm];
+  run(re: Float64Array, im: Float64Array): Parts {
+    let from: Parts = [re, im];
+    let to = this.spare;
     for (const stage of this.stages) {
-      this.pass(stage, from, to);
+      PASSES[stage.radix]!(stage, from, to);
       [from, to] = [to, from];
     }
-    [this.spareRe, this.spareIm] = to;
+    this.spare = to;
     return from;
-  }
-
-  private pass(stage: Stage, [xRe, xIm]: [Float64Array, Float64Array], [yRe, yIm]: [Float64Array, Float64Array]): void {
-    const { radix, count, stride, turnRe, turnIm } = stage;
-    const [rootRe, rootIm] = this.roots.get(radix)!;
-    for (let p = 0; p < count; p++) {
-      for (let j = 0; j < radix; j++) {
-        const cos = turnRe[p * j]!;
-        const sin = turnIm[p * j]!;
-        for (let q = 0; q < stride; q++) {
-          let sumRe = 0;
-          let sumIm = 0;
-          for (let k = 0; k < radix; k++) {
-            const place = q + stride * (p + count * k);
-            const a = rootRe[(j * k) % radix]!;
-            const b = rootIm[(j * k) % radix]!;
-            sumRe += xRe[place]! * a - xIm[place]! * b;
-            sumIm += xRe[place]! * b + xIm[place]! * a;
-          }
-          const at = q + stride * (radix * p + j);
-          yRe[at] = sumRe * cos - sumIm * sin;
-          yIm[at] = sumRe * sin + sumIm * cos;
-        }
-      }
-    }
   }
 }
 

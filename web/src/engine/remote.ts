@@ -1,5 +1,8 @@
 /** A stream that runs on the server, over WS /v1/stream: the protocol of docs/serving.md, float32. */
 
+/** Where the server listens, and what it wants to be shown ("" for nothing). */
+export type Server = { address: string; token: string };
+
 /** What the worker drives, wherever the model runs. */
 export interface Cleaner {
   readonly latency: number;
@@ -8,11 +11,11 @@ export interface Cleaner {
   close?(): void;
 }
 
-type Told = { type: string; latency?: { samples: number }; max_message_samples?: number; message?: string };
+type Told = { type: string; latency?: { samples: number }; max_message_bytes?: number; message?: string };
 
 export class RemoteStream implements Cleaner {
   latency = 0;
-  private longest = 4096;
+  private longest = 65536; // bytes of a message
   private arrived: Float32Array[] = []; // interleaved, in order
   private wanted = 0;
   private answer: { done: (sound: Float32Array) => void; failed: (error: Error) => void } | null = null;
@@ -20,13 +23,13 @@ export class RemoteStream implements Cleaner {
 
   private constructor(private readonly socket: WebSocket, private readonly channels: number) {}
 
-  /** address: of the stream, ws:// or wss://. Rejects with what the server said. */
-  static async open(address: string, rate: number, channels: number, model?: string): Promise<RemoteStream> {
+  /** Rejects with what the server said. */
+  static async open({ address, token }: Server, rate: number, channels: number): Promise<RemoteStream> {
     const socket = new WebSocket(address);
     socket.binaryType = "arraybuffer";
     const stream = new RemoteStream(socket, channels);
     await new Promise<void>((done, failed) => {
-      socket.onopen = () => socket.send(JSON.stringify({ type: "hello", rate, channels, format: "float32", model }));
+      socket.onopen = () => socket.send(JSON.stringify({ type: "hello", rate, channels, format: "float32", token }));
       socket.onclose = ({ code, reason }) =>
         stream.fail(stream.trouble ?? new Error(reason || `the server hung up (${code}); work in this browser`), failed);
       socket.onmessage = ({ data }) => {
@@ -35,7 +38,7 @@ export class RemoteStream implements Cleaner {
         if (told.type === "error") stream.trouble = new Error(told.message);
         if (told.type !== "ready") return;
         stream.latency = told.latency?.samples ?? 0;
-        stream.longest = told.max_message_samples ?? stream.longest;
+        stream.longest = told.max_message_bytes ?? stream.longest;
         done();
       };
     });
@@ -47,7 +50,7 @@ export class RemoteStream implements Cleaner {
     const sound = new Float32Array(size * this.channels);
     block.forEach((channel, c) => channel.forEach((value, n) => (sound[n * this.channels + c] = value)));
     const answer = this.wait(sound.length);
-    const step = this.longest * this.channels;
+    const step = Math.floor(this.longest / 4 / this.channels) * this.channels; // whole frames of float32
     for (let at = 0; at < sound.length; at += step) this.socket.send(sound.slice(at, at + step));
     return this.apart(await answer);
   }

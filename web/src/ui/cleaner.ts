@@ -1,19 +1,20 @@
 /** The worker, as the page sees it: promises instead of messages. */
 
-import type { FromWorker, Place, ToWorker } from "../messages";
+import type { Server } from "../engine/remote";
+import type { FromWorker, ToWorker } from "../messages";
 
 export type Cleaned = { channels: Float32Array[]; ms: number };
 type Waiting = { done: (message: FromWorker) => void; failed: (error: Error) => void; progress?: (share: number) => void };
 
 export class CleanerWorker {
   readonly ready: Promise<string>;
-  place: Place = "here";
+  server: Server | null = null;
   private readonly worker = new Worker(new URL("../worker.ts", import.meta.url), { type: "module" });
   private readonly waiting = new Map<number, Waiting>();
   private last = 0;
 
   /** modelUrl, wasmUrl: files of this page's own folder, fetched once, before any sound is there. */
-  constructor(modelUrl: string, wasmUrl: string, private readonly server: string) {
+  constructor(modelUrl: string, wasmUrl: string) {
     this.ready = new Promise((done, failed) => {
       this.waiting.set(0, { done: (message) => done((message as { name: string }).name), failed });
     });
@@ -33,14 +34,14 @@ export class CleanerWorker {
       this.waiting.get(id)?.failed(new DOMException("stopped", "AbortError"));
       this.waiting.delete(id);
     });
-    this.send({ kind: "clean", id, rate, channels, place: this.place, server: this.server });
+    this.send({ kind: "clean", id, rate, channels, server: this.server });
     return this.answer(id, progress) as Promise<FromWorker & Cleaned>;
   }
 
   /** Opens a live stream whose blocks come and go through `port`; resolves to the model's latency in samples. */
   async live(rate: number, port: MessagePort): Promise<number> {
     const id = ++this.last;
-    this.send({ kind: "live", id, rate, port, place: this.place, server: this.server }, [port]);
+    this.send({ kind: "live", id, rate, port, server: this.server }, [port]);
     return ((await this.answer(id)) as { late: number }).late;
   }
 

@@ -3,13 +3,13 @@
 import wasmUrl from "onnxruntime-web/ort-wasm-simd-threaded.wasm?url";
 import card from "../../../src/hush/models/small.json";
 import modelUrl from "../../../src/hush/models/small.onnx?url";
-import type { Place } from "../messages";
 import { CleanerWorker } from "./cleaner";
 import { element, show, trouble } from "./dom";
 import { Live } from "./live";
 import { Recording } from "./recording";
+import { wireServer } from "./server";
 
-const cleaner = new CleanerWorker(modelUrl, wasmUrl, new URL("v1/stream", location.href.replace(/^http/, "ws")).href);
+const cleaner = new CleanerWorker(modelUrl, wasmUrl);
 const recording = new Recording(cleaner);
 const live = new Live(cleaner, (...take) => {
   select("file");
@@ -48,14 +48,4 @@ names.forEach((name, number) => {
   };
 });
 
-// The server of `hush serve` says in the page that it can do the work too.
-if (document.querySelector('meta[name="hush-server"]')) show("place", true);
-for (const radio of document.querySelectorAll<HTMLInputElement>("input[name=place]")) {
-  radio.onchange = () => {
-    cleaner.place = radio.value as Place;
-    const here = radio.value === "here";
-    element("promise").querySelector("span")!.textContent = here ? "Nothing leaves this page" : "Sound goes to the server of this page";
-    element("promise").classList.toggle("away", !here);
-    void live.stop();
-  };
-}
+wireServer(cleaner, () => void live.stop());
