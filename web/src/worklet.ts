@@ -22,6 +22,7 @@ class Live extends AudioWorkletProcessor {
   private since = 0;
   private recording: { before: Float32Array; after: Float32Array; filled: number } | null = null;
   private going = true;
+  private readonly past = new Float32Array(128); // what came in, as late as what goes out
 
   constructor({ processorOptions }: { processorOptions: { block: number; late: number; sending: boolean } }) {
     super();
@@ -53,12 +54,12 @@ class Live extends AudioWorkletProcessor {
   process([input]: Float32Array[][], [output]: Float32Array[][]): boolean {
     const out = output![0]!;
     const sound = input![0] ?? new Float32Array(out.length); // no microphone yet
-    const block = this.live.process(sound, out);
+    const block = this.live.process(sound, out, this.past);
     if (block) this.worker?.postMessage(block, [block.samples.buffer]);
     for (const channel of output!.slice(1)) channel.set(out);
     this.input = Math.max(this.input, peak(sound));
     this.output = Math.max(this.output, peak(out));
-    if (this.recording) this.keep(sound, out);
+    if (this.recording) this.keep(this.past, out);
     this.since += out.length;
     if (this.since >= TELL_S * sampleRate) this.tell();
     return this.going;

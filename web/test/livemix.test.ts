@@ -17,7 +17,9 @@ function run(mix: LiveMix, seconds: number, pause: (number: number) => number): 
     history.push(...input);
     while (away.length && away[0]!.due <= turn) mix.arrived(away.shift()!.block);
     const output = new Float32Array(QUANTUM);
-    const full = mix.process(input, output);
+    const past = new Float32Array(QUANTUM);
+    const full = mix.process(input, output, past);
+    if (!mix.sending) expect(past).toEqual(output);
     out.push(...output);
     if (!full) continue;
     const cleaned = full.samples.map((_, n) => 0.5 * (history[full.at + n - LATE] ?? 0));

@@ -60,15 +60,15 @@ export class LiveMix {
     return { ...this.facts_, resting: this.restUntil >= 0, delay: this.delay, wet: this.share };
   }
 
-  /** One quantum in, one out; what is to be sent to the worker, if a block is full. */
-  process(input: Float32Array, output: Float32Array): Block | null {
+  /** One quantum in, one out; gives what is to be sent to the worker, if a block is full. past: gets the dry way. */
+  process(input: Float32Array, output: Float32Array, past?: Float32Array): Block | null {
     const size = input.length;
     for (let n = 0; n < size; n++) this.dry[(this.now + n) % RING] = input[n]!;
     this.wake();
     const place = this.now - this.wait; // the wet sample that is due
     const inTime = place >= this.wetFrom && this.wetUpTo - place >= size + FADE;
     this.judge(inTime, place);
-    this.join(output, place, inTime ? this.mix : 0);
+    this.join(output, place, inTime ? this.mix : 0, past);
     const full = this.sending && this.restUntil < 0 ? this.collect(input) : null;
     this.now += size;
     return full;
@@ -82,7 +82,7 @@ export class LiveMix {
     this.wetUpTo = at + samples.length;
   }
 
-  private join(output: Float32Array, place: number, aim: number): void {
+  private join(output: Float32Array, place: number, aim: number, past?: Float32Array): void {
     const step = 1 / FADE;
     for (let n = 0; n < output.length; n++) {
       const when = this.now + n;
@@ -91,6 +91,7 @@ export class LiveMix {
       let dry = this.past(when - this.delay);
       if (this.turn < 1) dry = this.turn * dry + (1 - this.turn) * this.past(when - this.oldDelay);
       const wet = this.share ? this.wet[(place + n + RING) % RING]! : 0;
+      if (past) past[n] = dry;
       output[n] = this.share * wet + (1 - this.share) * dry;
     }
   }

@@ -98,8 +98,7 @@ export class Microphone {
     this.node.disconnect();
     await this.context.close();
     const [before, after] = [joined(...this.before), joined(...this.after)];
-    if (before.length <= this.delay) return null;
-    return { rate: this.context.sampleRate, before: before.slice(0, -this.delay), after: after.slice(this.delay) };
+    return before.length ? { rate: this.context.sampleRate, before, after } : null;
   }
 
   private tell(message: ToWorklet, moved: Transferable[] = []): void {
