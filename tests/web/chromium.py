@@ -67,9 +67,7 @@ class Chromium:
 
     def open(self, url: str, wide: int = 1100, high: int = 900, dark: bool = False) -> None:
         """Load a page, and wait until its model is there."""
-        self.call(
-            "Emulation.setDeviceMetricsOverride", width=wide, height=high, deviceScaleFactor=1, mobile=wide < 500
-        )
+        self.call("Emulation.setDeviceMetricsOverride", width=wide, height=high, deviceScaleFactor=1, mobile=wide < 500)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
         self.call("Page.navigate", url=url)
@@ -77,7 +75,9 @@ class Chromium:
 
     def run(self, script: str) -> Any:
         """The value of an expression, awaited if it is a promise. Raises RuntimeError for an exception in it."""
-        answer = self.call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True, userGesture=True)
+        answer = self.call(
+            "Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True, userGesture=True
+        )
         if "exceptionDetails" in answer:
             raise RuntimeError(answer["exceptionDetails"].get("exception", {}).get("description", script))
         return answer["result"].get("value")
@@ -125,6 +125,11 @@ class Chromium:
             self.rest(0.05)
         return path
 
+    def slide(self, selector: str, value: float) -> None:
+        """Move a slider."""
+        there = f"document.querySelector({json.dumps(selector)})"
+        self.run(f"{there}.value = {value}, {there}.dispatchEvent(new Event('input')), 0")
+
     def shot(self, path: Path) -> Path:
         """A picture of the whole page."""
         size = self.call("Page.getLayoutMetrics")["cssContentSize"]
@@ -136,7 +141,9 @@ class Chromium:
     def _listen(self, session: str) -> None:
         for method in ("Network.enable", "Runtime.enable", "Log.enable"):
             self._send(method, session, {})
-        self._send("Target.setAutoAttach", session, {"autoAttach": True, "waitForDebuggerOnStart": True, "flatten": True})
+        self._send(
+            "Target.setAutoAttach", session, {"autoAttach": True, "waitForDebuggerOnStart": True, "flatten": True}
+        )
         self._send("Runtime.runIfWaitingForDebugger", session, {})
 
     def _send(self, method: str, session: str | None, parameters: dict[str, Any]) -> int:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from chromium import Chromium
 from PIL import Image
+from plain_server import Site
 
 import hush
-from chromium import Chromium
-from conftest import Site
 from hush.dsp.audio import read, resample
 from hush.dsp.writer import write
 from hush.score.metrics import si_sdr
@@ -78,11 +78,11 @@ def test_other_files_go_through_the_browsers_decoder(opened: Chromium, tmp_path:
 def test_the_strength_is_a_mix_of_before_and_after(opened: Chromium, short: Path) -> None:
     opened.choose("#file", short)
     opened.until("!document.querySelector('#result').hidden")
-    opened.run("s = document.querySelector('#strength'), s.value = 60, s.dispatchEvent(new Event('input')), 0")
+    opened.slide("#strength", 60)
     assert opened.run("document.querySelector('#strength-text').textContent") == "60 %: noise 8 dB down"
     (opened.folder / "talk-clean.wav").unlink(missing_ok=True)
     found, _ = read(opened.saved("#download", "talk-clean.wav"))
-    opened.run("s.value = 100, s.dispatchEvent(new Event('input')), 0")
+    opened.slide("#strength", 100)
     assert si_sdr(found, hush.denoise(sound(48000, 1), 48000, mix=0.6)) > SAME_DB
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from chromium import Chromium
+from plain_server import Site
 
 import hush
-from chromium import Chromium
-from conftest import Site
 from hush.dsp.audio import read
 from hush.score.metrics import si_sdr
 
@@ -40,7 +40,7 @@ def listened(browser: Chromium, url: str, seconds: float) -> tuple[np.ndarray, n
     browser.until("!document.querySelector('#result').hidden")
     sides = []
     for side, strength in (("in", 0), ("out", 100)):
-        browser.run(f"s = document.querySelector('#strength'), s.value = {strength}, s.dispatchEvent(new Event('input')), 0")
+        browser.slide("#strength", strength)
         (browser.folder / "live-clean.wav").unlink(missing_ok=True)
         saved = browser.saved("#download", "live-clean.wav")
         sides.append(read(saved)[0])
