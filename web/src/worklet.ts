@@ -22,13 +22,15 @@ class Live extends AudioWorkletProcessor {
   private since = 0;
   private recording: { before: Float32Array; after: Float32Array; filled: number } | null = null;
   private going = true;
+  private readonly sending: boolean;
   private readonly past = new Float32Array(128); // what came in, as late as what goes out
 
   constructor({ processorOptions }: { processorOptions: { block: number; late: number; sending: boolean } }) {
     super();
     this.block = processorOptions.block;
     this.live = new LiveMix(sampleRate, this.block, processorOptions.late);
-    this.live.sending = processorOptions.sending;
+    this.live.sending = false; // until there is a worker to send to
+    this.sending = processorOptions.sending;
     this.port.onmessage = ({ data }: MessageEvent<ToWorklet>) => this.told(data);
   }
 
@@ -43,6 +45,7 @@ class Live extends AudioWorkletProcessor {
       this.recording = message.on ? this.empty() : null;
     } else {
       this.worker = message.port;
+      this.live.sending = this.sending;
       this.worker.onmessage = ({ data }: MessageEvent<FromLive>) => {
         if ("failed" in data) return this.say({ kind: "failed", message: data.failed });
         this.live.arrived(data);
