@@ -18,7 +18,8 @@ from hush.score.metrics import si_sdr
 SECONDS, LONG_S = 4, 60
 # The page keeps 16 bits of both sides, and they are a model's noise floor apart.
 SAME_DB = 40.0
-FADED_S = 1.5  # from the start until cleaned sound plays
+FADED_S = 2.0  # from the start until cleaned sound plays
+PATIENT = 50  # blocks of 16 ms to wait: what is right does not depend on the load of the machine that tests it
 
 
 def number(browser: Chromium, fact: str) -> float:
@@ -34,7 +35,7 @@ def listened(browser: Chromium, url: str, seconds: float) -> tuple[np.ndarray, n
     browser.until("document.querySelector('#live-state').textContent === 'Listening'")
     browser.rest(seconds)
     assert number(browser, "underruns") == 0
-    assert 40 < number(browser, "latency") < 400 and number(browser, "load") > 0
+    assert 40 < number(browser, "latency") < 1200 and number(browser, "load") > 0
     assert browser.run("document.querySelector('#live-state').textContent") == "Listening"
     browser.click("#live")
     browser.until("!document.querySelector('#result').hidden")
@@ -69,11 +70,11 @@ def light(page: Path, causal_model: Callable[..., Path], tmp_path_factory: pytes
     made.close()
 
 
-@pytest.mark.parametrize("query", ["?rate=44100", "?rate=48000"])
-def test_what_goes_out_is_what_python_makes_of_what_came_in(query: str, browser: Chromium, light: tuple) -> None:
+@pytest.mark.parametrize("rate", [44100, 48000])
+def test_what_goes_out_is_what_python_makes_of_what_came_in(rate: int, browser: Chromium, light: tuple) -> None:
     site, model = light
-    noisy, out, rate = listened(browser, site.url + query, SECONDS)
-    assert rate == int(query.partition("=")[2]) and len(noisy) > (SECONDS - 1) * rate
+    noisy, out, found = listened(browser, f"{site.url}?rate={rate}&wait={PATIENT}", SECONDS)
+    assert found == rate and len(noisy) > (SECONDS - 1) * rate
     check(noisy, out, rate, model)
 
 

@@ -20,6 +20,9 @@ export type FromWorker =
 export type ToLive = { at: number; samples: Float32Array } | "end";
 export type FromLive = { at: number; samples: Float32Array; ms: number } | { failed: string };
 
+/** What a worklet begins with: see LiveMix. */
+export type LiveOptions = { block: number; late: number; wait: number; sending: boolean };
+
 /** From the page to the worklet, and back. Levels are peaks, 0 to 1. */
 export type ToWorklet =
   | { kind: "connect"; port: MessagePort }

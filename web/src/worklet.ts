@@ -1,7 +1,7 @@
 /** The AudioWorklet: microphone in, LiveMix, loudspeaker out; levels and load for the page, a recording if wanted. */
 
 import { LiveMix } from "./audio/livemix";
-import type { FromLive, FromWorklet, ToWorklet } from "./messages";
+import type { FromLive, FromWorklet, LiveOptions, ToWorklet } from "./messages";
 
 declare const sampleRate: number;
 declare class AudioWorkletProcessor {
@@ -25,10 +25,10 @@ class Live extends AudioWorkletProcessor {
   private readonly sending: boolean;
   private readonly past = new Float32Array(128); // what came in, as late as what goes out
 
-  constructor({ processorOptions }: { processorOptions: { block: number; late: number; sending: boolean } }) {
+  constructor({ processorOptions }: { processorOptions: LiveOptions }) {
     super();
     this.block = processorOptions.block;
-    this.live = new LiveMix(sampleRate, this.block, processorOptions.late);
+    this.live = new LiveMix(sampleRate, this.block, processorOptions.late, processorOptions.wait);
     this.live.sending = false; // until there is a worker to send to
     this.sending = processorOptions.sending;
     this.port.onmessage = ({ data }: MessageEvent<ToWorklet>) => this.told(data);

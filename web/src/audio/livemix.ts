@@ -18,7 +18,7 @@ const MISSING_S = 0.5; // without cleaned sound, which counts as one too
 const REST_S = 2; // how long the model rests at first; doubled each time, up to MOST_REST_S
 const MOST_REST_S = 30;
 const SETTLE_S = 0.3; // the model hears so much after a rest before it is heard
-const BACKLOG = 16; // blocks on their way that count as an overload
+const BACKLOG = 16; // blocks on their way, beyond those that are waited for, that count as an overload
 const MOST_WAIT = 8; // blocks
 
 export type Block = { at: number; samples: Float32Array };
@@ -122,7 +122,7 @@ export class LiveMix {
     this.missing = inTime ? 0 : this.missing + 1;
     this.strikes = this.strikes.filter((when) => this.now - when < PATIENCE_S * this.rate);
     const missing = this.missing * QUANTUM > MISSING_S * this.rate;
-    if (this.strikes.length >= STRIKES || this.outstanding > BACKLOG || missing) this.rest();
+    if (this.strikes.length >= STRIKES || this.outstanding > BACKLOG + this.wait / this.block || missing) this.rest();
   }
 
   private rest(): void {
@@ -140,7 +140,7 @@ export class LiveMix {
     if (this.restUntil < 0 || this.now < this.restUntil || this.outstanding > 0) return;
     this.restUntil = -1;
     this.firstSent = this.now;
-    this.wait = Math.min(MOST_WAIT * this.block, this.wait + 2 * this.block);
+    this.wait = Math.max(this.wait, Math.min(MOST_WAIT * this.block, this.wait + 2 * this.block));
     this.oldDelay = this.delay;
     this.delay = this.late + this.wait;
     this.turn = 0;

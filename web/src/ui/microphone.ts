@@ -2,10 +2,16 @@
 
 import workletUrl from "../worklet.ts?worker&url";
 import { joined } from "../dsp/polyphase";
-import type { FromWorklet, ToWorklet } from "../messages";
+import type { FromWorklet, LiveOptions, ToWorklet } from "../messages";
 import type { CleanerWorker } from "./cleaner";
 
 const BLOCK_S = 0.016;
+const WAIT = 3; // blocks that the worker may take
+
+/** A number in the page's address, such as ?rate=44100&wait=8, for machines with trouble. */
+function asked(name: string): number | undefined {
+  return Number(new URLSearchParams(location.search).get(name)) || undefined;
+}
 
 export type Facts = FromWorklet & { kind: "facts" };
 export type Take = { rate: number; before: Float32Array; after: Float32Array };
@@ -43,15 +49,16 @@ export class Microphone {
     const tracks = await navigator.mediaDevices.getUserMedia({ audio }).catch((error: DOMException) => {
       throw new Error(reasons[error.name] ?? `The microphone cannot be opened (${error.message})`);
     });
-    const rate = Number(new URLSearchParams(location.search).get("rate")) || undefined; // else the sound card's own
+    const rate = asked("rate"); // else the sound card's own
     const context = new AudioContext({ latencyHint: "interactive", ...(rate ? { sampleRate: rate } : {}) });
     const way = new MessageChannel();
     try {
       await context.audioWorklet.addModule(workletUrl);
       const late = cleaner ? await cleaner.live(context.sampleRate, way.port1) : 0;
       const block = Math.max(1, Math.round((context.sampleRate * BLOCK_S) / 128)) * 128;
+      const options: LiveOptions = { block, late, wait: asked("wait") ?? WAIT, sending: cleaner !== null };
       const node = new AudioWorkletNode(context, "hush-live", {
-        processorOptions: { block, late, sending: cleaner !== null },
+        processorOptions: options,
         channelCount: 1,
         channelCountMode: "explicit",
       });
