@@ -65,10 +65,14 @@ def test_a_file_goes_to_the_server_and_comes_back_as_python_gives_it(
     browser.open(url)
     browser.until("!document.querySelector('#place').hidden")
     browser.click("input[name=place][value=server]")
-    assert browser.run("document.querySelector('#promise').innerText").strip() == "Sound goes to the server of this page"
+    assert (
+        browser.run("document.querySelector('#promise').innerText").strip() == "Sound goes to the server of this page"
+    )
     assert browser.run("document.querySelector('#token-label').hidden") == (not token)
     if token:
-        browser.run(f"t = document.querySelector('#token'), t.value = '{token}', t.dispatchEvent(new Event('change')), 0")
+        browser.run(
+            f"t = document.querySelector('#token'), t.value = '{token}', t.dispatchEvent(new Event('change')), 0"
+        )
     browser.choose("#file", noisy)
     browser.until("!document.querySelector('#result').hidden || !document.querySelector('#trouble').hidden")
     assert browser.run("document.querySelector('#trouble').textContent") == ""

@@ -103,7 +103,7 @@ export class Recording {
       sound.channels, sound.rate, (share) => this.progress(name, share), this.stop.signal,
     ); // prettier-ignore
     show("progress", false);
-    const speed = `${(seconds / (ms / 1000)).toFixed(0)} × real time`;
+    const speed = `${(seconds / (ms / 1000)).toPrecision(3).replace(/\.0+$/, "")} × real time`;
     const notes = [note, speed].filter(Boolean).join(" · ");
     this.result.show({ name, rate: sound.rate, coding: sound.coding, before: sound.channels, after: channels, note: notes });
     element("play").focus();
