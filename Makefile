@@ -5,9 +5,11 @@
 PYTHON ?= python3
 VENV   := .venv
 PIP    := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# The page that `hush serve` shows; also a folder that any web server can offer.
+PAGE    := src/hush/serve/static/index.html
 BENCHES := $(filter-out bench/machine.py,$(wildcard bench/*.py))
 
-.PHONY: setup demo test soak lint fmt bench docs help
+.PHONY: setup demo test soak lint fmt bench docs web help
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -19,10 +21,12 @@ demo: $(VENV)/base.stamp  ## denoise examples/noisy.wav with the base install
 	@mkdir -p demo
 	$(VENV)/bin/hush denoise examples/noisy.wav -o demo/clean.wav --plot demo/spectrogram.png --force
 
-test: $(VENV)/dev.stamp  ## run the tests (minutes)
+web: $(PAGE)  ## build the browser page (needs Node 18 or later)
+
+test: $(VENV)/dev.stamp $(PAGE)  ## run the tests (minutes)
 	$(VENV)/bin/python -m pytest -v -m "not soak"
 
-soak: $(VENV)/dev.stamp  ## run the long proofs, then the benchmarks; results go to bench/results/
+soak: $(VENV)/dev.stamp $(PAGE)  ## run the long proofs, then the benchmarks; results go to bench/results/
 	$(VENV)/bin/python -m pytest -m soak -rA --durations=0 > bench/results/soak.txt || { cat bench/results/soak.txt; exit 1; }
 	@cat bench/results/soak.txt
 	$(MAKE) bench
@@ -36,7 +40,7 @@ fmt: $(VENV)/dev.stamp  ## bring the code into shape
 	$(VENV)/bin/ruff check --fix src tests scripts bench
 	$(VENV)/bin/ruff format src tests scripts bench
 
-bench: $(VENV)/dev.stamp  ## measure; prints tables, writes bench/results/*.json and docs/benchmarks.md (on an idle machine only)
+bench: $(VENV)/dev.stamp $(PAGE)  ## measure; prints tables, writes bench/results/*.json and docs/benchmarks.md (on an idle machine only)
 	@failed=; for script in $(BENCHES); do echo "== $$script"; $(VENV)/bin/python $$script || failed="$$failed $$script"; done; \
 	  $(VENV)/bin/python scripts/update_benchmarks.py; test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
 
@@ -44,6 +48,15 @@ docs: $(VENV)/dev.stamp  ## write what is generated of README.md and docs/ anew
 	$(VENV)/bin/python scripts/update_readme.py
 	$(VENV)/bin/python scripts/update_cards.py
 	$(VENV)/bin/python scripts/update_benchmarks.py
+
+web/node_modules/stamp: web/package-lock.json web/package.json
+	@command -v npm >/dev/null || { echo "npm is missing, which builds the page: apt-get install nodejs npm"; exit 1; }
+	cd web && npm ci --no-progress
+	@touch $@
+
+$(PAGE): web/node_modules/stamp web/index.html web/vite.config.ts web/tsconfig.json $(shell find web/src -type f) \
+  src/hush/models/small.onnx src/hush/models/small.json
+	cd web && npm run --silent build
 
 $(VENV)/venv.stamp:
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 11) <= v < (3, 14) or sys.exit( \

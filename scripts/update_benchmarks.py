@@ -171,11 +171,22 @@ def serve(results: Results) -> str:
     return f"{first}\n\n{second}\n\n{note}"
 
 
+def web(results: Results) -> str:
+    speeds, live = results["times_real_time"], results["live"]
+    rows = [[name, *_spread(spread, 1), _ratio(spread, speeds["Python"])] for name, spread in speeds.items()]
+    note = (
+        f"{results['audio_s']} s at 48 kHz, model `small`, {results['browser']}. "
+        f"Live sound: load {live['load']:.0f} %, latency {live['latency']:.0f} ms, {live['underruns']:.0f} under-runs."
+    )
+    return f"{table(['times real time', 'median', 'least', 'most', '× baseline'], rows)}\n\n{note}"
+
+
 TABLES = {
     "startup": Table("Starting", "`python -c pass`", startup),
     "infer": Table("A live frame", "a fixed graph of nine matrix products", infer, "a causal model"),
     "cli": Table("A file, start to finish", "`hush denoise`", cli, "the peers' environment"),
     "folder": Table("A folder on two cores", "one process", folder),
+    "web": Table("In a browser, one thread", "`hush.Denoiser` with one thread", web, "chromium, and `make web`"),
     "memory": Table("Memory of a long file", "the shortest recording", memory),
     "serve": Table("Live streams on one core", "the same streams one by one", serve, "`hush[serve]`"),
     "evaluate": Table("Scoring", "a plain loop in one process over the same packages", evaluate, "pairs"),

@@ -1,0 +1,61 @@
+"""docs/embedding.md: its commands and its programs run, and give what hush gives."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_docs import ROOT, blocks, commands, noise, run, voice
+
+import hush
+from hush.dsp.audio import read, resample
+from hush.dsp.writer import write
+
+PAGE = ROOT / "docs" / "embedding.md"
+RATE = 48000
+SAME = 1e-5  # the page's figure
+OTHER_BUILD = 1e-4  # WebAssembly sums in another order, and a recurrent network carries that on
+
+
+@pytest.fixture
+def noisy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
+    """A second at 48 kHz, and the files that the page names."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    slow = voice(1.0, 150) + 0.05 * noise(rng, 1.0)
+    sound = resample(slow, 16000, RATE)[:-100]  # no whole number of hops
+    write("noisy-48k.wav", sound, RATE, "FLOAT")
+    run(next(commands(PAGE)))
+    return read("noisy-48k.wav")[0]
+
+
+def test_the_python_program_gives_what_denoise_gives(noisy: np.ndarray) -> None:
+    (program,) = blocks(PAGE, "python")
+    exec(compile(program, PAGE.name, "exec"), {})
+    assert np.abs(read("clean-48k.wav")[0] - hush.denoise(noisy, RATE, guard=False)).max() < SAME
+
+
+def test_the_node_program_gives_what_denoise_gives(noisy: np.ndarray, tmp_path: Path) -> None:
+    node, modules = shutil.which("node"), ROOT / "web" / "node_modules"
+    if node is None or not (modules / "onnxruntime-web").is_dir():
+        line = "no node with onnxruntime-web; apt-get install nodejs npm, then make web"
+        pytest.fail(line) if os.environ.get("CI") == "true" else pytest.skip(line)
+    (program,) = blocks(PAGE, "js")
+    Path("embed.mjs").write_text(program, encoding="utf-8")
+    Path("node_modules").symlink_to(modules)
+    noisy.astype("<f4").tofile("noisy.f32")
+    words = [node, "embed.mjs", "small-48k.onnx", "noisy.f32", "clean.f32"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    found = np.fromfile("clean.f32", "<f4")
+    assert np.abs(found - hush.denoise(noisy, RATE, guard=False)).max() < OTHER_BUILD
+
+
+def test_the_programs_have_at_most_40_lines() -> None:
+    for language in ("python", "js", "csharp"):
+        (program,) = blocks(PAGE, language)
+        assert len(program.splitlines()) <= 40, language

@@ -1,0 +1,96 @@
+"""The waveform export: samples in and out of one graph, the same as from a Stream."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+from click.testing import CliRunner
+
+import hush
+from hush.cli import hush as program
+from hush.errors import ConfigError, ModelError
+from hush.train.waveform import TOLERANCE, export_waveform
+
+Make = Callable[..., Path]
+RATES = [8000, 12000, 16000, 24000, 32000, 48000, 96000]
+
+
+def cleaned(path: Path, audio: np.ndarray, sizes: list[int]) -> np.ndarray:
+    """audio `(B, T)` through the graph, in calls of so many hops, less the hop that it is late."""
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    settings = json.loads(session.get_modelmeta().custom_metadata_map["hush.config"])["waveform"]
+    hop, state = settings["hop"], np.zeros((len(audio), settings["state"]), np.float32)
+    padded = np.pad(audio, ((0, 0), (0, hop + -audio.shape[1] % hop)))
+    parts, start, turn = [], 0, 0
+    while start < padded.shape[1]:
+        size = hop * sizes[turn % len(sizes)]
+        out, state = session.run(None, {"audio": padded[:, start : start + size], "state": state})
+        parts.append(out)
+        start, turn = start + size, turn + 1
+    return np.concatenate(parts, axis=1)[:, settings["latency"] : settings["latency"] + audio.shape[1]]
+
+
+@pytest.mark.parametrize("rate", RATES)
+def test_a_model_that_changes_nothing_gives_every_sample_back(
+    rate: int, causal_model: Make, tmp_path: Path, rng: np.random.Generator
+) -> None:
+    export_waveform(causal_model(), tmp_path / "w.onnx", rate, "w")
+    audio = rng.uniform(-1, 1, (3, rate // 3)).astype(np.float32)
+    assert np.abs(cleaned(tmp_path / "w.onnx", audio, [1, 4, 2]) - audio).max() < TOLERANCE
+
+
+@pytest.mark.parametrize("rate", [16000, 48000])
+def test_small_gives_what_denoise_gives_without_its_guard(rate: int, tmp_path: Path, rng: np.random.Generator) -> None:
+    worst = export_waveform("small", tmp_path / "w.onnx", rate, "w")
+    assert worst < TOLERANCE and (tmp_path / "w.onnx").stat().st_size < 4e6
+    audio = (0.1 * rng.standard_normal((2, rate))).astype(np.float32)
+    expected = np.stack([hush.denoise(row, rate, guard=False) for row in audio])
+    for sizes in ([1], [3, 50]):
+        assert np.abs(cleaned(tmp_path / "w.onnx", audio, sizes) - expected).max() < TOLERANCE
+
+
+def test_each_signal_of_a_batch_is_by_itself(causal_model: Make, tmp_path: Path, rng: np.random.Generator) -> None:
+    export_waveform(causal_model("leveller"), tmp_path / "w.onnx", 16000, "w")
+    audio = rng.uniform(-1, 1, (2, 8192)).astype(np.float32)
+    alone = cleaned(tmp_path / "w.onnx", audio[1:], [2])
+    assert np.abs(cleaned(tmp_path / "w.onnx", audio, [2])[1:] - alone).max() < TOLERANCE
+
+
+def test_what_cannot_be_is_refused_and_nothing_is_written(
+    frame_model: Make, causal_model: Make, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=r"44100.*8000, 12000"):
+        export_waveform(causal_model(), tmp_path / "w.onnx", 44100, "w")
+    with pytest.raises(ModelError, match="ahead"):
+        export_waveform(frame_model(), tmp_path / "w.onnx", 16000, "w")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_graph_that_differs_is_not_written(causal_model: Make, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("hush.train.waveform.UNIT", 511)  # a wrong scale, and so another level for the model
+    with pytest.raises(ModelError, match="differs"):
+        export_waveform(causal_model("leveller"), tmp_path / "w.onnx", 16000, "w")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_says_what_it_wrote_and_keeps_what_is_there(tmp_path: Path) -> None:
+    words = ["export", "small", "--waveform", "--rate", "16000", "-o", str(tmp_path / "w.onnx")]
+    done = CliRunner().invoke(program, words)
+    assert (
+        done.exit_code == 0 and "16,000 Hz" in done.output and "equals hush.Stream(16000, guard=False)" in done.output
+    )
+    facts = onnxruntime.InferenceSession(str(tmp_path / "w.onnx")).get_modelmeta().custom_metadata_map
+    assert (facts["hush.format"], facts["hush.model"], facts["hush.licence"]) == ("waveform 1", "w", "MIT")
+    again = CliRunner().invoke(program, words)
+    assert isinstance(again.exception, ConfigError) and "--force" in str(again.exception)
+
+
+def test_the_rest_of_hush_refuses_such_a_file(tmp_path: Path) -> None:
+    export_waveform("small", tmp_path / "w.onnx", 16000, "w")
+    with pytest.raises(ModelError, match="waveform 1"):
+        hush.Denoiser(tmp_path / "w.onnx")

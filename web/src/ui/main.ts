@@ -1,0 +1,51 @@
+/** Wires index.html to the worker: loads the model, tabs, and the switch between this browser and the server. */
+
+import wasmUrl from "onnxruntime-web/ort-wasm-simd-threaded.wasm?url";
+import card from "../../../src/hush/models/small.json";
+import modelUrl from "../../../src/hush/models/small.onnx?url";
+import { CleanerWorker } from "./cleaner";
+import { element, show, trouble } from "./dom";
+import { Live } from "./live";
+import { Recording } from "./recording";
+import { wireServer } from "./server";
+
+const cleaner = new CleanerWorker(modelUrl, wasmUrl);
+const recording = new Recording(cleaner);
+const live = new Live(cleaner, (...take) => {
+  select("file");
+  recording.show(...take);
+});
+
+cleaner.ready.then(
+  (name) => {
+    element("model").textContent = `Model ${name}: ${card.parameters.toLocaleString("en")} parameters, ${card.licence} licence`;
+    document.body.dataset.ready = "true";
+  },
+  (error: Error) => {
+    element("model").textContent = "No model";
+    trouble(`The model cannot be loaded: ${error.message}`);
+  },
+);
+
+// Tabs, as the WAI-ARIA practices have them: arrows move, and one of them is in the order of Tab.
+const names = ["file", "live"] as const;
+function select(name: (typeof names)[number]): void {
+  for (const other of names) {
+    const tab = element(`tab-${other}`);
+    tab.setAttribute("aria-selected", String(other === name));
+    tab.tabIndex = other === name ? 0 : -1;
+    show(`panel-${other}`, other === name);
+  }
+}
+names.forEach((name, number) => {
+  const tab = element(`tab-${name}`);
+  tab.onclick = () => select(name);
+  tab.onkeydown = (event) => {
+    if (event.key !== "ArrowLeft" && event.key !== "ArrowRight") return;
+    const other = names[1 - number]!;
+    select(other);
+    element(`tab-${other}`).focus();
+  };
+});
+
+wireServer(cleaner, () => void live.stop());

@@ -1,0 +1,44 @@
+/** What Python computed: the folder that scripts/web_fixtures.py wrote, named by HUSH_FIXTURES. */
+
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Coding } from "../src/audio/wav";
+
+const folder = process.env.HUSH_FIXTURES;
+if (!folder) throw new Error("HUSH_FIXTURES is not set; python scripts/web_fixtures.py FOLDER, then HUSH_FIXTURES=FOLDER");
+
+export function bytes(name: string): ArrayBuffer {
+  const file = readFileSync(join(folder!, name));
+  return file.buffer.slice(file.byteOffset, file.byteOffset + file.byteLength) as ArrayBuffer;
+}
+
+export function array(name: string): Float32Array {
+  return new Float32Array(bytes(name));
+}
+
+/** The rows of an array that was (channels, T). */
+export function rows(name: string, channels: number): Float32Array[] {
+  const whole = array(name);
+  const length = whole.length / channels;
+  return Array.from({ length: channels }, (_, row) => whole.slice(row * length, (row + 1) * length));
+}
+
+type Named = { x: string; y: string };
+export const cases = JSON.parse(readFileSync(join(folder, "fixtures.json"), "utf8")) as {
+  fft: (Named & { size: number })[];
+  polyphase: (Named & { from: number; to: number })[];
+  stream: (Named & { rate: number; channels: number; options: Record<string, number | boolean> })[];
+  wav: { file: string; coding: Coding; rate: number; x: string }[];
+};
+
+/** The largest difference between two arrays of one length. */
+export function difference(a: Float32Array, b: Float32Array): number {
+  if (a.length !== b.length) throw new Error(`${a.length} samples against ${b.length}`);
+  return a.reduce((worst, value, n) => Math.max(worst, Math.abs(value - b[n]!)), 0);
+}
+
+/** Whole numbers below `limit` that are the same in every run. */
+export function numbers(seed: number): (limit: number) => number {
+  let state = seed;
+  return (limit) => (state = (state * 1103515245 + 12345) % 2147483648) % limit;
+}
