@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
+import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,34 @@ def note(folder: Path) -> None:
 
 def leave(folder: Path, number: int) -> None:
     (folder / str(number)).touch()
-    sys.exit(143)  # as the handler of a SIGTERM does
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def stay(folder: Path, number: int) -> None:
+    """What a callback of C does, or a finaliser: the exception is gone, and the task goes on."""
+    with suppress(BaseException):
+        leave(folder, number)
+
+
+class Late:
+    """Told to end when its task is through, while it is being sent back."""
+
+    def __reduce__(self) -> tuple:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return Late, ()
+
+
+def send_late(folder: Path, number: int) -> Late:
+    (folder / str(number)).touch()
+    return Late()
+
+
+def clean_up(folder: Path, number: int) -> None:
+    try:
+        leave(folder, number)
+        time.sleep(60)
+    finally:
+        (folder / str(number)).unlink()
 
 
 @pytest.fixture(params=[1, 2, None])
@@ -55,10 +83,17 @@ def test_each_process_begins_once(tmp_path: Path) -> None:
     assert 1 <= len(list(tmp_path.iterdir())) <= 2
 
 
-def test_a_process_that_is_told_to_end_takes_no_further_item(tmp_path: Path) -> None:
+@pytest.mark.parametrize("task", [leave, stay, send_late])
+def test_a_process_that_is_told_to_end_takes_no_further_item(task: Callable, tmp_path: Path) -> None:
     with pytest.raises(HushError, match="a process was killed"):
-        list(results(leave, [(tmp_path, n) for n in range(40)], 2))
-    assert len(list(tmp_path.iterdir())) <= 2
+        list(results(task, [(tmp_path, n) for n in range(40)], 2))
+    assert 1 <= len(list(tmp_path.iterdir())) <= 2
+
+
+def test_a_task_that_is_told_to_end_may_clean_up(tmp_path: Path) -> None:
+    with pytest.raises(HushError, match="a process was killed"):
+        list(results(clean_up, [(tmp_path, n) for n in range(40)], 2))
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_killed_process_is_one_clear_line() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -145,12 +144,5 @@ def _denoiser(**options: Any) -> Denoiser:
 
 
 def _begin_process(notes: Board) -> None:
-    """In each process: end through the exits that remove what is half-written."""
     global _notes
     _notes = notes
-
-    def leave(number: int, _: object) -> None:
-        signal.signal(number, signal.SIG_IGN)  # asked once more, it would not finish cleaning up
-        sys.exit(143)
-
-    signal.signal(signal.SIGTERM, leave)

@@ -16,6 +16,9 @@ from typing import Any
 from hush.errors import HushError
 
 PATIENCE_S = 15.0  # for processes to clean up when all is to end
+TOLD = 128 + signal.SIGTERM  # exit code of a process that was told to end
+
+_busy = _told = False  # in each further process: a task is at work; the process was told to end
 
 
 def cores() -> int:
@@ -58,11 +61,32 @@ def results(
 
 
 def _work(task: Callable[..., Any], item: tuple) -> Any:
-    """In each further process: a task that was told to end ends it; the pool would go on with the next."""
+    """In each further process: no task begins once it was told to end; the pool would go on with the next.
+
+    A SystemExit is not enough: whatever swallows exceptions (callbacks of C, finalisers, a task) takes it too.
+    """
+    global _busy
     try:
-        return task(*item)
+        _busy = True
+        done = task(*item)
+        _busy = False
     except SystemExit:
-        os._exit(1)
+        os._exit(TOLD)
+    finally:
+        _busy = False
+    if _told:
+        os._exit(TOLD)
+    return done
+
+
+def _leave(number: int, _: object) -> None:
+    """SIGTERM in a further process: a task ends through the exits that remove what is half-written."""
+    global _told
+    signal.signal(number, signal.SIG_IGN)  # asked once more, it would not finish cleaning up
+    _told = True
+    if not _busy:  # an exception would end up in the pool, which goes on
+        os._exit(TOLD)
+    sys.exit(TOLD)
 
 
 def _end(children: set[Any]) -> None:
@@ -87,9 +111,9 @@ def _context(preload: Sequence[str]) -> multiprocessing.context.BaseContext:
 
 
 def _begin(begin: Callable[..., None] | None, given: tuple) -> None:
-    """In each further process: leave Ctrl-C to the parent, and end when it ends."""
+    """In each further process: leave Ctrl-C to the parent, and end when told to or when the parent ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, _leave)
     if begin:
         begin(*given)
     parent = multiprocessing.parent_process()
