@@ -18,6 +18,7 @@ from hush.data.shards import Cleaning, Rater, build
 from hush.data.store import FORMAT, Row, Store
 from hush.data.workers import run
 from hush.errors import DataError
+from hush.fleet.mapping import Fleet
 
 
 def prepare(
@@ -28,12 +29,13 @@ def prepare(
     valid_share: float = 0.05,
     seed: int = 0,
     jobs: int | None = None,
+    ray: str | None = None,
     rater: Rater | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Store:
     """Write a prepared data set into `target` and open it.
 
-    rater: what `cleaning.min_mos` is measured with; it travels to other processes by its name.
+    jobs, ray: see Fleet. rater: what `cleaning.min_mos` is measured with; it travels to other processes by its name.
     Raises CorpusError when a group would stand in two splits, DataError when `target` holds another
     data set or nothing usable is left. `progress(done, total)` counts clips.
     """
@@ -51,7 +53,7 @@ def prepare(
             done += len(shards[todo[index]])
             progress(done, total)
 
-        run(build, [(name, shards[name], folder, cleaning, rater) for name in todo], target, jobs, finished)
+        run(build, [(name, shards[name], folder, cleaning, rater) for name in todo], target, Fleet(jobs, ray), finished)
         if todo or not (target / "dataset.json").is_file():
             _finish(
                 target, list(shards), plan, cleaning, {"seed": seed, "sources": [source.spec for source in sources]}
