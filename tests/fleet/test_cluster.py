@@ -105,9 +105,22 @@ def test_prepare_and_evaluate_on_ray_are_as_in_one_process(tmp_path: Path, recor
     (tmp_path / "pairs").mkdir()
     for side in ("clean", "noisy"):
         (tmp_path / "pairs" / side).symlink_to(recordings / ("alone" if side == "clean" else "in"))
-    (tmp_path / "in").symlink_to(recordings / "in")
+    for path in (recordings / "in").iterdir():
+        speaker = tmp_path / "voices" / path.stem[-1]
+        speaker.mkdir(parents=True, exist_ok=True)
+        (speaker / path.name).hardlink_to(path)
     for name, where in (("one", ["-j", "1"]), ("ray", ["--ray", "local", "-j", "2"])):
-        data = ["--speech", "folder:in", "--noise", "synth:thuds=40", "--keep-silence", "-o", f"{name}/set"]
+        data = [
+            "--speech",
+            "folder:voices",
+            "--valid-share",
+            "0.3",
+            "--noise",
+            "synth:thuds=40",
+            "--keep-silence",
+            "-o",
+            f"{name}/set",
+        ]
         made = ["--pairs", "120", "--wav", f"{name}/pairs", "--spectrograms", f"{name}/frames", "--split", "300/40"]
         end(start(tmp_path, "prepare", *data, *made, *where))
         metrics = ["--metrics", "si_sdr_db,snr_gain_db", "-o", f"{name}-report", "--force"]
@@ -146,13 +159,22 @@ def test_a_node_killed_at_a_random_moment_costs_no_file(seed: int, fresh: Path, 
     address, words = fresh / "address", [sys.executable, "-c", CLUSTER, str(seed), str(fresh / "out")]
     environment = os.environ | {"PYTHONPATH": str(SOURCE), "RAY_memory_monitor_refresh_ms": "0", "OMP_NUM_THREADS": "1",
                                 "RAY_USAGE_STATS_ENABLED": "0"}  # fmt: skip
-    with subprocess.Popen([*words, str(address)], stdin=subprocess.PIPE, env=environment, text=True,
-                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as cluster:  # fmt: skip
+    cluster = subprocess.Popen(
+        [*words, str(address)], stdin=subprocess.PIPE, env=environment, text=True, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
         end_s = time.monotonic() + PATIENCE_S
         while not address.exists():
             assert cluster.poll() is None and time.monotonic() < end_s, "no cluster"
             time.sleep(0.1)
         told = end(start(fresh, "denoise", "in", "-o", "out", "--ray", address.read_text(), "--json"))
         cluster.communicate("", timeout=PATIENCE_S)
-    assert [Path(json.loads(line)["source"]).name for line in told.splitlines()] == sorted(os.listdir(fresh / "in"))
+    finally:
+        if cluster.poll() is None:
+            os.killpg(cluster.pid, signal.SIGKILL)
+            cluster.communicate()
+    assert [Path(json.loads(line)["source"]).name for line in told.splitlines()] == sorted(
+        path.name for path in (fresh / "in").iterdir()
+    )
     assert hashes(fresh / "out") == hashes(recordings / "alone")

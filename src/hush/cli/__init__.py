@@ -15,6 +15,7 @@ COMMANDS = {
     "denoise": "Take the noise out of recordings.",
     "models": "List the installed models.",
     "prepare": "Turn corpora into a data set to train on.",
+    "data": "Check, merge, import and export data sets.",
     "train": "Train a model on a prepared data set.",
     "runs": "Compare training runs on one page.",
     "export": "Turn a checkpoint into one ONNX file.",
