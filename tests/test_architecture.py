@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
@@ -26,6 +27,7 @@ ROOMS = {
     "errors": Room(0),
     "drafts": Room(1),
     "runtime": Room(1, frozenset({"onnxruntime"})),
+    "remote": Room(1, frozenset({"fsspec"})),
     "settings": Room(1),
     "config": Room(2),
     "weights": Room(2, frozenset({"numpy"})),
@@ -166,9 +168,9 @@ def test_third_parties_are_declared_in_pyproject() -> None:
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
-    shipped = ("media", "eval", "asr", "train", "ray")
+    shipped = ("media", "eval", "asr", "train", "ray", "remote")
     wanted = [*project["dependencies"], *(one for extra in shipped for one in extras[extra])]
-    names = [requirement.split(">")[0] for requirement in wanted]
+    names = [re.split(r"[>\[]", requirement)[0] for requirement in wanted]
     declared = {DISTRIBUTIONS.get(name, name) for name in names}
     optional = {"tensorboard"}  # used where it is installed, never asked for
     assert frozenset().union(*(room.third_parties for room in ROOMS.values())) - optional == declared

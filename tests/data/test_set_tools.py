@@ -142,6 +142,7 @@ def test_tars_give_the_set_they_came_from_back(made: Path, tmp_path: Path) -> No
     }
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # it leaves a file open
 def test_the_package_webdataset_reads_the_tars(made: Path, tmp_path: Path) -> None:
     wds = pytest.importorskip("webdataset")
     good(data("export", made, "-o", tmp_path / "tars"))

@@ -19,6 +19,7 @@ from hush.errors import HushError, system_line
 if TYPE_CHECKING:
     from hush.infer.denoiser import Denoiser
     from hush.infer.files import FileReport
+    from hush.remote import RemotePath
 
 PRELOAD = ("hush.infer.denoiser", "hush.cli.batch")  # by the fork server, once for all processes
 Show = Callable[[float, float], None]  # of the share that is done, and the seconds of sound in all
@@ -99,7 +100,7 @@ def _elsewhere(
         failures += 1
         raise
     finally:
-        sweep((path.parent for job in todo for path in (job.target, job.residual) if path), mark)
+        sweep((path.parent for job in todo for path in (job.target, job.residual) if isinstance(path, Path)), mark)
         if noted and not failures:
             noted.remove()
 
@@ -139,7 +140,7 @@ def _outcome(job: Job, settings: Settings, show: Show) -> FileReport | str:
 
 
 def _one(job: Job, settings: Settings, show: Show) -> FileReport:
-    """One recording, either end of which may be a pipe; pipes are spooled to disk, since two passes seek."""
+    """One recording, either end of which may be a pipe or far away: those are copied here, since two passes seek."""
     import shutil
     import tempfile
 
@@ -147,37 +148,53 @@ def _one(job: Job, settings: Settings, show: Show) -> FileReport:
 
     denoiser = _denoiser(**settings.model)
     given = settings.file | {"progress": show, "residual": job.residual}
-    piped = job.source == PIPE or job.source.is_fifo()
-    if not piped and job.target != PIPE:
-        for path in (job.target, job.residual) if job.folders else ():
-            if path:
-                path.parent.mkdir(parents=True, exist_ok=True)
+    for path in (job.target, job.residual) if job.folders else ():
+        if isinstance(path, Path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+    here = isinstance(job.source, Path) and job.source != PIPE and not job.source.is_fifo()
+    if isinstance(job.source, Path) and here and isinstance(job.target, Path) and job.target != PIPE:
         return denoiser.file(job.source, job.target, **given)
     with tempfile.TemporaryDirectory(prefix="hush-") as folder:
-        inside = _spooled(job.source, Path(folder) / "stdin") if piped else job.source
-        outside = Path(folder) / f"stdout{job.form}" if job.target == PIPE else job.target
+        inside = job.source if isinstance(job.source, Path) and here else _spooled(job.source, Path(folder))
+        outside, name = _outside(job, Path(folder), settings)
         try:
             report = denoiser.file(inside, outside, **given)
         except AudioError as error:
-            line = str(error).replace(str(outside), "stdout") if job.target == PIPE else str(error)
-            raise AudioError(line.replace(str(inside), _name(job.source))) from error
-        if job.target == PIPE:
+            raise AudioError(str(error).replace(str(outside), name).replace(str(inside), _name(job.source))) from error
+        if not isinstance(job.target, Path):
+            job.target.send(outside)
+        elif job.target == PIPE:
             with outside.open("rb") as file:
                 shutil.copyfileobj(file, sys.stdout.buffer, 1 << 20)
             sys.stdout.buffer.flush()
     return report
 
 
-def _spooled(source: Path, path: Path) -> Path:
+def _outside(job: Job, folder: Path, settings: Settings) -> tuple[Path, str]:
+    """Where the clean sound is written first, and what a message calls it."""
+    from hush.errors import AudioError
+
+    if not isinstance(job.target, Path):
+        if not settings.file.get("force") and job.target.exists():
+            raise AudioError(f"{job.target} exists; --force overwrites it")
+        return folder / f"clean{job.target.suffix}", str(job.target)
+    return (folder / f"stdout{job.form}", "stdout") if job.target == PIPE else (job.target, str(job.target))
+
+
+def _spooled(source: Path | RemotePath, folder: Path) -> Path:
     from hush.dsp.audio import spool
 
+    if not isinstance(source, Path):
+        path = folder / f"noisy{source.suffix}"
+        source.fetch(path)
+        return path
     if source == PIPE:
-        return spool(sys.stdin.buffer, path)
+        return spool(sys.stdin.buffer, folder / "stdin")
     with source.open("rb") as pipe:
-        return spool(pipe, path)
+        return spool(pipe, folder / "stdin")
 
 
-def _name(source: Path) -> str:
+def _name(source: Path | RemotePath) -> str:
     return "stdin" if source == PIPE else str(source)
 
 

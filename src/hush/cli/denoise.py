@@ -11,7 +11,7 @@ import click
 
 from hush.cli.batch import Settings, Where
 from hush.cli.screen import say
-from hush.cli.sources import PIPE, Job, plan
+from hush.cli.sources import PIPE, Job, Place, plan
 
 if TYPE_CHECKING:
     from hush.infer.files import FileReport
@@ -27,8 +27,8 @@ cat noisy.wav | hush denoise - -o - > clean.wav
 
 
 @click.command("denoise", epilog=EXAMPLES)
-@click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path, allow_dash=True))
-@click.option("-o", "--output", type=click.Path(path_type=Path, allow_dash=True),
+@click.argument("sources", nargs=-1, required=True, type=Place())
+@click.option("-o", "--output", type=Place(),
               help="The clean file; a folder for several; - for stdout.")  # fmt: skip
 @click.option("--in-place", is_flag=True, help="Replace the recordings, each when its clean one is complete.")
 @click.option("--model", metavar="NAME", help="An installed model (see hush models) or an .onnx file.")
@@ -112,7 +112,7 @@ def _ledger(todo: list[Job], output: Path | None, ray: str | None, skip_existing
     """Where a run on Ray notes what is done; with --skip-existing the outputs themselves say it."""
     from hush.fleet.ledger import NAME
 
-    return output / NAME if ray and output and todo[0].folders and not skip_existing else None
+    return output / NAME if ray and isinstance(output, Path) and todo[0].folders and not skip_existing else None
 
 
 def _work(todo: list[Job], settings: Settings, where: Where, plot: Path | None, as_json: bool) -> int:
@@ -156,6 +156,7 @@ def _in_order(outcomes: Iterator[tuple[int, FileReport | str]]) -> Iterator[tupl
 def _draw(plot: Path, job: Job, settings: Settings) -> None:
     from hush.dsp.plots import compare, levels
 
+    assert isinstance(job.source, Path) and isinstance(job.target, Path)  # else --plot was refused
     before = levels(job.source, settings.file["start_s"], settings.file["end_s"])
     compare(plot, {"before": before, "after": levels(job.target)})
 
@@ -166,13 +167,14 @@ def _check_plot(plot: Path | None, todo: list[Job], force: bool, in_place: bool)
 
     if not plot:
         return
-    if len(todo) > 1 or PIPE in (todo[0].source, todo[0].target):
+    source, target = todo[0].source, todo[0].target
+    if len(todo) > 1 or not isinstance(source, Path) or not isinstance(target, Path) or PIPE in (source, target):
         raise click.UsageError("--plot takes one recording, from a file to a file")
     if in_place:
         raise click.UsageError("--plot shows the input beside the output, and --in-place leaves no input; use -o")
     if plot.is_dir() or not plot.absolute().parent.is_dir():
         raise AudioError(f"{plot}: --plot needs a file name in a folder that exists, such as before-after.png")
-    if plot.resolve() in (todo[0].source.resolve(), todo[0].target.resolve()):
+    if plot.resolve() in (source.resolve(), target.resolve()):
         raise AudioError(f"{plot} is a recording here; choose another file for --plot, such as before-after.png")
     if plot.exists() and not force:
         raise AudioError(f"{plot} exists; --force overwrites it")

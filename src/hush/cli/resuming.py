@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from hush.cli.sources import Job
     from hush.fleet.ledger import Ledger
     from hush.infer.files import FileReport
+    from hush.remote import RemotePath
 
 
 def ledger(path: Path, todo: list[Job], model: dict[str, Any], file: dict[str, Any]) -> Ledger:
@@ -34,8 +35,10 @@ def _fingerprint(todo: list[Job], model: dict[str, Any], file: dict[str, Any]) -
     return digest.hexdigest()
 
 
-def _state(source: Path) -> tuple[int, int]:
+def _state(source: Path | RemotePath) -> tuple[int, int]:
     """Size and time of change, so that a recording that was replaced is no longer done."""
+    if not isinstance(source, Path):
+        return 0, 0
     try:
         facts = source.stat()
     except OSError:

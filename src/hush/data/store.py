@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from functools import cached_property
 from pathlib import Path
@@ -11,26 +12,29 @@ import numpy as np
 
 from hush.data.rows import COLUMNS, Columns, Row, Rows, checksum
 from hush.errors import DataError
+from hush.remote import RemotePath, place
 
 __all__ = ["FORMAT", "FULL_SCALE", "Row", "Rows", "Store", "manifest_files"]
 
 FORMAT = 1  # of the folder; another number means another layout
 FULL_SCALE = 32767.0
 MANIFEST = "manifest.jsonl"
+REMOTE_SHARDS = 8  # that are held in memory, 28 MB each at most where clips are of 10 s
 AGAIN = "remove it and run the same hush prepare again"
 
 
 class Store:
-    """A prepared data set, opened for reading.
+    """A prepared data set, opened for reading where it lies: a folder here, or s3://… (see `remote`).
 
     settings: the content of dataset.json. rows: every clip in manifest order. `samples(row)` is its
-    int16 `(T,)`, a view into the mapped shard. Raises DataError if the folder is none or unfinished.
+    int16 `(T,)`, a view into the mapped shard (of a remote one: into a copy in memory). Raises DataError if the folder is none or unfinished.
     """
 
-    def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
+    def __init__(self, folder: str | Path | RemotePath) -> None:
+        # For most a Path: what writes beside a set, or asks for more of one, has made it here.
+        self.folder: Any = place(folder) if isinstance(folder, str) else folder
         try:
-            self.settings: dict[str, Any] = json.loads((self.folder / "dataset.json").read_text(encoding="utf-8"))
+            self.settings: dict[str, Any] = json.loads((self.folder / "dataset.json").read_bytes())
             self.rows = _rows(self.folder)
             found = self.settings["format"]
         except (FileNotFoundError, NotADirectoryError) as error:
@@ -63,17 +67,37 @@ class Store:
     def samples(self, row: Row) -> np.ndarray:
         if row.shard not in self._shards:
             try:
-                self._shards[row.shard] = np.load(self.folder / "shards" / row.shard, mmap_mode="r")
+                self._shards[row.shard] = _shard(self.folder / "shards" / row.shard)
             except (OSError, ValueError, EOFError) as error:
                 raise DataError(f"{self.folder}/shards/{row.shard} is missing or damaged; {AGAIN}") from error
+            if not isinstance(self.folder, Path) and len(self._shards) > REMOTE_SHARDS:
+                self._shards.pop(next(iter(self._shards)))
         samples: np.ndarray = self._shards[row.shard][row.offset : row.offset + row.length]
         if samples.size != row.length:
             raise DataError(f"{self.folder}/shards/{row.shard} is too short for {row.id}; {AGAIN}")
         return samples
 
 
-def _rows(folder: Path) -> Rows:
+def _shard(path: Path | RemotePath) -> np.ndarray:
+    found: np.ndarray = (
+        np.load(path, mmap_mode="r") if isinstance(path, Path) else np.load(io.BytesIO(path.read_bytes()))
+    )
+    found.flags.writeable = False
+    return found
+
+
+def _remote_rows(folder: RemotePath) -> Rows:
+    manifest = (folder / MANIFEST).read_bytes()
+    columns = None
+    if (folder / COLUMNS).exists():
+        columns = Columns.from_bytes((folder / COLUMNS).read_bytes(), checksum([manifest]))
+    return Rows(columns or Columns.of(io.BytesIO(manifest)), lambda first, last: manifest[first:last])
+
+
+def _rows(folder: Path | RemotePath) -> Rows:
     """By columns.npz, if it is of this manifest; without it the manifest is read line by line."""
+    if not isinstance(folder, Path):
+        return _remote_rows(folder)
     path = folder / MANIFEST
     with path.open("rb") as file:
         check = checksum(iter(lambda: file.read(1 << 20), b""))
@@ -94,7 +118,7 @@ def manifest_files(lines: list[str]) -> dict[str, bytes]:
     return {MANIFEST: manifest, COLUMNS: Columns.of(ended).to_bytes(checksum([manifest]))}
 
 
-def _lack(folder: Path) -> str:
+def _lack(folder: Path | RemotePath) -> str:
     """What to say of a folder without dataset.json."""
     if not folder.exists():
         return "does not exist; make it with hush prepare"
