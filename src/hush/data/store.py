@@ -27,7 +27,8 @@ class Store:
     """A prepared data set, opened for reading where it lies: a folder here, or s3://… (see `remote`).
 
     settings: the content of dataset.json. rows: every clip in manifest order. `samples(row)` is its
-    int16 `(T,)`, a view into the mapped shard (of a remote one: into a copy in memory). Raises DataError if the folder is none or unfinished.
+    int16 `(T,)`, a view into the mapped shard (of a remote one: into a copy in memory).
+    Raises DataError if the folder is none or unfinished.
     """
 
     def __init__(self, folder: str | Path | RemotePath) -> None:
@@ -79,11 +80,13 @@ class Store:
 
 
 def _shard(path: Path | RemotePath) -> np.ndarray:
-    found: np.ndarray = (
-        np.load(path, mmap_mode="r") if isinstance(path, Path) else np.load(io.BytesIO(path.read_bytes()))
-    )
-    found.flags.writeable = False
-    return found
+    samples: np.ndarray
+    if isinstance(path, Path):
+        samples = np.load(path, mmap_mode="r")
+    else:
+        samples = np.load(io.BytesIO(path.read_bytes()))
+        samples.flags.writeable = False
+    return samples
 
 
 def _remote_rows(folder: RemotePath) -> Rows:
