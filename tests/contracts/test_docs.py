@@ -132,6 +132,16 @@ def test_the_commands_of_the_quick_start_run(place: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.usefixtures("place")
+def test_the_commands_on_prepared_sets_run() -> None:
+    for name, kind in (("dataset", "wind"), ("january", "rain"), ("february", "hum")):
+        run(f"hush prepare --noise synth:{kind}=4 -o {name} -j 1")
+    lines = [line for line in commands(ROOT / "docs" / "scaling.md") if line.startswith("hush data")]
+    assert [shlex.split(line)[2] for line in lines] == ["verify", "merge", "export", "import"]
+    for line in lines:
+        run(line)
+
+
+@pytest.mark.usefixtures("place")
 def test_the_commands_of_denoising_run() -> None:
     lines = list(commands(ROOT / "docs" / "denoising.md"))
     left_out = [line for line in lines if any(part in line for part in LEFT_OUT)]
