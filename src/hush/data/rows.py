@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -81,7 +82,8 @@ class Columns:
         """As columns.npz holds them; check: what `checksum` says of the manifest."""
         notes = json.dumps({"check": check, "names": self.names}).encode()
         file = io.BytesIO()
-        np.savez(file, allow_pickle=False, notes=np.frombuffer(notes, np.uint8), **self.arrays)
+        arrays: dict[str, Any] = self.arrays | {"notes": np.frombuffer(notes, np.uint8)}
+        np.savez(file, **arrays)
         return file.getvalue()
 
     @classmethod
@@ -92,7 +94,7 @@ class Columns:
                 arrays = {name: found[name] for name in (*NUMBERS, *NAMES, "ends")}
                 notes = json.loads(found["notes"].tobytes())
             return cls(arrays, notes["names"]) if notes["check"] == check else None
-        except (ValueError, KeyError, TypeError, OSError, EOFError, zlib.error):
+        except (ValueError, KeyError, TypeError, OSError, EOFError, zlib.error, zipfile.BadZipFile):
             return None
 
     def __len__(self) -> int:
