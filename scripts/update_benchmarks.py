@@ -181,6 +181,21 @@ def web(results: Results) -> str:
     return f"{table(['times real time', 'median', 'least', 'most', '× baseline'], rows)}\n\n{note}"
 
 
+def fleet(results: Results) -> str:
+    hours = results["files"] * results["seconds"] / 3600
+    rows = [
+        [f"`hush {command}`", way, f"{taken:.0f}", f"{taken / hours:.1f}", f"{taken / ways['1 process']:.2f}"]
+        for command, ways in results["work_s"].items() for way, taken in ways.items()
+    ]  # fmt: skip
+    opening = results["opening"]
+    note = (
+        f"{results['files']:,} files of {results['seconds']} s, one thread each, start-up excluded. A manifest of "
+        f"{opening['clips']:,} clips opens in {opening['seconds']:.2f} s, and each takes {opening['bytes_each']:.0f} "
+        "bytes of memory."
+    )
+    return f"{table(['command', 'where', 's', 's per hour of audio', '× baseline'], rows)}\n\n{note}"
+
+
 TABLES = {
     "startup": Table("Starting", "`python -c pass`", startup),
     "infer": Table("A live frame", "a fixed graph of nine matrix products", infer, "a causal model"),
@@ -191,6 +206,7 @@ TABLES = {
     "serve": Table("Live streams on one core", "the same streams one by one", serve, "`hush[serve]`"),
     "evaluate": Table("Scoring", "a plain loop in one process over the same packages", evaluate, "pairs"),
     "prepare": Table("Preparing a data set", "the librosa script that one writes first", prepare, "recordings"),
+    "fleet": Table("Many files: processes, Ray, a large manifest", "one process", fleet),
     "train": Table("Training the U-Net", "a plain PyTorch loop in float32", train),
     "finetune": Table("Fine-tuning on one's own noise", "the installed model", finetune, "recordings"),
     "designs": Table("Designs of the causal model in training", "the one that ships, one tap", designs, "a data set"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
@@ -26,11 +27,12 @@ ROOMS = {
     "errors": Room(0),
     "drafts": Room(1),
     "runtime": Room(1, frozenset({"onnxruntime"})),
+    "remote": Room(1, frozenset({"fsspec"})),
     "settings": Room(1),
     "config": Room(2),
     "weights": Room(2, frozenset({"numpy"})),
     "dsp": Room(2, frozenset({"numpy", "soundfile", "soxr", "PIL", "av"})),
-    "fleet": Room(2),
+    "fleet": Room(2, frozenset({"ray"})),
     "data": Room(3, frozenset({"numpy"})),
     "infer": Room(3, frozenset({"numpy"})),
     "score": Room(3, frozenset({"numpy", "pesq", "pystoi", "speechmos", "pocketsphinx"})),
@@ -45,7 +47,7 @@ ROOMS = {
     "cli": Room(5, frozenset({"numpy", "click", "rich"})),
     "__main__": Room(6),
 }
-ROOM_EXTRAS = ("media", "eval", "asr", "live", "train", "serve")
+ROOM_EXTRAS = ("media", "eval", "asr", "live", "train", "serve", "ray", "remote")
 FACE = "__init__"  # hush/__init__.py: names that load on first use; it may point anywhere
 DISTRIBUTIONS = {
     "pillow": "PIL",
@@ -176,7 +178,7 @@ def test_third_parties_are_declared_in_pyproject() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
     wanted = [*project["dependencies"], *(line for name in ROOM_EXTRAS for line in extras[name])]
-    names = [requirement.split(">")[0] for requirement in wanted]
+    names = [re.split(r"[>\[]", requirement)[0] for requirement in wanted]
     declared = {DISTRIBUTIONS.get(name, name) for name in names}
     optional = {"tensorboard"}  # used where it is installed, never asked for
     assert frozenset().union(*(room.third_parties for room in ROOMS.values())) - optional == declared

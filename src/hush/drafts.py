@@ -5,16 +5,31 @@ from __future__ import annotations
 import re
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 DRAFT = re.compile(r"\..+\.part")  # such a name; a process that was killed may leave one behind
 
+_mark = ""  # of the run that this process works for
+
+
+def sign(mark: str) -> None:
+    """Have this process put `mark`, letters and digits, into the names of its drafts, so that `sweep` finds them."""
+    global _mark
+    _mark = f"{mark}-"
+
+
+def sweep(folders: Iterable[Path], mark: str) -> None:
+    """Remove what processes of the run `mark`, all of which have ended, left half-written in these folders."""
+    for folder in set(folders):
+        for draft in folder.glob(f".hush-{mark}-*.part"):
+            draft.unlink(missing_ok=True)
+
 
 def beside(target: Path) -> Path:
     """A hidden name beside `target` that nobody else has."""
-    return target.with_name(f".hush-{uuid.uuid4().hex}.part")
+    return target.with_name(f".hush-{_mark}{uuid.uuid4().hex}.part")
 
 
 def begin(draft: Path, target: Path) -> None:

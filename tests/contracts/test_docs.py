@@ -19,8 +19,7 @@ ROOT = Path(__file__).parent.parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 # Their code needs a server, or an exported model: tests/serve/test_serving_page.py, tests/contracts/test_embedding.py.
 OWN_TEST = {"serving.md", "embedding.md"}
-PYTHON = [page for page in PAGES if page.name not in OWN_TEST and "```python
-" in page.read_text(encoding="utf-8")]
+PYTHON = [page for page in PAGES if page.name not in OWN_TEST and "```python\n" in page.read_text(encoding="utf-8")]
 # Training in seconds: what stands last on the line wins. Pairs: as few as have a mean.
 SHORT = {
     "train": ("train.epochs=1", "train.examples=4", "train.valid_examples=2", "train.batch=2", "train.warmup_steps=0"),
@@ -132,6 +131,16 @@ def test_the_commands_of_the_quick_start_run(place: Path, monkeypatch: pytest.Mo
         "scores/scores.json",
     ):
         assert (place / made).stat().st_size > 0
+
+
+@pytest.mark.usefixtures("place")
+def test_the_commands_on_prepared_sets_run() -> None:
+    for name, kind in (("dataset", "wind"), ("january", "rain"), ("february", "hum")):
+        run(f"hush prepare --noise synth:{kind}=4 -o {name} -j 1")
+    lines = [line for line in commands(ROOT / "docs" / "scaling.md") if line.startswith("hush data")]
+    assert [shlex.split(line)[2] for line in lines] == ["verify", "merge", "export", "import"]
+    for line in lines:
+        run(line)
 
 
 @pytest.mark.usefixtures("place")

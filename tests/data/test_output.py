@@ -8,6 +8,7 @@ import pytest
 from hush.data.output import PLAN, claim, refuse_foreign, save, save_text
 from hush.data.workers import run
 from hush.errors import DataError
+from hush.fleet.mapping import Fleet
 from hush.fleet.processes import cores
 
 
@@ -95,7 +96,7 @@ def _write(folder: Path, number: int) -> None:
 def test_every_item_is_done_once_and_reported(tmp_path: Path, jobs: int) -> None:
     seen: list[int] = []
     with claim(tmp_path, "one", "set"):
-        run(_write, [(tmp_path, i) for i in range(5)], tmp_path, jobs, seen.append)
+        run(_write, [(tmp_path, i) for i in range(5)], tmp_path, Fleet(jobs), seen.append)
     assert sorted(seen) == [0, 1, 2, 3, 4]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "1", "2", "3", "4", PLAN]
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sounds import small_set
 
-from hush.data.store import Row, Store
+from hush.data.store import Row, Store, manifest_files
 from hush.errors import DataError
 
 
@@ -57,6 +57,40 @@ def test_texts_with_odd_line_separators_do_not_tear_the_manifest(store: Store) -
     tree = json.loads(lines[0]) | {"text": "a\u2028b\x85c"}
     path.write_text("\n".join([json.dumps(tree, ensure_ascii=False), *lines[1:]]) + "\n", encoding="utf-8")
     assert Store(store.folder).rows[0].text == "a\u2028b\x85c"
+
+
+@pytest.mark.parametrize("size", [None, 0, 100, -100])
+def test_rows_are_the_same_with_and_without_columns(store: Store, size: int | None) -> None:
+    """None: no columns at all, as in sets of earlier versions; else only the first so many bytes of them."""
+    path, rows = store.folder / "columns.npz", list(store.rows)
+    content = path.read_bytes()
+    path.unlink()
+    if size is not None:
+        path.write_bytes(content[:size])
+    bare = Store(store.folder)
+    assert list(bare.rows) == rows == [Row.from_json(line) for line in manifest(store.folder)]
+    for (role, split), part in bare.parts.items():
+        assert (
+            list(part)
+            == [row for row in rows if (row.role, row.split) == (role, split)]
+            == list(store.part(role, split))
+        )
+        for name in ("offset", "length", "level_dbfs", "bandwidth_hz", "snr_db"):
+            assert part.column(name).tolist() == [getattr(row, name) for row in part]
+        for name in ("role", "split", "kind", "shard"):
+            assert part.names(name) == [getattr(row, name) for row in part]
+    assert bare.rows[-1] == rows[-1] and bare.rows[2:4] == rows[2:4]
+    with pytest.raises(IndexError):
+        bare.rows[len(rows)]
+
+
+def test_the_columns_of_a_set_are_the_same_bytes_every_time(store: Store) -> None:
+    again = manifest_files([row.to_json() for row in store.rows])
+    assert again["columns.npz"] == (store.folder / "columns.npz").read_bytes()
+
+
+def manifest(folder: Path) -> list[str]:
+    return (folder / "manifest.jsonl").read_text(encoding="utf-8").splitlines()
 
 
 def test_a_folder_that_is_no_set_is_said_to_be_none(tmp_path: Path) -> None:

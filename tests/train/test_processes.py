@@ -16,6 +16,7 @@ from conftest import ROOT
 
 from hush.data.store import Store
 from hush.train.curves import read
+from hush.train.loop import Run
 from hush.train.mixtures import Mixtures
 from hush.train.processes import ALONE, Place, join
 from hush.train.samples import steps
@@ -44,6 +45,32 @@ def test_processes_share_an_epoch_without_loss_or_repetition(store: Store, tiny,
     for step, own in zip(steps, zip(*both, strict=True), strict=True):
         for number, batch in enumerate(step):
             assert torch.equal(batch.frames, own[number % 2][number // 2].frames)
+
+
+def test_an_epoch_has_every_example_once_over_all_processes(store: Store, tiny) -> None:
+    """12 examples of 2 processes: none twice, none missing, and the next epoch has others."""
+    experiment = tiny("rced", *TWO)
+    seen = [
+        example.numpy().tobytes()
+        for epoch in range(2) for share in shares(store, experiment, "train", 2) for step in share.epoch(epoch)
+        for batch in step for example in batch.frames
+    ]  # fmt: skip
+    assert len(seen) == len(set(seen)) == 2 * experiment.train.examples
+
+
+class Second(Place):
+    """The second of two processes, whose messages nobody answers."""
+
+    def mean(self, value: torch.Tensor) -> torch.Tensor:
+        return value
+
+
+def test_only_the_first_process_writes(store: Store, tiny, tmp_path: Path) -> None:
+    run = Run(tiny("rced", *TWO), store, tmp_path, CPU, Second(1, 2))
+    for name in ("best", "last"):
+        run.save(name)
+    assert list(tmp_path.iterdir()) == []
+    assert run.saved == run.step
 
 
 def test_processes_share_validation(store: Store, tiny) -> None:

@@ -16,6 +16,7 @@ COMMANDS = {
     "live": "Take the noise out of a microphone while you speak.",
     "models": "List the installed models.",
     "prepare": "Turn corpora into a data set to train on.",
+    "data": "Check, merge, import and export data sets.",
     "train": "Train a model on a prepared data set.",
     "runs": "Compare training runs on one page.",
     "export": "Turn a checkpoint into one ONNX file.",

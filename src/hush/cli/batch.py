@@ -19,6 +19,7 @@ from hush.errors import HushError, system_line
 if TYPE_CHECKING:
     from hush.infer.denoiser import Denoiser
     from hush.infer.files import FileReport
+    from hush.remote import RemotePath
 
 PRELOAD = ("hush.infer.denoiser", "hush.cli.batch")  # by the fork server, once for all processes
 Show = Callable[[float, float], None]  # of the share that is done, and the seconds of sound in all
@@ -33,23 +34,34 @@ class Settings:
     file: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Where:
+    """jobs: recordings at a time, 0 for one a core. ray: on Ray (see Fleet). ledger: where a run on Ray notes
+    what is done, so that the same command goes on after any end; None for a run that keeps no such notes.
+    """
+
+    jobs: int = 1
+    ray: str | None = None
+    ledger: Path | None = None
+
+
 def outcomes(
-    todo: list[Job], settings: Settings, jobs: int, raise_errors: bool
-) -> Iterator[tuple[Job, FileReport | str]]:
-    """Each job with its report, or with the line that says why it failed; in order, or as they are done.
+    todo: list[Job], settings: Settings, where: Where, raise_errors: bool
+) -> Iterator[tuple[int, FileReport | str]]:
+    """The number of each job, with its report or the line that says why it failed; in order, or as they are done.
 
     raise_errors: let what goes wrong with a recording through, instead.
     """
     _denoiser(**settings.model)  # a wrong option or model ends all, before the first recording
-    alone = jobs == 1 or len(todo) == 1
-    notes = board(len(todo), shared=not alone)
+    alone = not where.ray and (where.jobs == 1 or len(todo) == 1)
+    notes = board(len(todo), shared=not (alone or where.ray))
     with only_python(), progress(by_itself=False) as bar:
         bars = Bars(bar, [Path(_name(job.source)).name for job in todo], notes)
-        done = _here(todo, settings, bars, notes, raise_errors) if alone else _elsewhere(todo, settings, jobs, notes)
+        done = _here(todo, settings, bars, notes, raise_errors) if alone else _elsewhere(todo, settings, where, notes)
         with nullcontext() if alone else bars.watching():
             for number, outcome in done:
                 bars.done(number, 0.0 if isinstance(outcome, str) else outcome.seconds)
-                yield todo[number], outcome
+                yield number, outcome
 
 
 def _here(
@@ -61,12 +73,44 @@ def _here(
         yield number, _one(job, settings, show) if raise_errors else _outcome(job, settings, show)
 
 
-def _elsewhere(todo: list[Job], settings: Settings, jobs: int, notes: Board) -> Iterator[tuple[int, FileReport | str]]:
-    from hush.fleet.processes import results  # which takes longer to load than some recordings to clean
+def _elsewhere(
+    todo: list[Job], settings: Settings, where: Where, notes: Board
+) -> Iterator[tuple[int, FileReport | str]]:
+    """In other processes. One that is killed has its recordings done again, unless those replace themselves."""
+    import uuid
+
+    from hush.cli.resuming import ledger
+    from hush.drafts import sweep
+    from hush.fleet.mapping import Fleet, Start, mapped  # which take longer to load than some recordings to clean
 
     _denoiser.cache_clear()
-    items = [(job, settings, number) for number, job in enumerate(todo)]
-    return results(_in_a_process, items, jobs or None, _begin_process, (notes,), preload=PRELOAD)
+    noted = ledger(where.ledger, todo, settings.model, settings.file) if where.ledger else None
+    there = noted.facts["there"] if noted else [number for number, job in enumerate(todo) if _exists(job)]
+    mark = noted.run if noted else uuid.uuid4().hex
+    new = {number: job for number, job in enumerate(todo) if number not in set(there)}
+    items = [(job, settings, number, number in new) for number, job in enumerate(todo)]
+    start = Start(begin=_begin_process, given=(None if where.ray else notes, mark), preload=PRELOAD)
+    again, failures = not settings.file.get("in_place"), 0
+    fleet = Fleet(where.jobs or None, where.ray)
+    try:
+        for number, outcome in mapped(_in_a_process, items, fleet, start, failed=_failed, ledger=noted, again=again):
+            failures += _failed(outcome)
+            yield number, outcome
+    except BaseException:
+        failures += 1
+        raise
+    finally:
+        sweep((path.parent for job in todo for path in (job.target, job.residual) if isinstance(path, Path)), mark)
+        if noted and not failures:
+            noted.remove()
+
+
+def _exists(job: Job) -> bool:
+    return any(path.exists() for path in (job.target, job.residual) if path)
+
+
+def _failed(outcome: FileReport | str) -> bool:
+    return isinstance(outcome, str)
 
 
 def _noted(notes: Board, number: int, began: float, draw: Callable[[], None], share: float, seconds: float) -> None:
@@ -74,10 +118,12 @@ def _noted(notes: Board, number: int, began: float, draw: Callable[[], None], sh
     draw()
 
 
-def _in_a_process(job: Job, settings: Settings, number: int) -> FileReport | str:
-    show = partial(_noted, _notes, number, time.perf_counter(), lambda: None)
+def _in_a_process(job: Job, settings: Settings, number: int, new: bool) -> FileReport | str:
+    """new: there was no output when the run began; one that is there now is of a process that was killed after it."""
+    show = partial(_noted, _notes, number, time.perf_counter(), lambda: None) if _notes else lambda share, seconds: None
     show(0.0, 0.0)
-    return _outcome(job, settings, show)
+    own = Settings(settings.model, settings.file | {"force": True}) if new else settings
+    return _outcome(job, own, show)
 
 
 def _outcome(job: Job, settings: Settings, show: Show) -> FileReport | str:
@@ -94,7 +140,7 @@ def _outcome(job: Job, settings: Settings, show: Show) -> FileReport | str:
 
 
 def _one(job: Job, settings: Settings, show: Show) -> FileReport:
-    """One recording, either end of which may be a pipe; pipes are spooled to disk, since two passes seek."""
+    """One recording, either end of which may be a pipe or far away: those are copied here, since two passes seek."""
     import shutil
     import tempfile
 
@@ -102,37 +148,53 @@ def _one(job: Job, settings: Settings, show: Show) -> FileReport:
 
     denoiser = _denoiser(**settings.model)
     given = settings.file | {"progress": show, "residual": job.residual}
-    piped = job.source == PIPE or job.source.is_fifo()
-    if not piped and job.target != PIPE:
-        for path in (job.target, job.residual) if job.folders else ():
-            if path:
-                path.parent.mkdir(parents=True, exist_ok=True)
+    for path in (job.target, job.residual) if job.folders else ():
+        if isinstance(path, Path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+    here = isinstance(job.source, Path) and job.source != PIPE and not job.source.is_fifo()
+    if isinstance(job.source, Path) and here and isinstance(job.target, Path) and job.target != PIPE:
         return denoiser.file(job.source, job.target, **given)
     with tempfile.TemporaryDirectory(prefix="hush-") as folder:
-        inside = _spooled(job.source, Path(folder) / "stdin") if piped else job.source
-        outside = Path(folder) / f"stdout{job.form}" if job.target == PIPE else job.target
+        inside = job.source if isinstance(job.source, Path) and here else _spooled(job.source, Path(folder))
+        outside, name = _outside(job, Path(folder), settings)
         try:
             report = denoiser.file(inside, outside, **given)
         except AudioError as error:
-            line = str(error).replace(str(outside), "stdout") if job.target == PIPE else str(error)
-            raise AudioError(line.replace(str(inside), _name(job.source))) from error
-        if job.target == PIPE:
+            raise AudioError(str(error).replace(str(outside), name).replace(str(inside), _name(job.source))) from error
+        if not isinstance(job.target, Path):
+            job.target.send(outside)
+        elif job.target == PIPE:
             with outside.open("rb") as file:
                 shutil.copyfileobj(file, sys.stdout.buffer, 1 << 20)
             sys.stdout.buffer.flush()
     return report
 
 
-def _spooled(source: Path, path: Path) -> Path:
+def _outside(job: Job, folder: Path, settings: Settings) -> tuple[Path, str]:
+    """Where the clean sound is written first, and what a message calls it."""
+    from hush.errors import AudioError
+
+    if not isinstance(job.target, Path):
+        if not settings.file.get("force") and job.target.exists():
+            raise AudioError(f"{job.target} exists; --force overwrites it")
+        return folder / f"clean{job.target.suffix}", str(job.target)
+    return (folder / f"stdout{job.form}", "stdout") if job.target == PIPE else (job.target, str(job.target))
+
+
+def _spooled(source: Path | RemotePath, folder: Path) -> Path:
     from hush.dsp.audio import spool
 
+    if not isinstance(source, Path):
+        path = folder / f"noisy{source.suffix}"
+        source.fetch(path)
+        return path
     if source == PIPE:
-        return spool(sys.stdin.buffer, path)
+        return spool(sys.stdin.buffer, folder / "stdin")
     with source.open("rb") as pipe:
-        return spool(pipe, path)
+        return spool(pipe, folder / "stdin")
 
 
-def _name(source: Path) -> str:
+def _name(source: Path | RemotePath) -> str:
     return "stdin" if source == PIPE else str(source)
 
 
@@ -143,6 +205,9 @@ def _denoiser(**options: Any) -> Denoiser:
     return Denoiser(**options)
 
 
-def _begin_process(notes: Board) -> None:
+def _begin_process(notes: Board, mark: str) -> None:
+    from hush.drafts import sign
+
     global _notes
     _notes = notes
+    sign(mark)

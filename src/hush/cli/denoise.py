@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from hush.cli.batch import Settings, Where
 from hush.cli.screen import say
-from hush.cli.sources import PIPE, Job, plan
+from hush.cli.sources import PIPE, Job, Place, plan
 
 if TYPE_CHECKING:
-    from hush.cli.batch import Settings
     from hush.infer.files import FileReport
 
 EXAMPLES = """
@@ -26,8 +27,8 @@ cat noisy.wav | hush denoise - -o - > clean.wav
 
 
 @click.command("denoise", epilog=EXAMPLES)
-@click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path, allow_dash=True))
-@click.option("-o", "--output", type=click.Path(path_type=Path, allow_dash=True),
+@click.argument("sources", nargs=-1, required=True, type=Place())
+@click.option("-o", "--output", type=Place(),
               help="The clean file; a folder for several; - for stdout.")  # fmt: skip
 @click.option("--in-place", is_flag=True, help="Replace the recordings, each when its clean one is complete.")
 @click.option("--model", metavar="NAME", help="An installed model (see hush models) or an .onnx file.")
@@ -44,6 +45,11 @@ cat noisy.wav | hush denoise - -o - > clean.wav
 @click.option("--clip-mode", type=click.Choice(["clip", "rescale", "none"]), default="clip", show_default=True,
               help="What happens to peaks that the coding cannot hold.")  # fmt: skip
 @click.option("-j", "--jobs", default=1, show_default=True, help="Recordings at a time; 0 is one a core.")
+@click.option(
+    "--ray",
+    metavar="ADDRESS",
+    help="Do it on Ray: local, or a cluster's auto or HOST:PORT. The same command goes on after any end.",
+)
 @click.option("--threads", type=int, help="Processor threads for each; 0 takes all.  [default: all, 1 with -j]")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--force", is_flag=True, help="Overwrite outputs that exist.")
@@ -53,7 +59,7 @@ cat noisy.wav | hush denoise - -o - > clean.wav
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per recording on stdout.")
 @click.option("--end-to-end", is_flag=True, help="The reference's frames, without overlap (for comparison).")
 def command(
-    sources, output, in_place, residual, extension, jobs, skip_existing, dry_run, plot, as_json, **options
+    sources, output, in_place, residual, extension, jobs, ray, skip_existing, dry_run, plot, as_json, **options
 ) -> None:
     """Take the noise out of recordings: files, folders with all below them, or patterns in quotes.
 
@@ -66,7 +72,9 @@ def command(
     _check_plot(plot, todo, options["force"], in_place)
     if jobs < 0:
         raise click.UsageError(f"-j {jobs}: expected 1 or more, or 0 for one a core")
-    settings = _settings(options, jobs, in_place, residual)
+    if ray and (in_place or PIPE in (output, *sources)):
+        raise click.UsageError("--ray may do a recording twice, and takes neither pipes nor --in-place; use -o FOLDER")
+    settings = _settings(options, 0 if ray else jobs, in_place, residual)
     planned = len(todo)
     if skip_existing:
         todo = [job for job in todo if not job.target.exists()]
@@ -80,13 +88,13 @@ def command(
         return
     for name in {"SIGTERM", "SIGHUP"} & set(dir(signal)):  # leave through the exits that clean up
         signal.signal(getattr(signal, name), lambda number, _: sys.exit(128 + number))
-    if _work(todo, settings, jobs, plot, as_json):
+    where = Where(0 if ray and jobs == 1 else jobs, ray, _ledger(todo, output, ray, skip_existing))
+    if _work(todo, settings, where, plot, as_json):
         sys.exit(1)
 
 
 def _settings(options: dict, jobs: int, in_place: bool, residual: Path | None) -> Settings:
     """What all recordings share. Raises ConfigError, once for all, for a wrong option."""
-    from hush.cli.batch import Settings
     from hush.infer.files import FileOptions
     from hush.weights import DEFAULT
 
@@ -100,7 +108,14 @@ def _settings(options: dict, jobs: int, in_place: bool, residual: Path | None) -
     return Settings(model, file)
 
 
-def _work(todo: list[Job], settings: Settings, jobs: int, plot: Path | None, as_json: bool) -> int:
+def _ledger(todo: list[Job], output: Path | None, ray: str | None, skip_existing: bool) -> Path | None:
+    """Where a run on Ray notes what is done; with --skip-existing the outputs themselves say it."""
+    from hush.fleet.ledger import NAME
+
+    return output / NAME if ray and isinstance(output, Path) and todo[0].folders and not skip_existing else None
+
+
+def _work(todo: list[Job], settings: Settings, where: Where, plot: Path | None, as_json: bool) -> int:
     """Denoise all, tell of each; how many failed. What goes wrong with a single recording is raised."""
     import time
 
@@ -109,7 +124,9 @@ def _work(todo: list[Job], settings: Settings, jobs: int, plot: Path | None, as_
     alone = len(todo) == 1
     began, seconds, done, failed = time.perf_counter(), 0.0, 0, 0
     try:
-        for job, outcome in outcomes(todo, settings, jobs, raise_errors=alone and not as_json):
+        outcome_of = outcomes(todo, settings, where, raise_errors=alone and not as_json)
+        for number, outcome in _in_order(outcome_of) if as_json and not alone else outcome_of:
+            job = todo[number]
             if isinstance(outcome, str):
                 failed += 1
                 _tell_failure(job, outcome, as_json)
@@ -130,9 +147,16 @@ def _work(todo: list[Job], settings: Settings, jobs: int, plot: Path | None, as_
     return failed
 
 
+def _in_order(outcomes: Iterator[tuple[int, FileReport | str]]) -> Iterator[tuple[int, FileReport | str]]:
+    from hush.fleet.mapping import in_order  # not at the top: it takes longer to load than some recordings to clean
+
+    return in_order(outcomes)
+
+
 def _draw(plot: Path, job: Job, settings: Settings) -> None:
     from hush.dsp.plots import compare, levels
 
+    assert isinstance(job.source, Path) and isinstance(job.target, Path)  # else --plot was refused
     before = levels(job.source, settings.file["start_s"], settings.file["end_s"])
     compare(plot, {"before": before, "after": levels(job.target)})
 
@@ -143,13 +167,14 @@ def _check_plot(plot: Path | None, todo: list[Job], force: bool, in_place: bool)
 
     if not plot:
         return
-    if len(todo) > 1 or PIPE in (todo[0].source, todo[0].target):
+    source, target = todo[0].source, todo[0].target
+    if len(todo) > 1 or not isinstance(source, Path) or not isinstance(target, Path) or PIPE in (source, target):
         raise click.UsageError("--plot takes one recording, from a file to a file")
     if in_place:
         raise click.UsageError("--plot shows the input beside the output, and --in-place leaves no input; use -o")
     if plot.is_dir() or not plot.absolute().parent.is_dir():
         raise AudioError(f"{plot}: --plot needs a file name in a folder that exists, such as before-after.png")
-    if plot.resolve() in (todo[0].source.resolve(), todo[0].target.resolve()):
+    if plot.resolve() in (source.resolve(), target.resolve()):
         raise AudioError(f"{plot} is a recording here; choose another file for --plot, such as before-after.png")
     if plot.exists() and not force:
         raise AudioError(f"{plot} exists; --force overwrites it")

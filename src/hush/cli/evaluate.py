@@ -44,10 +44,11 @@ if TYPE_CHECKING:
     help="Write report.html, report.md, scores.json and scores.csv here; a run that was stopped goes on from here.",
 )  # fmt: skip
 @click.option("-j", "--jobs", type=click.IntRange(min=1), help="Processes.  [default: all cores]")
+@click.option("--ray", metavar="ADDRESS", help="Do it on Ray: local, or a cluster's auto or HOST:PORT.")
 @click.option("--force", is_flag=True, help="Overwrite the report of an earlier run.")
 def command(
     given: tuple[str, ...], folder: Path | None, noisy: tuple[Path, ...], wanted: str, recogniser_given: str | None,
-    output: Path | None, jobs: int | None, force: bool,
+    output: Path | None, jobs: int | None, ray: str | None, force: bool,
 ) -> None:  # fmt: skip
     """Hold denoisers against each other: models, Python functions and programs, on your recordings.
 
@@ -77,8 +78,8 @@ def command(
     with only_python(), progress("rows") as bar:
         task = bar.add_task("scoring", total=None)
         show = lambda done, total: bar.update(task, completed=done, total=total)  # noqa: E731
-        options: dict[str, Any] = {"metrics": metrics, "recogniser": heard, "jobs": jobs or cores(), "folder": output}
-        report = evaluate(systems, found, progress=show, **options)
+        options: dict[str, Any] = {"metrics": metrics, "recogniser": heard, "folder": output}
+        report = evaluate(systems, found, progress=show, jobs=jobs or cores(), ray=ray, **options)
     click.echo(tables.markdown(report), nl=False)
     if output is not None:
         settings = {"pairs": str(folder)} if folder else {"noisy": ", ".join(map(str, noisy))}

@@ -51,7 +51,8 @@ class Finite(click.FloatRange):
 @click.option("--split", default="21000/1179", show_default=True, help="Frames for training/validation.")
 @click.option("--snr", default="-5:20", show_default=True, help="Range of SNRs of pairs and frames, in dB.")
 @click.option("-j", "--jobs", type=click.IntRange(1), help="Processes; all cores if not given.")
-def command(speech, noise, output, pairs, wav, spectrograms, split, snr, seed, jobs, **settings) -> None:
+@click.option("--ray", metavar="ADDRESS", help="Do it on Ray: local, or a cluster's auto or HOST:PORT.")
+def command(speech, noise, output, pairs, wav, spectrograms, split, snr, seed, jobs, ray, **settings) -> None:
     """Turn corpora into a data set to train on.
 
     Loads to mono, resamples, removes silent frames, splits without tearing a speaker, video, fold or
@@ -71,18 +72,19 @@ def command(speech, noise, output, pairs, wav, spectrograms, split, snr, seed, j
     for what, folder in folders.items():
         if folder:
             refuse_foreign(folder, what)
-    store = _prepare(_sources(speech, noise), output, seed, jobs, **settings)
+    store = _prepare(_sources(speech, noise), output, seed, jobs, ray, **settings)
     for part, entry in sorted(store.settings["parts"].items()):
         click.echo(f"{part:14} {entry['clips']:7,} clips {entry['hours']:8.2f} h")
     for reason, count in store.settings["rejected"].items():
         click.echo(f"left out: {count} {reason} (listed in {output}/rejected.csv)")
     _refuse_lack(store, speech=speech, noise=noise)
     if wav:
-        _report("noisy/clean pairs", "write_pairs", store, wav, pairs, pairs, config, seed, jobs)
+        _report("noisy/clean pairs", "write_pairs", store, wav, pairs, pairs, config, seed, jobs, ray)
     if spectrograms:
         _report(
-            "spectrograms", "write_spectrograms", store, spectrograms, wanted, sum(wanted.values()), config, seed, jobs
-        )
+            "spectrograms", "write_spectrograms", store, spectrograms, wanted, sum(wanted.values()), config, seed, jobs,
+            ray,
+        )  # fmt: skip
     click.echo(f"ready: {output} (card: {output}/card.md)")
 
 
@@ -112,6 +114,7 @@ def _prepare(
     output,
     seed,
     jobs,
+    ray,
     *,
     sample_rate,
     keep_silence,
@@ -132,7 +135,7 @@ def _prepare(
     with progress("clips") as bar:
         task = bar.add_task("preparing")
         return prepare(
-            sources, output, cleaning, valid_share=valid_share, seed=seed, jobs=jobs, rater=_rater(min_dnsmos),
+            sources, output, cleaning, valid_share=valid_share, seed=seed, jobs=jobs, ray=ray, rater=_rater(min_dnsmos),
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )  # fmt: skip
 
@@ -186,7 +189,7 @@ def _mixing(snr: str):
     return MixConfig(snr_db=(low, high))
 
 
-def _report(what, make, store, folder, count, total, config, seed, jobs) -> None:
+def _report(what, make, store, folder, count, total, config, seed, jobs, ray) -> None:
     """Make pairs or spectrograms under a progress bar, then say how many."""
     from hush.cli.screen import progress
     from hush.data import material
@@ -194,7 +197,7 @@ def _report(what, make, store, folder, count, total, config, seed, jobs) -> None
     with progress(what) as bar:
         task = bar.add_task("mixing", total=total)
         counts = getattr(material, make)(
-            store, folder, count, config, seed, lambda done: bar.update(task, completed=done), jobs
+            store, folder, count, config, seed, lambda done: bar.update(task, completed=done), jobs, ray
         )
     shares = ", ".join(f"{number:,} {split}" for split, number in counts.items())
     click.echo(f"{sum(counts.values()):,} {what} in {folder} ({shares})")

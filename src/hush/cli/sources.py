@@ -6,13 +6,32 @@ import glob
 import sys
 from collections import Counter
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 import click
 
 from hush.errors import nearest
 
+if TYPE_CHECKING:
+    from hush.remote import RemotePath
+
+    Found = tuple[Path | RemotePath, PurePosixPath]  # a recording, and its place below the output folder
+
 PIPE = Path("-")
+
+
+class Place(click.ParamType):
+    """A path here, `-`, or a URL of a file or folder elsewhere."""
+
+    name = "path"
+
+    def convert(self, value, parameter, context):
+        if not isinstance(value, str) or "://" not in value:
+            return Path(value)
+        from hush.remote import place
+
+        return place(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,16 +41,16 @@ class Job:
     folders: are made where they are missing. form: the extension of what stdout gets.
     """
 
-    source: Path
-    target: Path
+    source: Path | RemotePath
+    target: Path | RemotePath
     residual: Path | None = None
     folders: bool = False
     form: str = ".wav"
 
 
 def plan(
-    sources: tuple[Path, ...], output: Path | None, *, in_place: bool = False, residual: Path | None = None,
-    extension: str | None = None,
+    sources: tuple[Path | RemotePath, ...], output: Path | RemotePath | None, *, in_place: bool = False,
+    residual: Path | None = None, extension: str | None = None,
 ) -> list[Job]:  # fmt: skip
     """The jobs of a command line, in order. Raises UsageError or AudioError where it is not clear.
 
@@ -42,6 +61,8 @@ def plan(
     found = [item for source in sources for item in _expanded(source, output, residual)]
     suffix = _suffix(extension)
     if in_place:
+        if remote := [str(source) for source, _ in found if not isinstance(source, Path)]:
+            raise click.UsageError(f"--in-place replaces files of this machine, not {remote[0]}; use -o")
         if output is not None or residual is not None or suffix or PIPE in sources:
             raise click.UsageError(
                 "--in-place replaces the recordings themselves; leave -o, --residual, --format and pipes out"
@@ -61,20 +82,21 @@ def plan(
     return jobs
 
 
-def _expanded(source: Path, *outputs: Path | None) -> list[tuple[Path, Path]]:
-    """A source as (file, its place below the output folder) each."""
+def _expanded(source: Path | RemotePath, *outputs: Path | RemotePath | None) -> list[Found]:
     if source == PIPE:
-        return [(source, Path("stdin.wav"))]
+        return [(source, PurePosixPath("stdin.wav"))]
+    if not isinstance(source, Path):
+        return _elsewhere(source) if source.is_dir() else [(source, PurePosixPath(source.name))]
     if source.is_dir():
-        return _tree(source, [output for output in outputs if output])
+        return _tree(source, [output for output in outputs if isinstance(output, Path)])
     if not source.exists() and _is_pattern(source):
         found = [Path(name) for name in sorted(glob.glob(str(source), recursive=True))]  # noqa: PTH207
         found = [path for path in found if path.is_file()]
         if not found:
             raise click.UsageError(f"{source} matches no file")
         root = _plain(source)
-        return [(path, path.relative_to(root)) for path in found]
-    return [(source, Path(source.name))]
+        return [(path, PurePosixPath(path.relative_to(root))) for path in found]
+    return [(source, PurePosixPath(source.name))]
 
 
 def _is_pattern(path: Path | str) -> bool:
@@ -86,18 +108,32 @@ def _plain(pattern: Path) -> Path:
     return next(folder for folder in pattern.parents if not _is_pattern(folder))
 
 
-def _tree(folder: Path, outputs: list[Path]) -> list[tuple[Path, Path]]:
+def _tree(folder: Path, outputs: list[Path]) -> list[Found]:
     """All recordings in a folder and below, by extension; not what is hidden, nor what lies in an output."""
     from hush.dsp.recordings import EXTENSIONS
 
     inside = [output.resolve() for output in outputs if output.exists() and not output.samefile(folder)]
-    found = []
+    found: list[Found] = []
     for path in sorted(folder.rglob("*")):
         below = path.relative_to(folder)
         hidden = any(part.startswith(".") for part in below.parts)
         own = any(path.resolve().is_relative_to(output) for output in inside)
         if path.suffix.lower() in EXTENSIONS and path.is_file() and not hidden and not own:
-            found.append((path, below))
+            found.append((path, PurePosixPath(below)))
+    if not found:
+        raise click.UsageError(f"{folder} holds no recording that hush reads (.wav, .flac, .mp3, .ogg …)")
+    return found
+
+
+def _elsewhere(folder: RemotePath) -> list[Found]:
+    """As `_tree`, of a folder that is no folder here."""
+    from hush.dsp.recordings import EXTENSIONS
+
+    found: list[Found] = [
+        (path, below)
+        for path, below in folder.files()
+        if path.suffix.lower() in EXTENSIONS and not any(part.startswith(".") for part in below.parts)
+    ]
     if not found:
         raise click.UsageError(f"{folder} holds no recording that hush reads (.wav, .flac, .mp3, .ogg …)")
     return found
@@ -115,7 +151,7 @@ def _suffix(extension: str | None) -> str:
     return suffix
 
 
-def _alone(source: Path, output: Path, residual: Path | None, suffix: str) -> Job:
+def _alone(source: Path | RemotePath, output: Path | RemotePath, residual: Path | None, suffix: str) -> Job:
     """The job of one recording that goes to one file, or to stdout."""
     from hush.errors import AudioError
 
@@ -128,14 +164,14 @@ def _alone(source: Path, output: Path, residual: Path | None, suffix: str) -> Jo
     return Job(source, output, residual)
 
 
-def _check_pipes(sources: tuple[Path, ...], output: Path) -> None:
+def _check_pipes(sources: tuple[Path | RemotePath, ...], output: Path | RemotePath) -> None:
     if PIPE in sources and sys.stdin.isatty():
         raise click.UsageError("- reads a recording from a pipe: cat noisy.wav | hush denoise - -o clean.wav")
     if output == PIPE and sys.stdout.isatty():
         raise click.UsageError("-o - would write sound to the screen; send it on: ... -o - > clean.wav")
 
 
-def _check_folders(jobs: list[Job], output: Path, residual: Path | None) -> None:
+def _check_folders(jobs: list[Job], output: Path | RemotePath, residual: Path | None) -> None:
     for folder in (output, residual):
         if folder is not None and (folder == PIPE or folder.is_file() or (folder.suffix and not folder.is_dir())):
             several = f"{len(jobs)} recordings need" if len(jobs) > 1 else "a folder's recordings need"

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from hush.cli.sources import Place
+
 EXAMPLES = """
 \b
 hush train configs/unet.toml --data dataset/ -o runs/unet
@@ -19,7 +21,7 @@ torchrun --nproc-per-node 2 -m hush train configs/small.toml --data dataset/ -o 
 @click.command("train", epilog=EXAMPLES)
 @click.argument("config", type=click.Path(path_type=Path))
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--data", required=True, type=click.Path(path_type=Path), help="A set made by hush prepare.")
+@click.option("--data", required=True, type=Place(), help="A set made by hush prepare, here or on s3://….")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder of the run.")
 @click.option("--resume", is_flag=True, help="Go on from the run's last checkpoint.")
 @click.option("--init", metavar="NAME|PATH", help="Start from these weights: an installed model's, or a checkpoint.")

@@ -38,7 +38,7 @@ def card_text(rows: list[Row], settings: dict[str, Any]) -> str:
     groups = {part: {row.kind for row in rows if f"{row.role}/{row.split}" == part} for part, _ in parts}
     licences = sorted(settings["licences"].items())
     facts = {"sample_rate": settings["sample_rate"], "seed": settings["seed"]}
-    facts |= {f"cleaning.{key}": value for key, value in settings["cleaning"].items() if key != "sample_rate"}
+    facts |= {f"cleaning.{key}": value for key, value in sorted(settings["cleaning"].items()) if key != "sample_rate"}
     blocks = [
         "# Data set",
         f"{len(rows):,} clips, {sum(entry['hours'] for _, entry in parts):.2f} hours, mono, "

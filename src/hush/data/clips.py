@@ -7,9 +7,12 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from hush.errors import CorpusError, nearest
+
+if TYPE_CHECKING:
+    from hush.data.rows import Row
 
 SPLITS = ("train", "valid", "test")
 ROLES = ("speech", "noise")
@@ -168,7 +171,7 @@ def number(text: str) -> float | None:
         return None
 
 
-def leaks(clips: Iterable[Clip]) -> dict[str, set[str]]:
+def leaks(clips: Iterable[Clip | Row]) -> dict[str, set[str]]:
     """Groups that stand in more than one split, each with its splits; empty when none leaks."""
     where: dict[str, set[str]] = {}
     for clip in clips:

@@ -18,6 +18,7 @@ from hush.data.store import Store
 from hush.data.workers import run
 from hush.dsp import frames
 from hush.dsp.wav import wav_bytes
+from hush.fleet.mapping import Fleet
 from hush.settings import MixConfig
 
 COLUMNS = ("id", "snr_db", "noise_kind", "noise_source", "speaker", "language", "text", "split")
@@ -37,6 +38,7 @@ def write_pairs(
     seed: int,
     progress: Callable[[int], None] = lambda n: None,
     jobs: int | None = None,
+    ray: str | None = None,
 ) -> dict[str, int]:
     """`count` mixtures as clean/ID.wav and noisy/ID.wav with manifest.csv, in the splits' proportion.
 
@@ -57,7 +59,7 @@ def write_pairs(
                 tasks.append((store.folder, split, folder, len(lines) + first, recipes[first : first + PAIRS_PER_TASK]))
             lines += [_line(mixer, recipe, len(lines) + i) for i, recipe in enumerate(recipes)]
         todo = [task for task in tasks if not _written(folder, task[3], len(task[4]))]
-        _run(_write_pairs, todo, folder, jobs, progress, count)
+        _run(_write_pairs, todo, folder, Fleet(jobs, ray), progress, count)
         table = io.StringIO()
         writer = csv.DictWriter(table, COLUMNS, lineterminator="\n")
         writer.writeheader()
@@ -74,6 +76,7 @@ def write_spectrograms(
     seed: int,
     progress: Callable[[int], None] = lambda n: None,
     jobs: int | None = None,
+    ray: str | None = None,
 ) -> dict[str, int]:
     """Scaled frames of mixtures as SPLIT-noisy.npy and SPLIT-clean.npy, float32 `(count, 128, 128)`.
 
@@ -91,7 +94,7 @@ def write_spectrograms(
                 (store.folder, split, folder, first, min(CHUNK, count - first), config, seed)
                 for first in _reserve(folder, split, count)
             ]
-        _run(_write_frames, tasks, folder, jobs, progress, sum(counts.values()))
+        _run(_write_frames, tasks, folder, Fleet(jobs, ray), progress, sum(counts.values()))
         for split in counts:
             for side in SIDES:
                 if (part := _part(folder, split, side)).is_file():
@@ -126,7 +129,7 @@ def _fingerprint(store: Store, what: str, counts: dict[str, int], config: MixCon
 
 
 def _run(
-    task: Callable, todo: list[tuple], folder: Path, jobs: int | None, progress: Callable[[int], None], total: int
+    task: Callable, todo: list[tuple], folder: Path, fleet: Fleet, progress: Callable[[int], None], total: int
 ) -> None:
     """Run what is left to do of `total` pairs or frames; the fifth value of an item holds or counts its own."""
     sizes = [item[4] if isinstance(item[4], int) else len(item[4]) for item in todo]
@@ -138,7 +141,7 @@ def _run(
         made += sizes[index]
         progress(made)
 
-    run(task, todo, folder, jobs, finished)
+    run(task, todo, folder, fleet, finished)
 
 
 def _line(mixer: Mixer, recipe: Recipe, number: int) -> dict[str, object]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
 
-from hush.data.store import FULL_SCALE, Row, Store
+from hush.data.store import FULL_SCALE, Rows, Store
 from hush.settings import MixConfig
 
 Range = tuple[float, float]
@@ -58,7 +59,7 @@ class Mixer:
     def __init__(self, store: Store, split: str, config: MixConfig) -> None:
         self.store, self.split, self.config = store, split, config
         self.speech, self.noise = store.part("speech", split), store.part("noise", split)
-        self._speech_odds = _odds(np.array([row.length for row in self.speech], np.float64))
+        self._speech_odds = _odds(self.speech.column("length").astype(np.float64))
         self._noise_odds = _odds(_balance(self.noise, config.balance))
 
     def draw(
@@ -69,7 +70,8 @@ class Mixer:
         With a length, levels are those of whole clips: a short cut of a clip keeps its own loudness.
         With None, noise is measured where it is cut, so that the mixture has its SNR exactly.
         """
-        config = self.config
+        config, lengths, noise_lengths = self.config, self.speech.column("length"), self.noise.column("length")
+        levels_dbfs, noise_levels_dbfs = self.speech.column("level_dbfs"), self.noise.column("level_dbfs")
         speech = np.searchsorted(self._speech_odds, rng.random(count))
         noises = np.searchsorted(self._noise_odds, rng.random((count, 2)))
         starts = rng.random((count, 3))
@@ -79,18 +81,18 @@ class Mixer:
         two = rng.random(count) < config.two_noises
         recipes = []
         for i in range(count):
-            row = self.speech[speech[i]]
-            size = length or row.length
+            whole = int(lengths[speech[i]])
+            size = length or whole
             picked = tuple(int(n) for n in noises[i, : 1 + int(two[i])])
-            begins = tuple(int(starts[i, 1 + k] * self.noise[n].length) for k, n in enumerate(picked))
+            begins = tuple(int(starts[i, 1 + k] * noise_lengths[n]) for k, n in enumerate(picked))
             loud_db = level_db[i] - snr_db[i] - 10 * np.log10(len(picked))  # of each noise
-            levels = [self._level(n, b, size) if length is None else self.noise[n].level_dbfs
+            levels = [self._level(n, b, size) if length is None else noise_levels_dbfs[n]
                       for n, b in zip(picked, begins, strict=True)]  # fmt: skip
             recipes.append(Recipe(
                 length=size,
                 speech=int(speech[i]),
-                speech_start=int(starts[i, 0] * max(1, row.length - size + 1)),
-                speech_gain=_gain(level_db[i] - row.level_dbfs) if kind[i] >= config.noise_only else 0.0,
+                speech_start=int(starts[i, 0] * max(1, whole - size + 1)),
+                speech_gain=_gain(level_db[i] - levels_dbfs[speech[i]]) if kind[i] >= config.noise_only else 0.0,
                 noises=picked,
                 noise_starts=begins,
                 noise_gains=tuple(
@@ -117,10 +119,10 @@ def _gain(change_db: float) -> float:
     return float(np.float32(10 ** (change_db / 20) / FULL_SCALE))
 
 
-def _balance(rows: list[Row], balance: float) -> np.ndarray:
+def _balance(rows: Rows, balance: float) -> np.ndarray:
     """Weight of each noise clip: its kind's number of clips to the power -balance."""
-    kinds = [row.kind for row in rows]
-    count = {kind: kinds.count(kind) for kind in set(kinds)}
+    kinds = rows.names("kind")
+    count = Counter(kinds)
     return np.array([count[kind] ** -balance for kind in kinds])
 
 

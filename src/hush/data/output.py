@@ -67,9 +67,15 @@ def claim(folder: Path, fingerprint: str, what: str) -> Iterator[None]:
         with locked(note, PATIENCE_S) as alone:
             if not alone:
                 raise DataError(f"processes of an earlier run still write to {folder}; end them, then try again")
-        for leftover in [path for path in folder.rglob(".*.part") if DRAFT.fullmatch(path.name)]:
-            leftover.unlink(missing_ok=True)
+        _clear(folder)
         yield
+        _clear(folder)
+
+
+def _clear(folder: Path) -> None:
+    """Remove what processes that were killed have left half-written."""
+    for leftover in [path for path in folder.rglob(".*.part") if DRAFT.fullmatch(path.name)]:
+        leftover.unlink(missing_ok=True)
 
 
 def _fingerprint(note: Path) -> str:
@@ -99,6 +105,20 @@ def share(path: Path) -> None:
     """Hold a shared lock on `path` until this process ends: `locked` is refused as long as one does."""
     if sys.platform != "win32":
         _lock(os.open(path, os.O_RDONLY), fcntl.LOCK_SH)
+
+
+@contextmanager
+def shared(path: Path) -> Iterator[None]:
+    """`share`, until the block ends."""
+    if sys.platform == "win32":
+        yield
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        _lock(descriptor, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _lock(descriptor: int, kind: int) -> bool:

@@ -87,12 +87,12 @@ def _there(sources: list[Source], commercial_only: bool) -> tuple[list[tuple[str
                 rejected.append(rejection(name, clip, "repeated", "named by two sources"))
             else:
                 seen.add(key)
-                name = _free(f"{clip.role} {name}", taken).partition(" ")[2]
+                name = free_name(f"{clip.role} {name}", taken).partition(" ")[2]
                 found.append((name, clip, size))
     return found, rejected
 
 
-def _free(name: str, taken: set[str]) -> str:
+def free_name(name: str, taken: set[str]) -> str:
     """`name`, or with ~2, ~3 … if two folders hold files of the same name."""
     free, count = name, 1
     while free in taken:

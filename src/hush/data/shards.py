@@ -116,7 +116,7 @@ def build(
 
     def fill(file: BinaryIO) -> None:
         offset = 0
-        _write_header(file, offset)
+        write_header(file, offset)
         for clip_id, clip in clips:
             try:
                 samples, measures = load(clip, cleaning, rater)
@@ -132,7 +132,7 @@ def build(
             file.write(samples.astype("<i2", copy=False).data)
             offset += samples.size
         file.seek(0)
-        _write_header(file, offset)
+        write_header(file, offset)
 
     shard = folder / f"{name}.npy"
     save(shard, fill)
@@ -142,6 +142,6 @@ def build(
     save_text(folder / f"{name}.json", json.dumps(facts, ensure_ascii=False))
 
 
-def _write_header(file: BinaryIO, length: int) -> None:
+def write_header(file: BinaryIO, length: int) -> None:
     """The header of a .npy file of int16 `(length,)`; numpy pads it to the same size for every length."""
     np.lib.format.write_array_header_1_0(file, {"descr": "<i2", "fortran_order": False, "shape": (length,)})

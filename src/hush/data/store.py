@@ -2,65 +2,41 @@
 
 from __future__ import annotations
 
+import io
 import json
-from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from hush.data.rows import COLUMNS, Columns, Row, Rows, checksum
 from hush.errors import DataError
+from hush.remote import RemotePath, place
+
+__all__ = ["FORMAT", "FULL_SCALE", "Row", "Rows", "Store", "manifest_files"]
 
 FORMAT = 1  # of the folder; another number means another layout
 FULL_SCALE = 32767.0
+MANIFEST = "manifest.jsonl"
+REMOTE_SHARDS = 8  # that are held in memory, 28 MB each at most where clips are of 10 s
 AGAIN = "remove it and run the same hush prepare again"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One clip of a prepared set: where its samples lie, and all that mixing and splitting need."""
-
-    id: str
-    corpus: str
-    role: str
-    kind: str
-    groups: tuple[str, ...]
-    split: str
-    licence: str
-    commercial_use: bool
-    language: str
-    text: str
-    shard: str
-    offset: int  # samples into the shard
-    length: int  # samples
-    level_dbfs: float  # active level if speech, mean level if noise
-    bandwidth_hz: float
-    snr_db: float  # estimated, of the recording itself
-
-    @classmethod
-    def from_json(cls, line: str) -> Row:
-        tree = json.loads(line)
-        tree["groups"] = tuple(tree["groups"])
-        return cls(**{item.name: tree[item.name] for item in fields(cls)})
-
-    def to_json(self) -> str:
-        return json.dumps(asdict(self), ensure_ascii=False, sort_keys=True)
-
-
 class Store:
-    """A prepared data set, opened for reading.
+    """A prepared data set, opened for reading where it lies: a folder here, or s3://… (see `remote`).
 
     settings: the content of dataset.json. rows: every clip in manifest order. `samples(row)` is its
-    int16 `(T,)`, a view into the mapped shard. Raises DataError if the folder is none or unfinished.
+    int16 `(T,)`, a view into the mapped shard (of a remote one: into a copy in memory).
+    Raises DataError if the folder is none or unfinished.
     """
 
-    def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
+    def __init__(self, folder: str | Path | RemotePath) -> None:
+        # For most a Path: what writes beside a set, or asks for more of one, has made it here.
+        self.folder: Any = place(folder) if isinstance(folder, str) else folder
         try:
-            self.settings: dict[str, Any] = json.loads((self.folder / "dataset.json").read_text(encoding="utf-8"))
-            lines = (self.folder / "manifest.jsonl").read_text(encoding="utf-8").split("\n")
-            self.rows = [Row.from_json(line) for line in lines if line]
+            self.settings: dict[str, Any] = json.loads((self.folder / "dataset.json").read_bytes())
+            self.rows = _rows(self.folder)
             found = self.settings["format"]
         except (FileNotFoundError, NotADirectoryError) as error:
             raise DataError(f"{self.folder} {_lack(self.folder)}") from error
@@ -76,14 +52,11 @@ class Store:
         return int(self.settings["sample_rate"])
 
     @cached_property
-    def parts(self) -> dict[tuple[str, str], list[Row]]:
+    def parts(self) -> dict[tuple[str, str], Rows]:
         """Rows by (role, split)."""
-        found: dict[tuple[str, str], list[Row]] = {}
-        for row in self.rows:
-            found.setdefault((row.role, row.split), []).append(row)
-        return found
+        return self.rows.parts()
 
-    def part(self, role: str, split: str) -> list[Row]:
+    def part(self, role: str, split: str) -> Rows:
         """Rows of one role and split, never empty. Raises DataError if there are none."""
         rows = self.parts.get((role, split))
         if not rows:
@@ -95,16 +68,60 @@ class Store:
     def samples(self, row: Row) -> np.ndarray:
         if row.shard not in self._shards:
             try:
-                self._shards[row.shard] = np.load(self.folder / "shards" / row.shard, mmap_mode="r")
+                self._shards[row.shard] = _shard(self.folder / "shards" / row.shard)
             except (OSError, ValueError, EOFError) as error:
                 raise DataError(f"{self.folder}/shards/{row.shard} is missing or damaged; {AGAIN}") from error
+            if not isinstance(self.folder, Path) and len(self._shards) > REMOTE_SHARDS:
+                self._shards.pop(next(iter(self._shards)))
         samples: np.ndarray = self._shards[row.shard][row.offset : row.offset + row.length]
         if samples.size != row.length:
             raise DataError(f"{self.folder}/shards/{row.shard} is too short for {row.id}; {AGAIN}")
         return samples
 
 
-def _lack(folder: Path) -> str:
+def _shard(path: Path | RemotePath) -> np.ndarray:
+    samples: np.ndarray
+    if isinstance(path, Path):
+        samples = np.load(path, mmap_mode="r")
+    else:
+        samples = np.load(io.BytesIO(path.read_bytes()))
+        samples.flags.writeable = False
+    return samples
+
+
+def _remote_rows(folder: RemotePath) -> Rows:
+    manifest = (folder / MANIFEST).read_bytes()
+    columns = None
+    if (folder / COLUMNS).exists():
+        columns = Columns.from_bytes((folder / COLUMNS).read_bytes(), checksum([manifest]))
+    return Rows(columns or Columns.of(io.BytesIO(manifest)), lambda first, last: manifest[first:last])
+
+
+def _rows(folder: Path | RemotePath) -> Rows:
+    """By columns.npz, if it is of this manifest; without it the manifest is read line by line."""
+    if not isinstance(folder, Path):
+        return _remote_rows(folder)
+    path = folder / MANIFEST
+    with path.open("rb") as file:
+        check = checksum(iter(lambda: file.read(1 << 20), b""))
+        columns = None
+        if (folder / COLUMNS).is_file():
+            columns = Columns.from_bytes((folder / COLUMNS).read_bytes(), check)
+        if columns is None:
+            file.seek(0)
+            columns = Columns.of(file)  # split at \n alone: texts may hold other separators
+    lines = np.memmap(path, np.uint8, "r") if len(columns) else np.zeros(0, np.uint8)
+    return Rows(columns, lambda first, last: lines[first:last].tobytes())
+
+
+def manifest_files(lines: list[str]) -> dict[str, bytes]:
+    """manifest.jsonl and columns.npz, by name, of rows as JSON."""
+    ended = [f"{line}\n".encode() for line in lines]
+    manifest = b"".join(ended)
+    return {MANIFEST: manifest, COLUMNS: Columns.of(ended).to_bytes(checksum([manifest]))}
+
+
+def _lack(folder: Path | RemotePath) -> str:
     """What to say of a folder without dataset.json."""
     if not folder.exists():
         return "does not exist; make it with hush prepare"

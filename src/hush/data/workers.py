@@ -6,21 +6,31 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from hush.data.output import PLAN, share
-from hush.fleet.processes import results
+from hush.data.output import PLAN, share, shared
+from hush.fleet.mapping import Fleet, Start, mapped
 
 
 def run(
     task: Callable[..., Any],
     items: Sequence[tuple],
     folder: Path,
-    jobs: int | None = None,
+    fleet: Fleet,
     finished: Callable[[int], None] = lambda index: None,
 ) -> None:
-    """Call `task(*item)` for every item in up to `jobs` processes (None: all cores), in no fixed order.
+    """Call `task(*item)` for every item on `fleet`, in no fixed order.
 
     folder: the claimed folder the tasks write to. `finished(index)` is called here after each item.
     """
-    preload = ("hush.data.shards", "hush.data.material")
-    for index, _ in results(task, items, jobs, share, (folder / PLAN,), preload):
+    if fleet.ray:  # whose processes outlive the run
+        task, items, start = _noticed, [(folder, task, item) for item in items], Start()
+    else:
+        preload = ("hush.data.shards", "hush.data.material")
+        start = Start(begin=share, given=(folder / PLAN,), preload=preload)
+    for index, _ in mapped(task, items, fleet, start):
         finished(index)
+
+
+def _noticed(folder: Path, task: Callable[..., Any], item: tuple) -> None:
+    """A task on Ray that the next run sees while it is at work."""
+    with shared(folder / PLAN):
+        task(*item)

@@ -21,6 +21,10 @@ TOLD = 128 + signal.SIGTERM  # exit code of a process that was told to end
 _busy = _told = False  # in each further process: a task is at work; the process was told to end
 
 
+class Killed(HushError):
+    """A process was killed from outside, and what it worked on is lost."""
+
+
 def cores() -> int:
     """The processors this process may run on."""
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
@@ -33,15 +37,16 @@ def results(
     begin: Callable[..., None] | None = None,
     given: tuple = (),
     preload: Sequence[str] = (),
+    apart: bool = False,
 ) -> Iterator[tuple[int, Any]]:
     """(index, task(*item)) of every item as each is done, in up to `jobs` processes (None: all cores).
 
     `begin(*given)` is called at the start of each further process. preload: modules that a fork server imports
-    once for all. The first exception of a task ends all. One job needs no further process and starts none.
-    Raises HushError when a process was killed.
+    once for all. The first exception of a task ends all. One job needs no further process and starts none,
+    unless `apart`: an item that may kill its process. Raises Killed when a process was killed.
     """
     count = min(cores() if jobs is None else jobs, len(items))
-    if count <= 1:
+    if count <= 1 and not (apart and items):
         for index, item in enumerate(items):
             yield index, task(*item)
         return
@@ -54,7 +59,7 @@ def results(
     except BaseException as error:
         _end(set(multiprocessing.active_children()) - before)
         if isinstance(error, BrokenProcessPool):
-            raise HushError("a process was killed, perhaps for want of memory; -j 1 needs least") from error
+            raise Killed("a process was killed, perhaps for want of memory; -j 1 needs least") from error
         raise
     finally:
         pool.shutdown(cancel_futures=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hush.errors import AudioError, ConfigError
-from hush.fleet.processes import results
+from hush.fleet.mapping import Fleet, Start, mapped
 from hush.score import scorer
 from hush.score.cache import Cache, key, versions
 from hush.score.measure import check_packages
@@ -55,13 +55,14 @@ def evaluate(
     metrics: Sequence[str] = DEFAULT,
     recogniser: Recogniser | None = None,
     jobs: int = 1,
+    ray: str | None = None,
     folder: Path | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Report:
     """Score the noisy input and each system on each recording; the report is the same for any `jobs`.
 
-    metrics: names of METRICS (see measure.chosen). folder: where rows are kept as they get done, and taken from
-    where nothing of theirs has changed. progress(done, total) is called after each row.
+    metrics: names of METRICS (see measure.chosen). jobs, ray: see Fleet. folder: where rows are kept as they get
+    done, and taken from where nothing of theirs has changed. progress(done, total) is called after each row.
     A recording or a system that fails makes a row with its failure, and the rest goes on.
     Raises MissingExtra without the packages of the extra `eval`, ConfigError for two systems of one name.
     """
@@ -79,7 +80,7 @@ def evaluate(
     progress(len(rows), len(places))
     # The longest first, so that no process is left alone with it at the end; its systems after each other.
     todo = sorted((place for place in places if place not in rows), key=lambda place: -_size(pairs[place[1]]))
-    for place, row in _done(todo, pairs, jobs, (tuple(systems), tuple(metrics), recogniser)):
+    for place, row in _done(todo, pairs, Fleet(jobs, ray), (tuple(systems), tuple(metrics), recogniser)):
         rows[place] = row
         if cache:
             cache.add(keys[place], row)
@@ -88,13 +89,18 @@ def evaluate(
 
 
 def _done(
-    todo: Sequence[tuple[str, int]], pairs: Sequence[Pair], jobs: int, given: tuple
+    todo: Sequence[tuple[str, int]], pairs: Sequence[Pair], fleet: Fleet, given: tuple
 ) -> Iterator[tuple[tuple[str, int], Row]]:
     scorer.begin(*given)
     items = [(number, pairs[number], name) for name, number in todo]
     with single_threads():
-        for index, row in results(scorer.row, items, jobs, scorer.begin, given, PRELOAD):
+        start = Start(begin=scorer.begin, given=given, preload=PRELOAD)
+        for index, row in mapped(scorer.row, items, fleet, start, failed=_failed):
             yield todo[index], row
+
+
+def _failed(row: Row) -> bool:
+    return bool(row.failure)
 
 
 def _keys(

@@ -11,20 +11,20 @@ from torch import Tensor
 
 from hush.config import Experiment
 from hush.data.mixing import Mixer, Recipe
-from hush.data.store import Row, Store
+from hush.data.store import Rows, Store
 from hush.train.processes import ALONE, Place
 
 
 class Pool:
     """All clips of one role and split end to end on the device, int16, and where each begins."""
 
-    def __init__(self, store: Store, rows: list[Row], device: torch.device) -> None:
-        samples = torch.empty(sum(row.length for row in rows), dtype=torch.int16)
-        self.starts = np.concatenate([[0], np.cumsum([row.length for row in rows])])
+    def __init__(self, store: Store, rows: Rows, device: torch.device) -> None:
+        self.lengths = rows.column("length")
+        samples = torch.empty(int(self.lengths.sum()), dtype=torch.int16)
+        self.starts = np.concatenate([[0], np.cumsum(self.lengths)])
         for row, start in zip(rows, self.starts, strict=False):
             samples[start : start + row.length] = torch.from_numpy(np.array(store.samples(row)))
         self.samples = samples.to(device)
-        self.lengths = np.array([row.length for row in rows])
 
     def take(self, cuts: list[tuple[int, int, float]], length: int, wrap: bool) -> Tensor:
         """float32 `(B, length)` of (clip, begin, gain) each; where a clip ends it starts over, or is silent."""

@@ -1,0 +1,154 @@
+"""Recordings and data sets on a real S3 server that answers 503 and drops connections: nothing is lost or cut."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+
+import hush
+from hush.data.store import Store
+from hush.errors import HushError
+from hush.remote import RemotePath, _system, place
+
+for package in ("s3fs", "moto", "flask_cors"):
+    pytest.importorskip(package, reason="pip install -e '.[dev]'")
+
+HERE = Path(__file__).parent
+SOURCE = Path(hush.__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def serve() -> Iterator[Callable[[int], str]]:
+    """Start a server with so many faults; its address."""
+    begun = []
+
+    def start(faults: int) -> str:
+        process = subprocess.Popen(
+            [sys.executable, HERE / "faulty_s3.py", str(faults)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            text=True, cwd=HERE, env=os.environ | {"PYTHONWARNINGS": "ignore"},
+        )  # fmt: skip
+        begun.append(process)
+        return process.stdout.readline().strip()
+
+    yield start
+    for process in begun:
+        process.communicate("", timeout=30)
+
+
+@pytest.fixture(scope="module")
+def faulty(serve: Callable[[int], str]) -> str:
+    return serve(1)
+
+
+@pytest.fixture
+def bucket(faulty: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[RemotePath]:
+    """A bucket of its own."""
+    reach(faulty, monkeypatch)
+    name = f"hush-{tmp_path.name.lower().replace('_', '-')}"[:60].rstrip("-")
+    RemotePath(f"s3://{name}")._ask(lambda there, path: there.exists(path) or there.mkdir(path))
+    yield RemotePath(f"s3://{name}")
+    _system.cache_clear()
+
+
+def reach(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    _system.cache_clear()
+    secret = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
+    for key, value in {"AWS_ENDPOINT_URL": address, "AWS_EC2_METADATA_DISABLED": "true", **secret}.items():
+        monkeypatch.setenv(key, value)
+    import fsspec
+
+    fsspec.get_filesystem_class("s3").clear_instance_cache()
+
+
+def run(*words: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "hush", *map(str, words)], capture_output=True, text=True, check=False,
+        env=os.environ | {"PYTHONPATH": str(SOURCE)},
+    )  # fmt: skip
+
+
+def test_a_folder_in_a_bucket_is_denoised_into_another(bucket: RemotePath, tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    (tmp_path / "in" / "deep").mkdir(parents=True)
+    for name in ("a.wav", "deep/b.flac", "deep/c.wav"):
+        sf.write(tmp_path / "in" / name, rng.uniform(-0.3, 0.3, 50_000), 16000)
+        (bucket / "in" / name).send(tmp_path / "in" / name)
+    (bucket / "in" / "notes.txt").send(HERE / "faulty_s3.py")
+    here = run("denoise", tmp_path / "in", "-o", tmp_path / "out")
+    there = run("denoise", bucket / "in", "-o", bucket / "out", "-j", "2")
+    assert (here.returncode, there.returncode) == (0, 0), there.stderr
+    assert [str(below) for _, below in (bucket / "out").files()] == ["a.wav", "deep/b.flac", "deep/c.wav"]
+    for path, below in (bucket / "out").files():
+        assert path.read_bytes() == (tmp_path / "out" / below).read_bytes()
+    again = run("denoise", bucket / "in" / "a.wav", "-o", bucket / "out" / "a.wav")
+    assert again.returncode == 1 and again.stderr == f"hush: {bucket}/out/a.wav exists; --force overwrites it\n"
+    assert "all of 3 have an output" in run("denoise", bucket / "in", "-o", bucket / "out", "--skip-existing").stdout
+
+
+def test_what_is_not_there_is_one_line(bucket: RemotePath, tmp_path: Path) -> None:
+    done = run("denoise", bucket / "none.wav", "-o", tmp_path / "out.wav")
+    assert (done.returncode, done.stderr) == (1, f"hush: {bucket}/none.wav: no such file\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_server_that_never_answers_well_is_one_line(
+    serve: Callable[[int], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reach(serve(9), monkeypatch)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    monkeypatch.setattr("hush.remote.PAUSE_S", 0.001)
+    with pytest.raises(HushError, match=r"s3://some/a.wav: .*\(tried 6 times\)"):
+        RemotePath("s3://some/a.wav").fetch(tmp_path / "a.wav")
+    _system.cache_clear()
+
+
+def test_https_is_read_only_and_unknown_schemes_are_said_to_be(tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    with pytest.raises(HushError, match="https can only be read"):
+        RemotePath("https://127.0.0.1/a.wav").send(tmp_path / "a")
+    with pytest.raises(HushError, match="carrier-pigeon:// is not known"):
+        RemotePath("carrier-pigeon://a/b.wav").exists()
+
+
+def test_a_url_behaves_as_a_path_does() -> None:
+    path = place("s3://bucket/deep/a.b.wav")
+    assert isinstance(path, RemotePath) and place("deep/a.wav") == Path("deep/a.wav")
+    assert (path.name, path.suffix, str(path.parent)) == ("a.b.wav", ".wav", "s3://bucket/deep")
+    assert str(path.with_suffix(".flac")) == "s3://bucket/deep/a.b.flac"
+    assert str(path.parent / "c" / "d.wav") == "s3://bucket/deep/c/d.wav"
+
+
+def test_a_prepared_set_is_read_where_it_lies(bucket: RemotePath, tmp_path: Path) -> None:
+    shards = tmp_path / "set" / "shards"
+    shards.mkdir(parents=True)
+    from hush.data.rows import Row
+    from hush.data.store import manifest_files
+
+    rng = np.random.default_rng(4)
+    lines = []
+    for number in range(3):
+        samples = rng.integers(-3000, 3000, 5000 + number, dtype=np.int16)
+        np.save(shards / f"{number}.npy", samples)
+        lines.append(Row(
+            id=f"c{number}", corpus="made", role="speech", kind="k", groups=("g",), split="train", licence="CC0",
+            commercial_use=True, language="", text="", shard=f"{number}.npy", offset=10, length=4000, level_dbfs=-20.0,
+            bandwidth_hz=8000.0, snr_db=30.0,
+        ).to_json())  # fmt: skip
+    for name, content in manifest_files(lines).items():
+        (tmp_path / "set" / name).write_bytes(content)
+    (tmp_path / "set" / "dataset.json").write_text('{"format": 1, "sample_rate": 16000}')
+    for path in (tmp_path / "set").rglob("*.*"):
+        (bucket / "set" / path.relative_to(tmp_path / "set").as_posix()).send(path)
+    here, there = Store(tmp_path / "set"), Store(bucket / "set")
+    assert list(here.rows) == list(there.rows) and there.part("speech", "train")[1].id == "c1"
+    for row in here.rows:
+        assert np.array_equal(here.samples(row), there.samples(row))
+    with pytest.raises(HushError, match=r"nothing is no prepared data set|nothing does not exist"):
+        Store(bucket / "nothing")
