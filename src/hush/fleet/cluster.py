@@ -88,8 +88,8 @@ def _joined(address: str, jobs: int | None) -> Iterator[Any]:
     need("ray", "ray")
     import ray
 
-    quiet = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": True}
-    own = {"num_cpus": jobs or cores(), "object_store_memory": STORE_BYTES, "include_dashboard": False}
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": True}
+    own: dict[str, Any] = {"num_cpus": jobs or cores(), "object_store_memory": STORE_BYTES, "include_dashboard": False}
     try:
         ray.init(address, **quiet, **(own if address == "local" else {}))
     except (ConnectionError, ValueError, RuntimeError) as error:
