@@ -38,11 +38,19 @@ ROOMS = {
         4,
         frozenset({"numpy", "torch", "safetensors", "onnx", "matplotlib", "tensorboard", "pyroomacoustics"}),
     ),
+    "serve": Room(
+        4, frozenset({"numpy", "starlette", "uvicorn", "websockets", "python_multipart", "prometheus_client"})
+    ),
     "cli": Room(5, frozenset({"numpy", "click", "rich"})),
     "__main__": Room(6),
 }
+ROOM_EXTRAS = ("media", "eval", "asr", "train", "serve")
 FACE = "__init__"  # hush/__init__.py: names that load on first use; it may point anywhere
-DISTRIBUTIONS = {"pillow": "PIL"}  # where pip's name and the import's differ
+DISTRIBUTIONS = {
+    "pillow": "PIL",
+    "python-multipart": "python_multipart",
+    "prometheus-client": "prometheus_client",
+}  # where pip's name and the import's differ
 LAZY_AT_IMPORT = {"click", "hush", "rich"}  # all that cli may import while it is being imported
 
 MODULES = sorted(SOURCE.rglob("*.py"))
@@ -166,7 +174,7 @@ def test_third_parties_are_declared_in_pyproject() -> None:
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
-    wanted = [*project["dependencies"], *extras["media"], *extras["eval"], *extras["asr"], *extras["train"]]
+    wanted = [*project["dependencies"], *(line for name in ROOM_EXTRAS for line in extras[name])]
     names = [requirement.split(">")[0] for requirement in wanted]
     declared = {DISTRIBUTIONS.get(name, name) for name in names}
     optional = {"tensorboard"}  # used where it is installed, never asked for

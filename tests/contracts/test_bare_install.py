@@ -17,6 +17,7 @@ ROOT = Path(__file__).parent.parent.parent
 HEAVY = {
     *("numpy", "soundfile", "soxr", "onnxruntime", "PIL", "torch", "scipy", "librosa", "matplotlib"),
     *("pesq", "pystoi", "speechmos", "onnx", "safetensors"),
+    *("starlette", "uvicorn", "websockets", "python_multipart", "prometheus_client"),
 }
 BASE = {"numpy", "soundfile", "soxr", "onnxruntime", "click", "rich", "pillow"}
 PUBLIC = ["Denoiser", "HushError", "Stream", "denoise", "denoise_file", "models", "read", "write"]
@@ -62,20 +63,20 @@ def test_help_of_a_command_loads_nothing_heavy(name: str) -> None:
     assert not loaded_by(call) & HEAVY
 
 
-def test_everything_but_train_and_score_imports_without_any_extra() -> None:
+def test_everything_but_train_score_and_serve_imports_without_any_extra() -> None:
     folders = [folder.name for folder in (ROOT / "src" / "hush").iterdir() if (folder / "__init__.py").is_file()]
     blocked = sorted(HEAVY - {"numpy", "soundfile", "soxr", "onnxruntime", "PIL"})
     probe = f"""
 import importlib, pkgutil, sys, hush
 sys.modules.update(dict.fromkeys({blocked}))  # None there makes an import fail
 for module in pkgutil.walk_packages(hush.__path__, "hush."):
-    if module.name.split(".")[1] not in ("train", "score", "__main__"):
+    if module.name.split(".")[1] not in ("train", "score", "serve", "__main__"):
         importlib.import_module(module.name)
         print(module.name.split(".")[1])
 """
     run = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, cwd=ROOT / "src")
     assert run.returncode == 0, run.stderr
-    assert set(folders) - {"train", "score"} <= set(run.stdout.split())
+    assert set(folders) - {"train", "score", "serve"} <= set(run.stdout.split())
 
 
 def test_the_command_line_says_one_line_for_each_command() -> None:
@@ -121,7 +122,7 @@ def test_every_direct_dependency_is_pinned_within_its_range() -> None:
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pins = dict(line.split("==") for line in lines if line and not line.startswith("#"))
     extras = project()["optional-dependencies"]
-    for line in [*project()["dependencies"], *extras["eval"], *extras["train"], *extras["dev"]]:
+    for line in [*project()["dependencies"], *extras["eval"], *extras["train"], *extras["serve"], *extras["dev"]]:
         wanted = Requirement(line)
         if wanted.name != "hush":
             assert wanted.specifier.contains(pins[wanted.name]), line

@@ -11,6 +11,7 @@ import os
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import numpy as np
 from websockets.exceptions import ConnectionClosed, WebSocketException
@@ -47,10 +48,8 @@ def ending(found: socket.socket, patience: float) -> str:
 
 def sent(port: int, patience: float, data: bytes) -> str:
     found = plug(port, patience)
-    try:
+    with suppress(ConnectionError):
         found.sendall(data)
-    except ConnectionError:
-        pass
     return ending(found, patience)
 
 

@@ -1,0 +1,54 @@
+"""schemathesis asks a real server for all that its OpenAPI document allows, and for much that it does not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, seed, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+from serving import request, serving
+
+CHECKS = [
+    not_a_server_error, status_code_conformance, content_type_conformance, response_headers_conformance,
+    response_schema_conformance,
+]  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore")  # of schemathesis' own packages
+@pytest.mark.parametrize("examples", [8, pytest.param(200, marks=pytest.mark.soak)])
+def test_no_request_is_answered_otherwise_than_documented(examples: int, leveller: Path) -> None:
+    with serving(leveller, files=50, files_per_client=50) as server:
+        schema = schemathesis.openapi.from_url(f"{server.url}/openapi.json")
+        asked: list[str] = []
+        for operation in (found.ok() for found in schema.get_all_operations()):
+
+            @settings(max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+            @seed(1)
+            @given(case=operation.as_strategy())
+            def ask(case: schemathesis.Case) -> None:
+                case.call_and_validate(checks=CHECKS)
+                asked.append(case.path)
+
+            ask()
+        assert {path: asked.count(path) > 0 for path in asked} == dict.fromkeys(schema.raw_schema["paths"], True)
+        assert asked.count("/v1/denoise") >= examples
+
+
+def test_every_example_of_the_document_fits_its_schema(leveller: Path) -> None:
+    from jsonschema_rs import validator_for
+
+    with serving(leveller) as server:
+        document = json.loads(request(server, "GET", "/openapi.json")[2])
+    schemas = document["components"]["schemas"]
+    assert schemas
+    for schema in schemas.values():
+        assert validator_for(schema).is_valid(schema["example"])
