@@ -142,12 +142,42 @@ def evaluate(results: Results) -> str:
     return f"{table(['program', 's', '× baseline'], rows)}\n\n{note}"
 
 
+def serve(results: Results) -> str:
+    costs, sockets = results["us_per_hop"], results["sockets"]
+    base = costs["one by one"]["median"]
+    rows = [
+        [f"a hop of a stream, {name}, µs", *_spread(cost, 0), f"{base / cost['median']:.2f}"]
+        for name, cost in costs.items()
+    ]
+    first = table(["without network, one core", "median", "least", "most", "times as fast"], rows)
+    live = [
+        [
+            f"{run['streams']} streams, a tick",
+            run["late"],
+            f"{run['ticks']:,}",
+            *(run[key] for key in ("p50", "p99", "most")),
+        ]
+        for run in results["live"]
+    ]
+    live.append(
+        [f"{sockets['streams']} sockets, a packet", sockets["wrong"], f"{sockets['packets']:,}",
+         *(sockets[key] for key in ("p50", "p99", "most"))]
+    )  # fmt: skip
+    second = table(["in real time", "late or wrong", "of", "ms p50", "p99", "most"], live)
+    note = (
+        f"Model `{results['model']}`, 48 kHz, {results['seconds']:g} s. A tick has 16 ms. A packet of 20 ms counts "
+        "from when it is sent until as many samples are back; a stream that is not the offline result is wrong."
+    )
+    return f"{first}\n\n{second}\n\n{note}"
+
+
 TABLES = {
     "startup": Table("Starting", "`python -c pass`", startup),
     "infer": Table("A live frame", "a fixed graph of nine matrix products", infer, "a causal model"),
     "cli": Table("A file, start to finish", "`hush denoise`", cli, "the peers' environment"),
     "folder": Table("A folder on two cores", "one process", folder),
     "memory": Table("Memory of a long file", "the shortest recording", memory),
+    "serve": Table("Live streams on one core", "the same streams one by one", serve, "`hush[serve]`"),
     "evaluate": Table("Scoring", "a plain loop in one process over the same packages", evaluate, "pairs"),
     "prepare": Table("Preparing a data set", "the librosa script that one writes first", prepare, "recordings"),
     "train": Table("Training the U-Net", "a plain PyTorch loop in float32", train),

@@ -24,7 +24,13 @@ def _limit(option: str, kind: type, text: str) -> Any:
 
 @click.command("serve", epilog=EXAMPLES)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; others need a token.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="Port to listen on; 0 takes a free one.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8000,
+    show_default=True,
+    help="Port to listen on; 0 takes a free one.",
+)
 @click.option("--model", metavar="NAME", help="The default model: an installed one or an .onnx file.")
 @click.option("--token", envvar="HUSH_TOKEN", default="", help="What clients must show; better in HUSH_TOKEN.")
 @click.option("--insecure", is_flag=True, help="Listen where others can reach it without a token.")

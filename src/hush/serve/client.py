@@ -182,7 +182,7 @@ class LiveStream:
             frame = error.rcvd
             if frame is None:
                 raise ServerError("the connection broke") from error
-            status = frame.code - protocol.CLOSE if frame.code >= protocol.CLOSE else 0
+            status = max(0, frame.code - protocol.CLOSE) if frame.code != protocol.RESTART else 503
             raise ServerError(f"the server closed the stream ({frame.code}): {frame.reason}", status) from error
 
 
