@@ -46,11 +46,14 @@ class Exchange:
                 await self._serve(folder)
         except Refusal as refusal:
             await self._refuse(refusal)
+        except OSError as error:
+            await self._refuse(Refusal(507, f"the server cannot keep this recording ({error.strerror})", "disk"))
 
     async def _serve(self, folder: Path) -> None:
         request = Request(self._scope, self._receive)
         self._limits.check_size(_declared(request))
-        asked = dict(request.query_params)
+        asked, accept = dict(request.query_params), request.headers.get("accept", "")
+        wished(self._service, asked, accept)  # before all of a recording is sent in vain
         if request.headers.get("content-type", "").startswith("multipart/form-data"):
             source, fields = await self._form(request, folder)
             asked |= fields
@@ -59,7 +62,7 @@ class Exchange:
             with source.open("wb") as file:
                 async for piece in request.stream():
                     file.write(piece)
-        wish = wished(self._service, asked, request.headers.get("accept", ""))
+        wish = wished(self._service, asked, accept)
         if not source.stat().st_size:
             raise Refusal(400, "no bytes came; send a recording as the body, or as the field file of a form", "empty")
         self._service.metrics.files.inc()

@@ -88,7 +88,7 @@ class Conversation:
         hello = protocol.read_hello(await self._text())
         if not shown:
             service.check_token(hello.token)
-        stream = service.stream(hello)
+        stream = await asyncio.to_thread(service.stream, hello)  # a model may have to be loaded
         self._hello, self._controls = hello, hello.controls
         service.metrics.streams.inc()
         with service.seat(stream, self._news) as seat:

@@ -81,6 +81,7 @@ _WHY = {
     "426": "this is a WebSocket; upgrade",
     "429": "too many at a time of this client",
     "503": "too many at a time of all clients, or the server is about to end",
+    "507": "no room on the server's disk",
 }
 
 
@@ -125,7 +126,7 @@ def _denoise(service: Service) -> dict[str, Any]:
         "parameters": query,
         "requestBody": body,
         "responses": {"200": {"description": f"the clean recording; {text}", "content": kinds}}
-        | _refusals("400", "404", "406", "408", "413", "422", "429", "503"),
+        | _refusals("400", "404", "406", "408", "413", "422", "429", "503", "507"),
     }
     return _secured(operation, service)
 
