@@ -41,10 +41,11 @@ ROOMS = {
     "serve": Room(
         4, frozenset({"numpy", "starlette", "uvicorn", "websockets", "python_multipart", "prometheus_client"})
     ),
+    "live": Room(4, frozenset({"numpy", "sounddevice"})),
     "cli": Room(5, frozenset({"numpy", "click", "rich"})),
     "__main__": Room(6),
 }
-ROOM_EXTRAS = ("media", "eval", "asr", "train", "serve")
+ROOM_EXTRAS = ("media", "eval", "asr", "train", "live", "serve")
 FACE = "__init__"  # hush/__init__.py: names that load on first use; it may point anywhere
 DISTRIBUTIONS = {
     "pillow": "PIL",

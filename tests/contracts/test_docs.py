@@ -140,3 +140,26 @@ def test_the_commands_of_denoising_run() -> None:
     for line in lines:
         if line not in left_out:
             run(line)
+
+
+def test_the_commands_of_the_live_page_are_ones_hush_knows() -> None:
+    from hush.cli.live import command
+
+    lines = [shlex.split(line, comments=True) for line in commands(ROOT / "docs" / "live.md")]
+    lines = [words for words in lines if words[0] == "hush"]  # devices are needed to run them
+    assert len(lines) == 4
+    for words in lines:
+        assert words[1] == "live"
+        assert any(command.make_context("live", words[2:]).params.values())
+
+
+def test_the_live_page_has_every_option() -> None:
+    from hush.cli.live import command
+
+    page = (ROOT / "docs" / "live.md").read_text(encoding="utf-8")
+    assert not [
+        option
+        for param in command.params
+        for option in param.opts[:1]
+        if f"`{option}" not in page and option not in page
+    ]

@@ -91,7 +91,7 @@ def test_a_state_is_a_safetensors_file(leveller: CausalModel, rng: np.random.Gen
     stream = Stream(44100, 2, leveller)
     stream.push(noise(rng, 2, 5000))
     arrays = safetensors.numpy.load(stream.save())
-    assert {"up.held", "down.held", "engine.state", "engine.tail", "image.cross", "stream.ready"} <= arrays.keys()
+    assert {"up.held", "down.held", "engine.state", "engine.tail", "image.cross", "ready.sound"} <= arrays.keys()
     np.testing.assert_array_equal(arrays["engine.state"], stream.state)
 
 

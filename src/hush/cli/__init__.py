@@ -13,6 +13,7 @@ from hush.errors import HushError, nearest, system_line
 # name -> one line for `hush --help`, so that the help needs no command's imports.
 COMMANDS = {
     "denoise": "Take the noise out of recordings.",
+    "live": "Take the noise out of a microphone while you speak.",
     "models": "List the installed models.",
     "prepare": "Turn corpora into a data set to train on.",
     "train": "Train a model on a prepared data set.",

@@ -20,7 +20,7 @@ class Fader:
 
     def __init__(self, value: float, rate: int) -> None:
         self._size = max(1, round(RAMP_S * rate))
-        self._from = self._to = value
+        self._from = self._to = float(value)
         self._left = 0  # samples of the ramp that are still to come
 
     def take(self, target: float, size: int) -> float | np.ndarray:

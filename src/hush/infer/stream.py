@@ -19,6 +19,7 @@ from hush.infer.fader import Fader
 from hush.infer.frame_model import FrameModel
 from hush.infer.models import load
 from hush.infer.owner import Owner
+from hush.infer.queue import Queue
 from hush.weights import DEFAULT
 
 
@@ -42,7 +43,7 @@ class Stream:
     Raises ModelError if there is no such model or it looks ahead, ConfigError for an option out of its range.
     """
 
-    HELD = ("_ready", "_waiting", "_flat")
+    HELD = ("_flat",)  # of its own; the rest of its state is in its parts
 
     def __init__(
         self, rate: int, channels: int = 1, model: str | Path | CausalModel = DEFAULT, *,
@@ -72,8 +73,9 @@ class Stream:
         self._share = Fader(self._wanted_share, self.rate)  # of the clean sound in what is given out
         samples = _latency(self._up, self._engine.hop, self._down)
         self.latency = Latency(samples, samples / self.rate * 1000)
-        self._ready = np.zeros((self.channels, samples), np.float32)  # to be given out
-        self._waiting = self._ready  # input whose cleaned samples are not given out yet, for the mix
+        silence = np.zeros((self.channels, samples), np.float32)
+        self._ready = Queue(silence)  # to be given out
+        self._waiting = Queue(silence)  # input whose cleaned samples are not given out yet, for the mix
         self._flat = self.channels == 1
 
     # What may change while sound runs. A property each, so that a wrong value is refused where it is set; `push`
@@ -110,14 +112,14 @@ class Stream:
 
     @property
     def _wanted_share(self) -> float:
-        return 0.0 if self._bypass else self._mix
+        return 0.0 if self._bypass else float(self._mix)
 
     def copy(self) -> Stream:
         """A stream that goes on from here by itself; the model is shared."""
         with self._owner:
             twin = copy.copy(self)
             twin._owner = Owner()
-            for name in ("_up", "_down", "_share"):
+            for name in ("_up", "_down", "_share", "_ready", "_waiting"):
                 setattr(twin, name, copy.copy(getattr(self, name)))
             twin._engine = self._engine.copy()
         return twin
@@ -166,7 +168,7 @@ class Stream:
     @property
     def _parts(self) -> dict[str, Any]:
         parts = {"stream": self, "up": self._up, "engine": self._engine, "down": self._down, "share": self._share}
-        return parts | self._engine.parts
+        return parts | {"ready": self._ready, "waiting": self._waiting} | self._engine.parts
 
     def push(self, block: np.ndarray) -> np.ndarray:
         """float `(C, T)`, or `(T,)` of one channel, of any length -> float32 of the same shape.
@@ -224,18 +226,18 @@ class Stream:
     def _enter(self, block: np.ndarray) -> np.ndarray:
         """A block at the engine's rate."""
         sound = self._checked(block)
-        self._waiting = np.concatenate([self._waiting, sound], axis=1)
+        self._waiting.push(sound.copy())  # the caller may use the array again
         return self._up.push(sound)
 
     def _leave(self, block: np.ndarray, clean: np.ndarray) -> np.ndarray:
         """What is given out for a block, now that the engine gave so much."""
-        sound = self._down.push(clean)
-        ready, size = np.concatenate([self._ready, sound], axis=1), np.shape(block)[-1]
-        out, self._ready = ready[:, :size], ready[:, size:]
-        noisy, self._waiting = self._waiting[:, :size], self._waiting[:, size:]
-        share = self._share.take(self._wanted_share, size)
-        if isinstance(share, np.ndarray) or share < 1:
-            out = np.float32(share) * out + np.float32(1 - share) * noisy
+        self._ready.push(self._down.push(clean))
+        size = np.shape(block)[-1]
+        out, share = self._ready.take(size), self._share.take(self._wanted_share, size)
+        if isinstance(share, float) and share == 1:
+            self._waiting.drop(size)
+        else:
+            out = np.float32(share) * out + np.float32(1 - share) * self._waiting.take(size)
         return out.reshape(np.shape(block))
 
     def _checked(self, block: np.ndarray) -> np.ndarray:

@@ -1,0 +1,101 @@
+"""A PulseAudio of a test's own: two sinks in a temporary folder, no hardware, no login session."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import hush
+
+SOURCE = Path(hush.__file__).parent.parent
+PATIENCE_S = 60
+SINKS = ("noisy", "cleaned")
+
+
+def sink(name: str) -> str:
+    return f"module-null-sink sink_name={name} format=float32le channels=1 rate=48000"
+
+
+class SoundServer:
+    """`server.env` for programs that use it; `start`, `stop`, `pactl(...)`."""
+
+    def __init__(self, folder: Path) -> None:
+        for name in ("pulseaudio", "pactl", "parec", "paplay"):
+            if not shutil.which(name):
+                line = f"no {name} to speak through hush live in; apt-get install pulseaudio pulseaudio-utils"
+                if os.environ.get("CI") == "true":
+                    pytest.fail(line)
+                pytest.skip(line)
+        self.folder, self.home = folder, folder / "home"
+        (folder / "run").mkdir(mode=0o700)
+        self.home.mkdir()
+        places = {"XDG_RUNTIME_DIR": str(folder / "run"), "HOME": str(self.home), "PYTHONPATH": str(SOURCE)}
+        strange = ("PULSE_SERVER", "PULSE_RUNTIME_PATH", "XDG_CONFIG_HOME", "DISPLAY")
+        self.env = {key: value for key, value in os.environ.items() if key not in strange} | places
+        self._daemon: subprocess.Popen | None = None
+        self.children: list[subprocess.Popen] = []  # to be ended with a test that failed
+
+    def start(self, *more: str) -> None:
+        loads = ["module-native-protocol-unix", *map(sink, SINKS)]
+        with (self.folder / "pulse.log").open("a") as log:
+            self._daemon = subprocess.Popen(
+                ["pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no", "--disable-shm=yes",
+                 *(word for load in loads for word in ("-L", load)), *more],
+                env=self.env, stdout=subprocess.DEVNULL, stderr=log,
+            )  # fmt: skip
+        until(lambda: self.answers(), "the sound server")
+
+    def stop(self) -> None:
+        if self._daemon:
+            self._daemon.kill()
+            self._daemon.wait()
+            (self.folder / "run" / "pulse" / "native").unlink(missing_ok=True)
+
+    def answers(self) -> bool:
+        return subprocess.run(["pactl", "info"], env=self.env, capture_output=True).returncode == 0
+
+    def pactl(self, *words: str) -> str:
+        return subprocess.run(["pactl", *words], env=self.env, capture_output=True, text=True, check=True).stdout
+
+    def hush(self, *words: str) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            [sys.executable, "-m", "hush", "live", *words],
+            env=self.env, capture_output=True, text=True, timeout=PATIENCE_S,
+        )  # fmt: skip
+
+
+class LiveProcess:
+    """`hush live` as a process; what it says on stderr is in `said()`."""
+
+    def __init__(self, server: SoundServer, *words: str) -> None:
+        self._log = server.folder / "live.log"
+        with self._log.open("w") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "hush", "live", *words],
+                env=server.env, stdout=subprocess.DEVNULL, stderr=log, stdin=subprocess.DEVNULL,
+            )  # fmt: skip
+        server.children.append(self._process)
+
+    def said(self) -> str:
+        return self._log.read_text()
+
+    def wait_for(self, text: str, times: int = 1) -> None:
+        until(lambda: self.said().count(text) >= times or self._process.poll() is not None, text)
+        assert self.said().count(text) >= times, self.said()
+
+    def end(self) -> int:
+        self._process.terminate()
+        return self._process.wait(PATIENCE_S)
+
+
+def until(true, what: str) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while not true():
+        assert time.monotonic() < end, f"{what} did not come within {PATIENCE_S} s"
+        time.sleep(0.05)
