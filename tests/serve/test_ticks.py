@@ -127,10 +127,10 @@ def test_a_model_that_fails_is_told_to_its_streams_and_the_thread_lives(
             wait_until(lambda: bool(got.extend(seat.fetch()) or got), "the failure is told")
         assert isinstance(got[0], ModelError) and not seat.busy
         other = desk.open(Stream(16000, 1, model))
-        desk.put(other, noise(rng, 1, 800))
+        desk.put(other, noise(rng, 1, 500))
         more: list = []
         wait_until(lambda: bool(more.extend(other.fetch()) or more), "another stream is served")
-        assert more[0].shape == (1, 800)
+        assert more[0].shape == (1, 500)
 
 
 def test_a_desk_ends_at_once_when_idle() -> None:
