@@ -104,9 +104,9 @@ def test_every_item_is_done_once_and_reported(tmp_path: Path, jobs: int) -> None
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_an_error_in_another_process_arrives_as_itself(tmp_path: Path, jobs: int) -> None:
     with claim(tmp_path, "one", "set"), pytest.raises(DataError, match="unlucky"):
-        run(_write, [(tmp_path, 13), (tmp_path, 1)], tmp_path, jobs)
+        run(_write, [(tmp_path, 13), (tmp_path, 1)], tmp_path, Fleet(jobs))
 
 
 def test_nothing_to_do_is_done(tmp_path: Path) -> None:
-    run(_write, [], tmp_path, None)
+    run(_write, [], tmp_path, Fleet())
     assert cores() >= 1
