@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -86,10 +87,9 @@ def _joined(address: str, jobs: int | None) -> Iterator[Any]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # else it warns of its own future
     need("ray", "ray")
-    import ray
-
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": True}
-    own: dict[str, Any] = {"num_cpus": jobs or cores(), "object_store_memory": STORE_BYTES, "include_dashboard": False}
+    ray: Any = importlib.import_module("ray")
+    quiet = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": True}
+    own = {"num_cpus": jobs or cores(), "object_store_memory": STORE_BYTES, "include_dashboard": False}
     try:
         ray.init(address, **quiet, **(own if address == "local" else {}))
     except (ConnectionError, ValueError, RuntimeError) as error:
