@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from chromium import Chromium
-from plain_server import Site
+from plain_server import Site, lacking
 
 import hush
 from hush.dsp.audio import read
 from hush.score.metrics import si_sdr
 
-SECONDS, LONG_S = 4, 60
+SECONDS, LONG_S, TRIES = 4, 60, 3
 # The page keeps 16 bits of both sides, and they are a model's noise floor apart.
 SAME_DB = 40.0
 FADED_S = 2.0  # from the start until cleaned sound plays
@@ -27,27 +27,38 @@ def number(browser: Chromium, fact: str) -> float:
 
 
 def listened(browser: Chromium, url: str, seconds: float) -> tuple[np.ndarray, np.ndarray, int]:
-    """What came in and what went out, side by side, after so many seconds of live sound without trouble."""
+    """What came in and what went out, side by side, after so many seconds of live sound without trouble.
+
+    A machine that is too busy for live sound, as the page says itself, gets TRIES.
+    """
+    for _ in range(TRIES):
+        start(browser, url)
+        browser.rest(seconds)
+        if number(browser, "underruns") == 0 and state(browser) == "Listening":
+            break
+    else:
+        lacking(f"this machine is too busy for live sound: load {number(browser, 'load'):.0f} %")
+    assert 40 < number(browser, "latency") < 1200 and number(browser, "load") > 0
+    browser.click("#live")
+    browser.until("!document.querySelector('#result').hidden")
+    sides = []
+    for strength in (0, 100):
+        browser.slide("#strength", strength)
+        (browser.folder / "live-clean.wav").unlink(missing_ok=True)
+        sides.append(read(browser.saved("#download", "live-clean.wav")))
+    return sides[0][0], sides[1][0], sides[0][1]
+
+
+def start(browser: Chromium, url: str) -> None:
     browser.open(url)
     browser.click("#tab-live")
     browser.click("#keep")
     browser.click("#live")
-    browser.until("document.querySelector('#live-state').textContent === 'Listening'")
-    browser.rest(seconds)
-    assert number(browser, "underruns") == 0
-    assert 40 < number(browser, "latency") < 1200 and number(browser, "load") > 0
-    assert browser.run("document.querySelector('#live-state').textContent") == "Listening"
-    browser.click("#live")
-    browser.until("!document.querySelector('#result').hidden")
-    sides = []
-    for side, strength in (("in", 0), ("out", 100)):
-        browser.slide("#strength", strength)
-        (browser.folder / "live-clean.wav").unlink(missing_ok=True)
-        saved = browser.saved("#download", "live-clean.wav")
-        sides.append(read(saved)[0])
-        rate = read(saved)[1]
-        saved.rename(browser.folder / f"{side}.wav")
-    return sides[0], sides[1], rate
+    browser.until("document.querySelector('#fact-load').textContent !== '–'")
+
+
+def state(browser: Chromium) -> str:
+    return str(browser.run("document.querySelector('#live-state').textContent"))
 
 
 def check(noisy: np.ndarray, out: np.ndarray, rate: int, model: str | Path) -> None:

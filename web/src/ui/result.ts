@@ -5,8 +5,8 @@ import { clock, element, show, strengthWords } from "./dom";
 import { Player, type Side } from "./player";
 import { draw, levels } from "./spectrogram";
 
-const COLUMNS = 900;
 const ROWS = 180;
+const HIGH = 150; // pixels of a page that a picture is high
 const CLIP = 16; // decimal places of a time in seconds
 
 export type Outcome = { name: string; rate: number; coding: Coding; before: Float32Array[]; after: Float32Array[]; note: string };
@@ -43,9 +43,9 @@ export class Result {
     const channels = ["", "mono", "stereo"][before.length] ?? `${before.length} channels`;
     element("result-facts").textContent = [clock(this.player.duration), `${(rate / 1000).toLocaleString("en", { maximumFractionDigits: CLIP })} kHz`, channels, outcome.note].join(" · ");
     show("result", true);
-    const db = this.picture("picture-before", before, before, 0);
+    const db = this.picture(before, before, 0);
     this.top = db.reduce((most, value) => Math.max(most, value), -40);
-    draw(element("picture-before"), db, COLUMNS, ROWS, this.top, rate);
+    draw(element("picture-before"), db, db.length / ROWS, ROWS, this.top, rate);
     this.strengthen();
     this.tick();
   }
@@ -80,14 +80,19 @@ export class Result {
     this.drawing = requestAnimationFrame(() => {
       if (!this.outcome) return;
       const { before, after, rate } = this.outcome;
-      const db = this.picture("picture-after", before, after, this.mix);
-      draw(element("picture-after"), db, COLUMNS, ROWS, this.top, rate);
+      const db = this.picture(before, after, this.mix);
+      draw(element("picture-after"), db, db.length / ROWS, ROWS, this.top, rate);
     });
   }
 
-  private picture(_id: string, before: Float32Array[], after: Float32Array[], mix: number): Float32Array {
+  /** As many columns as keep the letters in the picture in shape. */
+  private get columns(): number {
+    return Math.max(100, Math.round((element("picture-before").clientWidth * ROWS) / HIGH));
+  }
+
+  private picture(before: Float32Array[], after: Float32Array[], mix: number): Float32Array {
     const [x, y] = [before[0]!, after[0]!];
-    return levels((n) => mix * y[n]! + (1 - mix) * x[n]!, x.length, this.outcome!.rate, COLUMNS, ROWS);
+    return levels((n) => mix * y[n]! + (1 - mix) * x[n]!, x.length, this.outcome!.rate, this.columns, ROWS);
   }
 
   private prepare(): void {
