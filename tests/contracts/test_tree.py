@@ -72,6 +72,8 @@ def test_every_hush_command_of_the_pages_exists_with_its_options() -> None:
             wrong.append(f"{page.name}: hush {words[1]}")
             continue
         command: click.Command = import_module(f"hush.cli.{words[1]}").command
+        if isinstance(command, click.Group):
+            command = command.commands[words[2]]
         known = {option for parameter in command.params for option in parameter.opts + parameter.secondary_opts}
         used = {word.split("=")[0] for word in words[2:] if word.startswith("-") and word != "-"}
         wrong += [f"{page.name}: hush {words[1]} {option}" for option in sorted(used - known)]

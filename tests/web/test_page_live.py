@@ -19,6 +19,7 @@ SECONDS, LONG_S, TRIES = 4, 60, 3
 # The page keeps 16 bits of both sides, and they are a model's noise floor apart.
 SAME_DB = 40.0
 FADED_S = 2.0  # from the start until cleaned sound plays
+QUANTUM, STARTS = 128, 60  # samples that a worklet gets at a time; places in its frames where a recording may begin
 PATIENT = 50  # blocks of 16 ms to wait: what is right does not depend on the load of the machine that tests it
 
 
@@ -62,10 +63,17 @@ def state(browser: Chromium) -> str:
 
 
 def check(noisy: np.ndarray, out: np.ndarray, rate: int, model: str | Path) -> None:
-    """The page hears before it plays, and so does Python here: from FADED_S on, both are the same."""
-    expected, later = hush.denoise(noisy, rate, model=model), slice(int(FADED_S * rate), -rate // 10)
+    """The page hears before it plays, and so does Python here: from FADED_S on, both are the same.
+
+    The page's frames began before the recording did, so Python's are tried from every place.
+    """
+    later = slice(int(FADED_S * rate), -rate // 10)
     assert np.square(noisy[later]).mean() > 1e-6  # the microphone did play
-    assert si_sdr(out[later], expected[later]) > SAME_DB
+    denoiser, same = hush.Denoiser(model), []
+    for start in range(0, STARTS * QUANTUM, QUANTUM):
+        expected = denoiser(np.pad(noisy, (start, 0)), rate)[start:]
+        same.append(si_sdr(out[later], expected[later]))
+    assert max(same) > SAME_DB
     assert si_sdr(out[later], noisy[later]) < 25
 
 

@@ -68,7 +68,10 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for server in self.servers:
             server.close()
-        await self._service.drain()
+        draining = asyncio.create_task(self._service.drain())
+        while not (draining.done() or self.force_exit):  # asked twice, nobody waits
+            await asyncio.wait([draining], timeout=0.1)
+        draining.cancel()
         watching = asyncio.create_task(self._watch_on())
         await super().shutdown(sockets)
         watching.cancel()
@@ -122,6 +125,7 @@ def _is_loopback(host: str) -> bool:
 
 def listen(host: str, port: int) -> socket.socket:
     """A socket that listens; port 0 takes a free one. Raises HushError if it cannot."""
+    found = None
     try:
         family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         found = socket.socket(family, kind, proto)
@@ -129,6 +133,8 @@ def listen(host: str, port: int) -> socket.socket:
         found.bind(address)
         found.listen(2048)
     except (OSError, OverflowError) as error:
+        if found:
+            found.close()
         raise HushError(
             f"{host}:{port} cannot be listened on ({error}); try another --port, or 0 for a free one"
         ) from error
