@@ -10,7 +10,7 @@ import pytest
 
 from hush.errors import HushError
 from hush.fleet.ledger import Ledger
-from hush.fleet.mapping import Fleet, in_order, mapped
+from hush.fleet.mapping import DEATHS, Fleet, in_order, mapped
 
 TWO = Fleet(2)
 
@@ -52,7 +52,7 @@ def test_processes_that_are_killed_cost_no_item_and_repeat_none_in_the_results(t
 def test_an_item_that_kills_every_process_ends_the_run_with_a_line(tmp_path: Path) -> None:
     with pytest.raises(HushError, match="a process was killed"):
         list(mapped(double, items(tmp_path, _3="dies"), TWO))
-    assert calls(tmp_path, 3) <= 4
+    assert calls(tmp_path, 3) <= 9 + DEATHS  # a death counts anew when any of the nine others was done before it
 
 
 def test_where_nothing_may_be_done_twice_the_first_death_ends_the_run(tmp_path: Path) -> None:
