@@ -55,7 +55,7 @@ class Torch(Session):
     def __init__(self, path):
         self.path, (self.model, experiment, _) = path, load_model(path)
         graph = graph_of(self.model, experiment)
-        self.name, self.config = "torch", graph.config
+        self.name, self.config, self.fingerprint = "torch", graph.config, ""
         self.inputs = [(name, "B", *part.shape[1:]) for name, part in zip(graph.names, graph.example)]
 
     def run(self, inputs):

@@ -70,25 +70,22 @@ def two_lengths(port: int, patience: float) -> str:
 
 
 def never_ending_upload(port: int, patience: float) -> str:
-    found = plug(port, patience)
-    try:
-        found.sendall(head("/v1/denoise", "transfer-encoding: chunked"))
-        last = time.monotonic() + patience
-        while time.monotonic() < last:
-            found.sendall(CHUNK)
-    except ConnectionError:
-        pass
-    return ending(found, patience)
+    return uploading(port, patience, "transfer-encoding: chunked", CHUNK)
 
 
 def trickling_upload(port: int, patience: float) -> str:
+    return uploading(port, patience, "content-length: 1000000", b"x", 0.05)
+
+
+def uploading(port: int, patience: float, header: str, piece: bytes, pause_s: float = 0.0) -> str:
+    """Pieces without end."""
     found = plug(port, patience)
     try:
-        found.sendall(head("/v1/denoise", "content-length: 1000000"))
+        found.sendall(head("/v1/denoise", header))
         last = time.monotonic() + patience
         while time.monotonic() < last:
-            found.sendall(b"x")
-            time.sleep(0.05)
+            found.sendall(piece)
+            time.sleep(pause_s)
     except ConnectionError:
         pass
     return ending(found, patience)

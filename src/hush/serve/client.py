@@ -22,7 +22,7 @@ import numpy as np
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.sync.client import ClientConnection, connect
 
-from hush import drafts
+from hush.drafts import drafted
 from hush.errors import HushError
 from hush.infer.checks import checked
 from hush.infer.stream import Latency
@@ -57,16 +57,15 @@ class Client:
         options.setdefault("format", target.suffix[1:].lower() or "wav")
         words = {name: str(value).lower() if isinstance(value, bool) else value for name, value in options.items()}
         asked = urlencode({name: value for name, value in words.items() if value is not None})
-        with Path(source).open("rb") as file, _answered(self, "POST", f"/v1/denoise?{asked}", file) as answer:
-            beside = drafts.beside(target)
-            try:
-                with beside.open("wb") as out:
-                    shutil.copyfileobj(answer, out, 1 << 16)
-                if answer.length:
-                    raise ServerError(f"{target}: the answer ended {answer.length:,} bytes early; try again")
-                beside.replace(target)
-            finally:
-                beside.unlink(missing_ok=True)
+        with (
+            Path(source).open("rb") as file,
+            _answered(self, "POST", f"/v1/denoise?{asked}", file) as answer,
+            drafted(target) as draft,
+            draft.open("wb") as out,
+        ):
+            shutil.copyfileobj(answer, out, 1 << 16)
+            if answer.length:
+                raise ServerError(f"{target}: the answer ended {answer.length:,} bytes early; try again")
 
     def models(self) -> list[dict[str, Any]]:
         """What the server has. Raises ServerError."""
