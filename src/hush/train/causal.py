@@ -67,7 +67,7 @@ class Recurrence(nn.Module):
         self.cell = nn.LSTM(inside, units)
 
     def forward(self, x: Tensor, state: Sequence[Tensor]) -> tuple[Tensor, Sequence[Tensor]]:
-        y, after = self.cell(x, tuple(state))
+        y, after = self.cell(x, tuple(part.contiguous() for part in state))  # as a GPU wants them
         return y, after
 
 

@@ -92,19 +92,25 @@ class CausalBatches(Mixtures):
 
     def _babble(self, rng: np.random.Generator, recipes: list[Recipe], noisy: Tensor, clean: Tensor) -> None:
         """In some examples the noise is other people, some of them played faster: children."""
-        share = self.experiment.augment.babble
-        for row, (recipe, chosen) in enumerate(zip(recipes, rng.random(len(recipes)) < share, strict=True)):
-            if not chosen or not any(recipe.noise_gains):
-                continue
-            voices = torch.zeros(self.length, device=self.device)
-            for _ in range(rng.integers(*VOICES)):
-                voice = int(rng.integers(len(self.mixer.speech)))
-                gain = 10 ** ((rng.uniform(-12, 0) - self.mixer.speech[voice].level_dbfs) / 20) / FULL_SCALE
-                speed = rng.uniform(*CHILD) if rng.random() < 0.4 else 1.0
-                cut = self.speech.take([(voice, int(rng.integers(1 << 20)), gain)], int(self.length * speed) + 4, True)
-                voices += faster(cut, np.array([speed]), self.length)[0]
-            level = 10 ** ((recipe.level_dbfs - recipe.snr_db) / 20)
-            noisy[row] = clean[row] + voices * (level / voices.square().mean().sqrt().clamp(min=1e-5))
+        chosen = rng.random(len(recipes)) < self.experiment.augment.babble
+        rows = [int(row) for row in np.flatnonzero(chosen) if any(recipes[row].noise_gains)]
+        crowd = [(row, *self._voice(rng)) for row in rows for _ in range(rng.integers(*VOICES))]
+        if not crowd:
+            return
+        owners, cuts, speeds = zip(*crowd, strict=True)
+        found = self.speech.take(list(cuts), int(self.length * max(speeds)) + 4, True)
+        found = faster(found, np.array(speeds), self.length)
+        voices = torch.zeros_like(noisy).index_add_(0, send(np.array(owners), self.device), found)[rows]
+        levels = np.array([10 ** ((recipes[row].level_dbfs - recipes[row].snr_db) / 20) for row in rows])
+        gains = send(levels.astype(np.float32), self.device) / voices.square().mean(-1).sqrt().clamp(min=1e-5)
+        noisy[rows] = clean[rows] + voices * gains[:, None]
+
+    def _voice(self, rng: np.random.Generator) -> tuple[tuple[int, int, float], float]:
+        """One of a babble: what to cut of the speech, and how fast it is played."""
+        voice = int(rng.integers(len(self.mixer.speech)))
+        gain = 10 ** ((rng.uniform(-12, 0) - self.mixer.speech[voice].level_dbfs) / 20) / FULL_SCALE
+        speed = rng.uniform(*CHILD) if rng.random() < 0.4 else 1.0
+        return (voice, int(rng.integers(1 << 20)), gain), speed
 
     def _reverberate(self, rng: np.random.Generator, noisy: Tensor, clean: Tensor) -> None:
         """Some examples happen in a room; its sound on the speech is kept, not taken for noise."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,8 @@ from hush.config import Experiment
 from hush.data.mixing import Mixer, Recipe
 from hush.data.store import Rows, Store
 from hush.train.processes import ALONE, Place
+
+AHEAD = 4  # batches that are made at once for a GPU
 
 
 class Pool:
@@ -72,6 +76,24 @@ def mix(recipes: list[Recipe], speech: Pool, noise: Pool, length: int) -> tuple[
     return noisy, clean
 
 
+def ahead(make: Callable[[int], Any], numbers: Iterable[int], threads: int) -> Iterator[Any]:
+    """make(n) of each number, in order; with threads, the next ones are made while the last is used.
+
+    A GPU would wait for the Python that tells it what to mix; a CPU has no core to spare for it.
+    """
+    if not threads:
+        yield from map(make, numbers)
+        return
+    waiting: deque[Future[Any]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        for number in numbers:
+            waiting.append(pool.submit(make, number))
+            if len(waiting) > threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
 class Mixtures:
     """Batches of mixtures of one split; what a batch holds beside them, each kind of model says in `batch`.
 
@@ -119,8 +141,11 @@ class Mixtures:
         """This process's batches of each step of one epoch, from step `first` on."""
         train = self.experiment.train
         own = range(self.place.rank, train.parts, self.place.count)
-        for step in range(first, train.steps_per_epoch):
-            yield tuple(self.batch(epoch, step * train.parts + part, train.part) for part in own)
+
+        def of(step: int) -> tuple[Any, ...]:
+            return tuple(self.batch(epoch, step * train.parts + part, train.part) for part in own)
+
+        return ahead(of, range(first, train.steps_per_epoch), AHEAD if self.device.type == "cuda" else 0)
 
     def all(self) -> Iterator[Any]:
         """This process's share of the batches for validation, the same ones every time."""
