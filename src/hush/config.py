@@ -34,6 +34,11 @@ class Experiment:
             " is the reference; expected [0, 0]",
         )
 
+        check(
+            not self.train.adversary or self.model.kind == "causal",
+            f"train.adversary = {self.train.adversary} with model.kind = {self.model.kind!r}; it is for causal models",
+        )
+
     @property
     def sample_rate(self) -> int:
         """Hz of the prepared set it trains on."""

@@ -19,6 +19,7 @@ from hush.config import Experiment
 from hush.data.store import Store
 from hush.errors import ConfigError, DataError, ModelError
 from hush.train import checkpoint, tasks
+from hush.train.adversary import BETAS, LR, Adversary
 from hush.train.curves import Row
 from hush.train.device import keep_memory, precision
 from hush.train.processes import ALONE, Place
@@ -71,6 +72,9 @@ class Run:
         self.optimiser = torch.optim.AdamW(
             self.model.parameters(), lr=config.lr, eps=1e-7, weight_decay=config.weight_decay, fused=fused
         )
+        self.adversary = Adversary().to(device) if config.adversary else None
+        if self.adversary:
+            self.critics = torch.optim.AdamW(self.adversary.parameters(), lr=LR, betas=BETAS, fused=fused)
         self.dtype = precision(experiment.train.precision, device)
         self.step, self.best, self.seconds = 0, math.inf, 0.0
         self.saved = 0  # the step of last.safetensors
@@ -111,9 +115,23 @@ class Run:
     def _add_gradient(self, batch: Any, share: float) -> Tensor:
         """Add `share` of the gradient of a batch's loss."""
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype == torch.bfloat16):
-            loss = tasks.loss(self.model, batch, self.experiment) * share
-        loss.backward()
-        return loss.detach()
+            if not self.adversary:
+                loss = tasks.loss(self.model, batch, self.experiment) * share
+                loss.backward()
+                return loss.detach()
+            estimate, loss = tasks.estimate(self.model, batch, self.experiment)
+            pull = self.experiment.train.adversary
+            gradient = self.adversary.gradient(estimate, batch, loss, pull, self._teach)
+        estimate.backward(gradient * share)
+        return loss.detach() * share
+
+    def _teach(self, lesson: Tensor) -> None:
+        """One step of the critics."""
+        assert self.adversary
+        self.critics.zero_grad(set_to_none=True)
+        lesson.backward()
+        self.place.share_gradients(self.adversary)
+        self.critics.step()
 
     @torch.no_grad()
     def _update_average(self) -> None:
@@ -173,8 +191,10 @@ class Run:
         tensors = {f"average.{key}": value for key, value in self.average.state_dict().items()}
         if name == "last":
             tensors |= {f"model.{key}": value for key, value in self.model.state_dict().items()}
-            for index, state in self.optimiser.state_dict()["state"].items():
-                tensors |= {f"adam.{index}.{key}": value for key, value in state.items()}
+            tensors |= _flat("adam.", self.optimiser)
+            if self.adversary:
+                tensors |= {f"critics.{key}": value for key, value in self.adversary.state_dict().items()}
+                tensors |= _flat("critics_adam.", self.critics)
         tensors["probe.frames"] = tasks.probe(self.valid.batch(0, 0, PROBE))[:, :PROBE_FRAMES]
         notes = {
             "experiment": dataclasses.asdict(self.experiment), "step": self.step, "seconds": self.seconds,
@@ -211,17 +231,30 @@ class Run:
             raise ModelError(f"{path} was trained on another data set; resume with that, or choose another -o")
         for part, model in (("model.", self.model), ("average.", self.average)):
             checkpoint.fill(model, checkpoint.part(tensors, part), path)
-        state: dict[int, dict[str, Tensor]] = {}
-        for key, value in checkpoint.part(tensors, "adam.").items():
-            index, name = key.split(".")
-            state.setdefault(int(index), {})[name] = value
-        groups = self.optimiser.state_dict()["param_groups"]
-        self.optimiser.load_state_dict({"state": state, "param_groups": groups})
+        _fill(self.optimiser, checkpoint.part(tensors, "adam."))
+        if self.adversary:
+            checkpoint.fill(self.adversary, checkpoint.part(tensors, "critics."), path)
+            _fill(self.critics, checkpoint.part(tensors, "critics_adam."))
         self.step = self.saved = notes["step"]
         self.best = math.inf if notes["best"] is None else notes["best"]
         self.seconds = notes["seconds"]
         self.loss_sum = torch.tensor(notes.get("loss_sum", 0.0), device=self.device)
         self.loss_steps = notes.get("loss_steps", 0)
+
+
+def _flat(prefix: str, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """State of an optimiser as tensors with names."""
+    states = optimiser.state_dict()["state"].items()
+    return {f"{prefix}{index}.{key}": value for index, state in states for key, value in state.items()}
+
+
+def _fill(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Put back what `_flat` gave."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        index, name = key.split(".")
+        state.setdefault(int(index), {})[name] = value
+    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
 
 
 def train(

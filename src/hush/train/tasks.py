@@ -41,6 +41,12 @@ def loss(model: nn.Module, batch: Any, experiment: Experiment) -> Tensor:
     return _run(model, batch, experiment)[0]
 
 
+def estimate(model: nn.Module, batch: CausalBatch, experiment: Experiment) -> tuple[Tensor, Tensor]:
+    """What a causal model makes of a batch, and its loss."""
+    cleaned = model(batch.noisy)[0].float()
+    return cleaned, losses.causal(cleaned, batch, experiment.train)
+
+
 def judge(model: nn.Module, batch: Any, experiment: Experiment) -> tuple[Tensor, Tensor, Tensor]:
     """Loss of a batch, and each example's SNR in dB before and after."""
     value, noisy, estimate, clean = _run(model, batch, experiment)
@@ -54,10 +60,10 @@ def judge(model: nn.Module, batch: Any, experiment: Experiment) -> tuple[Tensor,
 def _run(model: nn.Module, batch: Any, experiment: Experiment) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Loss, noisy, estimate, clean."""
     if isinstance(batch, CausalBatch):
-        estimate = model(batch.noisy)[0].float()
-        return losses.causal(estimate, batch, experiment.train), batch.noisy, estimate.detach(), batch.clean
+        cleaned, value = estimate(model, batch, experiment)
+        return value, batch.noisy, cleaned.detach(), batch.clean
     out = model(batch.frames)
-    estimate = batch.noisy * losses.gain(out, batch.frames)[:, 0]  # phase of the noisy input
+    cleaned = batch.noisy * losses.gain(out, batch.frames)[:, 0]  # phase of the noisy input
     direct = experiment.train.loss == "mse"
-    value = losses.mse(out, batch.target) if direct else losses.audible(estimate, batch.clean)
-    return value, batch.noisy, estimate.detach(), batch.clean
+    value = losses.mse(out, batch.target) if direct else losses.audible(cleaned, batch.clean)
+    return value, batch.noisy, cleaned.detach(), batch.clean
