@@ -1,4 +1,4 @@
-"""What the model `small` promises, on real speech: clean speech is left alone, and nothing above 8 kHz is muffled."""
+"""What `small` and `nano` promise, on real speech: clean speech is left alone, and nothing above 8 kHz is muffled."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ SETTLING = 50  # frames, a second: the model hears the noise for the first time
 TREBLE_DBFS = -75.0  # a recording with less above 8 kHz ends below it
 
 
-@pytest.fixture(scope="module")
-def denoiser() -> hush.Denoiser:
-    return hush.Denoiser("small", threads=1)
+@pytest.fixture(scope="module", params=["small", "nano"])
+def denoiser(request: pytest.FixtureRequest) -> hush.Denoiser:
+    return hush.Denoiser(request.param, threads=1)
 
 
 @pytest.fixture(scope="module")
