@@ -79,6 +79,23 @@ def test_a_run_with_critics_is_resumed_where_it_stood(tmp_path: Path) -> None:
         assert torch.equal(value, tensors[1][name]), name
 
 
+def test_critics_go_on_from_those_of_a_checkpoint(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "set", 48000)
+    wanted = load(ROOT / "configs/nano.toml", [*TINY, "train.parts=1", "train.adversary=0.5", "augment.reverb=0"])
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    one, two = (Run(wanted, Store(store.folder), tmp_path / name, CPU) for name in ("one", "two"))
+    assert one.adversary and two.adversary
+    with torch.no_grad():
+        for value in one.adversary.parameters():
+            value += 0.1
+    one.save("last")
+    checkpoint.load_weights(two.model, two.average, tmp_path / "one/last.safetensors", "causal", two.adversary)
+    found = two.adversary.state_dict()
+    for name, value in one.adversary.state_dict().items():
+        assert torch.equal(value, found[name]), name
+
+
 def test_frame_models_have_no_critics() -> None:
     with pytest.raises(ConfigError, match="causal models"):
         load(ROOT / "configs/unet.toml", ["train.adversary=0.5"])

@@ -55,7 +55,7 @@ def command(config, overrides, data, output, resume, init, device) -> None:
     if resume:
         run.resume()
     elif init:
-        load_weights(run.model, run.average, find_checkpoint(init), experiment.model.kind)
+        load_weights(run.model, run.average, find_checkpoint(init), experiment.model.kind, run.adversary)
     output.mkdir(parents=True, exist_ok=True)
     if place.first:
         click.echo(_head(run), err=True)

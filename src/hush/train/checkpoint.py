@@ -75,8 +75,11 @@ def load_model(path: str | Path) -> tuple[nn.Module, Experiment, dict[str, Any]]
     return model.eval(), experiment, notes
 
 
-def load_weights(model: nn.Module, average: nn.Module, path: str | Path, kind: str) -> None:
-    """Start both models of a run from the weights of a checkpoint (fine-tuning). Raises ModelError."""
+def load_weights(
+    model: nn.Module, average: nn.Module, path: str | Path, kind: str, critics: nn.Module | None = None
+) -> None:
+    """Start both models of a run from the weights of a checkpoint (fine-tuning), and its critics from those
+    that it may hold: what they learned took as long. Raises ModelError."""
     start, experiment, _ = load_model(path)
     if experiment.model.kind != kind:
         raise ModelError(
@@ -85,6 +88,8 @@ def load_weights(model: nn.Module, average: nn.Module, path: str | Path, kind: s
         )
     for target in (model, average):
         fill(target, start.state_dict(), path)
+    if critics and (learned := part(load(path)[0], "critics.")):
+        fill(critics, learned, path)
 
 
 def fill(model: nn.Module, tensors: dict[str, Tensor], path: str | Path) -> None:
