@@ -81,6 +81,17 @@ def test_a_client_that_is_told_of_the_end_goes_on_elsewhere(leveller: Path, rng:
     np.testing.assert_allclose(found, hush.denoise(sound, RATE, model=leveller), atol=ROUND_OFF)
 
 
+def test_what_was_sent_since_a_save_can_be_sent_again(pair: tuple[Running, Running], rng: np.random.Generator) -> None:
+    """A server that is killed: from one state the same answers come twice."""
+    before, since = noise(rng, 2, RATE), noise(rng, 2, 5000)
+    with pair[0].client.stream(RATE, 2) as stream:
+        stream.push(before)
+        state = stream.save()
+        lost = stream.push(since)
+    with pair[1].client.stream(RATE, 2, state=state) as stream:
+        np.testing.assert_allclose(stream.push(since), lost, atol=ROUND_OFF)
+
+
 @pytest.fixture(scope="module")
 def state(pair: tuple[Running, Running]) -> str:
     with pair[0].client.stream(RATE) as stream:

@@ -82,7 +82,7 @@ def replicas(leveller: Path) -> Iterator[Client]:
         port = found.getsockname()[1]
     environment = os.environ | TOKEN | {
         "PYTHONPATH": str(SOURCE), "RAY_memory_monitor_refresh_ms": "0", "OMP_NUM_THREADS": "1",
-        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_USAGE_STATS_ENABLED": "0", "RAY_raylet_start_wait_time_s": "180",  # beside whatever else runs here
     }  # fmt: skip
     given = {"model": str(leveller), "replicas": 2, "drain_s": 1}
     cluster = subprocess.Popen(
