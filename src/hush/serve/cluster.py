@@ -7,6 +7,7 @@ or a WebSocket to one of them, where it stays; all have one state key, so that a
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import os
 import secrets
 from collections.abc import Mapping
@@ -30,8 +31,7 @@ def app(given: dict[str, Any]) -> Any:
     HUSH_STATE_KEY of whoever deploys. Raises ConfigError, ModelError, MissingExtra.
     """
     need("ray-serve", "ray.serve", "starlette", "uvicorn", "websockets", "python_multipart", "prometheus_client")
-    from ray import serve
-
+    serve: Any = importlib.import_module("ray.serve")
     settings, replicas = chosen(given, os.environ)
     limits = settings.limits
 
