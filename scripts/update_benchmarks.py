@@ -206,7 +206,9 @@ def growth(results: dict[str, Any]) -> str:
         ]
         for run in results["runs"]
     ]  # fmt: skip
-    note = f"`hush denoise` on files of {results['seconds']} s, `-j {results['jobs']}`; memory of the one that hands out."
+    note = (
+        f"`hush denoise` on files of {results['seconds']} s, `-j {results['jobs']}`; memory of the one that hands out."
+    )
     return f"{table(['files', 's', 'ms a file', 'peak MB', '× baseline'], rows)}\n\n{note}"
 
 
