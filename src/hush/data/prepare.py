@@ -61,7 +61,7 @@ def _finish(target: Path, names: list[str], plan: Plan, cleaning: Cleaning, fact
     """Gather the shards' rows, and complete the set."""
     lines: list[str] = []
     rejected = list(plan.rejected)
-    hashes = {}
+    hashes: dict[str, str] = {}
     for name in sorted(names):
         part = json.loads((target / "shards" / f"{name}.json").read_text(encoding="utf-8"))
         lines += part["rows"]
