@@ -196,6 +196,22 @@ def fleet(results: Results) -> str:
     return f"{table(['command', 'where', 's', 's per hour of audio', '× baseline'], rows)}\n\n{note}"
 
 
+def growth(results: dict[str, Any]) -> str:
+    first = results["runs"][0]
+    rows = [
+        [
+            f"{run['files']:,}", f"{run['seconds']:.1f}", f"{1000 * run['seconds'] / run['files']:.2f}",
+            f"{run['peak_bytes'] / 1e6:.0f}",
+            f"{run['seconds'] / run['files'] / (first['seconds'] / first['files']):.2f}",
+        ]
+        for run in results["runs"]
+    ]  # fmt: skip
+    note = (
+        f"`hush denoise` on files of {results['seconds']} s, `-j {results['jobs']}`; memory of the one that hands out."
+    )
+    return f"{table(['files', 's', 'ms a file', 'peak MB', '× baseline'], rows)}\n\n{note}"
+
+
 TABLES = {
     "startup": Table("Starting", "`python -c pass`", startup),
     "infer": Table("A live frame", "a fixed graph of nine matrix products", infer, "a causal model"),
@@ -207,6 +223,7 @@ TABLES = {
     "evaluate": Table("Scoring", "a plain loop in one process over the same packages", evaluate, "pairs"),
     "prepare": Table("Preparing a data set", "the librosa script that one writes first", prepare, "recordings"),
     "fleet": Table("Many files: processes, Ray, a large manifest", "one process", fleet),
+    "growth": Table("More and more files", "a file of the smallest folder", growth),
     "train": Table("Training the U-Net", "a plain PyTorch loop in float32", train),
     "finetune": Table("Fine-tuning on one's own noise", "the installed model", finetune, "recordings"),
     "designs": Table("Designs of the causal model in training", "the one that ships, one tap", designs, "a data set"),

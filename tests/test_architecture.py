@@ -41,7 +41,7 @@ ROOMS = {
         frozenset({"numpy", "torch", "safetensors", "onnx", "matplotlib", "tensorboard", "pyroomacoustics"}),
     ),
     "serve": Room(
-        4, frozenset({"numpy", "starlette", "uvicorn", "websockets", "python_multipart", "prometheus_client"})
+        4, frozenset({"numpy", "starlette", "uvicorn", "websockets", "python_multipart", "prometheus_client", "ray"})
     ),
     "live": Room(4, frozenset({"numpy", "sounddevice"})),
     "cli": Room(5, frozenset({"numpy", "click", "rich"})),

@@ -120,6 +120,34 @@ def test_a_merged_set_holds_every_clip_of_both_and_is_whole(made: Path, tmp_path
     assert hashes(tmp_path / "both") == before
 
 
+def test_shards_are_bounded_by_their_bytes_wherever_they_come_from(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bound that the longest clips exceed by themselves: those stand alone, and no sample changes."""
+    bound = 2 * max(row.length for row in Store(made).rows) - 2  # the longest stand alone
+    monkeypatch.setattr("hush.data.shards.SHARD_BYTES", bound)
+
+    def check(folder: Path) -> None:
+        good(data("verify", folder))
+        held: dict[str, list[int]] = {}
+        for row in Store(folder).rows:
+            held.setdefault(row.shard, []).append(2 * row.length)
+        assert all(sum(sizes) <= bound or len(sizes) == 1 for sizes in held.values())
+        assert any(len(sizes) > 1 for sizes in held.values()) and max(map(sum, held.values())) > bound
+        assert samples_by_id(Store(folder)) == samples_by_id(Store(made))
+
+    given = sources(tmp_path)
+    bounded = prepare(given, tmp_path / "bounded", Cleaning(), jobs=1).folder
+    check(bounded)
+    before = hashes(bounded)
+    for path in [*(bounded / "shards").glob("*-1.npy"), bounded / "dataset.json"]:
+        path.unlink()
+    assert hashes(prepare(given, bounded, Cleaning(), jobs=1).folder) == before, "a lost part is made again"
+    good(data("export", made, "-o", tmp_path / "tars"))
+    good(data("import", tmp_path / "tars", "-o", tmp_path / "back"))
+    check(tmp_path / "back")
+
+
 def test_what_cannot_be_one_set_is_refused(made: Path, tmp_path: Path) -> None:
     assert "hold the same samples" in str(data("merge", made, made, "-o", tmp_path / "both").exception)
     slow = prepare(sources(tmp_path, "rain=4")[1:], tmp_path / "slow", Cleaning(sample_rate=16000), jobs=1)

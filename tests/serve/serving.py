@@ -55,9 +55,13 @@ def wait_until(true: Callable[[], bool], what: str) -> None:
 
 
 @contextmanager
-def serving(model: Path | str, token: str = "", origins: tuple[str, ...] = (), **limits: float) -> Iterator[Running]:
+def serving(
+    model: Path | str, token: str = "", origins: tuple[str, ...] = (), state_key: str = "", **limits: float
+) -> Iterator[Running]:
     chosen = Limits(**{"drain_s": 0.2, **limits})  # type: ignore[arg-type]
-    with Running(Settings(model=str(model), token=token, origins=origins, limits=chosen)) as running:
+    with Running(
+        Settings(model=str(model), token=token, origins=origins, state_key=state_key, limits=chosen)
+    ) as running:
         yield running
 
 

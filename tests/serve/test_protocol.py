@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -41,11 +42,12 @@ def test_a_hello_may_set_all_that_a_set_may() -> None:
         ({"colour": "red"}, "field = 'colour'; expected one of rate"),
         ({"controls": {}}, "hello without rate"),
         ({"type": "set"}, "type = 'set'; expected hello"),
-        ({"model": "x" * 5000}, "expected 4,096 at most"),
+        ({"model": "x" * (2 << 20)}, "expected 1,052,672 at most"),
+        ({"state": "x", "mix": 0.5, "guard": True}, "fields = ['guard', 'mix']; expected none of them beside state"),
     ],
 )
 def test_a_wrong_hello_is_refused_with_value_and_expectation(change: dict, line: str) -> None:
-    with pytest.raises(Refusal, match=line.replace("(", r"\(")) as refused:
+    with pytest.raises(Refusal, match=re.escape(line)) as refused:
         read_hello(json.dumps(HELLO | change))
     assert (refused.value.status, refused.value.close_code) == (400, 4400)
 
@@ -68,7 +70,8 @@ def test_a_set_changes_what_it_names_and_keeps_the_rest() -> None:
     now = Controls(atten_lim=12, mix=0.5)
     assert read_control('{"type": "set", "bypass": true}', now) == Controls(atten_lim=12, mix=0.5, bypass=True)
     assert read_control('{"type": "set", "atten_lim": null}', now) == Controls(mix=0.5)
-    assert read_control('{"type": "flush"}', now) is None
+    assert read_control('{"type": "flush"}', now) == "flush"
+    assert read_control('{"type": "save"}', now) == "save"
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3])

@@ -33,11 +33,14 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rng: np.random.Genera
 
 
 def test_the_python_of_the_page_runs(server: Running, place: Path) -> None:
-    (code,) = blocks("python")
+    code, moving = blocks("python")
     found: dict = {}
     exec(compile(code.replace(ADDRESS, server.url), "serving.md", "exec"), found)
     assert found["clean"].shape == (960,) and found["rest"].shape == (1, 1536)
     assert hush.read(place / "clean.wav")[0].shape == (16000,)
+    told = moving.replace("if stream.draining", "if len(clean) in (10, 20) or stream.draining")
+    exec(compile(told, "serving.md", "exec"), found)
+    assert found["state"] and np.shape(found["clean"]) == (50, 960)
 
 
 def test_the_curl_lines_of_the_page_run(server: Running, place: Path) -> None:

@@ -33,6 +33,8 @@ def _limit(option: str, kind: type, text: str) -> Any:
 )
 @click.option("--model", metavar="NAME", help="The default model: an installed one or an .onnx file.")
 @click.option("--token", envvar="HUSH_TOKEN", default="", help="What clients must show; better in HUSH_TOKEN.")
+@click.option("--state-key", envvar="HUSH_STATE_KEY", default="",
+              help="Secret of servers that take over each other's live streams; better in HUSH_STATE_KEY.")  # fmt: skip
 @click.option("--insecure", is_flag=True, help="Listen where others can reach it without a token.")
 @click.option("--allow-origin", "origins", multiple=True, metavar="URL",
               help="A page of another place that may ask, such as https://example.org.")  # fmt: skip
@@ -47,7 +49,7 @@ def _limit(option: str, kind: type, text: str) -> Any:
 @_limit("idle-s", float, "Silence of a client after which it is closed.  [default: 60]")
 @_limit("drain-s", float, "Time for what runs to end after SIGTERM.  [default: 10]")
 @_limit("workers", int, "Processes that denoise uploads.  [default: 1]")
-def command(host, port, model, token, insecure, origins, **given) -> None:
+def command(host, port, model, token, state_key, insecure, origins, **given) -> None:
     """Serve over HTTP and WebSocket: recordings, live sound, and a page for the browser.
 
     Live streams share one core; uploads are denoised beside them, at lower priority. SIGTERM or Ctrl-C lets what
@@ -63,7 +65,7 @@ def command(host, port, model, token, insecure, origins, **given) -> None:
 
     limits = Limits(**{name.removeprefix("max_"): value for name, value in given.items() if value is not None})
     check_host(host, token, insecure)
-    settings = Settings(model=model or DEFAULT, token=token, origins=origins, limits=limits)
+    settings = Settings(model=model or DEFAULT, token=token, state_key=state_key, origins=origins, limits=limits)
     find(settings.model)
     found = listen(host, port)
     where = address(host, found)

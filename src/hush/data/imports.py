@@ -16,7 +16,7 @@ from hush.data.clips import SPLITS, Clip, group, leaks
 from hush.data.complete import complete, rejected_of
 from hush.data.output import claim, save
 from hush.data.rows import Row
-from hush.data.shards import CLIPS_PER_SHARD, Cleaning, Rejected, load, rejection, write_header
+from hush.data.shards import CLIPS_PER_SHARD, Cleaning, Rejected, fits, load, rejection, write_header
 from hush.data.store import Store
 from hush.data.tars import SETTINGS, Sample, own_row, samples_of
 from hush.errors import DataError
@@ -74,7 +74,7 @@ class _Shards:
         self.rejected: list[dict[str, str]] = []
 
     def add(self, path: Path) -> None:
-        """The samples of a tar, as shards of one role and split each and at most 64 clips."""
+        """The samples of a tar, as shards of one role and split each, of 64 clips and SHARD_BYTES at most."""
         waiting: dict[str, list[tuple[Row, np.ndarray]]] = {}
         for sample in samples_of(path):
             try:
@@ -83,6 +83,9 @@ class _Shards:
                 self.rejected.append({**_nobody(path, sample), "reason": why.reason, "detail": why.detail})
                 continue
             part = f"{row.role}-{row.split}"
+            held = waiting.get(part, [])
+            if held and not fits(sum(other.size for _, other in held), samples.size):
+                self._write(part, waiting.pop(part))
             waiting.setdefault(part, []).append((row, samples))
             if len(waiting[part]) == CLIPS_PER_SHARD:
                 self._write(part, waiting.pop(part))

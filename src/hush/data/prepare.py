@@ -11,7 +11,7 @@ from typing import Any
 from hush.data.complete import complete
 from hush.data.output import claim
 from hush.data.plan import Plan, Source, make_plan
-from hush.data.shards import Cleaning, Rater, build
+from hush.data.shards import Cleaning, Rater, build, whole
 from hush.data.store import Store
 from hush.data.workers import run
 from hush.fleet.mapping import Fleet
@@ -40,7 +40,7 @@ def prepare(
     with claim(target, plan.fingerprint, "data set"):
         folder = target / "shards"
         folder.mkdir(exist_ok=True)
-        todo = [name for name in shards if not all((folder / f"{name}{end}").is_file() for end in (".json", ".npy"))]
+        todo = [name for name in shards if not whole(folder, name)]
         done = total - sum(len(shards[name]) for name in todo)
         progress(done, total)
 
@@ -61,10 +61,10 @@ def _finish(target: Path, names: list[str], plan: Plan, cleaning: Cleaning, fact
     """Gather the shards' rows, and complete the set."""
     lines: list[str] = []
     rejected = list(plan.rejected)
-    hashes = {}
+    hashes: dict[str, str] = {}
     for name in sorted(names):
         part = json.loads((target / "shards" / f"{name}.json").read_text(encoding="utf-8"))
         lines += part["rows"]
         rejected += part["rejected"]
-        hashes[f"{name}.npy"] = part["sha256"]
+        hashes |= part["shards"]
     complete(target, lines, rejected, asdict(cleaning), facts | {"shards": hashes})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -20,6 +20,7 @@ from hush.dsp.levels import active_level_dbfs, bandwidth_hz, estimate_snr_db, re
 from hush.errors import AudioError
 
 CLIPS_PER_SHARD = 64
+SHARD_BYTES = 64 << 20  # of samples: what 64 clips of 10 s at 48 kHz take
 MIN_SECONDS = 0.1  # what is left of a clip must hold at least this much sound
 
 
@@ -106,40 +107,79 @@ def rejection(clip_id: str, clip: Clip, reason: str, detail: str) -> dict[str, s
 def build(
     name: str, clips: list[tuple[str, Clip]], folder: Path, cleaning: Cleaning, rater: Rater | None = None
 ) -> None:
-    """Write `NAME.npy` (int16, end to end) and, last of all, `NAME.json` (rows, rejected clips, the hash).
+    """Write `NAME.npy` (int16, end to end) and, last of all, `NAME.json` (rows, rejected clips, hashes).
 
-    The .json is the sign that the shard is whole: a run that was killed makes again what lacks it.
-    clips: (id, clip), the id being the clip's path relative to its corpus. Holds one clip in memory.
+    Beyond SHARD_BYTES it goes on in `NAME-1.npy` and so on; a clip is never cut, so one that is longer stands alone.
+    The .json is the sign that all is whole: a run that was killed makes again what lacks it.
+    clips: (id, clip), the id being the clip's path relative to its corpus. Holds two clips in memory.
     """
     rows: list[str] = []
     rejected: list[dict[str, str]] = []
+    hashes: dict[str, str] = {}
+    loaded = _loaded(clips, cleaning, rater, rejected)
+    following = next(loaded, None)
+    while following or not hashes:  # a shard of which nothing was left is there, empty
+        shard = folder / (f"{name}-{len(hashes)}.npy" if hashes else f"{name}.npy")
+        following = _write(shard, following, loaded, rows)
+        with shard.open("rb") as file:
+            hashes[shard.name] = hashlib.file_digest(file, "sha256").hexdigest()
+    facts = {"rows": rows, "rejected": rejected, "shards": hashes}
+    save_text(folder / f"{name}.json", json.dumps(facts, ensure_ascii=False))
+
+
+Loaded = tuple[str, Clip, np.ndarray, dict[str, float]]  # id, clip, int16 (T,), measures
+
+
+def _loaded(
+    clips: list[tuple[str, Clip]], cleaning: Cleaning, rater: Rater | None, rejected: list[dict[str, str]]
+) -> Iterator[Loaded]:
+    for clip_id, clip in clips:
+        try:
+            samples, measures = load(clip, cleaning, rater)
+        except Rejected as why:
+            rejected.append(rejection(clip_id, clip, why.reason, why.detail))
+        else:
+            yield clip_id, clip, samples, measures
+
+
+def _write(path: Path, first: Loaded | None, loaded: Iterator[Loaded], rows: list[str]) -> Loaded | None:
+    """One shard of `first` and as many more as it holds; gives the one that did not fit."""
+    following = first
 
     def fill(file: BinaryIO) -> None:
+        nonlocal following
         offset = 0
         write_header(file, offset)
-        for clip_id, clip in clips:
-            try:
-                samples, measures = load(clip, cleaning, rater)
-            except Rejected as why:
-                rejected.append(rejection(clip_id, clip, why.reason, why.detail))
-                continue
+        while following and (not offset or fits(offset, following[2].size)):
+            clip_id, clip, samples, measures = following
             row = Row(
                 id=clip_id, corpus=clip.corpus, role=clip.role, kind=clip.kind, groups=clip.groups, split=clip.split,
                 licence=clip.licence, commercial_use=clip.commercial_use, language=clip.language, text=clip.text,
-                shard=f"{name}.npy", offset=offset, length=samples.size, **measures,
+                shard=path.name, offset=offset, length=samples.size, **measures,
             )  # fmt: skip
             rows.append(row.to_json())
             file.write(samples.astype("<i2", copy=False).data)
             offset += samples.size
+            following = next(loaded, None)
         file.seek(0)
         write_header(file, offset)
 
-    shard = folder / f"{name}.npy"
-    save(shard, fill)
-    with shard.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    facts = {"rows": rows, "rejected": rejected, "sha256": digest}
-    save_text(folder / f"{name}.json", json.dumps(facts, ensure_ascii=False))
+    save(path, fill)
+    return following
+
+
+def fits(held: int, more: int) -> bool:
+    """Whether a shard of `held` samples may take `more`."""
+    return 2 * (held + more) <= SHARD_BYTES
+
+
+def whole(folder: Path, name: str) -> bool:
+    """Whether `build` has made this, and all of it is there."""
+    try:
+        shards = json.loads((folder / f"{name}.json").read_text(encoding="utf-8")).get("shards")
+    except (OSError, ValueError):
+        return False
+    return bool(shards) and all((folder / shard).is_file() for shard in shards)
 
 
 def write_header(file: BinaryIO, length: int) -> None:

@@ -19,7 +19,7 @@ __all__ = ["FORMAT", "FULL_SCALE", "Row", "Rows", "Store", "manifest_files"]
 FORMAT = 1  # of the folder; another number means another layout
 FULL_SCALE = 32767.0
 MANIFEST = "manifest.jsonl"
-REMOTE_SHARDS = 8  # that are held in memory, 28 MB each at most where clips are of 10 s
+REMOTE_SHARDS = 8  # that are held in memory, 67 MB each at most, or one clip
 AGAIN = "remove it and run the same hush prepare again"
 
 

@@ -73,18 +73,25 @@ class Client:
             return list(json.loads(answer.read())["models"])
 
     def stream(self, rate: int, channels: int = 1, *, format: str = "float32", **options: Any) -> LiveStream:
-        """Live sound; a context manager. options: model, atten_lim, mix, bypass, guard. Raises ServerError."""
+        """Live sound; a context manager. options: model, atten_lim, mix, bypass, guard.
+
+        state: what `save` of a stream gave, at this server or at another, to go on from there. Raises ServerError.
+        """
         hello = {"type": "hello", "rate": rate, "channels": channels, "format": format, **options}
         scheme = {"http": "ws", "https": "wss"}[self._url.scheme]
         return LiveStream(f"{scheme}://{self._url.netloc}{protocol.PATH}", hello, self._headers, self._timeout_s)
 
 
 class LiveStream:
-    """As hush.Stream, at a server: `push(block)` gives as many samples as it gets, `latency` later; `flush`, `set`."""
+    """As hush.Stream, at a server: `push(block)` gives as many samples as it gets, `latency` later; `flush`, `set`.
+
+    draining: whether the server has said that it is about to end; `save` then, and go on elsewhere.
+    """
 
     def __init__(self, url: str, hello: dict[str, Any], headers: dict[str, str], timeout_s: float) -> None:
         self.rate, self.channels, self.format = hello["rate"], hello["channels"], hello["format"]
         self._timeout_s = timeout_s
+        self.draining = False
         self._ready = np.zeros((self.channels, 0), np.float32)
         self._open = ExitStack()
         try:
@@ -115,8 +122,9 @@ class LiveStream:
             self._said(lambda: self._socket.send(protocol.sound_bytes(sound, self.format)))
 
     def receive(self) -> np.ndarray:
-        """The next samples that the server has made, `(C, T)`; waits for one message."""
-        self._take(self._next())
+        """The next samples that the server has made, `(C, T)`; waits for one message if none are here yet."""
+        if not self._ready.shape[1]:
+            self._take(self._next())
         out, self._ready = self._ready, self._ready[:, :0]
         return out
 
@@ -131,6 +139,14 @@ class LiveStream:
         """atten_lim, mix, bypass; gives all that is set now. Raises ServerError for a wrong value."""
         self._tell({"type": "set", **controls})
         return self._told("set")
+
+    def save(self) -> str:
+        """The state behind all that was sent; `Client.stream(…, state=…)` goes on from it with the same samples.
+
+        What was sent and not received yet is there before, for `receive`. Raises ServerError.
+        """
+        self._tell({"type": "save"})
+        return str(self._told("saved")["state"])
 
     def close(self) -> None:
         self._open.close()
@@ -165,8 +181,11 @@ class LiveStream:
 
     def _next(self) -> str | bytes:
         message: str | bytes = self._said(lambda: self._socket.recv(self._timeout_s))
-        if isinstance(message, str) and (tree := json.loads(message))["type"] == "error":
-            raise ServerError(tree["message"], tree["status"])
+        if isinstance(message, str):
+            tree = json.loads(message)
+            if tree["type"] == "error":
+                raise ServerError(tree["message"], tree["status"])
+            self.draining |= tree["type"] == "draining"
         return message
 
     def _tell(self, tree: dict[str, Any]) -> None:

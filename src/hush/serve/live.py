@@ -15,8 +15,9 @@ from hush.infer.checks import checked
 from hush.serve import protocol
 from hush.serve.gate import bearer, client_of
 from hush.serve.protocol import Controls, Hello, Refusal
+from hush.serve.seal import Seal
 from hush.serve.service import Service
-from hush.serve.ticks import FLUSH, Answer, Seat
+from hush.serve.ticks import FLUSH, SAVE, Answer, Seat
 
 PARTING_S = 1.0  # that a last word may wait for its reader
 
@@ -89,7 +90,8 @@ class Conversation:
         if not shown:
             service.check_token(hello.token)
         stream = await asyncio.to_thread(service.stream, hello)  # a model may have to be loaded
-        self._hello, self._controls = hello, hello.controls
+        self._hello = hello
+        self._controls = Controls(atten_lim=stream.atten_limit_db, mix=stream.mix, bypass=stream.bypass)
         service.metrics.streams.inc()
         with service.seat(stream, self._news) as seat:
             await self._send(
@@ -108,9 +110,10 @@ class Conversation:
             message = await self._hear()
             data = message.get("bytes")
             if data is None:
-                controls = protocol.read_control(message.get("text") or "", self._controls)
-                self._controls = controls or self._controls
-                desk.put(seat, controls or FLUSH)
+                asked = protocol.read_control(message.get("text") or "", self._controls)
+                if isinstance(asked, Controls):
+                    self._controls = asked
+                desk.put(seat, {"flush": FLUSH, "save": SAVE}[asked] if isinstance(asked, str) else asked)
             else:
                 desk.put(seat, _sound(data, hello))
             if seat.full:
@@ -126,7 +129,7 @@ class Conversation:
             await self._news.wait()
             self._news.clear()
             for answer in seat.fetch():
-                await self._send(_message(answer, self._hello.format))
+                await self._send(_message(answer, self._hello.format, self._service.seal))
             if seat.busy:  # it may have waited for the fetch
                 self._service.desk.nudge()
             if not seat.full:
@@ -180,11 +183,13 @@ def _sound(data: bytes, hello: Hello) -> np.ndarray:
         raise Refusal(400, str(error), "samples") from None
 
 
-def _message(answer: Answer, format: str) -> dict[str, Any]:
+def _message(answer: Answer, format: str, seal: Seal) -> dict[str, Any]:
     if isinstance(answer, np.ndarray):
         return {"bytes": protocol.sound_bytes(answer, format)}
     if isinstance(answer, Controls):
         return {"text": protocol.settled(answer)}
+    if isinstance(answer, bytes):
+        return {"text": protocol.saved(seal.close(answer))}
     if answer is FLUSH:
         return {"text": protocol.flushed()}
     raise Refusal(500, "the stream failed; begin a new one", "failed")

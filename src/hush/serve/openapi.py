@@ -13,7 +13,8 @@ STREAM = """Live sound over a WebSocket: `WS /v1/stream`.
 The first message is JSON, such as `{"type": "hello", "rate": 48000, "channels": 1, "format": "float32"}`; the answer
 is `{"type": "ready", "latency": {"samples": 1536, "ms": 32.0}, ...}`. From then on binary messages of interleaved
 little-endian samples are answered by as many samples, `latency` later; `{"type": "set", "atten_lim": 12, "mix": 0.9,
-"bypass": false}` changes what is set, `{"type": "flush"}` asks for the rest. Without an upgrade, this answers 426."""
+"bypass": false}` changes what is set, `{"type": "flush"}` asks for the rest, `{"type": "save"}` for a state that
+the hello of another stream goes on from. Without an upgrade, this answers 426."""
 
 
 def document(service: Service) -> dict[str, Any]:

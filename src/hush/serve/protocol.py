@@ -10,6 +10,8 @@
     {"type": "flush"}                    →
                                          ←   binary: the last `latency` samples
                                          ←   {"type": "flushed"}                 the stream is as new
+    {"type": "save"}                     →
+                                         ←   {"type": "saved", "state": …}       for the hello of a stream that goes on
                                          ←   {"type": "error", "status": 400, "message": …}, then a close
 
 Samples are little-endian, channels interleaved, `pcm16` or `float32`; a message holds whole frames. Answers come in
@@ -32,6 +34,7 @@ FULL_SCALE = 32768.0
 CLOSE = 4000  # close codes are this plus what HTTP would answer, but for the two below
 NORMAL, RESTART = 1000, 1012  # a client that is done; a server that goes away
 LONGEST_JSON = 4096  # characters of a control message
+LONGEST_STATE = 1 << 20  # of a state in a hello: eight channels at 192 kHz have one of 0.94 of it
 
 
 class Refusal(HushError):
@@ -66,7 +69,10 @@ class Controls:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hello:
-    """The first message: what will be sent, and what is wanted. token: for clients that cannot send headers."""
+    """The first message: what will be sent, and what is wanted. token: for clients that cannot send headers.
+
+    state: what a `saved` gave, to go on from there with what was set there.
+    """
 
     rate: int
     channels: int = 1
@@ -74,6 +80,7 @@ class Hello:
     model: str = ""  # the server's default
     guard: bool = True
     token: str = ""
+    state: str = ""
     controls: Controls = Controls()
 
     def __post_init__(self) -> None:
@@ -83,22 +90,26 @@ class Hello:
 
 def read_hello(text: str) -> Hello:
     """Raises Refusal (400) for anything but a hello with known fields of the right kind."""
-    tree = _object(text, "hello")
+    tree = _object(text, "hello", longest=LONGEST_JSON + LONGEST_STATE)
     own = {field.name: tree.pop(field.name) for field in fields(Hello) if field.name in tree}
     if "controls" in own or "rate" not in own:
         raise Refusal(400, "hello without rate; expected such as {" + '"type": "hello", "rate": 48000}', "hello")
     _check_kinds(own, _HELLO_KINDS)
+    settings = sorted({"guard", *_CONTROL_KINDS} & {*own, *tree})
+    if own.get("state") and settings:
+        raise _bad("fields", settings, "none of them beside state, which brings what was set; send a set afterwards")
     return Hello(**own, controls=_controls(tree, Controls()))
 
 
-def read_control(text: str, now: Controls) -> Controls | None:
-    """What is set after a `set`; None for a `flush`. Raises Refusal (400)."""
-    tree = _object(text, "set", "flush")
-    if tree.pop("kind") == "flush":
-        if tree:
-            raise _bad("flush", sorted(tree), "no further fields")
-        return None
-    return _controls(tree, now)
+def read_control(text: str, now: Controls) -> Controls | str:
+    """What is set after a `set`; "flush" or "save" for one of those. Raises Refusal (400)."""
+    tree = _object(text, "set", "flush", "save")
+    kind = str(tree.pop("kind"))
+    if kind == "set":
+        return _controls(tree, now)
+    if tree:
+        raise _bad(kind, sorted(tree), "no further fields")
+    return kind
 
 
 def samples(data: bytes, format: str, channels: int) -> np.ndarray:
@@ -136,6 +147,11 @@ def flushed() -> str:
     return json.dumps({"type": "flushed"})
 
 
+def saved(state: str) -> str:
+    """The answer to a save, behind all sound that was sent before it."""
+    return json.dumps({"type": "saved", "state": state})
+
+
 def draining(seconds: float) -> str:
     """Told to every stream when the server is asked to end; what is not done by then is closed with 1012."""
     return json.dumps({"type": "draining", "seconds": seconds})
@@ -147,15 +163,15 @@ def error(refusal: Refusal) -> str:
 
 _NUMBER = (int, float)
 _HELLO_KINDS = {
-    "rate": int, "channels": int, "format": str, "model": str, "guard": bool, "token": str,
+    "rate": int, "channels": int, "format": str, "model": str, "guard": bool, "token": str, "state": str,
 }  # fmt: skip
 _CONTROL_KINDS = {"atten_lim": (*_NUMBER, type(None)), "mix": _NUMBER, "bypass": bool}
 
 
-def _object(text: str, *kinds: str) -> dict[str, Any]:
+def _object(text: str, *kinds: str, longest: int = LONGEST_JSON) -> dict[str, Any]:
     """The fields of a JSON object whose "type" is one of `kinds`; that stands in "kind" where there are several."""
-    if len(text) > LONGEST_JSON:
-        raise Refusal(400, f"a message of {len(text):,} characters; expected {LONGEST_JSON:,} at most", "json")
+    if len(text) > longest:
+        raise Refusal(400, f"a message of {len(text):,} characters; expected {longest:,} at most", "json")
     try:
         tree = json.loads(text)
     except (ValueError, RecursionError) as problem:

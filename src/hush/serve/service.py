@@ -18,6 +18,7 @@ from hush.infer.stream import Stream, causal
 from hush.serve.limits import Door, Limits
 from hush.serve.metrics import Metrics
 from hush.serve.protocol import Hello, Refusal
+from hush.serve.seal import Seal
 from hush.serve.ticks import Desk, Seat
 from hush.serve.uploads import Workers
 from hush.weights import DEFAULT, SHIPPED, ModelCard, find, models
@@ -43,10 +44,12 @@ class Settings:
     """model: the default one, a name or an .onnx file. token: what clients must show, if anything.
 
     origins: pages of other places that may use this server from a browser, such as https://example.org.
+    state_key: a secret of all servers that go on with each other's streams; "" for one that is alone.
     """
 
     model: str = DEFAULT
     token: str = ""
+    state_key: str = ""
     origins: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
 
@@ -62,6 +65,7 @@ class Service:
         self.default = Path(settings.model).stem if settings.model.endswith(".onnx") else settings.model
         self.files_of = {card.name: str(SHIPPED / f"{card.name}.onnx") for card in models()}
         self.files_of[self.default] = str(find(settings.model))
+        self.seal = Seal(settings.state_key)
         self.metrics = Metrics()
         self.streams = Door("live streams", self.limits.streams, self.limits.streams_per_client)
         self.files = Door("files", self.limits.files, self.limits.files_per_client)
@@ -109,7 +113,7 @@ class Service:
         return self.files_of[model]
 
     def stream(self, hello: Hello) -> Stream:
-        """Raises Refusal for a rate, channels or model that is not to be had."""
+        """Raises Refusal for a rate, channels or model that is not to be had, and a state that does not fit them."""
         self.limits.check_sound(hello.rate, hello.channels)
         name = hello.model or self.default
         path = self.file_of(name)
@@ -124,6 +128,11 @@ class Service:
             atten_limit_db=controls.atten_lim, mix=controls.mix, guard=hello.guard,
         )  # fmt: skip
         stream.bypass = controls.bypass
+        if hello.state:
+            try:
+                stream.restore(self.seal.open(hello.state))
+            except ModelError as error:
+                raise Refusal(400, str(error), "state") from None
         return stream
 
     @contextmanager

@@ -27,9 +27,9 @@ BEHIND_S = 0.25  # of sound that waits: whoever has more is no live talker at th
 CATCH_UP = 4  # of those a tick
 ROOM_S = 2.0  # of sound that may wait, on each side
 
-FLUSH = object()
-Order = np.ndarray | Controls | object  # a block (C, T), what is to be set, or FLUSH
-Answer = np.ndarray | Controls | object | Exception  # sound (C, T), what was set, FLUSH once flushed
+FLUSH, SAVE = object(), object()
+Order = np.ndarray | Controls | object  # a block (C, T), what is to be set, FLUSH or SAVE
+Answer = np.ndarray | Controls | bytes | object | Exception  # sound (C, T), what was set, a state, FLUSH once flushed
 
 
 class Seat:
@@ -81,7 +81,7 @@ class Seat:
         with self._lock:
             parts: list[np.ndarray] = []
             size = 0
-            while self._orders and size < self._take:
+            while self._orders and size < self._take and self.unfetched < self._room:
                 order = self._orders[0]
                 if not isinstance(order, np.ndarray):
                     if parts:
@@ -113,6 +113,9 @@ class Seat:
     def _carry_out(self, order: Order) -> None:
         if isinstance(order, Controls):
             self.stream.atten_limit_db, self.stream.mix, self.stream.bypass = order.atten_lim, order.mix, order.bypass
+        elif order is SAVE:
+            self.unfetched += self._room  # a state is long: nothing more is done until it is fetched
+            order = self.stream.save()
         else:
             self._answer(np.atleast_2d(self.stream.flush()))
         self._answer(order)
