@@ -71,6 +71,9 @@ def command(
     found = _recordings(folder, noisy)
     heard = recogniser(recogniser_given) if recogniser_given else None
     text = any(pair.facts.get("text") for pair in found)
+    if heard and not text:
+        raise click.UsageError("--recogniser has nothing to hold words against: give --pairs whose manifest.csv has a "
+                               "column `text` with what was said")  # fmt: skip
     metrics = chosen(wanted, clean=folder is not None, text=text, recogniser=heard is not None)
     systems = _systems(given)
     if output is not None:
@@ -118,7 +121,7 @@ def _systems(given: tuple[str, ...]) -> list[System]:
 
 
 def _system(given: str) -> System:
-    """A model where nothing says that it is something else; a file is called what it was exported as."""
+    """A model where nothing says that it is something else."""
     import hashlib
 
     from hush import __version__
@@ -129,8 +132,20 @@ def _system(given: str) -> System:
         return system(given)
     path = find(given)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    name = _model(given).name if Path(given).suffix else given
+    name = _exported_as(path, digest) if Path(given).suffix else given
     return System(name=name, load=partial(_model, given), identity=f"hush {__version__} {digest}")
+
+
+def _exported_as(path: Path, digest: str) -> str:
+    """The name of a model file: by the card beside it; by the file itself, which takes longer, where none is its own."""
+    from hush.errors import ModelError
+    from hush.weights import ModelCard
+
+    try:
+        card = ModelCard.read(path.with_suffix(".json"))
+    except ModelError:
+        return _model(str(path)).name
+    return card.name if card.sha256 == digest else _model(str(path)).name
 
 
 def _model(given: str) -> Denoiser:
