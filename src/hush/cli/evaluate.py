@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from hush.score.pairs import Pair
     from hush.score.report import Report
     from hush.score.systems import System
+    from hush.score.words import Recogniser
 
 
 @click.command()
@@ -66,14 +67,10 @@ def command(
     from hush.score import tables
     from hush.score.measure import chosen
     from hush.score.report import evaluate
-    from hush.score.words import recogniser
 
     found = _recordings(folder, noisy)
-    heard = recogniser(recogniser_given) if recogniser_given else None
     text = any(pair.facts.get("text") for pair in found)
-    if heard and not text:
-        raise click.UsageError("--recogniser has nothing to hold words against: give --pairs whose manifest.csv has a "
-                               "column `text` with what was said")  # fmt: skip
+    heard = _recogniser(recogniser_given, text)
     metrics = chosen(wanted, clean=folder is not None, text=text, recogniser=heard is not None)
     systems = _systems(given)
     if output is not None:
@@ -109,6 +106,18 @@ def _recordings(folder: Path | None, noisy: tuple[Path, ...]) -> list[Pair]:
     return pairs(folder) if folder else recordings(noisy)
 
 
+def _recogniser(given: str | None, text: bool) -> Recogniser | None:
+    """The one that is named; refused where there are no words to hold what it hears against."""
+    from hush.score.words import recogniser
+
+    if given and not text:
+        raise click.UsageError(
+            "--recogniser has nothing to hold words against; give --pairs whose manifest.csv says in a column `text` "
+            "what was said, or leave it out"
+        )
+    return recogniser(given) if given else None
+
+
 def _systems(given: tuple[str, ...]) -> list[System]:
     """In their order; models of one name, as two runs export them, keep their paths."""
     from dataclasses import replace
@@ -137,7 +146,7 @@ def _system(given: str) -> System:
 
 
 def _exported_as(path: Path, digest: str) -> str:
-    """The name of a model file: by the card beside it; by the file itself, which takes longer, where none is its own."""
+    """A model file's name: by the card beside it, or by the file itself, which takes longer, where none is its own."""
     from hush.errors import ModelError
     from hush.weights import ModelCard
 

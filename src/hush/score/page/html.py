@@ -19,6 +19,7 @@ from hush.score.statistics import GROUPS, INTERVAL, Mean, average, baseline, cos
 from hush.score.tables import plain, problems
 
 DRAWN = ("pesq_wb", "ovrl", "si_sdr_db", "estoi", "wer", "p808")  # charts of at most four of these
+ENOUGH = 10  # recordings for an interval to mean what it says
 MOST_LINES = 8  # groups of numbers up to so many make curves
 # Nothing may be loaded from anywhere: a browser that obeys this proves that the page is whole.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; media-src data:"
@@ -58,7 +59,7 @@ def _where(settings: dict[str, Any]) -> str:
 
 
 def _legend(report: Report) -> str:
-    items = "".join(f"<li>{charts.mark(n % 8)}{escape(name)}</li>" for n, name in enumerate(report.systems))
+    items = "".join(f"<li>{charts.mark(n)}{escape(name)}</li>" for n, name in enumerate(report.systems))
     return f'<ul class="legend">{items}</ul>'
 
 
@@ -84,10 +85,16 @@ def _summary(report: Report) -> str:
         rows.append([escape(system), *cells])
     heads = [*(METRICS[metric].title for metric in report.metrics), "scored", "µs per 16 ms"]
     note = (
-        "Means, and the interval in which they lie with 95 % certainty. Green: the best mean of a column "
-        "(of the systems alone; others may be within its interval: see the differences)."
+        f"Means, and the interval in which they lie with 95 % certainty{_few(report)}. Green: the best mean of a "
+        "column (of the systems alone; others may be within its interval: see the differences)."
     )
     return f'<p class="soft">{note}</p>' + _table("system", heads, rows)
+
+
+def _few(report: Report) -> str:
+    """What to think of intervals over so few recordings that they come out too narrow."""
+    count = len(report.of(NOISY))
+    return "" if count >= ENOUGH else f" (a hint only: fewer than about {ENOUGH} recordings make it too narrow)"
 
 
 def plain_end(value: float, metric: str) -> str:
@@ -138,7 +145,7 @@ def _against(report: Report) -> str:
     return _grid(
         pictures,
         f"Mean difference to {escape(first)}, recording by recording, with its 95 % interval. Where the interval "
-        "does not reach the dashed line, the difference is no accident of these recordings.",
+        "does not reach the dashed line, the difference is no accident of these recordings" + _few(report) + ".",
     )
 
 
