@@ -174,6 +174,14 @@ def test_intervals_over_few_recordings_are_called_a_hint(made):
     assert "a hint only" not in page(Report((NOISY,), tuple(rows), ("lag",)), [], {})
 
 
+def test_charts_say_where_lower_is_better():
+    pair = Pair(id="1", clean=(), noisy=())
+    rows = [Row(system=name, pair=pair, scores={"wer": 50.0, "stoi": 0.5}, cost_us=9.0) for name in (NOISY, "a")]
+    for metric, says, up in (("wer", "WER % (lower is better)", "Further down"), ("stoi", "STOI<", "Further up")):
+        text = page(Report((NOISY, "a"), tuple(rows), (metric,)), [], {})
+        assert says in text and f"{up} is better" in text
+
+
 @pytest.fixture(scope="module")
 def chromium() -> str:
     found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -161,8 +161,7 @@ def against_cost(points: Mapping[str, tuple[int, float, Mean]], title: str, nois
         )
     parts.append(_text((LEFT + WIDTH) / 2, height - 4, "µs of one core for 16 ms of sound", "middle", "title"))
     if noisy.n:
-        parts += [_line(LEFT, y(noisy.mean), WIDTH - RIGHT, y(noisy.mean), "zero")]
-        parts.append(_text(WIDTH - RIGHT, y(noisy.mean) - 5, "noisy input", "end"))
+        parts.append(_line(LEFT, y(noisy.mean), WIDTH - RIGHT, y(noisy.mean), "zero"))
     places = {name: (x(math.log10(cost)), y(mean.mean)) for name, (_, cost, mean) in points.items()}
     taken = [(at - 8, level - 8, at + 8, level + 8) for at, level in places.values()]
     for name, (number, _, mean) in points.items():
@@ -172,6 +171,8 @@ def against_cost(points: Mapping[str, tuple[int, float, Mean]], title: str, nois
             taken.append((at - 2, y(mean.high), at + 2, y(mean.low)))
         parts.append(_mark(at, level, number, 6))
     parts += [_beside(name, *place, taken) for name, place in places.items()]
+    if noisy.n:
+        parts.append(_text(WIDTH - RIGHT, y(noisy.mean) - 5, "noisy input", "end"))
     words = "; ".join(f"{name}: {cost:,.0f} µs, {mean.mean:.2f}" for name, (_, cost, mean) in points.items())
     return _svg(height, f"{title} against processor time for 16 ms of sound. {words}", parts)
 
