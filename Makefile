@@ -27,8 +27,8 @@ test: $(VENV)/dev.stamp $(PAGE)  ## run the tests (minutes)
 	$(VENV)/bin/python -m pytest -v -m "not soak"
 
 soak: $(VENV)/dev.stamp $(PAGE)  ## run the long proofs, then the benchmarks; results go to bench/results/
-	$(VENV)/bin/python -m pytest -m soak -rA --durations=0 > bench/results/soak.txt || { cat bench/results/soak.txt; exit 1; }
-	@cat bench/results/soak.txt
+	$(VENV)/bin/python -m pytest -m soak -rA --durations=0 > bench/results/soak.part || { cat bench/results/soak.part; exit 1; }
+	@mv bench/results/soak.part bench/results/soak.txt && cat bench/results/soak.txt
 	$(MAKE) bench
 
 lint: $(VENV)/dev.stamp  ## check style and types

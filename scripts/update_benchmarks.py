@@ -139,6 +139,8 @@ def evaluate(results: Results) -> str:
     loop, spread = results["loop_s"], results["evaluate_s"]
     rows = [["plain loop", f"{loop:.0f}", "1.00"], ["`hush evaluate`", f"{spread:.0f}", f"{spread / loop:.2f}"]]
     note = f"{results['pairs']} pairs, systems {', '.join(results['systems'])}, {results['jobs']} processes."
+    if "loop_cores" in results:
+        note += f" The loop took {results['loop_cores']:.2f} cores."
     return f"{table(['program', 's', '× baseline'], rows)}\n\n{note}"
 
 

@@ -27,6 +27,7 @@ from hush.score.metrics import METRICS
 from hush.weights import models
 
 OVERLAPPED = " (frames overlapped by half)"
+NOT_MEASURED = "*Not measured yet.*"
 WORST = 5  # kinds of noise that are named
 CARDS = Path(__file__).parent.parent / "docs" / "models"
 BENCH = Path(__file__).parent.parent / "bench" / "results"
@@ -72,7 +73,7 @@ def commands(name: str) -> str:
     record, card = _read(name, "training"), next(card for card in models() if card.name == name)
     steps = [card_commands.prepare(record["data"]), card_commands.train(name, record)]
     steps.append(card_commands.export(name, card.licence, card.summary))
-    if (CARDS / f"{name}.scores.json").is_file():
+    if measured(name):
         steps.append(card_commands.evaluate(_read(name, "scores")["settings"]))
     text = "```bash\n" + "\n".join(steps) + "\n```"
     barred = [key for key, entry in sorted(record["data"]["licences"].items()) if not entry["commercial_use"]]
@@ -120,8 +121,15 @@ def training(name: str) -> str:
     return "\n\n".join([data, f"Splits: {parts}.", "- " + "\n- ".join(course), curves])
 
 
+def measured(name: str) -> bool:
+    """Whether hush evaluate's scores of a model lie beside its card; a new one has none yet."""
+    return (CARDS / f"{name}.scores.json").is_file()
+
+
 def scores(name: str) -> str:
     """Means over all pairs with their interval, then of the chief metrics per SNR and per kind of noise."""
+    if not measured(name):
+        return NOT_MEASURED
     content = _read(name, "scores")
     metrics, summary = content["metrics"], content["summary"]
     chief = {key: title for key, title in metrics.items() if key in CHIEF}
@@ -136,6 +144,8 @@ def scores(name: str) -> str:
 
 def weaknesses(name: str) -> str:
     """The kinds of noise in which it gains least over the noisy input, and where it does harm."""
+    if not measured(name):
+        return NOT_MEASURED
     content = _read(name, "scores")
     systems = {entry["system"]: entry.get("noise_kind", {}) for entry in content["summary"]}
     metrics = {key: title for key, title in content["metrics"].items() if key in CHIEF}

@@ -1,6 +1,7 @@
 """`hush evaluate` from the outside: what it prints, writes and returns."""
 
 import csv
+import hashlib
 import json
 import subprocess
 import sys
@@ -86,3 +87,29 @@ def test_noisy_recordings_alone_are_scored_by_what_needs_no_reference(folder):
     assert done.stdout.startswith("| system | pairs | SIG | BAK | OVRL | lag samples |")
     both = hush("evaluate", "--noisy", folder, "--pairs", folder)
     assert both.returncode == 2 and "one of the two" in both.stderr
+
+
+def test_a_recogniser_without_a_text_is_refused_and_not_left_unused(folder, tmp_path):
+    (tmp_path / "own.py").write_text("def hear(audio, rate):\n    return 'yes'\n")
+    words = ["-c", "from hush.cli import main; main()", "evaluate", "--pairs", str(folder)]
+    done = subprocess.run([sys.executable, *words, "--recogniser", "python:own:hear"], capture_output=True, text=True,
+                          cwd=tmp_path)  # fmt: skip
+    assert done.returncode == 2 and "column `text`" in done.stderr
+
+
+def test_a_model_file_is_named_by_its_card_and_opened_only_where_that_is_not_its_own(causal_model, monkeypatch):
+    from hush.cli import evaluate
+
+    path = causal_model("gain", 0.5)
+    (named,) = evaluate._systems((str(path),))
+    card = {
+        "name": "carded", "summary": "", "sample_rate": 0, "causal": True, "latency_ms": 32, "parameters": 1,
+        "mmac_per_s": 1, "licence": "MIT", "commercial_use": True, "data": "",
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+    }  # fmt: skip
+    place = path.with_suffix(".json")
+    place.write_text(json.dumps(card | {"sha256": "0" * 64}))
+    assert evaluate._systems((str(path),))[0].name == named.name != "carded"
+    place.write_text(json.dumps(card))
+    monkeypatch.setattr(evaluate, "_model", lambda given: pytest.fail("opened"))
+    assert evaluate._systems((str(path),))[0].name == "carded"

@@ -128,6 +128,12 @@ def load_record(record: dict) -> dict:
     return Experiment.from_dict(record["experiment"]).flat()
 
 
+def test_a_model_without_scores_has_a_card_that_says_so(cards: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "small.scores.json").unlink()
+    card = cards.generated("small", (tmp_path / "small.md").read_text())
+    assert card.count(cards.NOT_MEASURED) == 2 and "| parameters | 366,396 |" in card and "hush evaluate" not in card
+
+
 def test_weaknesses_are_the_kinds_with_the_least_gain_and_those_with_harm(cards: ModuleType) -> None:
     lines = cards.weaknesses("small").splitlines()
     table = [line.split(" | ")[0].strip("| ") for line in lines if line.startswith("| ")][2:]

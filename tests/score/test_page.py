@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from html.parser import HTMLParser
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,13 @@ import pytest
 from PIL import Image
 
 from hush.score.metrics import METRICS
-from hush.score.page.charts import Scale, scale
+from hush.score.page.charts import WIDTH, Scale, against_cost, mark, scale
 from hush.score.page.clips import clips, ranked
 from hush.score.page.html import page
-from hush.score.pairs import pairs
+from hush.score.pairs import Pair, pairs
 from hush.score.report import NOISY, Report, evaluate
 from hush.score.scorer import Row
+from hush.score.statistics import Mean
 from hush.score.systems import System
 
 NAMES = ("si_sdr_db", "snr_gain_db", "lag")
@@ -140,6 +142,44 @@ def test_scales_have_round_ticks_within_their_ends():
     for values in ([2.0], [0.0, 0.0], [float("nan")], [-1e-6, 1e-6], [1e6, 2e6]):
         made = scale(values, 0, 100)
         assert 1 <= len(made.ticks) <= 8 and all(made.low <= tick <= made.high for tick in made.ticks)
+
+
+def test_names_beside_marks_lie_clear_of_each_other_and_inside_the_chart():
+    costs = {"nano": (167, 1.41), "small": (180, 1.41), "unet": (900, 1.4), "the longest name of all": (9000, 1.2)}
+    points = {name: (n, cost, Mean(mean, mean, mean, 1)) for n, (name, (cost, mean)) in enumerate(costs.items())}
+    drawn = against_cost(points, "PESQ", Mean(1.0, 1.0, 1.0, 1))
+    boxes = []
+    for name in costs:
+        x, y, anchor = re.search(rf'x="([\d.]+)" y="([\d.]+)" text-anchor="(\w+)">{name}<', drawn).groups()
+        wide = 6 * len(name)
+        left = float(x) - (wide if anchor == "end" else 0)
+        boxes.append((left, left + wide, float(y)))
+        assert left >= 0
+        assert left + wide <= WIDTH
+    for number, (left, right, y) in enumerate(boxes):
+        for other in boxes[:number]:
+            assert right <= other[0] or other[1] <= left or abs(y - other[2]) >= 11
+
+
+def test_every_mark_has_a_colour_of_the_style_and_no_two_of_forty_are_the_same():
+    style = (files("hush.score.page") / "style.css").read_text(encoding="utf-8")
+    marks = [mark(number) for number in range(40)]
+    assert len(set(marks)) == 40
+    assert all(f".{tone} {{ --c:" in style for one in marks for tone in re.findall(r"\bs\d+", one))
+
+
+def test_intervals_over_few_recordings_are_called_a_hint(made):
+    assert "a hint only" in made[1]  # of three recordings
+    rows = [Row(system=NOISY, pair=Pair(id=str(n), clean=(), noisy=()), scores={"lag": 0.0}) for n in range(10)]
+    assert "a hint only" not in page(Report((NOISY,), tuple(rows), ("lag",)), [], {})
+
+
+def test_charts_say_where_lower_is_better():
+    pair = Pair(id="1", clean=(), noisy=())
+    rows = [Row(system=name, pair=pair, scores={"wer": 50.0, "stoi": 0.5}, cost_us=9.0) for name in (NOISY, "a")]
+    for metric, says, up in (("wer", "WER % (lower is better)", "Further down"), ("stoi", "STOI<", "Further up")):
+        text = page(Report((NOISY, "a"), tuple(rows), (metric,)), [], {})
+        assert says in text and f"{up} is better" in text
 
 
 @pytest.fixture(scope="module")

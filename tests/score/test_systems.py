@@ -70,6 +70,7 @@ def test_a_changed_script_or_option_is_another_system(tmp_path):
         ("python:numpy:abs", "no system 'python:numpy:abs'; expected NAME="),
         ("a=rust:x", "no system"),
         ("a=cmd:cp {in}", r"a: the command lacks \{out\}"),
+        ("a=cmd:cp '{in} {out}", "a: the command .* cannot be read"),
         ("a=cmd:no-such-program {in} {out}", "a: no program 'no-such-program'"),
         ("a=python:no_such.module:f", "no_such.module:f: cannot be imported"),
         ("a=python:numpy:no_such", "cannot be imported"),

@@ -71,6 +71,11 @@ def test_differences_are_paired_and_leave_out_what_one_of_both_lacks(report):
     assert "Difference to a|b" in tables.markdown(report) and "| c | +7.00 ±4.00 |" in tables.markdown(report)
 
 
+def test_a_difference_that_rounds_to_nothing_has_no_minus_sign():
+    rows = [row(name, "1", value) for name, value in ((NOISY, 1.0), ("a", 2.0), ("b", 2.0 - 1e-9))]
+    assert "| b | +0.00 |" in tables.markdown(Report((NOISY, "a", "b"), tuple(rows)))
+
+
 def test_a_constant_shift_of_all_recordings_is_certain_however_far_they_lie_apart(rng):
     values = 10 * rng.standard_normal(20)
     rows = [row("a", str(i), value) for i, value in enumerate(values)]

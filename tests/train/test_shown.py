@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import html.parser
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from hush.data.store import Store
 from hush.dsp.audio import read
 from hush.errors import ConfigError, DataError
 from hush.train import samples, tasks
+from hush.train.comparison import find
 from hush.train.export import export
 from hush.train.loop import Run, train
 from hush.train.samples import Samples, steps
@@ -202,6 +204,13 @@ def test_runs_stand_beside_each_other_on_one_page(runs: Path) -> None:
     assert {"train.lr", "model.kind"} <= set(settings) and "train.batch" not in settings
     # The two runs on one data set share each example's row: noisy, two cleaned, clean; the third has its own.
     assert [row.count("<audio") for row in text.split('class="example"')[1:]] == [4, 4, 4, 3, 3, 3]
+
+
+def test_a_run_of_which_only_the_best_weights_are_left_still_compares(runs: Path, tmp_path: Path) -> None:
+    shutil.copytree(runs / "fast", tmp_path / "tidied")
+    (tmp_path / "tidied" / "last.safetensors").unlink()
+    (there,), (whole,) = find([tmp_path / "tidied"]), find([runs / "fast"])
+    assert there.settings == whole.settings
 
 
 def test_runs_can_be_named_one_by_one(runs: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from hush.score.pairs import Pair
     from hush.score.report import Report
     from hush.score.systems import System
+    from hush.score.words import Recogniser
 
 
 @click.command()
@@ -66,11 +67,10 @@ def command(
     from hush.score import tables
     from hush.score.measure import chosen
     from hush.score.report import evaluate
-    from hush.score.words import recogniser
 
     found = _recordings(folder, noisy)
-    heard = recogniser(recogniser_given) if recogniser_given else None
     text = any(pair.facts.get("text") for pair in found)
+    heard = _recogniser(recogniser_given, text)
     metrics = chosen(wanted, clean=folder is not None, text=text, recogniser=heard is not None)
     systems = _systems(given)
     if output is not None:
@@ -106,6 +106,18 @@ def _recordings(folder: Path | None, noisy: tuple[Path, ...]) -> list[Pair]:
     return pairs(folder) if folder else recordings(noisy)
 
 
+def _recogniser(given: str | None, text: bool) -> Recogniser | None:
+    """The one that is named; refused where there are no words to hold what it hears against."""
+    from hush.score.words import recogniser
+
+    if given and not text:
+        raise click.UsageError(
+            "--recogniser has nothing to hold words against; give --pairs whose manifest.csv says in a column `text` "
+            "what was said, or leave it out"
+        )
+    return recogniser(given) if given else None
+
+
 def _systems(given: tuple[str, ...]) -> list[System]:
     """In their order; models of one name, as two runs export them, keep their paths."""
     from dataclasses import replace
@@ -118,7 +130,7 @@ def _systems(given: tuple[str, ...]) -> list[System]:
 
 
 def _system(given: str) -> System:
-    """A model where nothing says that it is something else; a file is called what it was exported as."""
+    """A model where nothing says that it is something else."""
     import hashlib
 
     from hush import __version__
@@ -129,8 +141,20 @@ def _system(given: str) -> System:
         return system(given)
     path = find(given)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    name = _model(given).name if Path(given).suffix else given
+    name = _exported_as(path, digest) if Path(given).suffix else given
     return System(name=name, load=partial(_model, given), identity=f"hush {__version__} {digest}")
+
+
+def _exported_as(path: Path, digest: str) -> str:
+    """A model file's name: by the card beside it, or by the file itself, which takes longer, where none is its own."""
+    from hush.errors import ModelError
+    from hush.weights import ModelCard
+
+    try:
+        card = ModelCard.read(path.with_suffix(".json"))
+    except ModelError:
+        return _model(str(path)).name
+    return card.name if card.sha256 == digest else _model(str(path)).name
 
 
 def _model(given: str) -> Denoiser:

@@ -51,7 +51,10 @@ def system(given: str) -> System:
         raise ConfigError(f"no system {given!r}; {EXPECTED}")
     if kind == "python":
         return System(name=name.strip(), load=partial(load_function, where), identity=identity_of(where))
-    command = shlex.split(where)
+    try:
+        command = shlex.split(where)
+    except ValueError as error:  # a quote without its other half
+        raise ConfigError(f"{name}: the command {where!r} cannot be read ({error}); {EXPECTED}") from error
     missing = [mark for mark in ("{in}", "{out}") if not any(mark in word for word in command)]
     if missing:
         raise ConfigError(f"{name}: the command lacks {' and '.join(missing)}; {EXPECTED}")

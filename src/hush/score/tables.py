@@ -105,7 +105,7 @@ def with_interval(mean: Mean, places: int) -> str:
 
 
 def _signed(mean: Mean, places: int) -> str:
-    return f"{mean.mean:+.{places}f}" + (f" ±{mean.half:.{places}f}" if mean.n > 1 else "") if mean.n else "–"
+    return f"{mean.mean:+z.{places}f}" + (f" ±{mean.half:.{places}f}" if mean.n > 1 else "") if mean.n else "–"
 
 
 def _cell(text: str) -> str:

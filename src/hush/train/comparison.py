@@ -47,8 +47,9 @@ class Trained:
 
     @cached_property
     def settings(self) -> dict[str, str]:
-        """Every setting as text, and the data set."""
-        path = self.folder / "last.safetensors"
+        """Every setting as text, and the data set; of a run that was tidied away, from its best weights."""
+        last, best = (self.folder / f"{kind}.safetensors" for kind in ("last", "best"))
+        path = best if best.is_file() and not last.is_file() else last
         notes = checkpoint.notes(path)
         found = {key: str(value) for key, value in checkpoint.experiment_of(path, notes).flat().items()}
         return found | {"data set (SHA-256)": notes["data"]["sha256"][:12]}

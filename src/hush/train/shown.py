@@ -31,6 +31,7 @@ progress { width: 100%; height: 6px; accent-color: var(--mark) }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums } .wide { overflow-x: auto }
 th, td { text-align: left; padding: .25rem 1rem .25rem 0; border-bottom: 1px solid var(--line) }
 td.n, th.n { text-align: right }
+@media (max-width: 40rem) { .example { grid-auto-flow: row; grid-auto-columns: auto } .example img { height: 110px } }
 th { font-weight: 500; color: var(--faint) } input[type=range] { width: 18rem; vertical-align: middle }
 """
 

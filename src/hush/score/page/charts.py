@@ -13,7 +13,10 @@ from hush.score.statistics import Mean
 
 WIDTH = 420  # of a panel, in units of its viewBox; on a phone one unit is about 0.8 pixels
 LEFT, RIGHT, TOP, BOTTOM = 44, 12, 12, 34
-ROW, NAMES = 30, 112  # height of a row, room for its name
+ROW, NAMES = 30, 116  # height of a row, room for its name
+TONES = 8  # colours of the style; forms go on from there
+LETTER = 6.6  # width of one, about
+Box = tuple[float, float, float, float]  # left, top, right, bottom
 
 
 @dataclass(frozen=True)
@@ -54,18 +57,19 @@ def spread(rows: Mapping[str, Sequence[float]], means: Mapping[str, Mean], title
     x = scale([value for values in finite.values() for value in values], NAMES, WIDTH - RIGHT)
     parts = [_x_axis(x, height, title)]
     for number, (name, values) in enumerate(finite.items()):
+        tone = f"s{number % TONES}"
         y = TOP + ROW * (number + 0.5)
         parts.append(_name(name, y))
         if not values:
             continue
         shifts = np.random.default_rng(0).uniform(-9, 9, len(values))
         parts += [
-            f'<circle class="dot s{number}" cx="{x(v):.1f}" cy="{y + shift:.1f}" r="2"/>'
+            f'<circle class="dot {tone}" cx="{x(v):.1f}" cy="{y + shift:.1f}" r="2"/>'
             for v, shift in zip(values, shifts, strict=True)
         ]
         low, high = np.percentile(values, (25, 75))
         parts.append(
-            f'<rect class="box s{number}" x="{x(low):.1f}" y="{y - 8}" width="{x(high) - x(low):.1f}" height="16"/>'
+            f'<rect class="box {tone}" x="{x(low):.1f}" y="{y - 8}" width="{x(high) - x(low):.1f}" height="16"/>'
         )
         parts.append(_interval(x, y, means[name], number))
     words = "; ".join(f"{name} mean {mean.mean:.{places}f}" for name, mean in means.items() if mean.n)
@@ -110,9 +114,9 @@ def lines(groups: Mapping[str, Mapping[str, Mean]], title: str, heading: str, pl
             at = LEFT + step * (place + 0.5) + (number - (len(systems) - 1) / 2) * min(7, step / 2 / len(systems))
             points.append((at, y(mean.mean)))
             if mean.n > 1:
-                parts.append(_line(at, y(mean.low), at, y(mean.high), f"whisker s{number}"))
+                parts.append(_line(at, y(mean.low), at, y(mean.high), f"whisker s{number % TONES}"))
         path = " ".join(f"{px:.1f},{py:.1f}" for px, py in points)
-        parts.append(f'<polyline class="curve s{number}" points="{path}"/>')
+        parts.append(f'<polyline class="curve s{number % TONES}" points="{path}"/>')
         parts += [_mark(px, py, number) for px, py in points]
     words = "; ".join(
         f"{system}: " + ", ".join(f"{value} {means[system].mean:.{places}f}" for value, means in groups.items())
@@ -125,11 +129,11 @@ def dots(groups: Mapping[str, Mapping[str, Mean]], title: str, heading: str, cou
     """A row a group, a mark a system on one axis: for groups without an order, of which there may be many."""
     row = 22
     height = TOP + row * len(groups) + BOTTOM
-    x = scale([mean.mean for means in groups.values() for mean in means.values()], NAMES + 20, WIDTH - RIGHT)
+    x = scale([mean.mean for means in groups.values() for mean in means.values()], NAMES + 24, WIDTH - RIGHT)
     parts = [_x_axis(x, height, title)]
     for place, (value, means) in enumerate(groups.items()):
         y = TOP + row * (place + 0.5)
-        parts.append(_name(f"{value} ({counts[value]})", y, NAMES + 20))
+        parts.append(_name(f"{value} ({counts[value]})", y, NAMES + 24))
         known = [x(mean.mean) for mean in means.values() if mean.n]
         if known:
             parts.append(_line(min(known), y, max(known), y, "reach"))
@@ -157,17 +161,38 @@ def against_cost(points: Mapping[str, tuple[int, float, Mean]], title: str, nois
         )
     parts.append(_text((LEFT + WIDTH) / 2, height - 4, "µs of one core for 16 ms of sound", "middle", "title"))
     if noisy.n:
-        parts += [_line(LEFT, y(noisy.mean), WIDTH - RIGHT, y(noisy.mean), "zero")]
-        parts.append(_text(WIDTH - RIGHT, y(noisy.mean) - 5, "noisy input", "end"))
-    for name, (number, cost, mean) in points.items():
-        at = x(math.log10(cost))
+        parts.append(_line(LEFT, y(noisy.mean), WIDTH - RIGHT, y(noisy.mean), "zero"))
+    places = {name: (x(math.log10(cost)), y(mean.mean)) for name, (_, cost, mean) in points.items()}
+    taken = [(at - 8, level - 8, at + 8, level + 8) for at, level in places.values()]
+    for name, (number, _, mean) in points.items():
+        at, level = places[name]
         if mean.n > 1:
-            parts.append(_line(at, y(mean.low), at, y(mean.high), f"whisker s{number}"))
-        right = at < (LEFT + WIDTH) / 2
-        parts.append(_mark(at, y(mean.mean), number, 6))
-        parts.append(_text(at + (10 if right else -10), y(mean.mean) + 4, name, "start" if right else "end"))
+            parts.append(_line(at, y(mean.low), at, y(mean.high), f"whisker s{number % TONES}"))
+            taken.append((at - 2, y(mean.high), at + 2, y(mean.low)))
+        parts.append(_mark(at, level, number, 6))
+    parts += [_beside(name, *place, taken) for name, place in places.items()]
+    if noisy.n:
+        parts.append(_text(WIDTH - RIGHT, y(noisy.mean) - 5, "noisy input", "end"))
     words = "; ".join(f"{name}: {cost:,.0f} µs, {mean.mean:.2f}" for name, (_, cost, mean) in points.items())
     return _svg(height, f"{title} against processor time for 16 ms of sound. {words}", parts)
+
+
+def _beside(name: str, at: float, level: float, taken: list[Box]) -> str:
+    """A name on that side of its mark where least is in its way; its own place is then taken too."""
+    wide = LETTER * len(name)
+    tries: list[tuple[float, Box, str]] = []
+    for down in (4, -10, 18):
+        for left, anchor in ((at + 10, "start"), (at - 10 - wide, "end")):
+            box = (left, level + down - 10, left + wide, level + down + 3)
+            out = left < LEFT or left + wide > WIDTH
+            tries.append((sum(_meet(box, other) for other in taken) + 100 * out, box, anchor))
+    _, box, anchor = min(tries, key=lambda one: one[0])
+    taken.append(box)
+    return _text(box[0] if anchor == "start" else box[2], box[3] - 3, name, anchor)
+
+
+def _meet(one: Box, other: Box) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def mark(number: int) -> str:
@@ -184,13 +209,13 @@ def _mark(x: float, y: float, number: int, r: float = 4.5) -> str:
     )  # fmt: skip
     form = forms[number % len(forms)]
     if not form:
-        return f'<circle class="form s{number}" cx="{x:.1f}" cy="{y:.1f}" r="{r}"/>'
+        return f'<circle class="form s{number % TONES}" cx="{x:.1f}" cy="{y:.1f}" r="{r}"/>'
     points = " ".join(f"{x + r * 1.1 * dx:.1f},{y + r * 1.1 * dy:.1f}" for dx, dy in form)
-    return f'<polygon class="form s{number}" points="{points}"/>'
+    return f'<polygon class="form s{number % TONES}" points="{points}"/>'
 
 
 def _interval(x: Scale, y: float, mean: Mean, number: int) -> str:
-    whisker = _line(x(mean.low), y, x(mean.high), y, f"whisker s{number}") if mean.n > 1 else ""
+    whisker = _line(x(mean.low), y, x(mean.high), y, f"whisker s{number % TONES}") if mean.n > 1 else ""
     return whisker + _mark(x(mean.mean), y, number)
 
 
@@ -214,7 +239,7 @@ def _y_axis(y: Scale, title: str) -> str:
 
 
 def _name(name: str, y: float, room: int = NAMES) -> str:
-    most = int(room / 6.6)
+    most = int((room - 10) / LETTER)
     return _text(room - 8, y + 4, name if len(name) <= most else f"{name[: most - 1]}…", "end")
 
 

@@ -19,6 +19,8 @@ from hush.score.statistics import GROUPS, INTERVAL, Mean, average, baseline, cos
 from hush.score.tables import plain, problems
 
 DRAWN = ("pesq_wb", "ovrl", "si_sdr_db", "estoi", "wer", "p808")  # charts of at most four of these
+UP = {1: "Further up", -1: "Further down", 0: "Nearer to 0"}  # what is better, by Metric.better
+ENOUGH = 10  # recordings for an interval to mean what it says
 MOST_LINES = 8  # groups of numbers up to so many make curves
 # Nothing may be loaded from anywhere: a browser that obeys this proves that the page is whole.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; media-src data:"
@@ -58,7 +60,7 @@ def _where(settings: dict[str, Any]) -> str:
 
 
 def _legend(report: Report) -> str:
-    items = "".join(f"<li>{charts.mark(n % 8)}{escape(name)}</li>" for n, name in enumerate(report.systems))
+    items = "".join(f"<li>{charts.mark(n)}{escape(name)}</li>" for n, name in enumerate(report.systems))
     return f'<ul class="legend">{items}</ul>'
 
 
@@ -84,10 +86,21 @@ def _summary(report: Report) -> str:
         rows.append([escape(system), *cells])
     heads = [*(METRICS[metric].title for metric in report.metrics), "scored", "µs per 16 ms"]
     note = (
-        "Means, and the interval in which they lie with 95 % certainty. Green: the best mean of a column "
-        "(of the systems alone; others may be within its interval: see the differences)."
+        f"Means, and the interval in which they lie with 95 % certainty{_few(report)}. Green: the best mean of a "
+        "column (of the systems alone; others may be within its interval: see the differences)."
     )
     return f'<p class="soft">{note}</p>' + _table("system", heads, rows)
+
+
+def _title(metric: str) -> str:
+    """A metric's name over a chart; most are better when higher, and those that are not say so."""
+    return METRICS[metric].title + (" (lower is better)" if METRICS[metric].better < 0 else "")
+
+
+def _few(report: Report) -> str:
+    """What to think of intervals over so few recordings that they come out too narrow."""
+    count = len(report.of(NOISY))
+    return "" if count >= ENOUGH else f" (a hint only: fewer than about {ENOUGH} recordings make it too narrow)"
 
 
 def plain_end(value: float, metric: str) -> str:
@@ -134,11 +147,11 @@ def _against(report: Report) -> str:
             name: (number, difference(report.of(name), report.of(first), metric))
             for number, name in enumerate(report.systems) if name != first
         }  # fmt: skip
-        pictures.append(charts.forest(rows, f"{METRICS[metric].title}, less {first}", METRICS[metric].places))
+        pictures.append(charts.forest(rows, f"{_title(metric)}, less that of {first}", METRICS[metric].places))
     return _grid(
         pictures,
         f"Mean difference to {escape(first)}, recording by recording, with its 95 % interval. Where the interval "
-        "does not reach the dashed line, the difference is no accident of these recordings.",
+        "does not reach the dashed line, the difference is no accident of these recordings" + _few(report) + ".",
     )
 
 
@@ -147,7 +160,7 @@ def _spread(report: Report) -> str:
     for metric in _drawn(report):
         values = {name: [row.scores[metric] for row in report.of(name)] for name in report.systems}
         means = {name: _mean(report, name, metric) for name in report.systems}
-        pictures.append(charts.spread(values, means, METRICS[metric].title, METRICS[metric].places))
+        pictures.append(charts.spread(values, means, _title(metric), METRICS[metric].places))
     return _grid(pictures, "A dot is a recording, the box holds the middle half of them, the mark is the mean.")
 
 
@@ -166,7 +179,7 @@ def _by_group(report: Report) -> list[tuple[str, str, str]]:
                 value: {name: average(r.scores[metric] for r in rows if r.system == name) for name in report.systems}
                 for value, rows in found.items()
             }
-            title, places = METRICS[metric].title, METRICS[metric].places
+            title, places = _title(metric), METRICS[metric].places
             drawn = (
                 charts.lines(means, title, heading, places) if numeric else charts.dots(means, title, heading, counts)
             )
@@ -185,14 +198,14 @@ def _cost(report: Report) -> str:
     }
     if not points:
         return ""
-    chart = charts.against_cost(points, METRICS[metric].title, _mean(report, NOISY, metric))
+    chart = charts.against_cost(points, _title(metric), _mean(report, NOISY, metric))
     rows = [
         [escape(name), f"<td>{cost:,.0f}</td>", f"<td>{16_000 / cost:,.0f}</td>"]
         for name, (_, cost, _) in points.items()
     ]
     note = (
         "Processor time of one core, resampling and (of programs) starting included; median over recordings. "
-        "Real time is used up at 16,000 µs. Further up is better, further left is cheaper."
+        f"Real time is used up at 16,000 µs. {UP[METRICS[metric].better]} is better, further left is cheaper."
     )
     return _grid([chart], note) + _table("system", ["µs per 16 ms", "x real time"], rows)
 
