@@ -65,7 +65,7 @@ def causal(estimate: Tensor, batch: CausalBatch, config: TrainConfig | None = No
     sound, wanted = (low_sound(spectrum) for spectrum in (estimate, batch.clean))
     again, target = (grid.analyse(audio, 16000) * batch.loudness for audio in (sound, wanted))
     heard = batch.heard[..., 0]
-    magnitude, difference, lost = _compressed(again, target, heard[..., :257] * _fineness(again.device))
+    magnitude, difference, lost = _compressed(again, target, heard[..., :257])
     wave = ((sound - wanted).abs().mean(-1) * batch.loudness[:, 0, 0, 0] * 16).mean()
     low = (1 - COMPLEX_SHARE) * magnitude + COMPLEX_SHARE * difference + LOST_SPEECH * lost + WAVE * wave
     if config and config.sdr:
@@ -77,14 +77,6 @@ def causal(estimate: Tensor, batch: CausalBatch, config: TrainConfig | None = No
     above, wanted = (spectrum[:, :, 257:] * batch.loudness for spectrum in (estimate, batch.clean))
     high, _, lost = _compressed(above, wanted, heard[..., 257:])
     return low + HIGH * (high + LOST_HIGH * lost)
-
-
-@cache
-def _fineness(device: torch.device) -> Tensor:
-    """How finely the ear hears at each bin up to 8 kHz `(257,)`, one on average: below 300 Hz, where only ten
-    bins lie and a voice has its pitch, a bin counts several times (ERB, Glasberg and Moore 1990)."""
-    density = 1 / (1 + 4.37e-3 * torch.arange(257, device=device) / grid.WINDOW_S)
-    return density / density.mean()
 
 
 def _sdr_db(sound: Tensor, wanted: Tensor) -> Tensor:
