@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import ROOT, TINY, make_store
 
 from hush.config import load
 from hush.data.store import Store
 from hush.errors import ConfigError
 from hush.train import checkpoint
-from hush.train.adversary import Adversary
+from hush.train.adversary import Adversary, joined
+from hush.train.ahead import ahead
 from hush.train.causal_batches import CausalBatch
 from hush.train.grid import analyse
 from hush.train.loop import Run, train
-from hush.train.mixtures import ahead
-from tests.train.conftest import ROOT, TINY, make_store
 
 CPU = torch.device("cpu")
 
@@ -51,18 +51,29 @@ def test_the_pull_is_as_long_as_it_was_asked_to_be(share: float) -> None:
     estimate = cleaned.clone().requires_grad_()
     loss = (estimate - clean).square().mean()
     (own,) = torch.autograd.grad(loss, estimate, retain_graph=True)
-    lessons: list[float] = []
-    found = Adversary().gradient(estimate, batch, loss, share, lambda lesson: lessons.append(lesson.item()))
+    critics = Adversary()
+    found = joined(loss, critics.pull(*critics.heard(estimate, batch)), estimate, share)
     assert float((found - own).norm()) == pytest.approx(share * own.norm().item(), rel=1e-4, abs=1e-9)
-    assert len(lessons) == 1
+
+
+def new_run(folder: Path) -> Run:
+    """With critics, on a set beside it."""
+    store = folder.parent / "set"
+    if not store.exists():
+        make_store(store, 48000)
+    folder.mkdir(exist_ok=True)
+    wanted = load(ROOT / "configs/nano.toml", [*TINY, "train.parts=1", "train.adversary=0.5", "augment.reverb=0"])
+    return Run(wanted, Store(store), folder, CPU)
+
+
+def test_critics_learn_once_of_each_batch(tmp_path: Path) -> None:
+    run = new_run(tmp_path / "run")
+    run.advance(*next(run.batches.epoch(0)))
+    assert {state["step"].item() for state in run.critics.state_dict()["state"].values()} == {1}
 
 
 def test_a_run_with_critics_is_resumed_where_it_stood(tmp_path: Path) -> None:
-    store = make_store(tmp_path / "set", 48000)
-    wanted = load(ROOT / "configs/nano.toml", [*TINY, "train.parts=1", "train.adversary=0.5", "augment.reverb=0"])
-    for name in ("whole", "cut"):
-        (tmp_path / name).mkdir()
-    whole, cut = (Run(wanted, Store(store.folder), tmp_path / name, CPU) for name in ("whole", "cut"))
+    whole, cut = new_run(tmp_path / "whole"), new_run(tmp_path / "cut")
     train(whole)
     cut.save("last")
     steps = iter(cut.batches.epoch(0))
@@ -70,7 +81,7 @@ def test_a_run_with_critics_is_resumed_where_it_stood(tmp_path: Path) -> None:
         cut.advance(*next(steps))
     cut.finish_epoch()
     cut.save("last")
-    again = Run(wanted, Store(store.folder), tmp_path / "cut", CPU)
+    again = new_run(tmp_path / "cut")
     again.resume()
     train(again)
     tensors = [checkpoint.load(tmp_path / name / "last.safetensors")[0] for name in ("whole", "cut")]
@@ -80,11 +91,7 @@ def test_a_run_with_critics_is_resumed_where_it_stood(tmp_path: Path) -> None:
 
 
 def test_critics_go_on_from_those_of_a_checkpoint(tmp_path: Path) -> None:
-    store = make_store(tmp_path / "set", 48000)
-    wanted = load(ROOT / "configs/nano.toml", [*TINY, "train.parts=1", "train.adversary=0.5", "augment.reverb=0"])
-    for name in ("one", "two"):
-        (tmp_path / name).mkdir()
-    one, two = (Run(wanted, Store(store.folder), tmp_path / name, CPU) for name in ("one", "two"))
+    one, two = new_run(tmp_path / "one"), new_run(tmp_path / "two")
     assert one.adversary and two.adversary
     with torch.no_grad():
         for value in one.adversary.parameters():

@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 import torch
+from conftest import ROOT
 
 from hush.config import load
 from hush.train import checkpoint
 from hush.train.tasks import network
-from tests.train.conftest import ROOT
 
 
 def test_weights_lie_half_way(tmp_path: Path) -> None:

@@ -147,14 +147,16 @@ def _system(given: str) -> System:
 
 def _exported_as(path: Path, digest: str) -> str:
     """A model file's name: by the card beside it, or by the file itself, which takes longer, where none is its own."""
+    from contextlib import suppress
+
     from hush.errors import ModelError
     from hush.weights import ModelCard
 
-    try:
+    with suppress(ModelError):
         card = ModelCard.read(path.with_suffix(".json"))
-    except ModelError:
-        return _model(str(path)).name
-    return card.name if card.sha256 == digest else _model(str(path)).name
+        if card.sha256 == digest:
+            return card.name
+    return _model(str(path)).name
 
 
 def _model(given: str) -> Denoiser:

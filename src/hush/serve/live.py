@@ -19,6 +19,7 @@ from hush.serve.seal import Seal
 from hush.serve.service import Service
 from hush.serve.ticks import FLUSH, SAVE, Answer, Seat
 
+ORDERS = {"flush": FLUSH, "save": SAVE}
 PARTING_S = 1.0  # that a last word may wait for its reader
 
 
@@ -113,7 +114,9 @@ class Conversation:
                 asked = protocol.read_control(message.get("text") or "", self._controls)
                 if isinstance(asked, Controls):
                     self._controls = asked
-                desk.put(seat, {"flush": FLUSH, "save": SAVE}[asked] if isinstance(asked, str) else asked)
+                    desk.put(seat, asked)
+                else:
+                    desk.put(seat, ORDERS[asked])
             else:
                 desk.put(seat, _sound(data, hello))
             if seat.full:

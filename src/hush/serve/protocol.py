@@ -91,6 +91,7 @@ class Hello:
 def read_hello(text: str) -> Hello:
     """Raises Refusal (400) for anything but a hello with known fields of the right kind."""
     tree = _object(text, "hello", longest=LONGEST_JSON + LONGEST_STATE)
+    _check_length(len(text) - len(str(tree.get("state", ""))), LONGEST_JSON)  # nothing else may be as long
     own = {field.name: tree.pop(field.name) for field in fields(Hello) if field.name in tree}
     if "controls" in own or "rate" not in own:
         raise Refusal(400, "hello without rate; expected such as {" + '"type": "hello", "rate": 48000}', "hello")
@@ -168,10 +169,14 @@ _HELLO_KINDS = {
 _CONTROL_KINDS = {"atten_lim": (*_NUMBER, type(None)), "mix": _NUMBER, "bypass": bool}
 
 
+def _check_length(found: int, longest: int) -> None:
+    if found > longest:
+        raise Refusal(400, f"a message of {found:,} characters; expected {longest:,} at most", "json")
+
+
 def _object(text: str, *kinds: str, longest: int = LONGEST_JSON) -> dict[str, Any]:
     """The fields of a JSON object whose "type" is one of `kinds`; that stands in "kind" where there are several."""
-    if len(text) > longest:
-        raise Refusal(400, f"a message of {len(text):,} characters; expected {longest:,} at most", "json")
+    _check_length(len(text), longest)
     try:
         tree = json.loads(text)
     except (ValueError, RecursionError) as problem:

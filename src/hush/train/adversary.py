@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -12,8 +10,6 @@ from torch.nn.utils.parametrizations import weight_norm
 from hush.train.causal_batches import CausalBatch
 from hush.train.grid import SCALE
 from hush.train.losses import low_sound
-
-Learner = Callable[[Tensor], None]  # takes one step that makes this smaller
 
 RATE = 16000
 WINDOWS = (1024, 512, 256)  # samples: pitch, formants, onsets
@@ -67,27 +63,21 @@ def _convolution(inside: int, outside: int, width: int, stride: int = 1) -> nn.M
 
 
 class Adversary(nn.Module):
-    """The critics and their optimiser."""
+    """The critics, and what they and the model minimise."""
 
     def __init__(self) -> None:
         super().__init__()
         self.critics = nn.ModuleList(Critic(window) for window in WINDOWS)
 
-    def gradient(self, estimate: Tensor, batch: CausalBatch, loss: Tensor, share: float, learn: Learner) -> Tensor:
-        """Gradient by `estimate` of the loss and of the pull, after the critics have learned from this batch.
-
-        The pull is made `share` as long as the loss's own gradient (Defossez et al. 2022, arXiv 2210.13438,
-        section 3.4): however the critics fare, neither drowns the other.
-        """
-        heard = batch.heard[:, :, :257]
-        gain = batch.loudness[..., 0, 0] * (SCALE / 2) ** 0.5  # active speech at an RMS of about one
-        cleaned, clean = _stretch(
-            *(low_sound(spectrum[:, :, :257] * heard) * gain for spectrum in (estimate, batch.clean))
-        )
-        learn(self.lesson(cleaned.detach(), clean))
-        (own,) = torch.autograd.grad(loss, estimate, retain_graph=True)
-        (other,) = torch.autograd.grad(self.pull(cleaned, clean), estimate)
-        return own + other * (share * own.norm() / other.norm().clamp(min=1e-12))
+    def heard(self, estimate: Tensor, batch: CausalBatch) -> tuple[Tensor, Tensor]:
+        """cleaned, clean: the same stretch of both as sound at 16 kHz, active speech at an RMS of about one."""
+        gain = batch.loudness[..., 0, 0] * (SCALE / 2) ** 0.5
+        known = batch.heard[:, :, :257]
+        sounds = [low_sound(spectrum[:, :, :257] * known) * gain for spectrum in (estimate, batch.clean)]
+        length = int(HEARD_S * RATE)
+        start = int(torch.randint(max(1, sounds[0].shape[-1] - length + 1), (1,)))
+        cleaned, clean = (sound[:, start : start + length] for sound in sounds)
+        return cleaned, clean
 
     def lesson(self, cleaned: Tensor, clean: Tensor) -> Tensor:
         """What the critics minimise: least squares to 1 on clean speech, to 0 on cleaned."""
@@ -108,8 +98,9 @@ class Adversary(nn.Module):
         return torch.stack(total).sum()
 
 
-def _stretch(*sounds: Tensor) -> tuple[Tensor, ...]:
-    """The same stretch of each `(B, L)`."""
-    length = int(HEARD_S * RATE)
-    start = int(torch.randint(max(1, sounds[0].shape[-1] - length + 1), (1,)))
-    return tuple(sound[:, start : start + length] for sound in sounds)
+def joined(loss: Tensor, pull: Tensor, estimate: Tensor, share: float) -> Tensor:
+    """Gradient by `estimate` of the loss, and of the pull made `share` as long as that (Defossez et al. 2022,
+    arXiv 2210.13438, section 3.4): however the critics fare, neither drowns the other."""
+    (own,) = torch.autograd.grad(loss, estimate)
+    (other,) = torch.autograd.grad(pull, estimate)
+    return own + other * (share * own.norm() / other.norm().clamp(min=1e-12))

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialise
 from torch import Tensor, nn
@@ -59,6 +60,21 @@ def part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
+def moments(prefix: str, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """What an optimiser keeps of each parameter, under `prefix`."""
+    states = optimiser.state_dict()["state"].items()
+    return {f"{prefix}{index}.{key}": value for index, state in states for key, value in state.items()}
+
+
+def fill_moments(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Put back what `moments` gave, without the prefix."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        index, name = key.split(".")
+        state.setdefault(int(index), {})[name] = value
+    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+
+
 def experiment_of(path: str | Path, notes: dict[str, Any]) -> Experiment:
     try:
         return Experiment.from_dict(notes["experiment"])
@@ -71,8 +87,12 @@ def load_model(path: str | Path) -> tuple[nn.Module, Experiment, dict[str, Any]]
     tensors, notes = load(path)
     experiment = experiment_of(path, notes)
     model = network(experiment)
-    fill(model, part(tensors, "average.") or part(tensors, "model."), path)
+    fill(model, _weights(tensors), path)
     return model.eval(), experiment, notes
+
+
+def _weights(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return part(tensors, "average.") or part(tensors, "model.")
 
 
 def load_weights(
@@ -80,15 +100,16 @@ def load_weights(
 ) -> None:
     """Start both models of a run from the weights of a checkpoint (fine-tuning), and its critics from those
     that it may hold: what they learned took as long. Raises ModelError."""
-    start, experiment, _ = load_model(path)
+    tensors, notes = load(path)
+    experiment = experiment_of(path, notes)
     if experiment.model.kind != kind:
         raise ModelError(
             f"{path} is a checkpoint of another model ({experiment.model.kind}, not {kind});"
             f" use a config with model.kind = {experiment.model.kind!r}"
         )
     for target in (model, average):
-        fill(target, start.state_dict(), path)
-    if critics and (learned := part(load(path)[0], "critics.")):
+        fill(target, _weights(tensors), path)
+    if critics and (learned := part(tensors, "critics.")):
         fill(critics, learned, path)
 
 

@@ -19,7 +19,7 @@ from hush.config import Experiment
 from hush.data.store import Store
 from hush.errors import ConfigError, DataError, ModelError
 from hush.train import checkpoint, tasks
-from hush.train.adversary import BETAS, LR, Adversary
+from hush.train.adversary import BETAS, LR, Adversary, joined
 from hush.train.curves import Row
 from hush.train.device import keep_memory, precision
 from hush.train.processes import ALONE, Place
@@ -114,24 +114,29 @@ class Run:
 
     def _add_gradient(self, batch: Any, share: float) -> Tensor:
         """Add `share` of the gradient of a batch's loss."""
-        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype == torch.bfloat16):
-            if not self.adversary:
-                loss = tasks.loss(self.model, batch, self.experiment) * share
-                loss.backward()
-                return loss.detach()
-            estimate, loss = tasks.estimate(self.model, batch, self.experiment)
-            pull = self.experiment.train.adversary
-            gradient = self.adversary.gradient(estimate, batch, loss, pull, self._teach)
-        estimate.backward(gradient * share)
+        with self._autocast():
+            loss, estimate = tasks.loss(self.model, batch, self.experiment)
+        if self.adversary:
+            estimate.backward(self._contested(self.adversary, batch, loss, estimate) * share)
+        else:
+            (loss * share).backward()
         return loss.detach() * share
 
-    def _teach(self, lesson: Tensor) -> None:
-        """One step of the critics."""
-        assert self.adversary
+    def _contested(self, adversary: Adversary, batch: Any, loss: Tensor, estimate: Tensor) -> Tensor:
+        """Gradient by the estimate, after one step of the critics on it."""
+        with self._autocast():
+            cleaned, clean = adversary.heard(estimate, batch)
+            lesson = adversary.lesson(cleaned.detach(), clean)
         self.critics.zero_grad(set_to_none=True)
         lesson.backward()
-        self.place.share_gradients(self.adversary)
+        self.place.share_gradients(adversary)
         self.critics.step()
+        with self._autocast():
+            pull = adversary.pull(cleaned, clean)
+        return joined(loss, pull, estimate, self.experiment.train.adversary)
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype == torch.bfloat16)
 
     @torch.no_grad()
     def _update_average(self) -> None:
@@ -155,7 +160,7 @@ class Run:
         """Loss and SNR over the fixed validation mixtures, with the averaged weights."""
         sums = torch.zeros(3, 2, dtype=torch.float64, device=self.device)  # of each value, and of how many
         for batch in self.valid.all():
-            with torch.autocast(self.device.type, self.dtype, enabled=self.dtype == torch.bfloat16):
+            with self._autocast():
                 loss, *snrs_db = tasks.judge(self.average, batch, self.experiment)
             sums[0] += torch.tensor([float(loss) * len(batch), len(batch)], device=self.device)
             for row, snr_db in enumerate(snrs_db, 1):
@@ -191,10 +196,10 @@ class Run:
         tensors = {f"average.{key}": value for key, value in self.average.state_dict().items()}
         if name == "last":
             tensors |= {f"model.{key}": value for key, value in self.model.state_dict().items()}
-            tensors |= _flat("adam.", self.optimiser)
+            tensors |= checkpoint.moments("adam.", self.optimiser)
             if self.adversary:
                 tensors |= {f"critics.{key}": value for key, value in self.adversary.state_dict().items()}
-                tensors |= _flat("critics_adam.", self.critics)
+                tensors |= checkpoint.moments("critics_adam.", self.critics)
         tensors["probe.frames"] = tasks.probe(self.valid.batch(0, 0, PROBE))[:, :PROBE_FRAMES]
         notes = {
             "experiment": dataclasses.asdict(self.experiment), "step": self.step, "seconds": self.seconds,
@@ -231,30 +236,15 @@ class Run:
             raise ModelError(f"{path} was trained on another data set; resume with that, or choose another -o")
         for part, model in (("model.", self.model), ("average.", self.average)):
             checkpoint.fill(model, checkpoint.part(tensors, part), path)
-        _fill(self.optimiser, checkpoint.part(tensors, "adam."))
+        checkpoint.fill_moments(self.optimiser, checkpoint.part(tensors, "adam."))
         if self.adversary:
             checkpoint.fill(self.adversary, checkpoint.part(tensors, "critics."), path)
-            _fill(self.critics, checkpoint.part(tensors, "critics_adam."))
+            checkpoint.fill_moments(self.critics, checkpoint.part(tensors, "critics_adam."))
         self.step = self.saved = notes["step"]
         self.best = math.inf if notes["best"] is None else notes["best"]
         self.seconds = notes["seconds"]
         self.loss_sum = torch.tensor(notes.get("loss_sum", 0.0), device=self.device)
         self.loss_steps = notes.get("loss_steps", 0)
-
-
-def _flat(prefix: str, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """State of an optimiser as tensors with names."""
-    states = optimiser.state_dict()["state"].items()
-    return {f"{prefix}{index}.{key}": value for index, state in states for key, value in state.items()}
-
-
-def _fill(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Put back what `_flat` gave."""
-    state: dict[int, dict[str, Tensor]] = {}
-    for key, value in tensors.items():
-        index, name = key.split(".")
-        state.setdefault(int(index), {})[name] = value
-    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
 
 
 def train(

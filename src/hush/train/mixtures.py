@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,9 +12,10 @@ from torch import Tensor
 from hush.config import Experiment
 from hush.data.mixing import Mixer, Recipe
 from hush.data.store import Rows, Store
+from hush.train.ahead import ahead
 from hush.train.processes import ALONE, Place
 
-AHEAD = 4  # batches that are made at once for a GPU
+AHEAD = 4  # threads that make batches for a GPU, which would wait for the Python else; a CPU has no core to spare
 
 
 class Pool:
@@ -76,24 +75,6 @@ def mix(recipes: list[Recipe], speech: Pool, noise: Pool, length: int) -> tuple[
     return noisy, clean
 
 
-def ahead(make: Callable[[int], Any], numbers: Iterable[int], threads: int) -> Iterator[Any]:
-    """make(n) of each number, in order; with threads, the next ones are made while the last is used.
-
-    A GPU would wait for the Python that tells it what to mix; a CPU has no core to spare for it.
-    """
-    if not threads:
-        yield from map(make, numbers)
-        return
-    waiting: deque[Future[Any]] = deque()
-    with ThreadPoolExecutor(threads) as pool:
-        for number in numbers:
-            waiting.append(pool.submit(make, number))
-            if len(waiting) > threads:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-
-
 class Mixtures:
     """Batches of mixtures of one split; what a batch holds beside them, each kind of model says in `batch`.
 
@@ -142,10 +123,10 @@ class Mixtures:
         train = self.experiment.train
         own = range(self.place.rank, train.parts, self.place.count)
 
-        def of(step: int) -> tuple[Any, ...]:
+        def batches(step: int) -> tuple[Any, ...]:
             return tuple(self.batch(epoch, step * train.parts + part, train.part) for part in own)
 
-        return ahead(of, range(first, train.steps_per_epoch), AHEAD if self.device.type == "cuda" else 0)
+        return ahead(batches, range(first, train.steps_per_epoch), AHEAD if self.device.type == "cuda" else 0)
 
     def all(self) -> Iterator[Any]:
         """This process's share of the batches for validation, the same ones every time."""

@@ -36,20 +36,16 @@ def probe(batch: Any) -> Tensor:
     return inputs
 
 
-def loss(model: nn.Module, batch: Any, experiment: Experiment) -> Tensor:
-    """Loss of a batch."""
-    return _run(model, batch, experiment)[0]
-
-
-def estimate(model: nn.Module, batch: CausalBatch, experiment: Experiment) -> tuple[Tensor, Tensor]:
-    """What a causal model makes of a batch, and its loss."""
-    cleaned = model(batch.noisy)[0].float()
-    return cleaned, losses.causal(cleaned, batch, experiment.train)
+def loss(model: nn.Module, batch: Any, experiment: Experiment) -> tuple[Tensor, Tensor]:
+    """Loss of a batch, and the estimate it is the loss of."""
+    value, _, estimate, _ = _run(model, batch, experiment)
+    return value, estimate
 
 
 def judge(model: nn.Module, batch: Any, experiment: Experiment) -> tuple[Tensor, Tensor, Tensor]:
     """Loss of a batch, and each example's SNR in dB before and after."""
     value, noisy, estimate, clean = _run(model, batch, experiment)
+    estimate = estimate.detach()
     if isinstance(batch, CausalBatch):
         noisy, estimate, clean = (
             torch.view_as_complex(s.contiguous()) * batch.loudness[..., 0] for s in (noisy, estimate, clean)
@@ -60,10 +56,10 @@ def judge(model: nn.Module, batch: Any, experiment: Experiment) -> tuple[Tensor,
 def _run(model: nn.Module, batch: Any, experiment: Experiment) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Loss, noisy, estimate, clean."""
     if isinstance(batch, CausalBatch):
-        cleaned, value = estimate(model, batch, experiment)
-        return value, batch.noisy, cleaned.detach(), batch.clean
+        estimate = model(batch.noisy)[0].float()
+        return losses.causal(estimate, batch, experiment.train), batch.noisy, estimate, batch.clean
     out = model(batch.frames)
-    cleaned = batch.noisy * losses.gain(out, batch.frames)[:, 0]  # phase of the noisy input
+    estimate = batch.noisy * losses.gain(out, batch.frames)[:, 0]  # phase of the noisy input
     direct = experiment.train.loss == "mse"
-    value = losses.mse(out, batch.target) if direct else losses.audible(cleaned, batch.clean)
-    return value, batch.noisy, cleaned.detach(), batch.clean
+    value = losses.mse(out, batch.target) if direct else losses.audible(estimate, batch.clean)
+    return value, batch.noisy, estimate, batch.clean

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from hush.settings import AugmentConfig
+from hush.train.mixtures import send
 
 SHARE = 0.5  # of examples whose speech, and whose noise, is played at another speed
 SPELL_S = (0.05, 1.0)  # how long noise is there, or away
@@ -32,9 +33,8 @@ def faster(audio: Tensor, speeds: np.ndarray, length: int) -> Tensor:
     out = functional.pad(audio[:, :length], (0, max(0, length - audio.shape[1])))
     rows = np.flatnonzero(speeds != 1)
     if rows.size:
-        where = torch.from_numpy(rows).to(audio.device)
-        speed = torch.from_numpy(speeds[rows]).to(audio.device)[:, None]
-        out = out.index_put((where,), _between(audio[where], torch.arange(length, device=audio.device) * speed))
+        where, speed = send(rows, audio.device), send(speeds[rows], audio.device)[:, None]
+        out[where] = _between(audio[where], torch.arange(length, device=audio.device) * speed)
     return out
 
 

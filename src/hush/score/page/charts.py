@@ -57,7 +57,7 @@ def spread(rows: Mapping[str, Sequence[float]], means: Mapping[str, Mean], title
     x = scale([value for values in finite.values() for value in values], NAMES, WIDTH - RIGHT)
     parts = [_x_axis(x, height, title)]
     for number, (name, values) in enumerate(finite.items()):
-        tone = f"s{number % TONES}"
+        tone = _tone(number)
         y = TOP + ROW * (number + 0.5)
         parts.append(_name(name, y))
         if not values:
@@ -114,9 +114,9 @@ def lines(groups: Mapping[str, Mapping[str, Mean]], title: str, heading: str, pl
             at = LEFT + step * (place + 0.5) + (number - (len(systems) - 1) / 2) * min(7, step / 2 / len(systems))
             points.append((at, y(mean.mean)))
             if mean.n > 1:
-                parts.append(_line(at, y(mean.low), at, y(mean.high), f"whisker s{number % TONES}"))
+                parts.append(_line(at, y(mean.low), at, y(mean.high), f"whisker {_tone(number)}"))
         path = " ".join(f"{px:.1f},{py:.1f}" for px, py in points)
-        parts.append(f'<polyline class="curve s{number % TONES}" points="{path}"/>')
+        parts.append(f'<polyline class="curve {_tone(number)}" points="{path}"/>')
         parts += [_mark(px, py, number) for px, py in points]
     words = "; ".join(
         f"{system}: " + ", ".join(f"{value} {means[system].mean:.{places}f}" for value, means in groups.items())
@@ -167,7 +167,7 @@ def against_cost(points: Mapping[str, tuple[int, float, Mean]], title: str, nois
     for name, (number, _, mean) in points.items():
         at, level = places[name]
         if mean.n > 1:
-            parts.append(_line(at, y(mean.low), at, y(mean.high), f"whisker s{number % TONES}"))
+            parts.append(_line(at, y(mean.low), at, y(mean.high), f"whisker {_tone(number)}"))
             taken.append((at - 2, y(mean.high), at + 2, y(mean.low)))
         parts.append(_mark(at, level, number, 6))
     parts += [_beside(name, *place, taken) for name, place in places.items()]
@@ -209,13 +209,18 @@ def _mark(x: float, y: float, number: int, r: float = 4.5) -> str:
     )  # fmt: skip
     form = forms[number % len(forms)]
     if not form:
-        return f'<circle class="form s{number % TONES}" cx="{x:.1f}" cy="{y:.1f}" r="{r}"/>'
+        return f'<circle class="form {_tone(number)}" cx="{x:.1f}" cy="{y:.1f}" r="{r}"/>'
     points = " ".join(f"{x + r * 1.1 * dx:.1f},{y + r * 1.1 * dy:.1f}" for dx, dy in form)
-    return f'<polygon class="form s{number % TONES}" points="{points}"/>'
+    return f'<polygon class="form {_tone(number)}" points="{points}"/>'
+
+
+def _tone(number: int) -> str:
+    """A system's class in the style."""
+    return f"s{number % TONES}"
 
 
 def _interval(x: Scale, y: float, mean: Mean, number: int) -> str:
-    whisker = _line(x(mean.low), y, x(mean.high), y, f"whisker s{number % TONES}") if mean.n > 1 else ""
+    whisker = _line(x(mean.low), y, x(mean.high), y, f"whisker {_tone(number)}") if mean.n > 1 else ""
     return whisker + _mark(x(mean.mean), y, number)
 
 
