@@ -122,6 +122,7 @@ class TrainConfig:
     disturbance: float = 0.0  # weight, beside audible, of what PESQ would take off (see train/perception.py)
     unlikeness: float = 0.0  # and of how unlike speech's envelopes are, as STOI has it
     sdr: float = 0.0  # and of each dB of the ratio of speech to what is wrong with it
+    opinion: float = 0.0  # and of each point of MOS that a listener takes off (see train/listener.py)
     adversary: float = 0.0  # pull of critics that learn to tell cleaned from clean, as a share of the loss's own
     weight_decay: float = 0.0  # decoupled, as in AdamW
     average: float = 0.0  # decay of the averaged weights that are validated and shipped; 0: none
@@ -137,7 +138,7 @@ class TrainConfig:
         for name in ("epochs", "examples", "valid_examples", "batch", "parts", "save_every_steps"):
             check(getattr(self, name) >= 1, f"train.{name} = {getattr(self, name)}; expected 1 or more")
         for name in ("seed", "warmup_steps", "curriculum_epochs", "clip_norm", "weight_decay", "show_every_epochs",
-                     "disturbance", "unlikeness", "sdr", "adversary"):  # fmt: skip
+                     "disturbance", "unlikeness", "sdr", "opinion", "adversary"):  # fmt: skip
             check(getattr(self, name) >= 0, f"train.{name} = {getattr(self, name)}; expected 0 or more")
         check(self.seed < 2**32, f"train.seed = {self.seed}; expected at most {2**32 - 1}")
         check(

@@ -77,13 +77,13 @@ def _mel_levels(audio: np.ndarray) -> np.ndarray:
     """`(T,)` -> `(N, 120)`, 0 dB below the maximum as 1, 40 dB as 0, and -1 from 80 dB on."""
     frames = np.lib.stride_tricks.sliding_window_view(np.pad(audio, MEL_FFT // 2), MEL_FFT)[::MEL_HOP]
     hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(MEL_FFT) / MEL_FFT)
-    power = (np.abs(np.fft.rfft(frames * hann.astype(np.float32), axis=-1)) ** 2).astype(np.float32) @ _mel_bands().T
+    power = (np.abs(np.fft.rfft(frames * hann.astype(np.float32), axis=-1)) ** 2).astype(np.float32) @ mel_bands().T
     levels_db = 10 * np.log10(np.maximum(power, 1e-10)) - 10 * np.log10(max(1e-10, power.max()))
     return ((np.maximum(levels_db, -80) + 40) / 40).astype(np.float32)
 
 
 @lru_cache(maxsize=1)
-def _mel_bands() -> np.ndarray:
+def mel_bands() -> np.ndarray:
     """Slaney's mel filters `(120, bins)`: linear up to 1 kHz, logarithmic above, each of unit area."""
 
     def to_hz(mel: np.ndarray) -> np.ndarray:

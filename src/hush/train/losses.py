@@ -12,6 +12,7 @@ from hush.dsp.frames import FLOOR_DB
 from hush.settings import TrainConfig
 from hush.train import grid
 from hush.train.causal_batches import CausalBatch
+from hush.train.listener import Listener
 from hush.train.perception import Perception
 
 POWER = 0.3  # compression near that of loudness (Braun and Tashev 2020, arXiv 2009.12286)
@@ -70,6 +71,8 @@ def causal(estimate: Tensor, batch: CausalBatch, config: TrainConfig | None = No
     low = (1 - COMPLEX_SHARE) * magnitude + COMPLEX_SHARE * difference + LOST_SPEECH * lost + WAVE * wave
     if config and config.sdr:
         low = low - config.sdr * _sdr_db(sound, wanted)
+    if config and config.opinion:
+        low = low + config.opinion * _misgivings(sound, wanted)
     if config and (config.disturbance or config.unlikeness):
         low = low + _perceived(again, target, batch.heard[:, :, :257], config)
     if estimate.shape[2] <= 257:
@@ -85,6 +88,17 @@ def _sdr_db(sound: Tensor, wanted: Tensor) -> Tensor:
     there = power > 0
     ratio = power / (error + 1e-3 * power).clamp(min=1e-12)
     return torch.where(there, 10 * torch.log10(ratio.clamp(min=1e-12)), 0).mean()
+
+
+def _misgivings(sound: Tensor, wanted: Tensor) -> Tensor:
+    """Points of MOS that lack to 5, over the examples that hold speech."""
+    there = wanted.square().sum(-1) > 0
+    return torch.where(there, 5 - _listener(sound.device)(sound), 0).mean()
+
+
+@cache
+def _listener(device: torch.device) -> Listener:
+    return Listener().to(device)
 
 
 def _perceived(estimate: Tensor, clean: Tensor, heard: Tensor, config: TrainConfig) -> Tensor:
