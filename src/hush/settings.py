@@ -122,7 +122,7 @@ class TrainConfig:
     disturbance: float = 0.0  # weight, beside audible, of what PESQ would take off (see train/perception.py)
     unlikeness: float = 0.0  # and of how unlike speech's envelopes are, as STOI has it
     sdr: float = 0.0  # and of each dB of the ratio of speech to what is wrong with it
-    opinion: float = 0.0  # and of each point of MOS that a listener takes off (see train/listener.py)
+    opinion: float = 0.0  # and of each point of MOS that lacks to the clean recording's (see train/listener.py)
     adversary: float = 0.0  # pull of critics that learn to tell cleaned from clean, as a share of the loss's own
     weight_decay: float = 0.0  # decoupled, as in AdamW
     average: float = 0.0  # decay of the averaged weights that are validated and shipped; 0: none

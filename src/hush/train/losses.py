@@ -91,9 +91,13 @@ def _sdr_db(sound: Tensor, wanted: Tensor) -> Tensor:
 
 
 def _misgivings(sound: Tensor, wanted: Tensor) -> Tensor:
-    """Points of MOS that lack to 5, over the examples that hold speech."""
+    """Points of MOS that lack to the clean recording's, over the examples that hold speech: a mark above that would
+    say something of the listener alone."""
+    listener = _listener(sound.device)
+    with torch.no_grad():
+        best = listener(wanted)
     there = wanted.square().sum(-1) > 0
-    return torch.where(there, 5 - _listener(sound.device)(sound), 0).mean()
+    return torch.where(there, (best - listener(sound)).clamp(min=0), 0).mean()
 
 
 @cache
