@@ -133,6 +133,20 @@ def test_a_model_that_fails_is_told_to_its_streams_and_the_thread_lives(
         assert more[0].shape == (1, 500)
 
 
+def test_an_order_that_fails_is_told_to_its_stream_alone(
+    model: CausalModel, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = Desk()
+    bad, good = (desk.open(Stream(16000, 1, model)) for _ in range(2))
+    monkeypatch.setattr(bad.stream, "flush", lambda: (_ for _ in ()).throw(ModelError("broken")))
+    bad.put(FLUSH)
+    good.put(noise(rng, 1, 512))
+    desk.tick()
+    (told,), (sound,) = bad.fetch(), good.fetch()
+    assert isinstance(told, ModelError) and not bad.busy
+    assert isinstance(sound, np.ndarray) and sound.shape == (1, 512)
+
+
 def test_a_desk_ends_at_once_when_idle() -> None:
     with Desk():
         time.sleep(0.01)

@@ -105,6 +105,10 @@ class Seat:
         with self._lock:
             self._answer(answer)
 
+    def fail(self, error: Exception) -> None:
+        self.failed = True
+        self.give(error)
+
     def _answer(self, answer: Answer) -> None:
         self._answers.append(answer)
         if isinstance(answer, np.ndarray):
@@ -119,6 +123,15 @@ class Seat:
         else:
             self._answer(np.atleast_2d(self.stream.flush()))
         self._answer(order)
+
+
+def _due(seat: Seat) -> np.ndarray:
+    """The next block of a seat. What fails in its orders (a flush runs the model) is told to it alone."""
+    try:
+        return seat.next_block()
+    except Exception as error:
+        seat.fail(error)
+        return np.zeros((seat.stream.channels, 0), np.float32)
 
 
 def _runs(answers: Sequence[Answer]) -> list[tuple[list[np.ndarray], Answer]]:
@@ -213,8 +226,7 @@ class Desk:
         seats = self._chosen([seat for seat in self._seats if seat.busy])
         if not seats:
             return False
-        blocks = [seat.next_block() for seat in seats]
-        with_sound = [(seat, block) for seat, block in zip(seats, blocks, strict=True) if block.shape[1]]
+        with_sound = [(seat, block) for seat in seats if (block := _due(seat)).shape[1]]
         self._push(with_sound)
         self._wake(seats)
         sound_s = sum(block.shape[1] / seat.stream.rate for seat, block in with_sound)
@@ -239,8 +251,7 @@ class Desk:
                 sounds = [stream.push(block) for stream, block in zip(streams, blocks, strict=True)]
         except Exception as error:
             for seat, _ in work:
-                seat.failed = True
-                seat.give(error)
+                seat.fail(error)
             return
         for (seat, _), sound in zip(work, sounds, strict=True):
             seat.give(sound)
