@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 import os
+import platform
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from hush.errors import HushError, need
@@ -29,7 +31,7 @@ def results(
     hush installed and sees the same files. Raises Killed when one chunk lost its process again and again.
     """
     with _joined(address, jobs) as ray:
-        run = uuid.uuid4().hex
+        run, here = uuid.uuid4().hex, str(Path.cwd())
         work = ray.remote(_chunk).options(num_cpus=1, max_retries=AGAIN if again else 0)
         size = max(1, min(CHUNK, len(items) // (4 * _places(ray))))
         todo = [list(range(first, min(first + size, len(items)))) for first in range(0, len(items), size)][::-1]
@@ -38,7 +40,7 @@ def results(
             while todo or running:
                 while todo and len(running) < 2 * _places(ray):  # two each: nobody waits for the next to arrive
                     chunk = todo.pop()
-                    running[work.remote(task, [items[index] for index in chunk], begin, given, run)] = chunk
+                    running[work.remote(task, [items[index] for index in chunk], begin, given, run, here)] = chunk
                 for one in ray.wait(list(running), num_returns=1)[0]:
                     chunk = running.pop(one)
                     yield from zip(chunk, _got(ray, one), strict=True)
@@ -48,10 +50,16 @@ def results(
 
 
 def _chunk(
-    task: Callable[..., Any], items: list[tuple], begin: Callable[..., None] | None, given: tuple, run: str
+    task: Callable[..., Any], items: list[tuple], begin: Callable[..., None] | None, given: tuple, run: str, here: str
 ) -> list[Any]:
-    """In a process of Ray."""
+    """In a process of Ray, gone to the folder of the command, as paths may be relative."""
     global _begun
+    try:
+        os.chdir(here)
+    except OSError as error:
+        raise HushError(
+            f"{platform.node()} has no folder {here}; run hush from one that every machine of the cluster sees"
+        ) from error
     if begin and _begun != run:
         begin(*given)
     _begun = run
@@ -90,12 +98,26 @@ def _joined(address: str, jobs: int | None) -> Iterator[Any]:
     ray: Any = importlib.import_module("ray")
     quiet = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": True}
     own = {"num_cpus": jobs or cores(), "object_store_memory": STORE_BYTES, "include_dashboard": False}
+    with _silent():
+        try:
+            ray.init(address, **quiet, **(own if address == "local" else {}))
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            first = (str(error) or type(error).__name__).splitlines()[0]
+            wanted = "expected local, auto, HOST:PORT or ray://HOST:PORT"
+            raise HushError(f"no Ray at {address} ({first}); {wanted}") from error
+        try:
+            yield ray
+        finally:
+            ray.shutdown()
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Ray tells of a lost machine on stdout, among the lines of --json, and has no setting against it."""
+    worker: Any = importlib.import_module("ray._private.worker")
+    told = worker.print_to_stdstream
+    worker.print_to_stdstream = lambda *_, **__: None
     try:
-        ray.init(address, **quiet, **(own if address == "local" else {}))
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        first = (str(error) or type(error).__name__).splitlines()[0]
-        raise HushError(f"no Ray at {address} ({first}); expected local, auto, HOST:PORT or ray://HOST:PORT") from error
-    try:
-        yield ray
+        yield
     finally:
-        ray.shutdown()
+        worker.print_to_stdstream = told
