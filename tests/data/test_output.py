@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from hush.data.output import PLAN, claim, refuse_foreign, save, save_text
+from hush.data.files import save, save_text
+from hush.data.output import PLAN, claim, refuse_foreign
 from hush.data.workers import run
 from hush.errors import DataError
 from hush.fleet.mapping import Fleet
