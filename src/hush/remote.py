@@ -7,6 +7,7 @@ have them (AWS_ENDPOINT_URL, ~/.aws, …).
 from __future__ import annotations
 
 import errno
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ FINAL = (PermissionError, IsADirectoryError, NotImplementedError)  # trying agai
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 BUSY = (408, 425, 429)  # of HTTP's "your fault" the ones that pass
 WEB = ("http", "https")
+UPWARD = re.compile(r"/\.\.?(/|$)")
 
 Result = TypeVar("Result")
 
@@ -121,10 +123,12 @@ class RemotePath:
         pages, seen = [root], {root}
         while pages:
             page = RemotePath(pages.pop())
-            for link in page._ask(lambda there, path: there.ls(path, detail=False)):
-                if link.startswith(root) and not set("?#") & set(link) and link not in seen:
-                    seen.add(link)
-                    (pages.append if link.endswith("/") else found.add)(link)
+            links = page._ask(lambda there, path: there.ls(path, detail=False))
+            inward = {link for link in links if link.startswith(root) and not UPWARD.search(unquote(link))}
+            new = {link for link in inward if not set("?#") & set(link)} - seen
+            seen |= new
+            pages += [link for link in new if link.endswith("/")]
+            found |= {link for link in new if not link.endswith("/")}
         return {PurePosixPath(unquote(link.removeprefix(root))) for link in found}
 
     def is_empty(self) -> bool:
@@ -170,7 +174,10 @@ class RemotePath:
             if arrived != size:
                 raise ConnectionError(f"{arrived} of {size} bytes arrived")
 
-        self._ask(put)
+        try:
+            self._ask(put)
+        except Missing as error:
+            raise HushError(f"{self}: its bucket is not there; make it first") from error
 
     def _ask(self, action: Callable[[Any, str], Result]) -> Result:
         for attempt in range(TRIES):
@@ -178,7 +185,7 @@ class RemotePath:
                 time.sleep(PAUSE_S * 2 ** (attempt - 1))
             try:
                 return action(_system(self.scheme), self.url)
-            except MissingExtra:
+            except HushError:
                 raise
             except FileNotFoundError as error:
                 raise Missing(f"{self}: no such file") from error

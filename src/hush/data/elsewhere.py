@@ -50,7 +50,8 @@ def _listed(there: RemotePath) -> tuple[Sizes, str]:
     except (Missing, Refused) as error:
         if not there.web:
             raise
-        return {}, f"the server gives no list of its files ({str(error).removeprefix(f'{there}: ')})"
+        reason = str(error).removeprefix(there.url).lstrip("/: ")
+        return {}, f"the server gives no list of its files ({reason})"
     return sizes, "" if sizes or not there.web else "the server gives no list of its files"
 
 
