@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import http.server
-import itertools
-import socket
-import struct
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile as sf
+from stumbling_web import Web
 
 from hush.data import elsewhere
 from hush.data.corpora import parse
@@ -24,57 +19,6 @@ from hush.errors import CorpusError, HushError
 from hush.remote import RemotePath, _system
 
 pytest.importorskip("aiohttp", reason="pip install 'hush[remote]'")
-
-
-class Web:
-    """A server of `folder`. lists: whether it answers with the names in a folder. busy: with 503, always."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.lists, self.busy = folder, True, False
-        self.asked: list[str] = []
-        numbers = itertools.count()
-
-        class Handler(http.server.SimpleHTTPRequestHandler):
-            def __init__(handler, *given: object) -> None:
-                super().__init__(*given, directory=str(folder))  # type: ignore[arg-type]
-
-            def log_message(handler, *given: object) -> None: ...
-
-            def list_directory(handler, path: str):  # type: ignore[no-untyped-def,override]
-                if not self.lists:
-                    handler.send_error(403)
-                    return None
-                return super().list_directory(path)
-
-            def do_GET(handler) -> None:
-                self.asked.append(handler.path)
-                fault = next(numbers) % 7
-                if self.busy or fault == 2:
-                    return handler.send_error(503)
-                if fault == 4:  # cut off before the answer, as a crash does it
-                    handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                    return handler.connection.close()
-                if fault == 6 and not handler.path.endswith("/"):
-                    content = (folder / handler.path[1:]).read_bytes() if (folder / handler.path[1:]).is_file() else b""
-                    handler.send_response(200)
-                    handler.send_header("Content-Length", str(len(content) + 9))
-                    handler.end_headers()
-                    handler.wfile.write(content)  # and the rest never comes
-                    return handler.connection.close()
-                super().do_GET()
-
-            do_HEAD = do_GET
-
-            def finish(handler) -> None:
-                with contextlib.suppress(OSError):  # a connection that was cut on purpose
-                    super().finish()
-
-        class Server(http.server.ThreadingHTTPServer):
-            def handle_error(server, *given: object) -> None: ...
-
-        self.server = Server(("127.0.0.1", 0), Handler)
-        self.url = RemotePath(f"http://127.0.0.1:{self.server.server_port}")
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
 
 @pytest.fixture
@@ -91,8 +35,7 @@ def web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
     (root / "cv" / "en" / "train.tsv").write_text(f"client_id\tpath\tsentence\n{rows}", encoding="utf-8")
     served = Web(root)
     yield served
-    served.server.shutdown()
-    served.server.server_close()
+    served.close()
     _system.cache_clear()
 
 
