@@ -143,6 +143,20 @@ def test_what_a_killed_run_has_done_is_not_done_again(bucket: RemotePath, corpus
 
 
 @pytest.mark.soak
+def test_on_ray_it_is_the_same_set(
+    bucket: RemotePath, corpus: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ray", reason="pip install 'hush[ray]'")
+    monkeypatch.setenv("RAY_memory_monitor_refresh_ms", "0")
+    monkeypatch.setenv("RAY_TMPDIR", "/tmp")  # whose sockets' paths must be short
+    assert run(*words(corpus, corpus.parent / "set")).returncode == 0
+    done = run(*words(bucket / "corpus", bucket / "set", "--ray", "local", "-j", "2"))
+    assert done.returncode == 0, done.stderr
+    assert held(bucket / "set", bucket / "corpus") == held(corpus.parent / "set", corpus)
+    assert kept(scratch) == []
+
+
+@pytest.mark.soak
 def test_a_run_killed_at_any_moment_ends_as_an_undisturbed_one(bucket: RemotePath, corpus: Path, scratch: Path) -> None:
     assert run(*words(corpus, corpus.parent / "set")).returncode == 0
     wanted = held(corpus.parent / "set", corpus)

@@ -33,6 +33,35 @@ def test_a_folder_in_a_bucket_is_denoised_into_another(bucket: RemotePath, tmp_p
     assert "all of 3 have an output" in run("denoise", bucket / "in", "-o", bucket / "out", "--skip-existing").stdout
 
 
+def test_pairs_in_a_bucket_have_the_scores_they_have_here(
+    bucket: RemotePath, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(2)
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    for name in ("clean/a.wav", "noisy/a.wav", "clean/b.flac", "noisy/b.flac"):
+        (tmp_path / "pairs" / name).parent.mkdir(parents=True, exist_ok=True)
+        sf.write(tmp_path / "pairs" / name, rng.uniform(-0.3, 0.3, 20_000), 16000)
+    (tmp_path / "pairs" / "manifest.csv").write_text("id,snr_db\nb,5\na,0\n")
+    for path in (tmp_path / "pairs").rglob("*.*"):
+        (bucket / "pairs" / path.relative_to(tmp_path / "pairs")).send(path)
+    for where, folder in (("here", tmp_path / "pairs"), ("there", bucket / "pairs")):
+        given = ("--pairs", folder, "--metrics", "si_sdr_db,lag", "-j", "1")
+        done = run("evaluate", *given, "-o", tmp_path / f"scores-{where}")
+        assert done.returncode == 0, done.stderr
+    one, other = ((path / "scores.csv").read_text() for path in tmp_path.glob("scores-*"))
+    assert one == other and one.count("\n") == 3
+    alone = [
+        run("evaluate", "--noisy", folder, "--metrics", "lag") for folder in (tmp_path / "pairs", bucket / "pairs")
+    ]
+    assert alone[0].stdout == alone[1].stdout and "| noisy input | 4 |" in alone[0].stdout
+    lacking = run("evaluate", "--pairs", bucket / "pairs" / "noisy")
+    assert lacking.stderr.startswith(f"hush: {bucket}/pairs/noisy has no clean/ and no noisy/;")
+    cluster = run("evaluate", "--pairs", bucket / "pairs", "--ray", "auto")
+    assert cluster.returncode == 2 and "copy it where all of auto see it" in cluster.stderr
+    assert [path.name for path in (tmp_path / "temporary").iterdir() if "hush" in path.name] == []
+
+
 def test_what_is_not_there_is_one_line(bucket: RemotePath, tmp_path: Path) -> None:
     done = run("denoise", bucket / "none.wav", "-o", tmp_path / "out.wav")
     assert (done.returncode, done.stderr) == (1, f"hush: {bucket}/none.wav: no such file\n")
