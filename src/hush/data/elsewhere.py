@@ -6,12 +6,12 @@ of it; each clip then says where its recording lies, and who builds a shard fetc
 
 from __future__ import annotations
 
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from hush.data.clips import Clip, Corpus
+from hush.data.output import scratch
 from hush.data.plan import Source
 from hush.errors import CorpusError
 from hush.remote import Missing, Refused, RemotePath
@@ -30,8 +30,8 @@ def source(spec: str, corpus: Corpus, there: RemotePath, part: str, role: str) -
     """
     sizes, why = _listed(there)
     tables = [name.format(part=part) for name in corpus.tables]
-    with tempfile.TemporaryDirectory(prefix="hush-") as folder:
-        top = _under(Path(folder), there)
+    with scratch() as folder:
+        top = _under(folder, there)
         _cast(top, sizes)
         fetched = _fetch(there, top, sizes, tables)
         if not (sizes or fetched):

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hush.data.files import save_text
@@ -22,6 +22,7 @@ if sys.platform != "win32":
     import fcntl
 
 PLAN = "plan.json"
+SCRATCH = "hush-scratch-"
 PATIENCE_S = 30.0  # how long the last worker of a killed run may take to notice
 
 
@@ -110,6 +111,23 @@ def _clear(folder: Path) -> None:
             shutil.rmtree(leftover, ignore_errors=True)
         else:
             leftover.unlink(missing_ok=True)
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A folder for temporary files, which ends with the block; those of runs that were killed end now."""
+    place = Path(tempfile.gettempdir())
+    for old in place.glob(f"{SCRATCH}*") if sys.platform != "win32" else ():
+        with suppress(OSError), locked(old) as left:  # OSError: somebody else's
+            if left:
+                shutil.rmtree(old, ignore_errors=True)
+    made = Path(tempfile.mkdtemp(prefix="hush-"))
+    with locked(made):  # before it has a name by which others may take it for one that was left
+        own = made.rename(place / f"{SCRATCH}{made.name}")
+        try:
+            yield own
+        finally:
+            shutil.rmtree(own, ignore_errors=True)
 
 
 @contextmanager
