@@ -10,6 +10,7 @@ import errno
 import re
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -21,6 +22,7 @@ from hush.errors import HushError, MissingExtra, need
 TRIES = 6
 PAUSE_S = 0.2  # before the second try, and twice as long before each one after
 FINAL = (PermissionError, IsADirectoryError, NotImplementedError)  # trying again cannot help
+READERS = 16  # pages of a web server that are read at a time
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 BUSY = (408, 425, 429)  # of HTTP's "your fault" the ones that pass
 WEB = ("http", "https")
@@ -113,22 +115,25 @@ class RemotePath:
             found = self._ask(lambda there, path: there.find(path, detail=True))
         except Missing:
             return {}
-        sizes = {PurePosixPath(name): facts.get("size") for name, facts in found.items() if not name.endswith("/")}
-        return {path.relative_to(root): sizes[path] for path in sorted(sizes) if path != root}
+        marks = {name for name in found if name.endswith("/")}  # of folders; some tools leave them
+        sizes = {PurePosixPath(name): found[name].get("size") for name in found.keys() - marks}
+        # A name with .. in it is allowed there; here it would lead out of any folder that it is copied to.
+        inside = (path for path in sorted(sizes) if path != root and ".." not in path.parts)
+        return {path.relative_to(root): sizes[path] for path in inside}
 
     def _linked(self) -> set[PurePosixPath]:
         """What the pages of a folder and those below it link to; links upwards and to orders of the list are none."""
         root = self.url.rstrip("/") + "/"
         found: set[str] = set()
-        pages, seen = [root], {root}
-        while pages:
-            page = RemotePath(pages.pop())
-            links = page._ask(lambda there, path: there.ls(path, detail=False))
-            inward = {link for link in links if link.startswith(root) and not UPWARD.search(unquote(link))}
-            new = {link for link in inward if not set("?#") & set(link)} - seen
-            seen |= new
-            pages += [link for link in new if link.endswith("/")]
-            found |= {link for link in new if not link.endswith("/")}
+        pages = seen = {root}
+        with ThreadPoolExecutor(READERS) as readers:
+            while pages:
+                links = {link for more in readers.map(_links, pages) for link in more} - seen
+                inward = {link for link in links if link.startswith(root) and not UPWARD.search(unquote(link))}
+                new = {link for link in inward if not set("?#") & set(link)}
+                pages = {link for link in new if link.endswith("/")}
+                found |= new - pages
+                seen = seen | new
         return {PurePosixPath(unquote(link.removeprefix(root))) for link in found}
 
     def is_empty(self) -> bool:
@@ -197,6 +202,11 @@ class RemotePath:
                     raise Refused(f"{self}: {why}") from error
                 last = error
         raise HushError(f"{self}: {_line(last)} (tried {TRIES} times)") from last
+
+
+def _links(page: str) -> list[str]:
+    links: list[str] = RemotePath(page)._ask(lambda there, path: there.ls(path, detail=False))
+    return links
 
 
 def place(given: str) -> Path | RemotePath:

@@ -22,6 +22,9 @@ def test_a_folder_in_a_bucket_is_denoised_into_another(bucket: RemotePath, tmp_p
         sf.write(tmp_path / "in" / name, rng.uniform(-0.3, 0.3, 50_000), 16000)
         (bucket / "in" / name).send(tmp_path / "in" / name)
     (bucket / "in" / "notes.txt").send(HERE / "faulty_s3.py")
+    away = {"Bucket": bucket.name, "Key": "in/../../away.wav", "Body": (tmp_path / "in" / "a.wav").read_bytes()}
+    bucket._ask(lambda system, path: system.call_s3("put_object", **away))
+    assert any("away" in name for name in bucket._ask(lambda system, path: system.find(path)))
     here = run("denoise", tmp_path / "in", "-o", tmp_path / "out")
     there = run("denoise", bucket / "in", "-o", bucket / "out", "-j", "2")
     assert (here.returncode, there.returncode) == (0, 0), there.stderr

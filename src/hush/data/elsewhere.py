@@ -76,13 +76,13 @@ def _cast(top: Path, sizes: Sizes) -> None:
     for folder in sorted({PurePosixPath(), *folders}):
         (top / folder).mkdir(parents=True, exist_ok=True)
     for place in sizes:
-        if ".." not in place.parts and place not in folders:
+        if place not in folders:
             (top / place).touch()
 
 
 def _fetch(there: RemotePath, top: Path, sizes: Sizes, tables: list[str]) -> bool:
     """Bring the tables into the shadow; whether there is one at or below `there`."""
-    listed = [place for place in sizes if any(place.match(name) for name in tables) and ".." not in place.parts]
+    listed = [place for place in sizes if any(place.match(name) for name in tables)]
     hoped = [PurePosixPath(name) for name in tables if "*" not in name] if there.web else []
     inside = dict.fromkeys([*listed, *hoped])
     pairs = [(there.below(place), top / place) for place in inside]
