@@ -6,24 +6,37 @@ have them (AWS_ENDPOINT_URL, ~/.aws, …).
 
 from __future__ import annotations
 
+import errno
+import re
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
+from urllib.parse import quote, unquote
 
 from hush.errors import HushError, MissingExtra, need
 
 TRIES = 6
 PAUSE_S = 0.2  # before the second try, and twice as long before each one after
 FINAL = (PermissionError, IsADirectoryError, NotImplementedError)  # trying again cannot help
+READERS = 16  # pages of a web server that are read at a time
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+BUSY = (408, 425, 429)  # of HTTP's "your fault" the ones that pass
+WEB = ("http", "https")
+UPWARD = re.compile(r"/\.\.?(/|$)")
 
 Result = TypeVar("Result")
 
 
 class Missing(HushError, FileNotFoundError):
     """Nothing lies there."""
+
+
+class Refused(HushError):
+    """The far side says no, and will again."""
 
 
 @dataclass(frozen=True, order=True)
@@ -77,22 +90,74 @@ class RemotePath:
     def exists(self) -> bool:
         return bool(self._ask(lambda there, path: there.exists(path)))
 
+    @property
+    def web(self) -> bool:
+        """Whether this is an address of the web: to be read only."""
+        return self.scheme in WEB
+
+    def below(self, place: PurePosixPath) -> RemotePath:
+        """The file of this name in this folder; unlike `/`, it knows that names are quoted in an address of the web."""
+        return self / (quote(str(place)) if self.web else place)
+
     def files(self) -> list[tuple[RemotePath, PurePosixPath]]:
         """All files below, sorted, each with its place below this folder."""
+        return [(self.below(place), place) for place in self.sizes()]
+
+    def sizes(self) -> dict[PurePosixPath, int | None]:
+        """The places of all files below, sorted, with their bytes; None on the web, where lists do not say.
+
+        Raises Missing or Refused on the web, where a folder may have no list.
+        """
+        if self.web:
+            return dict.fromkeys(sorted(self._linked()))
         root = PurePosixPath(self._ask(lambda there, path: there._strip_protocol(path)))
-        found = sorted(PurePosixPath(name) for name in self._ask(lambda there, path: there.find(path)))
-        below = [path.relative_to(root) for path in found]
-        return [(self / place, place) for place in below]
+        try:
+            found = self._ask(lambda there, path: there.find(path, detail=True))
+        except Missing:
+            return {}
+        marks = {name for name in found if name.endswith("/")}  # of folders; some tools leave them
+        sizes = {PurePosixPath(name): found[name].get("size") for name in found.keys() - marks}
+        # A name with .. in it is allowed there; here it would lead out of any folder that it is copied to.
+        inside = (path for path in sorted(sizes) if path != root and ".." not in path.parts)
+        return {path.relative_to(root): sizes[path] for path in inside}
+
+    def _linked(self) -> set[PurePosixPath]:
+        """What the pages of a folder and those below it link to; links upwards and to orders of the list are none."""
+        root = self.url.rstrip("/") + "/"
+        found: set[str] = set()
+        pages = seen = {root}
+        with ThreadPoolExecutor(READERS) as readers:
+            while pages:
+                links = {link for more in readers.map(_links, pages) for link in more} - seen
+                inward = {link for link in links if link.startswith(root) and not UPWARD.search(unquote(link))}
+                new = {link for link in inward if not set("?#") & set(link)}
+                pages = {link for link in new if link.endswith("/")}
+                found |= new - pages
+                seen = seen | new
+        return {PurePosixPath(unquote(link.removeprefix(root))) for link in found}
+
+    def is_empty(self) -> bool:
+        """Whether nothing lies in this folder; the mark that some tools make a folder with is nothing."""
+        try:
+            names = self._ask(lambda there, path: there.ls(path, detail=False))
+        except Missing:
+            return True
+        return all(name.endswith("/") and PurePosixPath(name).name == self.name for name in names)
 
     def read_bytes(self) -> bytes:
         content: bytes = self._ask(lambda there, path: there.cat_file(path))
         return content
 
+    def write_bytes(self, content: bytes) -> None:
+        """Whole, or not there, as `send`."""
+        self._put(len(content), lambda there, path: there.pipe_file(path, content))
+
     def fetch(self, target: Path) -> None:
         """The whole of it as a local file."""
 
         def get(there: Any, path: str) -> None:
-            size = there.info(path).get("size")
+            # The web client takes whatever goes wrong while it asks for the size for a missing file.
+            size = None if self.web else there.info(path).get("size")
             there.get_file(path, str(target))
             if size is not None and target.stat().st_size != size:
                 raise ConnectionError(f"{target.stat().st_size} of {size} bytes came")
@@ -101,17 +166,23 @@ class RemotePath:
 
     def send(self, source: Path) -> None:
         """A local file to this place; object stores show it when all of it is there."""
-        if self.scheme in ("http", "https"):
+        self._put(source.stat().st_size, lambda there, path: there.put_file(str(source), path))
+
+    def _put(self, size: int, action: Callable[[Any, str], object]) -> None:
+        if self.web:
             raise HushError(f"{self}: {self.scheme} can only be read; write to a folder, s3:// or gs://")
 
         def put(there: Any, path: str) -> None:
-            there.put_file(str(source), path)
+            action(there, path)
             there.invalidate_cache()
-            size = there.info(path)["size"]
-            if size != source.stat().st_size:
-                raise ConnectionError(f"{size} of {source.stat().st_size} bytes arrived")
+            arrived = there.info(path)["size"]
+            if arrived != size:
+                raise ConnectionError(f"{arrived} of {size} bytes arrived")
 
-        self._ask(put)
+        try:
+            self._ask(put)
+        except Missing as error:
+            raise HushError(f"{self}: its bucket is not there; make it first") from error
 
     def _ask(self, action: Callable[[Any, str], Result]) -> Result:
         for attempt in range(TRIES):
@@ -119,15 +190,23 @@ class RemotePath:
                 time.sleep(PAUSE_S * 2 ** (attempt - 1))
             try:
                 return action(_system(self.scheme), self.url)
-            except MissingExtra:
+            except HushError:
                 raise
             except FileNotFoundError as error:
                 raise Missing(f"{self}: no such file") from error
-            except FINAL as error:
-                raise HushError(f"{self}: {_line(error)}") from error
             except Exception as error:  # every store has its own: of its client, of the network, of the system
+                if isinstance(error, OSError) and error.errno in FULL:
+                    why = f"no room here for a copy ({error.strerror}); TMPDIR says where temporary files lie"
+                    raise HushError(f"{self}: {why}") from error
+                if why := _final(error):
+                    raise Refused(f"{self}: {why}") from error
                 last = error
         raise HushError(f"{self}: {_line(last)} (tried {TRIES} times)") from last
+
+
+def _links(page: str) -> list[str]:
+    links: list[str] = RemotePath(page)._ask(lambda there, path: there.ls(path, detail=False))
+    return links
 
 
 def place(given: str) -> Path | RemotePath:
@@ -146,6 +225,20 @@ def _system(scheme: str) -> Any:
         raise MissingExtra(f"{scheme}:// needs more packages ({error}); run: pip install 'hush[remote]'") from error
     except ValueError as error:
         raise HushError(f"{scheme}:// is not known ({error}); expected s3://, gs://, https:// …") from error
+
+
+def _final(error: Exception) -> str:
+    """Why the far side will say no again; "" where it may not."""
+    status = getattr(error, "status", None)
+    if isinstance(error, FINAL):
+        return _line(error)
+    if "Credentials" in type(error).__name__:
+        return (
+            f"{_line(error)}; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or FSSPEC_S3_ANON=true for open buckets"
+        )
+    if isinstance(status, int) and 400 <= status < 500 and status not in BUSY:
+        return f"{status} {getattr(error, 'message', '')}".strip()
+    return ""
 
 
 def _line(error: Exception) -> str:

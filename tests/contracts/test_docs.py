@@ -137,7 +137,9 @@ def test_the_commands_of_the_quick_start_run(place: Path, monkeypatch: pytest.Mo
 def test_the_commands_on_prepared_sets_run() -> None:
     for name, kind in (("dataset", "wind"), ("january", "rain"), ("february", "hum")):
         run(f"hush prepare --noise synth:{kind}=4 -o {name} -j 1")
-    lines = [line for line in commands(ROOT / "docs" / "scaling.md") if line.startswith("hush data")]
+    lines = [
+        line for line in commands(ROOT / "docs" / "scaling.md") if line.startswith("hush data") and "://" not in line
+    ]
     assert [shlex.split(line)[2] for line in lines] == ["verify", "merge", "export", "import"]
     for line in lines:
         run(line)

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from hush.data.output import PLAN, claim, refuse_foreign, save, save_text
+from hush.data.files import save, save_text
+from hush.data.output import PLAN, claim, refuse_foreign, scratch
 from hush.data.workers import run
 from hush.errors import DataError
 from hush.fleet.mapping import Fleet
@@ -110,3 +115,17 @@ def test_an_error_in_another_process_arrives_as_itself(tmp_path: Path, jobs: int
 def test_nothing_to_do_is_done(tmp_path: Path) -> None:
     run(_write, [], tmp_path, Fleet())
     assert cores() >= 1
+
+
+def test_what_killed_runs_left_in_scratch_goes_and_what_is_in_use_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    code = "import os; from hush.data.output import scratch\nwith scratch() as own: (own / 'a').touch(); os._exit(1)"
+    killed = subprocess.run([sys.executable, "-c", code], env=os.environ | {"TMPDIR": str(tmp_path)}, check=False)
+    assert killed.returncode and [path.name for path in tmp_path.glob("*/*")] == ["a"]
+    with scratch() as one:
+        (one / "b").touch()
+        with scratch() as other:
+            assert {*tmp_path.iterdir()} == {one, other} and (one / "b").is_file()
+    assert list(tmp_path.iterdir()) == []

@@ -2,76 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile as sf
+from buckets import HERE, reach, run
 
-import hush
 from hush.data.store import Store
 from hush.errors import HushError
 from hush.remote import RemotePath, _system, place
-
-for package in ("s3fs", "moto", "flask_cors"):
-    pytest.importorskip(package, reason="pip install -e '.[dev]'")
-
-HERE = Path(__file__).parent
-SOURCE = Path(hush.__file__).parent.parent
-
-
-@pytest.fixture(scope="module")
-def serve() -> Iterator[Callable[[int], str]]:
-    """Start a server with so many faults; its address."""
-    begun = []
-
-    def start(faults: int) -> str:
-        process = subprocess.Popen(
-            [sys.executable, HERE / "faulty_s3.py", str(faults)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            text=True, cwd=HERE, env=os.environ | {"PYTHONWARNINGS": "ignore"},
-        )  # fmt: skip
-        begun.append(process)
-        return process.stdout.readline().strip()
-
-    yield start
-    for process in begun:
-        process.communicate("", timeout=30)
-
-
-@pytest.fixture(scope="module")
-def faulty(serve: Callable[[int], str]) -> str:
-    return serve(1)
-
-
-@pytest.fixture
-def bucket(faulty: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[RemotePath]:
-    """A bucket of its own."""
-    reach(faulty, monkeypatch)
-    name = f"hush-{tmp_path.name.lower().replace('_', '-')}"[:60].rstrip("-")
-    RemotePath(f"s3://{name}")._ask(lambda there, path: there.exists(path) or there.mkdir(path))
-    yield RemotePath(f"s3://{name}")
-    _system.cache_clear()
-
-
-def reach(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    _system.cache_clear()
-    secret = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
-    for key, value in {"AWS_ENDPOINT_URL": address, "AWS_EC2_METADATA_DISABLED": "true", **secret}.items():
-        monkeypatch.setenv(key, value)
-    import fsspec
-
-    fsspec.get_filesystem_class("s3").clear_instance_cache()
-
-
-def run(*words: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "hush", *map(str, words)], capture_output=True, text=True, check=False,
-        env=os.environ | {"PYTHONPATH": str(SOURCE)},
-    )  # fmt: skip
 
 
 def test_a_folder_in_a_bucket_is_denoised_into_another(bucket: RemotePath, tmp_path: Path) -> None:
@@ -81,6 +22,9 @@ def test_a_folder_in_a_bucket_is_denoised_into_another(bucket: RemotePath, tmp_p
         sf.write(tmp_path / "in" / name, rng.uniform(-0.3, 0.3, 50_000), 16000)
         (bucket / "in" / name).send(tmp_path / "in" / name)
     (bucket / "in" / "notes.txt").send(HERE / "faulty_s3.py")
+    away = {"Bucket": bucket.name, "Key": "in/../../away.wav", "Body": (tmp_path / "in" / "a.wav").read_bytes()}
+    bucket._ask(lambda system, path: system.call_s3("put_object", **away))
+    assert any("away" in name for name in bucket._ask(lambda system, path: system.find(path)))
     here = run("denoise", tmp_path / "in", "-o", tmp_path / "out")
     there = run("denoise", bucket / "in", "-o", bucket / "out", "-j", "2")
     assert (here.returncode, there.returncode) == (0, 0), there.stderr
@@ -90,6 +34,35 @@ def test_a_folder_in_a_bucket_is_denoised_into_another(bucket: RemotePath, tmp_p
     again = run("denoise", bucket / "in" / "a.wav", "-o", bucket / "out" / "a.wav")
     assert again.returncode == 1 and again.stderr == f"hush: {bucket}/out/a.wav exists; --force overwrites it\n"
     assert "all of 3 have an output" in run("denoise", bucket / "in", "-o", bucket / "out", "--skip-existing").stdout
+
+
+def test_pairs_in_a_bucket_have_the_scores_they_have_here(
+    bucket: RemotePath, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(2)
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    for name in ("clean/a.wav", "noisy/a.wav", "clean/b.flac", "noisy/b.flac"):
+        (tmp_path / "pairs" / name).parent.mkdir(parents=True, exist_ok=True)
+        sf.write(tmp_path / "pairs" / name, rng.uniform(-0.3, 0.3, 20_000), 16000)
+    (tmp_path / "pairs" / "manifest.csv").write_text("id,snr_db\nb,5\na,0\n")
+    for path in (tmp_path / "pairs").rglob("*.*"):
+        (bucket / "pairs" / path.relative_to(tmp_path / "pairs")).send(path)
+    for where, folder in (("here", tmp_path / "pairs"), ("there", bucket / "pairs")):
+        given = ("--pairs", folder, "--metrics", "si_sdr_db,lag", "-j", "1")
+        done = run("evaluate", *given, "-o", tmp_path / f"scores-{where}")
+        assert done.returncode == 0, done.stderr
+    one, other = ((path / "scores.csv").read_text() for path in tmp_path.glob("scores-*"))
+    assert one == other and one.count("\n") == 3
+    alone = [
+        run("evaluate", "--noisy", folder, "--metrics", "lag") for folder in (tmp_path / "pairs", bucket / "pairs")
+    ]
+    assert alone[0].stdout == alone[1].stdout and "| noisy input | 4 |" in alone[0].stdout
+    lacking = run("evaluate", "--pairs", bucket / "pairs" / "noisy")
+    assert lacking.stderr.startswith(f"hush: {bucket}/pairs/noisy has no clean/ and no noisy/;")
+    cluster = run("evaluate", "--pairs", bucket / "pairs", "--ray", "auto")
+    assert cluster.returncode == 2 and "copy it where all of auto see it" in cluster.stderr
+    assert [path.name for path in (tmp_path / "temporary").iterdir() if "hush" in path.name] == []
 
 
 def test_what_is_not_there_is_one_line(bucket: RemotePath, tmp_path: Path) -> None:
@@ -102,7 +75,6 @@ def test_a_server_that_never_answers_well_is_one_line(
     serve: Callable[[int], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reach(serve(9), monkeypatch)
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     monkeypatch.setattr("hush.remote.PAUSE_S", 0.001)
     with pytest.raises(HushError, match=r"s3://some/a.wav: .*\(tried 6 times\)"):
         RemotePath("s3://some/a.wav").fetch(tmp_path / "a.wav")

@@ -6,16 +6,19 @@ from pathlib import Path
 
 import click
 
+from hush.cli.sources import Folder, Here
+
 EXAMPLES = """
 \b
 hush data verify dataset/
 hush data merge january/ february/ -o both/
 hush data export dataset/ -o tars/
+hush data verify s3://bucket/dataset/
 hush data import tars/ -o dataset/
 """
 
-FOLDER = click.Path(path_type=Path)
-OUTPUT = click.option("-o", "--output", required=True, type=FOLDER, help="Folder to fill.")
+HERE = Here(path_type=Path)
+OUTPUT = click.option("-o", "--output", required=True, type=Folder(), help="Folder to fill, here or on s3://….")
 
 
 @click.group("data", epilog=EXAMPLES)
@@ -24,8 +27,8 @@ def command() -> None:
 
 
 @command.command()
-@click.argument("folder", type=FOLDER)
-def verify(folder: Path) -> None:
+@click.argument("folder", type=Folder())
+def verify(folder) -> None:
     """Read all of a data set and hold it against its hashes, counts, offsets and splits.
 
     A line for each fault, and exit code 1 if there is one.
@@ -46,9 +49,9 @@ def verify(folder: Path) -> None:
 
 
 @command.command()
-@click.argument("folders", nargs=-1, required=True, type=FOLDER, metavar="FOLDER...")
+@click.argument("folders", nargs=-1, required=True, type=Folder(), metavar="FOLDER...")
 @OUTPUT
-def merge(folders: tuple[Path, ...], output: Path) -> None:
+def merge(folders, output) -> None:
     """Make one data set of several of one sample rate; they stay as they are.
 
     On one file system the shards are not copied: both names lead to the same file.
@@ -59,9 +62,9 @@ def merge(folders: tuple[Path, ...], output: Path) -> None:
 
 
 @command.command()
-@click.argument("folder", type=FOLDER)
+@click.argument("folder", type=Folder())
 @OUTPUT
-def export(folder: Path, output: Path) -> None:
+def export(folder, output) -> None:
     """Write a data set as WebDataset tars: KEY.wav and KEY.json of each clip, a tar for each shard."""
     from hush.data.store import Store
     from hush.data.tars import export as exported
@@ -70,8 +73,8 @@ def export(folder: Path, output: Path) -> None:
 
 
 @command.command("import")
-@click.argument("tars", nargs=-1, required=True, type=FOLDER, metavar="TAR|FOLDER...")
-@OUTPUT
+@click.argument("tars", nargs=-1, required=True, type=HERE, metavar="TAR|FOLDER...")
+@click.option("-o", "--output", required=True, type=HERE, help="Folder to fill.")
 @click.option("--role", type=click.Choice(["speech", "noise"]), default="speech", show_default=True,
               help="What tars of others hold; hush's own say it themselves.")  # fmt: skip
 @click.option("--sample-rate", type=click.IntRange(1000), default=22050, show_default=True, help="Hz, of others' tars.")

@@ -11,7 +11,7 @@ import click
 
 from hush.cli.batch import Settings, Where
 from hush.cli.screen import say
-from hush.cli.sources import PIPE, Job, Place, plan
+from hush.cli.sources import PIPE, Here, Job, Place, plan
 
 if TYPE_CHECKING:
     from hush.infer.files import FileReport
@@ -36,7 +36,7 @@ cat noisy.wav | hush denoise - -o - > clean.wav
               help="Take out at most so many dB.")  # fmt: skip
 @click.option("--mix", type=float, default=1.0, show_default=True, help="1 is the clean sound, 0 the input.")
 @click.option("--guard/--no-guard", default=True, help="Leave clean speech alone (causal models; on by default).")
-@click.option("--residual", type=click.Path(path_type=Path), help="Write what was taken out here: input less output.")
+@click.option("--residual", type=Here(path_type=Path), help="Write what was taken out here: input less output.")
 @click.option("--start", "start_s", type=float, default=0.0, metavar="SECONDS", help="Keep the sound from here on.")
 @click.option("--end", "end_s", type=float, metavar="SECONDS", help="Keep the sound up to here.")
 @click.option("--rate", type=int, metavar="HZ", help="Write at this rate instead of the input's.")
@@ -55,7 +55,7 @@ cat noisy.wav | hush denoise - -o - > clean.wav
 @click.option("--force", is_flag=True, help="Overwrite outputs that exist.")
 @click.option("--skip-existing", is_flag=True, help="Leave out what has an output already.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
-@click.option("--plot", type=click.Path(path_type=Path), help="Write before/after spectrograms here (PNG).")
+@click.option("--plot", type=Here(path_type=Path), help="Write before/after spectrograms here (PNG).")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per recording on stdout.")
 @click.option("--end-to-end", is_flag=True, help="The reference's frames, without overlap (for comparison).")
 def command(

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hush.cli.sources import Folder, Here, Place
+
 if TYPE_CHECKING:
     from hush.infer.denoiser import Denoiser
+    from hush.remote import RemotePath
     from hush.score.pairs import Pair
     from hush.score.report import Report
     from hush.score.systems import System
@@ -23,11 +26,11 @@ if TYPE_CHECKING:
     "'NAME=cmd:program {in} {out}'. May be repeated; the order is that of the tables.",
 )  # fmt: skip
 @click.option(
-    "--pairs", "folder", type=click.Path(path_type=Path),
-    help="Folder with clean/ID.ext, noisy/ID.ext and, where there is one, manifest.csv.",
+    "--pairs", "folder", type=Folder(),
+    help="Folder with clean/ID.ext, noisy/ID.ext and, where there is one, manifest.csv; here or on s3://….",
 )  # fmt: skip
 @click.option(
-    "--noisy", multiple=True, type=click.Path(path_type=Path),
+    "--noisy", multiple=True, type=Place(),
     help="Recordings without a clean one, or folders of them; may be repeated. Metrics that need no reference.",
 )  # fmt: skip
 @click.option(
@@ -41,15 +44,15 @@ if TYPE_CHECKING:
     "python:package.module:function.",
 )  # fmt: skip
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path),
+    "-o", "--output", type=Here(path_type=Path),
     help="Write report.html, report.md, scores.json and scores.csv here; a run that was stopped goes on from here.",
 )  # fmt: skip
 @click.option("-j", "--jobs", type=click.IntRange(min=1), help="Processes.  [default: all cores]")
 @click.option("--ray", metavar="ADDRESS", help="Do it on Ray: local, or a cluster's auto or HOST:PORT.")
 @click.option("--force", is_flag=True, help="Overwrite the report of an earlier run.")
 def command(
-    given: tuple[str, ...], folder: Path | None, noisy: tuple[Path, ...], wanted: str, recogniser_given: str | None,
-    output: Path | None, jobs: int | None, ray: str | None, force: bool,
+    given: tuple[str, ...], folder: Path | RemotePath | None, noisy: tuple[Path | RemotePath, ...], wanted: str,
+    recogniser_given: str | None, output: Path | None, jobs: int | None, ray: str | None, force: bool,
 ) -> None:  # fmt: skip
     """Hold denoisers against each other: models, Python functions and programs, on your recordings.
 
@@ -62,30 +65,51 @@ def command(
     hush evaluate --model small --system nr=python:peers:noisereduce --pairs dev/ -o report/ --metrics all
     hush evaluate --model small --noisy recordings/ -o report/
     """
-    from hush.cli.screen import only_python, progress
+    from hush.cli.fetching import brought
     from hush.fleet.processes import cores
     from hush.score import tables
     from hush.score.measure import chosen
+
+    places = _places(folder, noisy, ray)
+    jobs = jobs or cores()
+    with brought(places) as here:
+        found = _recordings(here, paired=folder is not None)
+        text = any(pair.facts.get("text") for pair in found)
+        heard = _recogniser(recogniser_given, text)
+        metrics = chosen(wanted, clean=folder is not None, text=text, recogniser=heard is not None)
+        systems = _systems(given)
+        if output is not None:
+            tables.folder_for(output, force)
+        report = _scored(systems, found, jobs, ray, metrics=metrics, recogniser=heard, folder=output)
+        click.echo(tables.markdown(report), nl=False)
+        if output is not None:
+            settings = {"pairs" if folder else "noisy": ", ".join(map(str, places)), "recogniser": recogniser_given}
+            _write(report, systems, output, settings, jobs)
+    if report.failures:
+        click.get_current_context().exit(1)
+
+
+def _places(
+    folder: Path | RemotePath | None, noisy: tuple[Path | RemotePath, ...], ray: str | None
+) -> tuple[Path | RemotePath, ...]:
+    """What was given to be scored; refused where those who score could not see it."""
+    if (folder is None) == (not noisy):
+        raise click.UsageError("give --pairs FOLDER, or --noisy with recordings; one of the two")
+    places = (folder,) if folder else noisy
+    far = [place for place in places if not isinstance(place, Path)]
+    if far and ray not in (None, "local"):
+        raise click.UsageError(f"{far[0]} would be copied to this machine alone; copy it where all of {ray} see it")
+    return places
+
+
+def _scored(systems: list[System], found: list[Pair], jobs: int, ray: str | None, **options: Any) -> Report:
+    from hush.cli.screen import only_python, progress
     from hush.score.report import evaluate
 
-    found = _recordings(folder, noisy)
-    text = any(pair.facts.get("text") for pair in found)
-    heard = _recogniser(recogniser_given, text)
-    metrics = chosen(wanted, clean=folder is not None, text=text, recogniser=heard is not None)
-    systems = _systems(given)
-    if output is not None:
-        tables.folder_for(output, force)
     with only_python(), progress("rows") as bar:
         task = bar.add_task("scoring", total=None)
         show = lambda done, total: bar.update(task, completed=done, total=total)  # noqa: E731
-        options: dict[str, Any] = {"metrics": metrics, "recogniser": heard, "folder": output}
-        report = evaluate(systems, found, progress=show, jobs=jobs or cores(), ray=ray, **options)
-    click.echo(tables.markdown(report), nl=False)
-    if output is not None:
-        settings = {"pairs": str(folder)} if folder else {"noisy": ", ".join(map(str, noisy))}
-        _write(report, systems, output, settings | {"recogniser": recogniser_given}, jobs or cores())
-    if report.failures:
-        click.get_current_context().exit(1)
+        return evaluate(systems, found, progress=show, jobs=jobs, ray=ray, **options)
 
 
 def _write(report: Report, systems: list[System], output: Path, settings: dict[str, Any], jobs: int) -> None:
@@ -98,12 +122,10 @@ def _write(report: Report, systems: list[System], output: Path, settings: dict[s
     click.echo(f"report: {output / 'report.html'}", err=True)
 
 
-def _recordings(folder: Path | None, noisy: tuple[Path, ...]) -> list[Pair]:
+def _recordings(here: list[Path], paired: bool) -> list[Pair]:
     from hush.score.pairs import pairs, recordings
 
-    if (folder is None) == (not noisy):
-        raise click.UsageError("give --pairs FOLDER, or --noisy with recordings; one of the two")
-    return pairs(folder) if folder else recordings(noisy)
+    return pairs(here[0]) if paired else recordings(here)
 
 
 def _recogniser(given: str | None, text: bool) -> Recogniser | None:

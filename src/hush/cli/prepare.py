@@ -7,16 +7,20 @@ from pathlib import Path
 
 import click
 
+from hush.cli.sources import Folder, Here
+
 EXAMPLES = """
 \b
 hush prepare --speech common-voice:cv-corpus/ --noise urbansound8k:UrbanSound8K/ -o dataset/
 hush prepare --speech folder:my-voices/ --noise synth:wind,siren=120 --keep-silence -o dataset/
 hush prepare … --pairs 2000 --wav pairs/             the reference's noisy/clean WAV pairs
 hush prepare … --spectrograms frames/ --split 21000/1179
+hush prepare --speech folder:s3://bucket/voices/ --noise folder:https://host/noise/ -o s3://bucket/dataset/
 
-A corpus is NAME:PATH[:PART]; names: common-voice, voxceleb1, librispeech, urbansound8k, esc50, musan,
-demand, pairs, folder. Noise can be made from equations: synth:KIND, of wind, rain, hum, siren, breathing,
-thuds, knocks, coloured, engine, drill, jackhammer, air_conditioner, car_horn, alarm, bang, keyboard, clicks, music.
+A corpus is NAME:PATH[:PART], PATH a folder or a URL; names: common-voice, voxceleb1, librispeech,
+urbansound8k, esc50, musan, demand, pairs, folder. Noise can be made from equations: synth:KIND, of wind, rain,
+hum, siren, breathing, thuds, knocks, coloured, engine, drill, jackhammer, air_conditioner, car_horn, alarm,
+bang, keyboard, clicks, music.
 Interrupted at any moment, the same command carries on.
 """
 
@@ -34,7 +38,7 @@ class Finite(click.FloatRange):
 @click.command("prepare", epilog=EXAMPLES)
 @click.option("--speech", multiple=True, metavar="NAME:PATH[:PART]", help="Clean speech; may be given again.")
 @click.option("--noise", multiple=True, metavar="NAME:PATH[:PART]", help="Noise; may be given again.")
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder of the data set.")
+@click.option("-o", "--output", required=True, type=Folder(), help="Folder of the data set, here or on s3://….")
 @click.option("--sample-rate", type=click.IntRange(1000), default=22050, show_default=True, help="Hz of all clips.")
 @click.option("--keep-silence", is_flag=True, help="Leave silent frames in.")
 @click.option("--max-seconds", type=Finite(0, min_open=True), default=10.0, show_default=True,
@@ -46,8 +50,8 @@ class Finite(click.FloatRange):
               help="Share of clips kept for validation, where no corpus says which.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Decides splits and mixtures.")
 @click.option("--pairs", type=click.IntRange(1), help="Also make this many noisy/clean pairs, with --wav.")
-@click.option("--wav", type=click.Path(path_type=Path), help="Folder of the pairs.")
-@click.option("--spectrograms", type=click.Path(path_type=Path), help="Also make 128 x 128 frames as arrays here.")
+@click.option("--wav", type=Here(path_type=Path), help="Folder of the pairs.")
+@click.option("--spectrograms", type=Here(path_type=Path), help="Also make 128 x 128 frames as arrays here.")
 @click.option("--split", default="21000/1179", show_default=True, help="Frames for training/validation.")
 @click.option("--snr", default="-5:20", show_default=True, help="Range of SNRs of pairs and frames, in dB.")
 @click.option("-j", "--jobs", type=click.IntRange(1), help="Processes; all cores if not given.")
@@ -66,7 +70,7 @@ def command(speech, noise, output, pairs, wav, spectrograms, split, snr, seed, j
         raise click.UsageError("mixtures need both: give at least one --speech and one --noise")
     wanted, config = _wanted(split), _mixing(snr)
     folders = {"data set": output, "set of pairs": wav, "set of spectrograms": spectrograms}
-    given = [folder.absolute() for folder in folders.values() if folder]
+    given = [folder.absolute() for folder in folders.values() if isinstance(folder, Path)]
     if len(set(given)) < len(given):
         raise click.UsageError("-o, --wav and --spectrograms need a folder each")
     for what, folder in folders.items():
@@ -89,7 +93,8 @@ def command(speech, noise, output, pairs, wav, spectrograms, split, snr, seed, j
 
 
 def _sources(speech: tuple[str, ...], noise: tuple[str, ...]) -> list:
-    from hush.data import synth
+    from hush.cli.screen import progress
+    from hush.data import elsewhere, synth
     from hush.data.corpora import parse
     from hush.data.plan import Source
     from hush.errors import CorpusError
@@ -105,7 +110,12 @@ def _sources(speech: tuple[str, ...], noise: tuple[str, ...]) -> list:
                 sources.append(Source(spec, Path("synth"), list(synth.clips(spec.removeprefix("synth:")))))
                 continue
             corpus, path, part = parse(spec, role)
-            sources.append(Source(spec, path, list(corpus.read(path, part, role))))
+            if isinstance(path, Path):
+                sources.append(Source(spec, path, list(corpus.read(path, part, role))))
+                continue
+            with progress() as bar:
+                bar.add_task(f"listing {path}", total=None)
+                sources.append(elsewhere.source(spec, corpus, path, part, role))
     return sources
 
 

@@ -34,6 +34,25 @@ class Place(click.ParamType):
         return place(value)
 
 
+class Folder(Place):
+    """A folder here, or elsewhere by its URL."""
+
+    name = "folder"
+
+    def convert(self, value, parameter, context):
+        found = super().convert(value, parameter, context)
+        return found if isinstance(found, Path) else type(found)(found.url.rstrip("/"))
+
+
+class Here(click.Path):
+    """A path of this machine. A URL is refused, before a folder of that name is made."""
+
+    def convert(self, value, parameter, context):
+        if isinstance(value, str) and "://" in value:
+            self.fail(f"{value} is elsewhere; give a path of this machine", parameter, context)
+        return super().convert(value, parameter, context)
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """One recording: where from, where to, where what is taken out goes.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from hush.cli.sources import Place
+from hush.cli.sources import Here, Place
 
 EXAMPLES = """
 \b
@@ -22,7 +22,7 @@ torchrun --nproc-per-node 2 -m hush train configs/small.toml --data dataset/ -o 
 @click.argument("config", type=click.Path(path_type=Path))
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--data", required=True, type=Place(), help="A set made by hush prepare, here or on s3://….")
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder of the run.")
+@click.option("-o", "--output", required=True, type=Here(path_type=Path), help="Folder of the run.")
 @click.option("--resume", is_flag=True, help="Go on from the run's last checkpoint.")
 @click.option("--init", metavar="NAME|PATH", help="Start from these weights: an installed model's, or a checkpoint.")
 @click.option(

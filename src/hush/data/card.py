@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from hush.data.output import save_bytes, save_text
+from hush.data.files import save_bytes, save_text
 from hush.data.store import Row
 from hush.dsp.charts import Panel, chart_png, histogram
+from hush.remote import RemotePath
 
 MOST_KINDS = 30
 REASONS = {
@@ -26,7 +27,7 @@ REASONS = {
 }
 
 
-def write_card(folder: Path, rows: list[Row], settings: dict[str, Any]) -> None:
+def write_card(folder: Path | RemotePath, rows: list[Row], settings: dict[str, Any]) -> None:
     """Write card.md and card.png into a prepared set; the same set gives the same bytes."""
     save_bytes(folder / "card.png", chart_png(_panels(rows, settings["sample_rate"])))
     save_text(folder / "card.md", card_text(rows, settings))

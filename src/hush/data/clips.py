@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from hush.errors import CorpusError, nearest
+from hush.remote import RemotePath
 
 if TYPE_CHECKING:
     from hush.data.rows import Row
@@ -21,7 +22,7 @@ AUDIO = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".ai
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clip:
-    """One recording on disk.
+    """One recording.
 
     corpus: the reader's name, or the source a manifest states for it (licences are summed up by it).
     role: "speech" or "noise". kind: the speaker, or the kind of noise.
@@ -43,6 +44,10 @@ class Clip:
     seconds: float | None = None  # as the corpus states it; None where it does not
     loose: bool = False  # the corpus has no division of its own: the split may follow clips it shares groups with
     noisy: Path | None = None  # the same speech with noise in it, sample for sample, where the corpus has it
+    there: RemotePath | None = (
+        None  # where it lies, if elsewhere: then no file is at `path`, its name as if it were here
+    )
+    size: int | None = None  # bytes of what lies elsewhere; None where its folder does not have it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +56,7 @@ class Corpus:
 
     role: "speech", "noise", or "" where the user says which by --speech or --noise.
     parts[0] is the default (the training part) unless a part is named as the role (MUSAN).
+    tables: patterns of the files that the reader opens, with {part} for the part's name.
     """
 
     name: str
@@ -60,6 +66,7 @@ class Corpus:
     citation: str
     source: str
     reader: Callable[[Path, str, str], Iterator[Clip]]
+    tables: tuple[str, ...] = ()
 
     def default_part(self, role: str = "") -> str:
         return role if role in self.parts else self.parts[0]

@@ -92,4 +92,5 @@ CORPUS = Corpus(
     citation='R. Ardila et al., "Common Voice: A Massively-Multilingual Speech Corpus", LREC 2020',
     source="https://commonvoice.mozilla.org/datasets",
     reader=_clips,
+    tables=("{part}.tsv", "clip_durations.tsv"),
 )

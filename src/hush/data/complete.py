@@ -11,16 +11,21 @@ from pathlib import Path
 from typing import Any
 
 from hush.data.card import write_card
-from hush.data.output import save_bytes, save_text
+from hush.data.files import save_bytes, save_text
 from hush.data.rows import Row
 from hush.data.store import FORMAT, manifest_files
 from hush.errors import DataError
+from hush.remote import RemotePath
 
 REJECTED = ("id", "corpus", "reason", "detail")  # columns of rejected.csv
 
 
 def complete(
-    target: Path, lines: list[str], rejected: list[dict[str, str]], cleaning: dict[str, Any], facts: dict[str, Any]
+    target: Path | RemotePath,
+    lines: list[str],
+    rejected: list[dict[str, str]],
+    cleaning: dict[str, Any],
+    facts: dict[str, Any],
 ) -> None:
     """Write what stands beside the shards, and last of all dataset.json, which says: complete.
 
@@ -43,13 +48,12 @@ def complete(
     save_text(target / "dataset.json", json.dumps(settings, indent=1, sort_keys=True, ensure_ascii=False))
 
 
-def rejected_of(folder: Path) -> list[dict[str, str]]:
+def rejected_of(folder: Path | RemotePath) -> list[dict[str, str]]:
     """The clips that were left out of a set."""
     path = folder / "rejected.csv"
     if not path.is_file():
         return []
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+    return list(csv.DictReader(io.StringIO(path.read_bytes().decode(), newline="")))
 
 
 def summarise(rows: Sequence[Row], rejected: list[dict[str, str]], cleaning: dict[str, Any]) -> dict[str, Any]:

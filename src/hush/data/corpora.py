@@ -17,13 +17,14 @@ from hush.data import (
 )
 from hush.data.clips import Corpus
 from hush.errors import CorpusError, nearest
+from hush.remote import RemotePath, place
 
 MODULES = (common_voice, voxceleb, librispeech, urbansound8k, esc50, musan, demand, pairs, folder)
 CORPORA: dict[str, Corpus] = {module.CORPUS.name: module.CORPUS for module in MODULES}
 
 
-def parse(spec: str, role: str = "") -> tuple[Corpus, Path, str]:
-    """The reader, folder and part that `NAME:PATH[:SPLIT]` means.
+def parse(spec: str, role: str = "") -> tuple[Corpus, Path | RemotePath, str]:
+    """The reader, folder and part that `NAME:PATH[:SPLIT]` means; PATH may be a URL.
 
     PATH may hold colons: only a part the corpus has, after the last one, counts as SPLIT. Without one it
     is the corpus's default for the role. Raises CorpusError for an unknown name (the nearest is
@@ -39,10 +40,15 @@ def parse(spec: str, role: str = "") -> tuple[Corpus, Path, str]:
     corpus = CORPORA[name]
     head, _, tail = rest.rpartition(":")
     if head and tail in corpus.parts:
-        return corpus, Path(head).expanduser(), tail
+        return corpus, _folder(head), tail
     if not rest:
         raise CorpusError(f"{spec!r} names no folder; expected {name}:PATH or {name}:PATH:{corpus.parts[0]}")
-    path = Path(rest).expanduser()
-    if head and not path.exists() and Path(head).expanduser().is_dir():
+    path = _folder(rest)
+    if isinstance(path, Path) and head and not path.exists() and Path(head).expanduser().is_dir():
         raise CorpusError(f"{name} has no part {tail!r}; {nearest(tail, list(corpus.parts))}")
     return corpus, path, corpus.default_part(role)
+
+
+def _folder(given: str) -> Path | RemotePath:
+    path = place(given)
+    return path.expanduser() if isinstance(path, Path) else path

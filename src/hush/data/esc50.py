@@ -62,4 +62,5 @@ CORPUS = Corpus(
     citation='K. J. Piczak, "ESC: Dataset for Environmental Sound Classification", ACM Multimedia 2015',
     source="https://github.com/karolpiczak/ESC-50",
     reader=_clips,
+    tables=("meta/esc50.csv",),
 )

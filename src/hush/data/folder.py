@@ -102,4 +102,5 @@ CORPUS = Corpus(
     citation="",
     source="",
     reader=_clips,
+    tables=("manifest.csv",),
 )

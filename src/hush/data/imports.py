@@ -14,7 +14,8 @@ import numpy as np
 
 from hush.data.clips import SPLITS, Clip, group, leaks
 from hush.data.complete import complete, rejected_of
-from hush.data.output import claim, save
+from hush.data.files import save
+from hush.data.output import claim
 from hush.data.rows import Row
 from hush.data.shards import CLIPS_PER_SHARD, Cleaning, Rejected, fits, load, rejection, write_header
 from hush.data.store import Store
@@ -101,9 +102,7 @@ class _Shards:
             for _, samples in held:
                 file.write(samples.tobytes())
 
-        save(path, fill)
-        with path.open("rb") as file:
-            self.hashes[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
+        self.hashes[path.name] = save(path, fill)
         offset = 0
         for row, samples in held:
             facts = asdict(row) | {"groups": row.groups, "shard": path.name, "offset": offset}

@@ -88,4 +88,5 @@ CORPUS = Corpus(
     citation='V. Panayotov et al., "Librispeech: an ASR corpus based on public domain audio books", 2015',
     source="https://www.openslr.org/12",
     reader=_clips,
+    tables=("*.trans.txt",),
 )

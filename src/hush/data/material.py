@@ -12,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
+from hush.data.files import save_bytes, save_text
 from hush.data.mixing import Mixer, Recipe, mix
-from hush.data.output import claim, save_bytes, save_text
+from hush.data.output import claim
 from hush.data.store import Store
 from hush.data.workers import run
 from hush.dsp import frames

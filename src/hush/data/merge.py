@@ -6,7 +6,7 @@ import hashlib
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -14,61 +14,66 @@ from typing import Any
 
 from hush.data.clips import leaks
 from hush.data.complete import complete, rejected_of
+from hush.data.files import made, names, placed
 from hush.data.output import claim
 from hush.data.plan import free_name
 from hush.data.rows import Row
 from hush.data.store import Store
-from hush.drafts import drafted
 from hush.errors import DataError
+from hush.remote import RemotePath
 
 
-def merge(folders: list[Path], target: Path) -> Store:
+def merge(folders: Sequence[Path | RemotePath], target: Path | RemotePath) -> Store:
     """One set of all clips of several, which stay as they are. Killed, the same call carries on.
 
-    Shards are hard links where the file system allows it, else copies. Clips of one name get ~2, ~3 … behind it.
+    Shards are hard links where one file system holds both, else copies. Clips of one name get ~2, ~3 … behind it.
     Raises DataError where rates differ, a group would stand in two splits, or two sets hold the same shard.
     """
     stores = [Store(folder) for folder in folders]
     _refuse(stores)
     fingerprint = hashlib.sha256(b"".join((store.folder / "dataset.json").read_bytes() for store in stores)).hexdigest()
-    with claim(target, f"merged {fingerprint}", "data set"):
-        (target / "shards").mkdir(exist_ok=True)
+    with claim(target, f"merged {fingerprint}", "data set") as room:
+        made(target / "shards")
         if not (target / "dataset.json").is_file():
-            _fill(stores, target)
+            _fill(stores, target, room)
     return Store(target)
 
 
-def _fill(stores: list[Store], target: Path) -> None:
+def _fill(stores: list[Store], target: Path | RemotePath, room: Path) -> None:
+    there = names(target / "shards")
     counts: Counter[str] = Counter()
     taken: set[str] = set()
     hashes: dict[str, str] = {}
     rows: dict[str, list[str]] = {}
     for store in stores:
-        names: dict[str, str] = {}
+        called: dict[str, str] = {}
         for row in store.rows:
-            if row.shard not in names:
+            if row.shard not in called:
                 part = f"{row.role}-{row.split}"
-                names[row.shard] = f"{part}-{counts[part]:05d}.npy"
+                name = called[row.shard] = f"{part}-{counts[part]:05d}.npy"
                 counts[part] += 1
-                hashes[names[row.shard]] = store.settings["shards"][row.shard]
-                _take(store.folder / "shards" / row.shard, target / "shards" / names[row.shard])
+                hashes[name] = store.settings["shards"][row.shard]
+                if name not in there:
+                    _take(store.folder / "shards" / row.shard, target / "shards" / name, room)
             own = free_name(f"{row.role} {row.id}", taken).partition(" ")[2]
-            rows.setdefault(names[row.shard], []).append(replace(row, id=own, shard=names[row.shard]).to_json())
+            rows.setdefault(called[row.shard], []).append(replace(row, id=own, shard=called[row.shard]).to_json())
     lines = [line for name in sorted(rows) for line in rows[name]]
     facts = {"seed": stores[0].settings.get("seed"), "shards": hashes,
              "sources": [spec for store in stores for spec in store.settings.get("sources", [])]}  # fmt: skip
     complete(target, lines, [one for store in stores for one in rejected_of(store.folder)], _cleaning(stores), facts)
 
 
-def _take(source: Path, target: Path) -> None:
+def _take(source: Path | RemotePath, target: Path | RemotePath, room: Path) -> None:
     """The file itself under another name, or a copy."""
-    if target.is_file():
-        return
-    with suppress(OSError):
-        os.link(source, target)
-        return
-    with drafted(target) as draft:
-        shutil.copyfile(source, draft)
+    if isinstance(source, Path) and isinstance(target, Path):
+        with suppress(OSError):
+            os.link(source, target)
+            return
+    with placed(target, room) as draft:
+        if isinstance(source, Path):
+            shutil.copyfile(source, draft)
+        else:
+            source.fetch(draft)
 
 
 def _refuse(stores: list[Store]) -> None:
@@ -78,7 +83,7 @@ def _refuse(stores: list[Store]) -> None:
             raise DataError(
                 f"{store.folder} is at {store.rate} Hz and {first.folder} at {first.rate} Hz; prepare both at one rate"
             )
-    seen: dict[str, Path] = {}
+    seen: dict[str, Path | RemotePath] = {}
     for store in stores:
         for name, digest in store.settings["shards"].items():
             if digest in seen:

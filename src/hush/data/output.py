@@ -1,70 +1,79 @@
-"""Folders that hush fills: one set of settings each, one run at a time, whole files only."""
+"""Folders that hush fills, here or elsewhere: one set of settings each, one run at a time."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import shutil
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
 
-from hush.drafts import DRAFT, drafted
+from hush.data.files import save_text
+from hush.drafts import DRAFT
 from hush.errors import DataError
+from hush.remote import RemotePath
 
 if sys.platform != "win32":
     import fcntl
 
 PLAN = "plan.json"
+SCRATCH = "hush-scratch-"
 PATIENCE_S = 30.0  # how long the last worker of a killed run may take to notice
 
 
-def save(path: Path, fill: Callable[[BinaryIO], Any]) -> None:
-    """Write a file beside `path` and rename it into place: whole, or not there."""
-    with drafted(path) as draft, draft.open("wb") as file:
-        fill(file)
-
-
-def save_bytes(path: Path, content: bytes) -> None:
-    """`save` of what is in memory."""
-    save(path, lambda file: file.write(content))
-
-
-def save_text(path: Path, text: str) -> None:
-    """`save` of text, UTF-8 and \\n on every system."""
-    save_bytes(path, text.encode())
-
-
-def refuse_foreign(folder: Path, what: str) -> None:
+def refuse_foreign(folder: Path | RemotePath, what: str) -> None:
     """Raise DataError unless `folder` is absent, empty, or one that `claim` has taken before."""
-    if folder.exists() and not folder.is_dir():
+    if isinstance(folder, RemotePath):
+        if folder.web:
+            raise DataError(
+                f"{folder}: {folder.scheme} can only be read; choose a folder, s3:// or gs:// for the {what}"
+            )
+        held = not (folder / PLAN).exists() and not folder.is_empty()
+    elif folder.exists() and not folder.is_dir():
         raise DataError(f"{folder} is a file; choose a folder for the {what}")
-    if folder.is_dir() and not (folder / PLAN).is_file():
-        held = [entry.name for entry in folder.iterdir() if not DRAFT.fullmatch(entry.name)]
-        if held:
-            raise DataError(f"{folder} is not empty and holds no {what}; choose another folder")
+    else:
+        held = folder.is_dir() and not (folder / PLAN).is_file() and any(
+            not DRAFT.fullmatch(entry.name) for entry in folder.iterdir()
+        )  # fmt: skip
+    if held:
+        raise DataError(f"{folder} is not empty and holds no {what}; choose another folder")
 
 
 @contextmanager
-def claim(folder: Path, fingerprint: str, what: str) -> Iterator[None]:
+def claim(folder: Path | RemotePath, fingerprint: str, what: str) -> Iterator[Path]:
     """Hold `folder` for one run, and for one fingerprint of all that decides its content.
 
-    On entry every worker of an earlier run is gone and its unfinished files are removed. Raises DataError
-    if the folder holds something else, or a run is at work in it.
+    Gives a folder of this machine for what is half-done: `folder` itself, else one that ends with the block.
+    On entry every worker of an earlier run here is gone and its unfinished files are removed. Raises DataError
+    if the folder holds something else, or a run of this machine is at work in it.
     """
     refuse_foreign(folder, what)
+    if isinstance(folder, Path):
+        with _claimed(folder, fingerprint, what):
+            yield folder
+        return
+    room = _room(f"{folder} {fingerprint}")
+    with _claimed(room, fingerprint, f"{what} {folder} from"):
+        try:
+            _note(folder, fingerprint, what)
+            yield room
+        finally:
+            shutil.rmtree(room, ignore_errors=True)
+
+
+@contextmanager
+def _claimed(folder: Path, fingerprint: str, what: str) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder) as ours:
         if not ours:
             raise DataError(f"another run is writing the {what} {folder}; wait for it, or choose another folder")
-        note = folder / PLAN
-        if not note.is_file():
-            save_text(note, json.dumps({"fingerprint": fingerprint}))
-        if _fingerprint(note) != fingerprint:
-            raise DataError(f"{folder} holds a {what} of other sources or settings; choose another folder or remove it")
-        with locked(note, PATIENCE_S) as alone:
+        _note(folder, fingerprint, what)
+        with locked(folder / PLAN, PATIENCE_S) as alone:
             if not alone:
                 raise DataError(f"processes of an earlier run still write to {folder}; end them, then try again")
         _clear(folder)
@@ -72,17 +81,53 @@ def claim(folder: Path, fingerprint: str, what: str) -> Iterator[None]:
         _clear(folder)
 
 
+def _note(folder: Path | RemotePath, fingerprint: str, what: str) -> None:
+    """Write down whose `folder` is. Raises DataError if it is another's."""
+    note = folder / PLAN
+    if not note.exists():
+        save_text(note, json.dumps({"fingerprint": fingerprint}))
+    try:
+        found = json.loads(note.read_bytes())["fingerprint"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{note} is damaged; remove {folder} and prepare it again") from error
+    if found != fingerprint:
+        raise DataError(f"{folder} holds a {what} of other sources or settings; choose another folder or remove it")
+
+
+def _room(of: str) -> Path:
+    """A folder for temporary files that no other user may enter, and which the same run finds again."""
+    user = os.getuid() if sys.platform != "win32" else 0
+    room = Path(tempfile.gettempdir()) / f"hush-{hashlib.sha256(f'{user} {of}'.encode()).hexdigest()[:16]}"
+    room.mkdir(mode=0o700, exist_ok=True)
+    if sys.platform != "win32" and (room.is_symlink() or room.stat().st_uid != user):
+        raise DataError(f"{room} is somebody else's; set TMPDIR to a folder of your own")
+    return room
+
+
 def _clear(folder: Path) -> None:
     """Remove what processes that were killed have left half-written."""
     for leftover in [path for path in folder.rglob(".*.part") if DRAFT.fullmatch(path.name)]:
-        leftover.unlink(missing_ok=True)
+        if leftover.is_dir():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            leftover.unlink(missing_ok=True)
 
 
-def _fingerprint(note: Path) -> str:
-    try:
-        return str(json.loads(note.read_text(encoding="utf-8"))["fingerprint"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{note} is damaged; remove {note.parent} and prepare it again") from error
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A folder for temporary files, which ends with the block; those of runs that were killed end now."""
+    place = Path(tempfile.gettempdir())
+    for old in place.glob(f"{SCRATCH}*") if sys.platform != "win32" else ():
+        with suppress(OSError), locked(old) as left:  # OSError: somebody else's
+            if left:
+                shutil.rmtree(old, ignore_errors=True)
+    made = Path(tempfile.mkdtemp(prefix="hush-"))
+    with locked(made):  # before it has a name by which others may take it for one that was left
+        own = made.rename(place / f"{SCRATCH}{made.name}")
+        try:
+            yield own
+        finally:
+            shutil.rmtree(own, ignore_errors=True)
 
 
 @contextmanager

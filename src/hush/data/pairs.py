@@ -158,4 +158,5 @@ CORPUS = Corpus(
     citation="",
     source="",
     reader=_clips,
+    tables=("manifest.csv",),
 )

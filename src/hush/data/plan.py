@@ -14,6 +14,7 @@ from hush.data.shards import CLIPS_PER_SHARD, Cleaning, rejection
 from hush.data.splits import carve, refuse_leaks
 from hush.data.store import FORMAT
 from hush.errors import DataError
+from hush.remote import RemotePath
 
 
 @dataclass(frozen=True)
@@ -73,12 +74,12 @@ def _there(sources: list[Source], commercial_only: bool) -> tuple[list[tuple[str
     found: list[tuple[str, Clip, int]] = []
     rejected: list[dict[str, str]] = []
     taken: set[str] = set()
-    seen: set[tuple[str, str, Path]] = set()
+    seen: set[tuple[str, str, Path | RemotePath]] = set()
     for source in sources:
         for clip in source.clips:
             name = _id(source.root, clip)
-            size = 0 if synth.is_made(clip) else _size(clip.path)
-            key = (clip.role, clip.split, clip.path.absolute())
+            size = 0 if synth.is_made(clip) else _size(clip)
+            key = (clip.role, clip.split, clip.there or clip.path.absolute())
             if commercial_only and not clip.commercial_use:
                 rejected.append(rejection(name, clip, "licence", clip.licence))
             elif size is None:
@@ -102,7 +103,10 @@ def free_name(name: str, taken: set[str]) -> str:
     return free
 
 
-def _size(path: Path) -> int | None:
+def _size(clip: Clip) -> int | None:
+    if clip.there:
+        return clip.size
+    path = clip.path
     try:
         return path.stat().st_size if path.is_file() else None
     except OSError:

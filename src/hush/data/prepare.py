@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hush.data.complete import complete
+from hush.data.files import made, names
 from hush.data.output import claim
 from hush.data.plan import Plan, Source, make_plan
 from hush.data.shards import Cleaning, Rater, build, whole
 from hush.data.store import Store
 from hush.data.workers import run
 from hush.fleet.mapping import Fleet
+from hush.remote import RemotePath
+
+READERS = 16  # notes that are read at a time, each of which may be a question to another place
 
 
 def prepare(
     sources: list[Source],
-    target: Path,
+    target: Path | RemotePath,
     cleaning: Cleaning,
     *,
     valid_share: float = 0.05,
@@ -31,16 +37,17 @@ def prepare(
 ) -> Store:
     """Write a prepared data set into `target` and open it.
 
-    jobs, ray: see Fleet. rater: what `cleaning.min_mos` is measured with; it travels to other processes by its name.
+    target: a folder here, or s3://…, where nothing of it stays here. jobs, ray: see Fleet. rater: what
+    `cleaning.min_mos` is measured with; it travels to other processes by its name.
     Raises CorpusError when a group would stand in two splits, DataError when `target` holds another
     data set or nothing usable is left. `progress(done, total)` counts clips.
     """
     plan = make_plan(sources, cleaning, valid_share, seed)
     shards, total = plan.shards(), len(plan.clips)
-    with claim(target, plan.fingerprint, "data set"):
-        folder = target / "shards"
-        folder.mkdir(exist_ok=True)
-        todo = [name for name in shards if not whole(folder, name)]
+    with claim(target, plan.fingerprint, "data set") as held, ThreadPoolExecutor(READERS) as readers:
+        folder = made(target / "shards")
+        ready = readers.map(partial(whole, folder, there=names(folder)), shards)
+        todo = [name for name, there in zip(shards, ready, strict=True) if not there]
         done = total - sum(len(shards[name]) for name in todo)
         progress(done, total)
 
@@ -49,21 +56,23 @@ def prepare(
             done += len(shards[todo[index]])
             progress(done, total)
 
-        run(build, [(name, shards[name], folder, cleaning, rater) for name in todo], target, Fleet(jobs, ray), finished)
+        items = [(name, shards[name], folder, cleaning, rater, held) for name in todo]
+        run(build, items, held, Fleet(jobs, ray), finished)
         if todo or not (target / "dataset.json").is_file():
-            _finish(
-                target, list(shards), plan, cleaning, {"seed": seed, "sources": [source.spec for source in sources]}
-            )
+            notes = readers.map(lambda name: (folder / f"{name}.json").read_bytes(), sorted(shards))
+            _finish(target, notes, plan, cleaning, {"seed": seed, "sources": [source.spec for source in sources]})
     return Store(target)
 
 
-def _finish(target: Path, names: list[str], plan: Plan, cleaning: Cleaning, facts: dict[str, Any]) -> None:
-    """Gather the shards' rows, and complete the set."""
+def _finish(
+    target: Path | RemotePath, notes: Iterable[bytes], plan: Plan, cleaning: Cleaning, facts: dict[str, Any]
+) -> None:
+    """Gather the shards' rows, and complete the set. notes: what `build` wrote of each shard, by name."""
     lines: list[str] = []
     rejected = list(plan.rejected)
     hashes: dict[str, str] = {}
-    for name in sorted(names):
-        part = json.loads((target / "shards" / f"{name}.json").read_text(encoding="utf-8"))
+    for note in notes:
+        part = json.loads(note)
         lines += part["rows"]
         rejected += part["rejected"]
         hashes |= part["shards"]

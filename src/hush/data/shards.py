@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,11 +12,12 @@ import numpy as np
 
 from hush.data import synth
 from hush.data.clips import Clip
-from hush.data.output import save, save_text
+from hush.data.files import near, save, save_text
 from hush.data.store import FULL_SCALE, Row
 from hush.dsp.audio import TooLong, read, resample, to_mono
 from hush.dsp.levels import active_level_dbfs, bandwidth_hz, estimate_snr_db, remove_silence, rms_dbfs
 from hush.errors import AudioError
+from hush.remote import Missing, RemotePath
 
 CLIPS_PER_SHARD = 64
 SHARD_BYTES = 64 << 20  # of samples: what 64 clips of 10 s at 48 kHz take
@@ -49,12 +49,17 @@ class Rejected(Exception):
 Rater = Callable[[np.ndarray, int], float]
 
 
-def load(clip: Clip, cleaning: Cleaning, rater: Rater | None = None) -> tuple[np.ndarray, dict[str, float]]:
-    """int16 `(T,)` of a clip at the set's rate, and its measures. Raises Rejected."""
+def load(
+    clip: Clip, cleaning: Cleaning, rater: Rater | None = None, room: Path | None = None
+) -> tuple[np.ndarray, dict[str, float]]:
+    """int16 `(T,)` of a clip at the set's rate, and its measures. room: for a copy of what lies elsewhere.
+
+    Raises Rejected, and HushError where a clip's far side fails again and again.
+    """
     if synth.is_made(clip):
         audio, rate = synth.make(clip.kind, int(clip.path.name), cleaning.sample_rate), cleaning.sample_rate
     else:
-        audio, rate = _read(clip, cleaning)
+        audio, rate = _read(clip, cleaning, room)
     snr_db = estimate_snr_db(audio, rate)
     if clip.role == "speech":
         _judge(audio, rate, snr_db, cleaning, rater)
@@ -74,16 +79,24 @@ def load(clip: Clip, cleaning: Cleaning, rater: Rater | None = None) -> tuple[np
     }
 
 
-def _read(clip: Clip, cleaning: Cleaning) -> tuple[np.ndarray, int]:
+def _read(clip: Clip, cleaning: Cleaning, room: Path | None) -> tuple[np.ndarray, int]:
     limit = cleaning.max_seconds if clip.role == "speech" else None
+    if limit and clip.seconds and clip.seconds > limit:
+        raise Rejected("long", f"{clip.seconds:.2f} s")
     try:
-        if limit and clip.seconds and clip.seconds > limit:
-            raise Rejected("long", f"{clip.seconds:.2f} s")
-        audio, rate = read(clip.path, limit)
+        with near(clip.there or clip.path, room) as path:
+            return _decoded(path, limit)
+    except Missing as error:
+        raise Rejected("missing", "no such file") from error
+
+
+def _decoded(path: Path, limit: float | None) -> tuple[np.ndarray, int]:
+    try:
+        audio, rate = read(path, limit)
     except TooLong as error:
         raise Rejected("long", f"{error.seconds:.2f} s") from error
     except AudioError as error:
-        raise Rejected("broken", str(error).removeprefix(f"{clip.path}: ")) from error
+        raise Rejected("broken", str(error).removeprefix(f"{path}: ")) from error
     return to_mono(audio), rate
 
 
@@ -105,24 +118,24 @@ def rejection(clip_id: str, clip: Clip, reason: str, detail: str) -> dict[str, s
 
 
 def build(
-    name: str, clips: list[tuple[str, Clip]], folder: Path, cleaning: Cleaning, rater: Rater | None = None
-) -> None:
+    name: str, clips: list[tuple[str, Clip]], folder: Path | RemotePath, cleaning: Cleaning,
+    rater: Rater | None = None, room: Path | None = None,
+) -> None:  # fmt: skip
     """Write `NAME.npy` (int16, end to end) and, last of all, `NAME.json` (rows, rejected clips, hashes).
 
     Beyond SHARD_BYTES it goes on in `NAME-1.npy` and so on; a clip is never cut, so one that is longer stands alone.
     The .json is the sign that all is whole: a run that was killed makes again what lacks it.
-    clips: (id, clip), the id being the clip's path relative to its corpus. Holds two clips in memory.
+    clips: (id, clip), the id being the clip's path relative to its corpus. room: for what is on its way from or to
+    elsewhere, a clip and a shard at a time. Holds two clips in memory.
     """
     rows: list[str] = []
     rejected: list[dict[str, str]] = []
     hashes: dict[str, str] = {}
-    loaded = _loaded(clips, cleaning, rater, rejected)
+    loaded = _loaded(clips, cleaning, rater, rejected, room)
     following = next(loaded, None)
     while following or not hashes:  # a shard of which nothing was left is there, empty
         shard = folder / (f"{name}-{len(hashes)}.npy" if hashes else f"{name}.npy")
-        following = _write(shard, following, loaded, rows)
-        with shard.open("rb") as file:
-            hashes[shard.name] = hashlib.file_digest(file, "sha256").hexdigest()
+        hashes[shard.name], following = _write(shard, following, loaded, rows, room)
     facts = {"rows": rows, "rejected": rejected, "shards": hashes}
     save_text(folder / f"{name}.json", json.dumps(facts, ensure_ascii=False))
 
@@ -131,19 +144,22 @@ Loaded = tuple[str, Clip, np.ndarray, dict[str, float]]  # id, clip, int16 (T,),
 
 
 def _loaded(
-    clips: list[tuple[str, Clip]], cleaning: Cleaning, rater: Rater | None, rejected: list[dict[str, str]]
-) -> Iterator[Loaded]:
+    clips: list[tuple[str, Clip]], cleaning: Cleaning, rater: Rater | None, rejected: list[dict[str, str]],
+    room: Path | None,
+) -> Iterator[Loaded]:  # fmt: skip
     for clip_id, clip in clips:
         try:
-            samples, measures = load(clip, cleaning, rater)
+            samples, measures = load(clip, cleaning, rater, room)
         except Rejected as why:
             rejected.append(rejection(clip_id, clip, why.reason, why.detail))
         else:
             yield clip_id, clip, samples, measures
 
 
-def _write(path: Path, first: Loaded | None, loaded: Iterator[Loaded], rows: list[str]) -> Loaded | None:
-    """One shard of `first` and as many more as it holds; gives the one that did not fit."""
+def _write(
+    path: Path | RemotePath, first: Loaded | None, loaded: Iterator[Loaded], rows: list[str], room: Path | None
+) -> tuple[str, Loaded | None]:
+    """One shard of `first` and as many more as it holds; gives its SHA-256 and the one that did not fit."""
     following = first
 
     def fill(file: BinaryIO) -> None:
@@ -164,8 +180,8 @@ def _write(path: Path, first: Loaded | None, loaded: Iterator[Loaded], rows: lis
         file.seek(0)
         write_header(file, offset)
 
-    save(path, fill)
-    return following
+    digest = save(path, fill, room)
+    return digest, following
 
 
 def fits(held: int, more: int) -> bool:
@@ -173,13 +189,15 @@ def fits(held: int, more: int) -> bool:
     return 2 * (held + more) <= SHARD_BYTES
 
 
-def whole(folder: Path, name: str) -> bool:
-    """Whether `build` has made this, and all of it is there."""
+def whole(folder: Path | RemotePath, name: str, there: set[str]) -> bool:
+    """Whether `build` has made this, and all of it is among the files `there`."""
+    if f"{name}.json" not in there:
+        return False
     try:
-        shards = json.loads((folder / f"{name}.json").read_text(encoding="utf-8")).get("shards")
+        shards = json.loads((folder / f"{name}.json").read_bytes()).get("shards")
     except (OSError, ValueError):
         return False
-    return bool(shards) and all((folder / shard).is_file() for shard in shards)
+    return bool(shards) and there >= set(shards)
 
 
 def write_header(file: BinaryIO, length: int) -> None:

@@ -21,10 +21,12 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from hush.data.clips import AUDIO
-from hush.data.output import claim, save, save_bytes, save_text
+from hush.data.files import names, save, save_bytes, save_text
+from hush.data.output import claim
 from hush.data.rows import Row
 from hush.data.store import Store
 from hush.errors import DataError
+from hush.remote import RemotePath
 
 PLACE = ("shard", "offset", "length")  # of a row: where its samples lay, which a tar tells by itself
 SETTINGS, REJECTED = "dataset.json", "rejected.csv"  # are exported too
@@ -49,17 +51,18 @@ class Sample:
         return ({"text": self.members["txt"].decode().strip()} if "txt" in self.members else {}) | found
 
 
-def export(store: Store, folder: Path) -> int:
+def export(store: Store, folder: Path | RemotePath) -> int:
     """Write `store` into `folder` as a tar a shard and dataset.json; returns how many clips. Equal sets, equal bytes.
 
     KEY.wav has the samples, 16 bits; KEY.json the row and `sample_rate`. Killed, the same call carries on.
     """
     fingerprint = hashlib.sha256((store.folder / SETTINGS).read_bytes()).hexdigest()
-    with claim(folder, f"tars {fingerprint}", "set of tars"):
+    with claim(folder, f"tars {fingerprint}", "set of tars") as room:
+        there = names(folder)
         for shard, rows in groupby(enumerate(store.rows), key=lambda item: item[1].shard):
             path = folder / f"{shard.removesuffix('.npy')}.tar"
-            if not path.is_file():
-                save(path, partial(_write, store=store, rows=list(rows)))
+            if path.name not in there:
+                save(path, partial(_write, store=store, rows=list(rows)), room)
         if (store.folder / REJECTED).is_file():
             save_bytes(folder / REJECTED, (store.folder / REJECTED).read_bytes())
         save_text(folder / SETTINGS, json.dumps(store.settings, indent=1, sort_keys=True, ensure_ascii=False))

@@ -64,4 +64,5 @@ CORPUS = Corpus(
     citation='J. Salamon et al., "A Dataset and Taxonomy for Urban Sound Research", ACM Multimedia 2014',
     source="https://urbansounddataset.weebly.com/urbansound8k.html",
     reader=_clips,
+    tables=("metadata/UrbanSound8K.csv",),
 )

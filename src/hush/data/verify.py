@@ -11,14 +11,16 @@ import numpy as np
 
 from hush.data.clips import ROLES, SPLITS, leaks
 from hush.data.complete import summarise
+from hush.data.files import names, near
 from hush.data.rows import COLUMNS, Columns, Row, checksum
 from hush.data.store import MANIFEST, Store
+from hush.remote import RemotePath
 
 
-def faults(folder: Path) -> Iterator[str]:
+def faults(folder: Path | RemotePath) -> Iterator[str]:
     """A line for each fault; none for a set that is whole. Raises DataError where there is no set to look at.
 
-    Reads every byte once, a shard at a time.
+    Reads every byte once, a shard at a time; of a set elsewhere, in a copy that is removed.
     """
     store = Store(folder)
     rows = list(store.rows)
@@ -30,20 +32,21 @@ def faults(folder: Path) -> Iterator[str]:
     of: dict[str, list[Row]] = {name: [] for name in stated}
     for row in rows:
         of.setdefault(row.shard, []).append(row)
-    there = {path.name for path in (folder / "shards").glob("*.npy")}
+    there = {name for name in names(folder / "shards") if name.endswith(".npy")}
     yield from (f"shards/{name}: belongs to no row and no hash" for name in sorted(there - set(of)))
     for name, inside in of.items():
         if name not in there:
             yield f"shards/{name}: missing"
         else:
-            yield from _shard(folder / "shards" / name, stated.get(name), inside)
+            with near(folder / "shards" / name) as path:
+                yield from _shard(path, name, stated.get(name), inside)
 
 
 def _strangers(rows: list[Row], stated: dict[str, str]) -> list[str]:
     return sorted({row.shard for row in rows} - set(stated))
 
 
-def _columns(folder: Path) -> Iterator[str]:
+def _columns(folder: Path | RemotePath) -> Iterator[str]:
     if not (folder / COLUMNS).is_file():
         return  # sets of earlier versions: the manifest is read instead
     manifest = (folder / MANIFEST).read_bytes()
@@ -73,9 +76,9 @@ def _summary(store: Store, rows: list[Row]) -> Iterator[str]:
                 yield f"dataset.json: {what} {key} is {one}, the manifest has {other}"
 
 
-def _shard(path: Path, stated: str | None, rows: list[Row]) -> Iterator[str]:
+def _shard(path: Path, name: str, stated: str | None, rows: list[Row]) -> Iterator[str]:
     """Its hash; that it is int16; that its rows lie end to end, from its first sample to its last."""
-    where = f"shards/{path.name}"
+    where = f"shards/{name}"
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if stated is not None and digest != stated:

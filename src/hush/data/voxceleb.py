@@ -88,4 +88,5 @@ CORPUS = Corpus(
     citation='A. Nagrani et al., "VoxCeleb: a large-scale speaker identification dataset", Interspeech 2017',
     source="https://www.robots.ox.ac.uk/~vgg/data/voxceleb/",
     reader=_clips,
+    tables=("vox1_meta.csv",),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ def run(
 ) -> None:
     """Call `task(*item)` for every item on `fleet`, in no fixed order.
 
-    folder: the claimed folder the tasks write to. `finished(index)` is called here after each item.
+    folder: what the run holds on this machine (see `claim`). `finished(index)` is called here after each item.
     """
     if fleet.ray:  # whose processes outlive the run
         task, items, start = _noticed, [(folder, task, item) for item in items], Start()
@@ -31,6 +32,6 @@ def run(
 
 
 def _noticed(folder: Path, task: Callable[..., Any], item: tuple) -> None:
-    """A task on Ray that the next run sees while it is at work."""
-    with shared(folder / PLAN):
+    """A task on Ray that the next run sees while it is at work, unless on another machine on a set elsewhere."""
+    with shared(folder / PLAN) if (folder / PLAN).is_file() else nullcontext():
         task(*item)

@@ -1,0 +1,37 @@
+"""What the tests of files elsewhere share: `hush` as a process, and how it is led to a server."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import fsspec
+import pytest
+
+import hush
+from hush.remote import _system
+
+HERE = Path(__file__).parent
+SOURCE = Path(hush.__file__).parent.parent
+SETTINGS = {
+    "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_EC2_METADATA_DISABLED": "true", "AWS_MAX_ATTEMPTS": "1",
+}  # fmt: skip
+
+
+def reach(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have this process and those it starts ask the server there, and leave it to s3fs and hush to ask again."""
+    _system.cache_clear()
+    for key, value in SETTINGS.items():
+        monkeypatch.setenv(key, value)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+    fsspec.get_filesystem_class("s3").clear_instance_cache()
+
+
+def run(*words: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "hush", *map(str, words)], capture_output=True, text=True, check=False,
+        env=os.environ | {"PYTHONPATH": str(SOURCE)},
+    )  # fmt: skip

@@ -1,0 +1,51 @@
+"""An S3 server that stumbles, and a bucket in it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+for package in ("s3fs", "moto", "flask_cors"):
+    pytest.importorskip(package, reason="pip install -e '.[dev]'")
+
+from buckets import HERE, reach  # noqa: E402
+
+from hush.remote import RemotePath, _system  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def serve() -> Iterator[Callable[[int], str]]:
+    """Start a server with so many faults; its address."""
+    begun = []
+
+    def start(faults: int) -> str:
+        process = subprocess.Popen(
+            [sys.executable, HERE / "faulty_s3.py", str(faults)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            text=True, cwd=HERE, env=os.environ | {"PYTHONWARNINGS": "ignore"},
+        )  # fmt: skip
+        begun.append(process)
+        return process.stdout.readline().strip()
+
+    yield start
+    for process in begun:
+        process.communicate("", timeout=30)
+
+
+@pytest.fixture(scope="module")
+def faulty(serve: Callable[[int], str]) -> str:
+    return serve(1)
+
+
+@pytest.fixture
+def bucket(faulty: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[RemotePath]:
+    """A bucket of its own."""
+    reach(faulty, monkeypatch)
+    name = f"hush-{tmp_path.name.lower().replace('_', '-')}"[:60].rstrip("-")
+    RemotePath(f"s3://{name}")._ask(lambda there, path: there.exists(path) or there.mkdir(path))
+    yield RemotePath(f"s3://{name}")
+    _system.cache_clear()

@@ -1,0 +1,221 @@
+"""`hush prepare` from a bucket into another, on a server that stumbles: the set is the one that is made here."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+from buckets import SOURCE, run
+from click.testing import CliRunner
+
+from hush.cli import hush
+from hush.data import synth
+from hush.data.merge import merge
+from hush.data.plan import Source
+from hush.data.prepare import prepare
+from hush.data.shards import Cleaning
+from hush.data.verify import faults
+from hush.remote import RemotePath
+
+MADE = ("--noise", "synth:thuds=80,knocks=80", "--valid-share", "0.2", "--sample-rate", "16000")
+PATIENCE_S = 120.0
+
+
+@pytest.fixture
+def corpus(tmp_path: Path, bucket: RemotePath) -> Path:
+    """Voices and noise here and in the bucket, some of them no use."""
+    rng = np.random.default_rng(5)
+    root = tmp_path / "corpus"
+    for place in (*(f"voices/{who}/{number}.wav" for who in "abcd" for number in range(2)), "noise/rain/a b.flac"):
+        (root / place).parent.mkdir(parents=True, exist_ok=True)
+        sf.write(root / place, rng.uniform(-0.3, 0.3, int(rng.integers(20_000, 50_000))), 16000)
+    (root / "voices" / "a" / "torn.wav").write_bytes(b"RIFF....")
+    sf.write(root / "voices" / "b" / "long.wav", rng.uniform(-0.3, 0.3, 200_000), 16000)
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda path: (bucket / "corpus" / path.relative_to(root)).send(path), root.rglob("*.*")))
+    return root
+
+
+@pytest.fixture
+def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where temporary files of this test lie."""
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    return tmp_path / "temporary"
+
+
+def words(root: Path | RemotePath, output: Path | RemotePath, *more: str) -> list[str]:
+    sources = ("--speech", f"folder:{root / 'voices'}", "--noise", f"folder:{root / 'noise'}")
+    return ["prepare", *sources, *MADE, "-o", str(output), *more]
+
+
+def held(folder: Path | RemotePath, root: Path | RemotePath) -> dict[str, bytes]:
+    """Every file below, hidden ones too; where they name their sources, these lie in ROOT."""
+    if isinstance(folder, Path):
+        found = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    else:
+        found = {str(place): path.read_bytes() for path, place in folder.files()}
+    for name in ("dataset.json", "card.md"):
+        found[name] = found[name].replace(f"folder:{root}".encode(), b"folder:ROOT")
+    return found
+
+
+def kept(scratch: Path) -> list[str]:
+    return sorted(path.name for path in scratch.iterdir() if path.name.startswith((".hush", "hush")))
+
+
+def noted(output: RemotePath) -> dict[str, object]:
+    """Each shard that is done, and when its note was written."""
+    shards = output / "shards"
+    found = shards._ask(lambda there, path: there.find(path, detail=True))
+    return {name: facts["LastModified"] for name, facts in found.items() if name.endswith(".json")}
+
+
+def test_from_bucket_to_bucket_is_from_folder_to_folder(bucket: RemotePath, corpus: Path, scratch: Path) -> None:
+    here = run(*words(corpus, corpus.parent / "set", "-j", "1"))
+    there = run(*words(bucket / "corpus", bucket / "set", "-j", "2"))
+    assert (here.returncode, there.returncode) == (0, 0), there.stderr
+    wanted = held(corpus.parent / "set", corpus)
+    assert held(bucket / "set", bucket / "corpus") == wanted
+    assert there.stdout == here.stdout.replace(str(corpus.parent / "set"), str(bucket / "set"))
+    mixed = run(*words(bucket / "corpus", corpus.parent / "mixed", "-j", "2"))
+    assert mixed.returncode == 0, mixed.stderr
+    assert held(corpus.parent / "mixed", bucket / "corpus") == wanted
+    assert kept(scratch) == []
+
+
+def test_a_set_in_a_bucket_is_checked_and_merged_there(bucket: RemotePath, tmp_path: Path) -> None:
+    given = [Source("synth:hum=70", Path("synth"), list(synth.clips("hum=70")))]
+    local = prepare(given, tmp_path / "set", Cleaning(), jobs=1).folder
+    there = prepare(given, bucket / "set", Cleaning(), jobs=1).folder
+    assert list(faults(there)) == []
+    merge([there], bucket / "merged")
+    merge([there], tmp_path / "fetched")
+    merge([local], tmp_path / "merged")
+    merged = held(tmp_path / "merged", tmp_path)
+    assert held(bucket / "merged", tmp_path) == held(tmp_path / "fetched", tmp_path) == merged
+    broken = there / "shards" / "noise-train-00000.npy"
+    broken.write_bytes(broken.read_bytes()[:-2])
+    (there / "shards" / "noise-valid-00000.npy")._ask(lambda system, path: system.rm(path))
+    lines = "\n".join(faults(there))
+    assert "noise-train-00000.npy: its SHA-256 is" in lines and "noise-valid-00000.npy: missing" in lines
+
+
+def killed_after(shards: int, output: RemotePath, given: list[str]) -> dict[str, object]:
+    """Kill a run and all its processes once it has done so many shards; what it has done."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hush", *given], env=os.environ | {"PYTHONPATH": str(SOURCE)}, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    end = time.monotonic() + PATIENCE_S
+    while len(noted(output)) < shards:
+        assert process.poll() is None and time.monotonic() < end, process.communicate()[1]
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    return noted(output)
+
+
+def test_what_a_killed_run_has_done_is_not_done_again(bucket: RemotePath, corpus: Path, scratch: Path) -> None:
+    given = words(bucket / "corpus", bucket / "set", "-j", "2")
+    done = killed_after(2, bucket / "set", given)
+    assert not (bucket / "set" / "dataset.json").exists()
+    lacking = run("data", "verify", bucket / "set")
+    assert lacking.stderr == f"hush: {bucket}/set is unfinished; run the same hush prepare again\n"
+    other = run(*given, "--seed", "1")
+    assert "holds a data set of other sources or settings" in other.stderr
+    time.sleep(1.1)  # the server tells times to the second
+    again = run(*given)
+    assert again.returncode == 0, again.stderr
+    after = noted(bucket / "set")
+    assert len(after) > len(done) and {name: after[name] for name in done} == done
+    assert kept(scratch) == []
+    assert run(*words(corpus, corpus.parent / "set")).returncode == 0
+    assert held(bucket / "set", bucket / "corpus") == held(corpus.parent / "set", corpus)
+
+
+@pytest.mark.soak
+def test_on_ray_it_is_the_same_set(
+    bucket: RemotePath, corpus: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ray", reason="pip install 'hush[ray]'")
+    monkeypatch.setenv("RAY_memory_monitor_refresh_ms", "0")
+    monkeypatch.setenv("RAY_TMPDIR", "/tmp")  # whose sockets' paths must be short
+    assert run(*words(corpus, corpus.parent / "set")).returncode == 0
+    done = run(*words(bucket / "corpus", bucket / "set", "--ray", "local", "-j", "2"))
+    assert done.returncode == 0, done.stderr
+    assert held(bucket / "set", bucket / "corpus") == held(corpus.parent / "set", corpus)
+    assert kept(scratch) == []
+
+
+@pytest.mark.soak
+def test_a_run_killed_at_any_moment_ends_as_an_undisturbed_one(bucket: RemotePath, corpus: Path, scratch: Path) -> None:
+    assert run(*words(corpus, corpus.parent / "set")).returncode == 0
+    wanted = held(corpus.parent / "set", corpus)
+    rng = np.random.default_rng(9)
+    for turn in range(10):
+        output = bucket / f"set{turn}"
+        given = words(bucket / "corpus", output, "-j", "2")
+        for _ in range(2):
+            with pytest.raises(subprocess.TimeoutExpired):
+                subprocess.run(
+                    [sys.executable, "-m", "hush", *given], env=os.environ | {"PYTHONPATH": str(SOURCE)}, check=False,
+                    timeout=rng.uniform(0.5, 4), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                )  # fmt: skip
+        assert run(*given).returncode == 0
+        assert held(output, bucket / "corpus") == wanted, turn
+    assert kept(scratch) == []
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing_here(bucket: RemotePath, corpus: Path, scratch: Path) -> None:
+    """No file may grow beyond 30 kB: no recording has room for its copy."""
+    done = subprocess.run(
+        [sys.executable, "-m", "hush", *words(bucket / "corpus", bucket / "set", "-j", "1")], text=True, check=False,
+        capture_output=True, env=os.environ | {"PYTHONPATH": str(SOURCE), "PYTHONDONTWRITEBYTECODE": "1"},
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000)),
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"hush: {bucket}/corpus/") and done.stderr.count("\n") == 1
+    assert "no room here for a copy (File too large); TMPDIR says where temporary files lie" in done.stderr
+    assert kept(scratch) == []
+    assert run(*words(bucket / "corpus", bucket / "set")).returncode == 0, "with room it goes on"
+
+
+def test_what_cannot_be_is_one_line(bucket: RemotePath, corpus: Path) -> None:
+    def said(*given: str) -> str:
+        done = CliRunner().invoke(hush, given)
+        assert done.exit_code
+        return str(done.exception) + done.stderr
+
+    there = bucket / "corpus"
+    assert f"{there} is not empty and holds no data set; choose another folder" in said(*words(there, there))
+    assert f"{bucket}/voices holds no file" in said(*words(bucket, bucket / "set"))
+    assert "its bucket is not there" in said(*words(there, RemotePath("s3://never-made/set")))
+    assert "https can only be read" in said(*words(there, RemotePath("https://127.0.0.1/set")))
+    away = said(*words(there, bucket / "set", "--pairs", "3", "--wav", f"{bucket}/pairs"))
+    assert f"{bucket}/pairs is elsewhere; give a path of this machine" in away
+
+
+def test_who_is_not_let_in_is_told_at_once_and_nothing_is_left_out(
+    bucket: RemotePath, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = words(bucket / "corpus", corpus.parent / "set", "-j", "1")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, os.devnull)
+    nobody = run(*given)
+    assert nobody.returncode == 1 and nobody.stderr.count("\n") == 1
+    assert "Unable to locate credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or " in nobody.stderr
+    monkeypatch.setenv("FSSPEC_S3_ANON", "true")  # the list is open to all there, the recordings are not
+    stranger = run(*given)
+    assert stranger.returncode == 1 and stranger.stderr.endswith("a b.flac: Forbidden\n"), stranger.stderr
+    assert not (corpus.parent / "set" / "dataset.json").exists()
