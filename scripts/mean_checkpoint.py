@@ -1,17 +1,17 @@
-"""Write a checkpoint between others of one model: its averaged weights are the mean of theirs.
+"""Write a checkpoint between others of one model: its averaged weights are a mean of theirs, or another sum.
 
 Two runs that began with the same weights and went to different ends often meet half-way at something better
-than either (Wortsman et al. 2022, arXiv 2203.05482). All else is taken from the first.
+than either (Wortsman et al. 2022, arXiv 2203.05482), and what one run brought can be added to another
+(Ilharco et al. 2022, arXiv 2212.04089). All else is taken from the first.
 
 Run: python scripts/mean_checkpoint.py runs/a/best.safetensors runs/b/last.safetensors -o mean.safetensors
+     python scripts/mean_checkpoint.py a.safetensors b.safetensors start.safetensors --weights 1 0.5 -0.5 -o …
 """
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-
-import torch
 
 from hush.train import checkpoint
 
@@ -20,12 +20,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoints", type=Path, nargs="+")
     parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--weights", type=float, nargs="+", help="of each, 1 together; all alike if not given")
     options = parser.parse_args()
+    count = len(options.checkpoints)
+    weights = options.weights or [1 / count] * count
+    if len(weights) != count or abs(sum(weights) - 1) > 1e-6:
+        parser.error(f"--weights {weights} for {count} checkpoints; expected one for each, 1 together")
     models = [checkpoint.load_model(path)[0].state_dict() for path in options.checkpoints]
     tensors, notes = checkpoint.load(options.checkpoints[0])
     for name, value in models[0].items():
         if value.is_floating_point():
-            tensors[f"average.{name}"] = torch.stack([model[name] for model in models]).mean(0)
+            tensors[f"average.{name}"] = sum(
+                weight * model[name] for weight, model in zip(weights, models, strict=True)
+            )
     checkpoint.save(options.output, tensors, notes)
 
 

@@ -1,4 +1,4 @@
-"""scripts/mean_checkpoint.py: a model half-way between others."""
+"""scripts/mean_checkpoint.py: a model half-way between others, or a sum of what each has."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 from conftest import ROOT
 
@@ -15,17 +16,37 @@ from hush.train import checkpoint
 from hush.train.tasks import network
 
 
-def test_weights_lie_half_way(tmp_path: Path) -> None:
+@pytest.fixture
+def paths(tmp_path: Path) -> list[Path]:
     experiment = load(ROOT / "configs/nano.toml", [])
     paths = [tmp_path / f"{name}.safetensors" for name in "ab"]
     for seed, path in enumerate(paths):
         torch.manual_seed(seed)
         tensors = {f"average.{name}": value for name, value in network(experiment).state_dict().items()}
         checkpoint.save(path, tensors, {"experiment": dataclasses.asdict(experiment), "step": seed})
-    subprocess.run(
-        [sys.executable, ROOT / "scripts/mean_checkpoint.py", *paths, "-o", tmp_path / "mean.safetensors"], check=True
-    )
-    mean, a, b = (checkpoint.load_model(path)[0].state_dict() for path in (tmp_path / "mean.safetensors", *paths))
-    for name, value in mean.items():
-        assert torch.allclose(value.float(), (a[name].float() + b[name].float()) / 2, atol=1e-6), name
-    assert checkpoint.notes(tmp_path / "mean.safetensors")["step"] == 0
+    return paths
+
+
+def run(*words: object) -> subprocess.CompletedProcess:
+    line = [sys.executable, ROOT / "scripts/mean_checkpoint.py", *map(str, words)]
+    return subprocess.run(line, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize(("given", "shares"), [([], (0.5, 0.5)), (["--weights", "1.5", "-0.5"], (1.5, -0.5))])
+def test_weights_are_the_sum_that_was_asked_for(
+    paths: list[Path], tmp_path: Path, given: list[str], shares: tuple[float, float]
+) -> None:
+    done = run(*paths, *given, "-o", tmp_path / "sum.safetensors")
+    assert done.returncode == 0, done.stderr
+    found, a, b = (checkpoint.load_model(path)[0].state_dict() for path in (tmp_path / "sum.safetensors", *paths))
+    for name, value in found.items():
+        wanted = shares[0] * a[name].float() + shares[1] * b[name].float()
+        assert torch.allclose(value.float(), wanted, atol=1e-6), name
+    assert checkpoint.notes(tmp_path / "sum.safetensors")["step"] == 0
+
+
+@pytest.mark.parametrize("given", [["1", "0.5"], ["1"]])
+def test_weights_that_are_not_one_together_are_refused(paths: list[Path], tmp_path: Path, given: list[str]) -> None:
+    done = run(*paths, "--weights", *given, "-o", tmp_path / "sum.safetensors")
+    assert done.returncode == 2 and "expected one for each, 1 together" in done.stderr
+    assert not (tmp_path / "sum.safetensors").exists()
