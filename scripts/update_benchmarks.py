@@ -162,13 +162,14 @@ def serve(results: Results) -> str:
         for run in results["live"]
     ]
     live.append(
-        [f"{sockets['streams']} sockets, a packet", sockets["wrong"], f"{sockets['packets']:,}",
-         *(sockets[key] for key in ("p50", "p99", "most"))]
+        [f"{sockets['streams']} sockets, a packet", sockets["lost"] + sockets.get("wrong", 0),
+         f"{sockets.get('packets', 0):,}", *(sockets.get(key, "-") for key in ("p50", "p99", "most"))]
     )  # fmt: skip
-    second = table(["in real time", "late or wrong", "of", "ms p50", "p99", "most"], live)
+    second = table(["in real time", "late, lost or wrong", "of", "ms p50", "p99", "most"], live)
     note = (
         f"Model `{results['model']}`, 48 kHz, {results['seconds']:g} s. A tick has 16 ms. A packet of 20 ms counts "
-        "from when it is sent until as many samples are back; a stream that is not the offline result is wrong."
+        "from when it is sent until as many samples are back; a stream that is not the offline result "
+        "is wrong, one that the server let go is lost."
     )
     return f"{first}\n\n{second}\n\n{note}"
 

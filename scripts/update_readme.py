@@ -26,10 +26,10 @@ NO_MODELS = "*No model is shipped yet.*"
 NO_SCORES = "*Nothing is measured yet.*"
 
 
-def table(head: list[str], rows: list[list[str]], left: int = 1) -> str:
+def table(head: list[str], rows: list[list], left: int = 1) -> str:
     """A Markdown table; the first `left` columns to the left, the others to the right."""
     rule = [":--" if i < left else "--:" for i in range(len(head))]
-    return "\n".join(f"| {' | '.join(line)} |" for line in [head, rule, *rows])
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in [head, rule, *rows])
 
 
 def models_block(cards: list[ModelCard]) -> str:
