@@ -75,7 +75,10 @@ def main() -> None:
             subprocess.run([sys.executable, "-m", "hush", *words], check=True)
         minutes = (time.perf_counter() - begun) / 60
         before, after = (si_sdrs_db(model, options.data / "dev") for model in (options.model, folder / "mine.onnx"))
-        shown = [" ".join(["hush", *words]).replace(name, "W").replace(str(options.data), "DATA") for words in typed]
+        places = {name: "W", str(options.data): "DATA", f"{ROOT}/": ""}
+        shown = [" ".join(["hush", *words]) for words in typed]
+        for place, short in places.items():
+            shown = [line.replace(place, short) for line in shown]
     rows = {
         what: [(before[id_][1], after[id_][1]) for id_, (kind, _) in before.items() if (kind == options.kind) == own]
         for what, own in ((options.kind, True), ("all other", False))
