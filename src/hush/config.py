@@ -33,10 +33,12 @@ class Experiment:
             f"mixing.reference_offset_db = {offset} with frames.scaling = 'frame', where a frame's own maximum"
             " is the reference; expected [0, 0]",
         )
-        check(
-            not self.train.adversary or self.model.kind == "causal",
-            f"train.adversary = {self.train.adversary} with model.kind = {self.model.kind!r}; it is for causal models",
-        )
+        for name in ("disturbance", "unlikeness", "sdr", "opinion", "adversary"):
+            value = getattr(self.train, name)
+            check(
+                not value or self.model.kind == "causal",
+                f"train.{name} = {value} with model.kind = {self.model.kind!r}; it is for causal models",
+            )
 
     @property
     def sample_rate(self) -> int:

@@ -22,7 +22,7 @@ from hush.errors import HushError, MissingExtra, need
 TRIES = 6
 PAUSE_S = 0.2  # before the second try, and twice as long before each one after
 FINAL = (PermissionError, IsADirectoryError, NotImplementedError)  # trying again cannot help
-READERS = 16  # pages of a web server that are read at a time
+AT_ONCE = 16  # files or pages that are asked for at a time
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 BUSY = (408, 425, 429)  # of HTTP's "your fault" the ones that pass
 WEB = ("http", "https")
@@ -126,7 +126,7 @@ class RemotePath:
         root = self.url.rstrip("/") + "/"
         found: set[str] = set()
         pages = seen = {root}
-        with ThreadPoolExecutor(READERS) as readers:
+        with ThreadPoolExecutor(AT_ONCE) as readers:
             while pages:
                 links = {link for more in readers.map(_links, pages) for link in more} - seen
                 inward = {link for link in links if link.startswith(root) and not UPWARD.search(unquote(link))}
@@ -153,7 +153,9 @@ class RemotePath:
         self._put(len(content), lambda there, path: there.pipe_file(path, content))
 
     def fetch(self, target: Path) -> None:
-        """The whole of it as a local file."""
+        """The whole of it as a local file, in a folder that is made where it is missing."""
+
+        target.parent.mkdir(parents=True, exist_ok=True)
 
         def get(there: Any, path: str) -> None:
             # The web client takes whatever goes wrong while it asks for the size for a missing file.

@@ -103,9 +103,10 @@ def test_critics_go_on_from_those_of_a_checkpoint(tmp_path: Path) -> None:
         assert torch.equal(value, found[name]), name
 
 
-def test_frame_models_have_no_critics() -> None:
-    with pytest.raises(ConfigError, match="causal models"):
-        load(ROOT / "configs/unet.toml", ["train.adversary=0.5"])
+@pytest.mark.parametrize("name", ["adversary", "disturbance", "unlikeness", "sdr", "opinion"])
+def test_frame_models_have_no_critics_and_nobody_who_listens(name: str) -> None:
+    with pytest.raises(ConfigError, match=rf"train.{name} = 0.5 .* causal models"):
+        load(ROOT / "configs/unet.toml", [f"train.{name}=0.5"])
 
 
 @pytest.mark.parametrize("threads", [0, 1, 3])

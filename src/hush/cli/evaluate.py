@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -169,8 +170,6 @@ def _system(given: str) -> System:
 
 def _exported_as(path: Path, digest: str) -> str:
     """A model file's name: by the card beside it, or by the file itself, which takes longer, where none is its own."""
-    from contextlib import suppress
-
     from hush.errors import ModelError
     from hush.weights import ModelCard
 

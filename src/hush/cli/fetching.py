@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from hush.remote import RemotePath
 
-FETCHERS = 16  # files at a time
-
 
 @contextmanager
 def brought(given: Sequence[Path | RemotePath]) -> Iterator[list[Path]]:
@@ -22,6 +20,7 @@ def brought(given: Sequence[Path | RemotePath]) -> Iterator[list[Path]]:
     Of a folder, the recordings and tables are copied. An error of hush inside names what was given. Raises HushError.
     """
     from hush.errors import HushError
+    from hush.remote import AT_ONCE
 
     if all(isinstance(one, Path) for one in given):
         yield [one for one in given if isinstance(one, Path)]
@@ -34,8 +33,8 @@ def brought(given: Sequence[Path | RemotePath]) -> Iterator[list[Path]]:
             if not isinstance(source, Path)
             for pair in _files(source, target)
         ]
-        with ThreadPoolExecutor(FETCHERS) as threads:
-            list(threads.map(_fetch, *zip(*pairs, strict=True))) if pairs else None
+        with ThreadPoolExecutor(AT_ONCE) as threads:
+            list(threads.map(lambda pair: pair[0].fetch(pair[1]), pairs))
         try:
             yield here
         except HushError as error:
@@ -58,8 +57,3 @@ def _wanted(below: PurePosixPath) -> bool:
 
     odd = any(part.startswith(".") for part in below.parts)  # hidden, or on its way out of the folder
     return not odd and (below.suffix.lower() in EXTENSIONS or below.name == "manifest.csv")
-
-
-def _fetch(source: RemotePath, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    source.fetch(target)

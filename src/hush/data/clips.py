@@ -44,9 +44,7 @@ class Clip:
     seconds: float | None = None  # as the corpus states it; None where it does not
     loose: bool = False  # the corpus has no division of its own: the split may follow clips it shares groups with
     noisy: Path | None = None  # the same speech with noise in it, sample for sample, where the corpus has it
-    there: RemotePath | None = (
-        None  # where it lies, if elsewhere: then no file is at `path`, its name as if it were here
-    )
+    there: RemotePath | None = None  # where it lies, if elsewhere: then `path` is only its name as if it were here
     size: int | None = None  # bytes of what lies elsewhere; None where its folder does not have it
 
 

@@ -14,9 +14,8 @@ from hush.data.clips import Clip, Corpus
 from hush.data.output import scratch
 from hush.data.plan import Source
 from hush.errors import CorpusError
-from hush.remote import Missing, Refused, RemotePath
+from hush.remote import AT_ONCE, Missing, Refused, RemotePath
 
-FETCHERS = 16  # tables at a time: LibriSpeech has one a chapter
 ABOVE = 2  # folders above PATH in which readers look for a table
 
 Sizes = dict[PurePosixPath, int | None]
@@ -91,7 +90,7 @@ def _fetch(there: RemotePath, top: Path, sizes: Sizes, tables: list[str]) -> boo
         above, shadow = above.parent, shadow.parent
         if PurePosixPath(above.url.partition("://")[2]).name:  # there is nothing above a bucket or a server
             pairs += [(above / name, shadow / name) for name in tables if not set("*/") & set(name)]
-    with ThreadPoolExecutor(FETCHERS) as threads:
+    with ThreadPoolExecutor(AT_ONCE) as threads:
         came = list(threads.map(_came, *zip(*pairs, strict=True))) if pairs else []
     return any(came[: len(inside)])
 
@@ -99,7 +98,6 @@ def _fetch(there: RemotePath, top: Path, sizes: Sizes, tables: list[str]) -> boo
 def _came(table: RemotePath, shadow: Path) -> bool:
     """Whether a table is there; it is in its place then. Many servers say 403 of what they have not."""
     try:
-        shadow.parent.mkdir(parents=True, exist_ok=True)
         table.fetch(shadow)
     except (Missing, Refused):
         return False

@@ -18,9 +18,7 @@ from hush.data.shards import Cleaning, Rater, build, whole
 from hush.data.store import Store
 from hush.data.workers import run
 from hush.fleet.mapping import Fleet
-from hush.remote import RemotePath
-
-READERS = 16  # notes that are read at a time, each of which may be a question to another place
+from hush.remote import AT_ONCE, RemotePath
 
 
 def prepare(
@@ -44,7 +42,7 @@ def prepare(
     """
     plan = make_plan(sources, cleaning, valid_share, seed)
     shards, total = plan.shards(), len(plan.clips)
-    with claim(target, plan.fingerprint, "data set") as held, ThreadPoolExecutor(READERS) as readers:
+    with claim(target, plan.fingerprint, "data set") as held, ThreadPoolExecutor(AT_ONCE) as readers:
         folder = made(target / "shards")
         ready = readers.map(partial(whole, folder, there=names(folder)), shards)
         todo = [name for name, there in zip(shards, ready, strict=True) if not there]

@@ -85,9 +85,8 @@ def causal(estimate: Tensor, batch: CausalBatch, config: TrainConfig | None = No
 def _sdr_db(sound: Tensor, wanted: Tensor) -> Tensor:
     """Mean ratio of speech to all that is wrong with it, up to 30 dB, over the examples that hold speech."""
     power, error = wanted.square().sum(-1), (sound - wanted).square().sum(-1)
-    there = power > 0
     ratio = power / (error + 1e-3 * power).clamp(min=1e-12)
-    return torch.where(there, 10 * torch.log10(ratio.clamp(min=1e-12)), 0).mean()
+    return _over_speech(10 * torch.log10(ratio.clamp(min=1e-12)), wanted)
 
 
 def _misgivings(sound: Tensor, wanted: Tensor) -> Tensor:
@@ -96,8 +95,12 @@ def _misgivings(sound: Tensor, wanted: Tensor) -> Tensor:
     listener = _listener(sound.device)
     with torch.no_grad():
         best = listener(wanted)
-    there = wanted.square().sum(-1) > 0
-    return torch.where(there, (best - listener(sound)).clamp(min=0), 0).mean()
+    return _over_speech((best - listener(sound)).clamp(min=0), wanted)
+
+
+def _over_speech(values: Tensor, clean: Tensor) -> Tensor:
+    """Mean of `(B,)`, where an example without speech counts nothing."""
+    return torch.where(clean.flatten(1).square().sum(1) > 0, values, 0).mean()
 
 
 @cache
@@ -107,9 +110,8 @@ def _listener(device: torch.device) -> Listener:
 
 def _perceived(estimate: Tensor, clean: Tensor, heard: Tensor, config: TrainConfig) -> Tensor:
     """What the ear makes of it, over the examples that hold speech."""
-    speech = clean.square().sum((1, 2, 3)) > 0
     distances = _ears(estimate.device)(estimate * heard, clean * heard)
-    disturbance, unlikeness = (torch.where(speech, distance, 0).mean() for distance in distances)
+    disturbance, unlikeness = (_over_speech(distance, clean) for distance in distances)
     return config.disturbance * disturbance + config.unlikeness * unlikeness
 
 
