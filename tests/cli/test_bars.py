@@ -55,6 +55,7 @@ def test_each_recording_at_work_has_a_bar_with_its_share_and_speed() -> None:
     assert told.tasks[0]["completed"] == 0.25
     assert re.fullmatch(r"3 recordings, \d+ x real time", told.tasks[0]["description"])
     bars.done(0, 60.0)
+    bars.draw()
     assert [task["description"] for task in told.tasks.values()][1:] == ["c.wav"]
     assert told.tasks[0]["completed"] == 1.0
 

@@ -16,7 +16,7 @@ from hush.cli.screen import LOCK
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-EVERY_S = 0.2  # how often the notes of other processes are looked at
+EVERY_S = 0.2  # how often the notes are looked at
 LONGEST = 28  # characters of a name, so that a bar and a time fit beside it in 80 columns
 _FACTS = 3  # of a recording: the share that is done, the seconds of sound in all, the seconds of work so far
 
@@ -26,7 +26,9 @@ Board = Any  # of floats, _FACTS for each recording; each has one writer, so nob
 def board(count: int, shared: bool) -> Board:
     """A blank board for so many recordings; shared: one that can be given to other processes."""
     if not shared:
-        return [0.0] * (_FACTS * count)
+        import numpy as np
+
+        return np.zeros(_FACTS * count)
     from multiprocessing.sharedctypes import RawArray
 
     return RawArray("d", _FACTS * count)
@@ -37,30 +39,32 @@ def note(board: Board, number: int, share: float, seconds: float, elapsed_s: flo
 
 
 class Bars:
-    """What a board says, drawn: `done(number, seconds)` when a recording is through, `draw()` meanwhile."""
+    """What a board says, drawn now and then within `watching()`; `done(number, seconds)` takes a recording off it."""
 
     def __init__(self, bar: Progress, names: list[str], board: Board) -> None:
-        self._bar, self._names, self._board = bar, [_short(name) for name in names], board
+        import numpy as np
+
+        self._bar, self._names = bar, [_short(name) for name in names]
+        self._facts = np.frombuffer(board, float).reshape(-1, _FACTS)
         self._shown: dict[int, TaskID] = {}
-        self._over: set[int] = set()
+        self._over = 0
         self._sound_s, self._began = 0.0, time.perf_counter()
         self._whole = bar.add_task(f"{len(names)} recordings", total=len(names), visible=len(names) > 1)
 
     def done(self, number: int, seconds: float) -> None:
         with LOCK:
-            self._over.add(number)
+            self._over += 1
             self._sound_s += seconds
+            self._facts[number] = 0.0
             if number in self._shown:
                 self._bar.remove_task(self._shown.pop(number))
-        self.draw()
 
     def draw(self) -> None:
         with LOCK:
-            shares, sound_s = float(len(self._over)), self._sound_s
-            for number, name in enumerate(self._names):
-                share, seconds, elapsed_s = self._board[_FACTS * number : _FACTS * (number + 1)]
-                if not elapsed_s or number in self._over:
-                    continue
+            shares, sound_s = float(self._over), self._sound_s
+            for number in self._facts[:, 2].nonzero()[0].tolist():  # of a million, the few at work
+                share, seconds, elapsed_s = self._facts[number].tolist()
+                name = self._names[number]
                 if number not in self._shown:
                     self._shown[number] = self._bar.add_task(name, total=1.0)
                 self._bar.update(
@@ -73,7 +77,7 @@ class Bars:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Within, what other processes note is drawn too."""
+        """Within, what is noted is drawn, by whichever process."""
         end = threading.Event()
 
         def watch() -> None:
@@ -87,6 +91,7 @@ class Bars:
         finally:
             end.set()
             thread.join()
+            self.draw()
 
 
 def _line(name: str, sound_s: float, elapsed_s: float) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
@@ -57,18 +56,18 @@ def outcomes(
     notes = board(len(todo), shared=not (alone or where.ray))
     with only_python(), progress(by_itself=False) as bar:
         bars = Bars(bar, [Path(_name(job.source)).name for job in todo], notes)
-        done = _here(todo, settings, bars, notes, raise_errors) if alone else _elsewhere(todo, settings, where, notes)
-        with nullcontext() if alone else bars.watching():
+        done = _here(todo, settings, notes, raise_errors) if alone else _elsewhere(todo, settings, where, notes)
+        with bars.watching():
             for number, outcome in done:
                 bars.done(number, 0.0 if isinstance(outcome, str) else outcome.seconds)
                 yield number, outcome
 
 
 def _here(
-    todo: list[Job], settings: Settings, bars: Bars, notes: Board, raise_errors: bool
+    todo: list[Job], settings: Settings, notes: Board, raise_errors: bool
 ) -> Iterator[tuple[int, FileReport | str]]:
     for number, job in enumerate(todo):
-        show = partial(_noted, notes, number, time.perf_counter(), bars.draw)
+        show = partial(_noted, notes, number, time.perf_counter())
         show(0.0, 0.0)
         yield number, _one(job, settings, show) if raise_errors else _outcome(job, settings, show)
 
@@ -113,14 +112,13 @@ def _failed(outcome: FileReport | str) -> bool:
     return isinstance(outcome, str)
 
 
-def _noted(notes: Board, number: int, began: float, draw: Callable[[], None], share: float, seconds: float) -> None:
+def _noted(notes: Board, number: int, began: float, share: float, seconds: float) -> None:
     note(notes, number, share, seconds, time.perf_counter() - began)
-    draw()
 
 
 def _in_a_process(job: Job, settings: Settings, number: int, new: bool) -> FileReport | str:
     """new: there was no output when the run began; one that is there now is of a process that was killed after it."""
-    show = partial(_noted, _notes, number, time.perf_counter(), lambda: None) if _notes else lambda share, seconds: None
+    show = partial(_noted, _notes, number, time.perf_counter()) if _notes else lambda share, seconds: None
     show(0.0, 0.0)
     own = Settings(settings.model, settings.file | {"force": True}) if new else settings
     return _outcome(job, own, show)
