@@ -156,9 +156,11 @@ class Causal(nn.Module):
         self.register_buffer("turn", _turn(), persistent=False)
         self.register_buffer("add", _add(), persistent=False)
         self.high = HighBands(config.bottleneck)
-        # The state: the compressed spectrum of the frame before, two memories of every block, those of the rest.
-        self.each, self.rest = [channels] * 2 * config.blocks, [config.bottleneck] * 2 + [HIGH_UNITS] * 2
-        self.sizes = [2 * LOW, bands * sum(self.each), sum(self.rest)]
+        # The state: the compressed spectrum of the frame before, then memories end to end, two of every block, of the
+        # bottleneck and of the high bands. An LSTM takes each as it lies there.
+        self.units = [channels] * 2 * config.blocks + [config.bottleneck] * 2 + [HIGH_UNITS] * 2
+        rows = [bands] * 2 * config.blocks + [1] * 4
+        self.sizes = [2 * LOW, *(count * units for count, units in zip(rows, self.units, strict=True))]
 
     @property
     def state_size(self) -> int:
@@ -172,9 +174,9 @@ class Causal(nn.Module):
     def forward(self, spectrum: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
         bands, channels = self.config.bands, self.config.channels
         state = self.silence(len(spectrum)) if state is None else state
-        before, memories, rest = state.split(self.sizes, 1)
-        memories = reshape(memories, 1, -1, sum(self.each)).split(self.each, 2)
-        rest = rest[None].split(self.rest, 2)
+        before, *parts = state.split(self.sizes, 1)
+        memories = [reshape(part, 1, -1, units) for part, units in zip(parts, self.units, strict=True)]
+        bottom, top = memories[-4:-2], memories[-2:]
         low, high = functional.pad(spectrum, (0, 0, 0, FULL))[:, :, :FULL].split([LOW, FULL - LOW], 2)
         small = compress(low)
         shifted = torch.cat([reshape(before, -1, 1, LOW, 2), small], 1)
@@ -183,21 +185,24 @@ class Causal(nn.Module):
         for layer in self.front:
             x = layer(x)
             skips.append(x)
-        x = torch.matmul(self.narrow(x), self.squeeze).permute(2, 0, 3, 1)  # (T, B, bands, C)
+        # The two last axes are exchanged by themselves: onnxruntime does that within the product.
+        x = self.narrow(x).permute(0, 2, 1, 3).transpose(2, 3)
+        x = torch.matmul(self.squeeze.T, x).transpose(0, 1)  # (T, B, bands, C)
         after: list[Tensor] = []
         for number, block in enumerate(self.blocks):
             x, own = block(x, memories[2 * number : 2 * number + 2])
             after += own
             if number == min(1, len(self.blocks) - 1):
-                below, bottom = self.time(self.into(reshape(x, 0, 0, -1)), rest[:2])
+                below, bottom = self.time(self.into(reshape(x, 0, 0, -1)), bottom)
                 x = x + reshape(self.back(below), 0, -1, bands, channels)
-        x = self.widen(torch.matmul(x.permute(1, 3, 0, 2), self.stretch)) + skips[2]
+        x = torch.matmul(x.transpose(0, 1).transpose(2, 3), self.stretch).permute(0, 2, 1, 3)
+        x = self.widen(x) + skips[2]
         x = self.rear[1](self.rear[0](x) + skips[1]) + skips[0]
         cleaned = expand(reshape(self._masked(x, seen).permute(0, 2, 3, 1), 0, -1, LOW, 2))
-        gain, top = self.high(high, below, rest[2:])
+        gain, top = self.high(high, below, top)
         above = spectrum[:, :, FULL:] * gain[:, :, -1:]
         out = torch.cat([cleaned, high * gain, above], 2)[:, :, : spectrum.shape[2]]
-        parts = shifted[:, -1], torch.cat(after, 2), torch.cat([*bottom, *top], 2)
+        parts = [shifted[:, -1], *after, *bottom, *top]
         return out, torch.cat([reshape(part, -1, size) for part, size in zip(parts, self.sizes, strict=True)], 1)
 
     def _masked(self, x: Tensor, seen: Tensor) -> Tensor:
