@@ -171,6 +171,8 @@ def serve(results: Results) -> str:
         "from when it is sent until as many samples are back; a stream that is not the offline result "
         "is wrong, one that the server let go is lost."
     )
+    if "within_25_ms" in sockets:
+        note += f" Within 25 ms of coming in, {100 * sockets['within_25_ms']:.2f} % of packets were answered."
     return f"{first}\n\n{second}\n\n{note}"
 
 

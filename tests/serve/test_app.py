@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,7 +16,9 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 import hush
+from hush.infer.causal_model import CausalModel
 from hush.serve.client import Client, ServerError
+from hush.serve.ticks import FULL_S
 
 
 @pytest.mark.parametrize(("rate", "channels", "size"), [(48000, 1, 960), (44100, 2, 441), (8000, 1, 8001)])
@@ -104,6 +107,17 @@ def test_models_health_and_metrics_say_what_is(server: Running) -> None:
         assert re.search(r"^hush_tick_seconds_count [1-9]", text, re.MULTILINE)
 
 
+def test_each_message_with_sound_is_counted_once_with_the_time_its_answer_took(leveller: Path) -> None:
+    with serving(leveller) as server, server.client.stream(16000) as stream:
+        for size in (1600, 0, 7, 800):
+            stream.push(np.zeros(size, np.float32))
+        stream.flush()
+        stream.push(np.zeros(5, np.float32))
+        wait_until(lambda: "hush_answer_seconds_count 4.0" in server.service.metrics.text().decode(), "four answers")
+        assert stream.push(np.zeros(1, np.float32)).shape == (1,)
+        wait_until(lambda: "hush_answer_seconds_count 5.0" in server.service.metrics.text().decode(), "five answers")
+
+
 def test_every_answer_carries_the_headers_that_keep_the_page_to_itself(server: Running) -> None:
     for path in ("/", "/docs", "/openapi.json", "/nowhere"):
         status, headers, body = request(server, "GET", path)
@@ -166,6 +180,23 @@ def test_streams_have_a_limit_for_each_and_for_all(leveller: Path) -> None:
         with pytest.raises(ServerError, match="all 1 places") as refused:
             server.client.stream(16000)
         assert refused.value.status == 503
+
+
+def test_no_stream_is_let_in_that_would_make_the_others_late(
+    server: Running, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, block = CausalModel.run, noise(rng, 1, 320)
+    with server.client.stream(16000) as stream:
+        with monkeypatch.context() as slow:
+            slow.setattr(CausalModel, "run", lambda *given: time.sleep(0.06) or run(*given))
+            desk = server.service.desk
+            wait_until(lambda: len(stream.push(block)) and desk.pace_s > 2 * FULL_S, "ticks that are far too long")
+        with pytest.raises(ServerError, match="all the live streams its core can bear") as refused:
+            server.client.stream(16000)
+        assert refused.value.status == 503
+        assert stream.push(block).shape == block.shape
+        wait_until(lambda: not desk.full, "ticks are short again")
+        server.client.stream(16000).close()
 
 
 def test_who_says_nothing_is_told_and_closed(leveller: Path) -> None:

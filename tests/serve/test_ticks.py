@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
-from serving import noise, wait_until
+from serving import PATIENCE_S, noise
 
 import hush
 from hush.errors import ModelError
@@ -16,7 +17,7 @@ from hush.infer.batch import push_all
 from hush.infer.causal_model import CausalModel
 from hush.infer.stream import Stream
 from hush.serve.protocol import Controls
-from hush.serve.ticks import CATCH_UP, FLUSH, ROOM_S, TAKE_S, Desk, Seat
+from hush.serve.ticks import CATCH_UP, FLUSH, ROOM_S, ROUNDS, SHARED, TAKE_S, Desk
 
 ROUND_OFF = 1e-5  # a batch sums in another order
 KINDS = [(48000, 1), (48000, 2), (44100, 1), (16000, 3), (48000, 1), (8000, 1)]  # rate, channels
@@ -27,13 +28,20 @@ def model(leveller: Path) -> CausalModel:
     return CausalModel(leveller)
 
 
-def collected(seat: Seat, until_flushed: Callable[[list], bool]) -> np.ndarray:
-    """All the sound of a seat up to its flush, less the latency."""
-    got: list = []
-    wait_until(lambda: got.extend(seat.fetch()) or until_flushed(got), "the flush came back")
-    return np.concatenate([part for part in got if isinstance(part, np.ndarray)], axis=1)[
-        :, seat.stream.latency.samples :
-    ]
+async def until(true: Callable[[], bool], what: str) -> None:
+    """Wait while ticks go on."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not true():
+            await asyncio.sleep(0.001)
+
+
+@asynccontextmanager
+async def running() -> AsyncIterator[Desk]:
+    desk = Desk()
+    ticks = asyncio.create_task(desk.run())
+    yield desk
+    assert not ticks.done(), "whatever went wrong, ticks go on"
+    ticks.cancel()
 
 
 def test_streams_pushed_together_sound_as_each_alone(model: CausalModel, rng: np.random.Generator) -> None:
@@ -58,17 +66,32 @@ def test_what_comes_off_the_desk_is_the_offline_result(
     leveller: Path, model: CausalModel, rng: np.random.Generator
 ) -> None:
     sounds = [noise(rng, channels, rate // 2) for rate, channels in KINDS]
-    with Desk() as desk:
-        seats = [desk.open(Stream(rate, channels, model)) for rate, channels in KINDS]
-        for start in range(0, 24000, 960):
-            for seat, sound in zip(seats, sounds, strict=True):
-                if start < sound.shape[1]:
-                    desk.put(seat, sound[:, start : start + 960])
-        for seat in seats:
-            desk.put(seat, FLUSH)
-        for seat, sound, (rate, _) in zip(seats, sounds, KINDS, strict=True):
-            found = collected(seat, lambda got: FLUSH in [part for part in got if not isinstance(part, np.ndarray)])
-            np.testing.assert_allclose(found, hush.denoise(sound, rate, model=leveller), atol=ROUND_OFF)
+
+    async def all_of_them() -> list[list]:
+        """What each seat gave, up to its flush."""
+        async with running() as desk:
+            seats = [desk.open(Stream(rate, channels, model)) for rate, channels in KINDS]
+            for start in range(0, 24000, 960):
+                for seat, sound in zip(seats, sounds, strict=True):
+                    if start < sound.shape[1]:
+                        desk.put(seat, sound[:, start : start + 960])
+                if start % 4800 == 0:
+                    await asyncio.sleep(0.005)
+            got: list[list] = [[] for _ in seats]
+            for seat in seats:
+                desk.put(seat, FLUSH)
+
+            def flushed() -> bool:
+                for seat, parts in zip(seats, got, strict=True):
+                    parts += seat.fetch()
+                return all(parts and parts[-1] is FLUSH for parts in got)
+
+            await until(flushed, "the flushes came back")
+        return got
+
+    for parts, sound, (rate, channels) in zip(asyncio.run(all_of_them()), sounds, KINDS, strict=True):
+        found = np.concatenate(parts[:-1], axis=1)[:, Stream(rate, channels, model).latency.samples :]
+        np.testing.assert_allclose(found, hush.denoise(sound, rate, model=leveller), atol=ROUND_OFF)
 
 
 def test_a_control_acts_where_it_stands_between_the_blocks(model: CausalModel, rng: np.random.Generator) -> None:
@@ -87,18 +110,22 @@ def test_a_control_acts_where_it_stands_between_the_blocks(model: CausalModel, r
     assert np.abs(first[0, late:] - sound[0, : 24000 - late]).max() > 0.01
 
 
-def test_who_is_far_behind_leaves_the_others_their_ticks(model: CausalModel, rng: np.random.Generator) -> None:
+@pytest.mark.parametrize(("others", "count"), [(SHARED + 3, CATCH_UP), (SHARED - CATCH_UP - 2, CATCH_UP + 2)])
+def test_who_is_far_behind_leaves_the_others_their_ticks(
+    others: int, count: int, model: CausalModel, rng: np.random.Generator
+) -> None:
     desk = Desk()
     late = [desk.open(Stream(16000, 1, model)) for _ in range(3 * CATCH_UP)]
-    live = desk.open(Stream(16000, 1, model))
+    live = [desk.open(Stream(16000, 1, model)) for _ in range(others)]
     for seat in late:
         seat.put(noise(rng, 1, 16000))
     for _ in range(6):
-        live.put(noise(rng, 1, 320))
+        for seat in live:
+            seat.put(noise(rng, 1, 320))
         desk.tick()
-        assert live.fetch()[0].shape == (1, 320)
+        assert all(seat.fetch()[0].shape == (1, 320) for seat in live)
     served = [16000 - seat.waiting for seat in late]
-    assert sum(served) == 6 * CATCH_UP * int(TAKE_S * 16000)
+    assert sum(served) == 6 * count * int(TAKE_S * 16000)
     assert max(served) - min(served) <= int(TAKE_S * 16000), "they take turns"
 
 
@@ -115,22 +142,44 @@ def test_what_nobody_fetches_is_not_made(model: CausalModel, rng: np.random.Gene
     assert seat.busy
 
 
-def test_a_model_that_fails_is_told_to_its_streams_and_the_thread_lives(
+def test_a_model_that_fails_is_told_to_its_streams_and_ticks_go_on(
     model: CausalModel, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Desk() as desk:
-        seat = desk.open(Stream(16000, 1, model))
-        with monkeypatch.context() as patch:
-            patch.setattr(CausalModel, "run", lambda *_: (_ for _ in ()).throw(ModelError("broken")))
-            desk.put(seat, noise(rng, 1, 800))
-            got: list = []
-            wait_until(lambda: bool(got.extend(seat.fetch()) or got), "the failure is told")
-        assert isinstance(got[0], ModelError) and not seat.busy
-        other = desk.open(Stream(16000, 1, model))
-        desk.put(other, noise(rng, 1, 500))
-        more: list = []
-        wait_until(lambda: bool(more.extend(other.fetch()) or more), "another stream is served")
-        assert more[0].shape == (1, 500)
+    async def fail_then_serve() -> None:
+        async with running() as desk:
+            seat = desk.open(Stream(16000, 1, model))
+            with monkeypatch.context() as patch:
+                patch.setattr(CausalModel, "run", lambda *_: (_ for _ in ()).throw(ModelError("broken")))
+                desk.put(seat, noise(rng, 1, 800))
+                got: list = []
+                await until(lambda: bool(got.extend(seat.fetch()) or got), "the failure is told")
+            assert isinstance(got[0], ModelError) and not seat.busy
+            other = desk.open(Stream(16000, 1, model))
+            desk.put(other, noise(rng, 1, 500))
+            more: list = []
+            await until(lambda: bool(more.extend(other.fetch()) or more), "another stream is served")
+            assert more[0].shape == (1, 500)
+
+    asyncio.run(fail_then_serve())
+
+
+def test_between_two_ticks_the_loop_serves_others(model: CausalModel, rng: np.random.Generator) -> None:
+    """Eight streams that are far behind keep the desk busy, and nothing else waits for them to be done."""
+
+    async def count_rounds() -> tuple[int, int]:
+        async with running() as desk:
+            seats = [desk.open(Stream(16000, 1, model)) for _ in range(8)]
+            for seat in seats:
+                desk.put(seat, noise(rng, 1, 16000))
+            rounds, ticks = 0, []
+            desk._watch = ticks.append
+            while any(seat.busy for seat in seats):
+                await asyncio.sleep(0)
+                rounds += 1
+        return rounds, len(ticks)
+
+    rounds, ticks = asyncio.run(count_rounds())
+    assert ticks > 20 and rounds >= ticks * ROUNDS
 
 
 def test_an_order_that_fails_is_told_to_its_stream_alone(
@@ -145,8 +194,3 @@ def test_an_order_that_fails_is_told_to_its_stream_alone(
     (told,), (sound,) = bad.fetch(), good.fetch()
     assert isinstance(told, ModelError) and not bad.busy
     assert isinstance(sound, np.ndarray) and sound.shape == (1, 512)
-
-
-def test_a_desk_ends_at_once_when_idle() -> None:
-    with Desk():
-        time.sleep(0.01)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from contextlib import suppress
 from typing import Any
 
@@ -37,6 +38,8 @@ class Conversation:
         self._hello: Hello | None = None
         self._heard = time.monotonic()
         self._sending_since: float | None = None
+        self._came: deque[tuple[float, int]] = deque()  # when messages were heard, and samples to answer by their ends
+        self._samples_in = self._samples_out = 0
         self._waits = False  # for room, and so hears nothing
         self._task = asyncio.current_task()
         self._verdict: Refusal | None = None
@@ -90,6 +93,7 @@ class Conversation:
         hello = protocol.read_hello(await self._text())
         if not shown:
             service.check_token(hello.token)
+        service.check_pace()
         stream = await asyncio.to_thread(service.stream, hello)  # a model may have to be loaded
         self._hello = hello
         self._controls = Controls(atten_lim=stream.atten_limit_db, mix=stream.mix, bypass=stream.bypass)
@@ -116,9 +120,14 @@ class Conversation:
                     self._controls = asked
                     desk.put(seat, asked)
                 else:
+                    self._samples_in += seat.stream.latency.samples if asked == "flush" else 0
                     desk.put(seat, ORDERS[asked])
             else:
-                desk.put(seat, _sound(data, hello))
+                sound = _sound(data, hello)
+                if sound.shape[1]:
+                    self._samples_in += sound.shape[1]
+                    self._came.append((self._heard, self._samples_in))
+                desk.put(seat, sound)
             if seat.full:
                 self._waits = True
                 self._room.clear()
@@ -133,10 +142,18 @@ class Conversation:
             self._news.clear()
             for answer in seat.fetch():
                 await self._send(_message(answer, self._hello.format, self._service.seal))
+                if isinstance(answer, np.ndarray):
+                    self._answered(answer.shape[1])
             if seat.busy:  # it may have waited for the fetch
                 self._service.desk.nudge()
             if not seat.full:
                 self._room.set()
+
+    def _answered(self, count: int) -> None:
+        """Note how long messages waited for the last of their samples' answers, of which `count` more are sent."""
+        self._samples_out += count
+        while self._came and self._came[0][1] <= self._samples_out:
+            self._service.metrics.answer_seconds.observe(time.monotonic() - self._came.popleft()[0])
 
     def _sender_ended(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()

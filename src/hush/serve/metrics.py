@@ -10,6 +10,7 @@ from hush.serve.ticks import Tick
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 _SECONDS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256)
+_ANSWERS = (0.005, 0.01, 0.015, 0.02, 0.025, 0.03, 0.04, 0.06, 0.1, 0.25, 1.0)
 _STREAMS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
@@ -22,6 +23,10 @@ class Metrics:
         self.files = Counter("hush_files", "Recordings denoised.", registry=registry)
         self.refused = Counter("hush_refused", "Requests and streams refused.", ["reason"], registry=registry)
         self.sound = Counter("hush_live_sound_seconds", "Sound that live streams were given back.", registry=registry)
+        self.answer_seconds = Histogram(
+            "hush_answer_seconds", "From live sound that came in to its answer on the way back.",
+            buckets=_ANSWERS, registry=registry,
+        )  # fmt: skip
         self.tick_seconds = Histogram(
             "hush_tick_seconds", "What a tick took; above a hop, 0.016, live sound is late.",
             buckets=_SECONDS, registry=registry,

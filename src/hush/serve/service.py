@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,7 +55,7 @@ class Settings:
 
 
 class Service:
-    """`async with Service(settings) as service`: its threads and processes live as long.
+    """`async with Service(settings) as service`: its tasks and processes live as long.
 
     Raises ModelError if there is no such model.
     """
@@ -76,23 +76,19 @@ class Service:
         if isinstance(first, CausalModel):
             self._loaded[self.default] = first
         self.metrics.gauge("hush_streams_now", "Live streams that run.", lambda: len(self.streams))
+        self.metrics.gauge("hush_pace_seconds", "Length of the ticks of now; above 0.012 no stream is let in.",
+                           lambda: self.desk.pace_s)  # fmt: skip
         self.metrics.gauge("hush_files_now", "Recordings that arrive, wait or are denoised.", lambda: len(self.files))
 
     async def __aenter__(self) -> Service:
-        loop = asyncio.get_running_loop()
-
-        def wake(seats: list[Seat]) -> None:
-            loop.call_soon_threadsafe(_tell, seats)
-
-        self.desk = Desk(wake, self.metrics.tick)
-        self.desk.__enter__()
+        self.desk = Desk(self.metrics.tick)
         self.workers = Workers(self.limits)
-        self._watching = asyncio.create_task(self._watch())
+        self._tasks = [asyncio.create_task(self.desk.run()), asyncio.create_task(self._watch())]
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._watching.cancel()
-        self.desk.__exit__()
+        for task in self._tasks:
+            task.cancel()
         self.workers.end()
 
     @property
@@ -111,6 +107,11 @@ class Service:
         if model not in self.files_of:
             raise Refusal(404, f"no model {model[:60]!r}; {nearest(model[:60], list(self.files_of))}", "model")
         return self.files_of[model]
+
+    def check_pace(self) -> None:
+        """Raises Refusal (503) where live sound would be late for one more stream."""
+        if self.desk.full:
+            raise Refusal(503, "this server has all the live streams its core can bear; try again in a while", "busy")
 
     def stream(self, hello: Hello) -> Stream:
         """Raises Refusal for a rate, channels or model that is not to be had, and a state that does not fit them."""
@@ -163,8 +164,3 @@ class Service:
             now = time.monotonic()
             for one in tuple(self.conversations):
                 one.check(now)
-
-
-def _tell(seats: Sequence[Seat]) -> None:
-    for seat in seats:
-        seat.arrived()

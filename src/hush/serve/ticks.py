@@ -1,15 +1,19 @@
-"""Live streams of any number, served by one thread: whatever has come in is pushed together, tick by tick.
+"""Live streams of any number, served together: whatever has come in is pushed in one call, tick by tick.
 
 A tick begins when there is sound and the last one began `TICK_S` ago. It takes up to two hops of every stream, so that
 a packet of 32 ms goes at once and a longer one shares the next ticks with all others. Who is far behind (sends faster
 than it sounds, or was away) comes in turns, few a tick: it gets the time that is left, and makes nobody late.
 
 Sound is waited for, never dropped: `Seat.full` tells a sender to wait, and what nobody fetches is not made.
+
+Ticks run in the event loop: a thread of their own would hand the interpreter over to the sockets with every array
+operation, and wait up to 5 ms to have it back.
 """
 
 from __future__ import annotations
 
-import threading
+import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -23,9 +27,13 @@ from hush.serve.protocol import Controls
 
 TICK_S = 0.004  # short beside a hop of 16 ms, long enough to find others to share a call with
 TAKE_S = 0.032  # of a stream a tick
+ROUNDS = 3  # of the loop between two ticks at the least: a message takes as many from its socket to its seat
 BEHIND_S = 0.25  # of sound that waits: whoever has more is no live talker at this moment
-CATCH_UP = 4  # of those a tick
+CATCH_UP = 4  # of those a tick, or more where there are few others
+SHARED = 16  # streams in a tick that those may fill up to: a call of the model for so many is worth its time
 ROOM_S = 2.0  # of sound that may wait, on each side
+PACE_S = 1.0  # that `Desk.pace_s` looks back
+FULL_S = 0.012  # a tick in which all streams have a hop of 16 ms: with more of them sound would begin to be late
 
 FLUSH, SAVE = object(), object()
 Order = np.ndarray | Controls | object  # a block (C, T), what is to be set, FLUSH or SAVE
@@ -35,7 +43,7 @@ Answer = np.ndarray | Controls | bytes | object | Exception  # sound (C, T), wha
 class Seat:
     """One stream's place: blocks and controls go in, in order, and come out as `fetch()` gives them, in order.
 
-    `arrived` is called, from the thread of ticks, by way of the desk's `wake`. One thread pushes and fetches.
+    `arrived` is called after each tick that left something to fetch.
     """
 
     def __init__(self, stream: Stream, arrived: Callable[[], None] = lambda: None) -> None:
@@ -44,7 +52,6 @@ class Seat:
         self._answers: deque[Answer] = deque()
         self.waiting = self.unfetched = 0  # samples
         self._take, self._room = max(1, int(TAKE_S * stream.rate)), int(ROOM_S * stream.rate)
-        self._lock = threading.Lock()
         self.failed = False
 
     @property
@@ -61,16 +68,14 @@ class Seat:
         return self.waiting > BEHIND_S * self.stream.rate
 
     def put(self, order: Order) -> None:
-        with self._lock:
-            self._orders.append(order)
-            if isinstance(order, np.ndarray):
-                self.waiting += order.shape[1]
+        self._orders.append(order)
+        if isinstance(order, np.ndarray):
+            self.waiting += order.shape[1]
 
     def fetch(self) -> list[Answer]:
         """All that is done, blocks that follow each other in one."""
-        with self._lock:
-            found, self.unfetched = list(self._answers), 0
-            self._answers.clear()
+        found, self.unfetched = list(self._answers), 0
+        self._answers.clear()
         out: list[Answer] = []
         for sounds, answer in _runs(found):
             out.append(np.concatenate(sounds, axis=1) if sounds else answer)
@@ -78,38 +83,33 @@ class Seat:
 
     def next_block(self) -> np.ndarray:
         """In a tick: carries out the controls that are due, then takes the samples that are, `(C, T)`; maybe none."""
-        with self._lock:
-            parts: list[np.ndarray] = []
-            size = 0
-            while self._orders and size < self._take and self.unfetched < self._room:
-                order = self._orders[0]
-                if not isinstance(order, np.ndarray):
-                    if parts:
-                        break
-                    self._carry_out(order)
-                    self._orders.popleft()
-                    continue
-                part = order[:, : self._take - size]
-                size += part.shape[1]
-                parts.append(part)
-                if part.shape[1] < order.shape[1]:
-                    self._orders[0] = order[:, part.shape[1] :]
-                else:
-                    self._orders.popleft()
-            self.waiting -= size
+        parts: list[np.ndarray] = []
+        size = 0
+        while self._orders and size < self._take and self.unfetched < self._room:
+            order = self._orders[0]
+            if not isinstance(order, np.ndarray):
+                if parts:
+                    break
+                self._carry_out(order)
+                self._orders.popleft()
+                continue
+            part = order[:, : self._take - size]
+            size += part.shape[1]
+            parts.append(part)
+            if part.shape[1] < order.shape[1]:
+                self._orders[0] = order[:, part.shape[1] :]
+            else:
+                self._orders.popleft()
+        self.waiting -= size
         if not parts:
             return np.zeros((self.stream.channels, 0), np.float32)
         return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
-
-    def give(self, answer: Answer) -> None:
-        with self._lock:
-            self._answer(answer)
 
     def fail(self, error: Exception) -> None:
         self.failed = True
         self.give(error)
 
-    def _answer(self, answer: Answer) -> None:
+    def give(self, answer: Answer) -> None:
         self._answers.append(answer)
         if isinstance(answer, np.ndarray):
             self.unfetched += answer.shape[1]
@@ -121,8 +121,8 @@ class Seat:
             self.unfetched += self._room  # a state is long: nothing more is done until it is fetched
             order = self.stream.save()
         else:
-            self._answer(np.atleast_2d(self.stream.flush()))
-        self._answer(order)
+            self.give(np.atleast_2d(self.stream.flush()))
+        self.give(order)
 
 
 def _due(seat: Seat) -> np.ndarray:
@@ -157,43 +157,25 @@ class Tick:
 
 
 class Desk:
-    """The thread of ticks. `with Desk() as desk: seat = desk.open(stream); desk.put(seat, block)`.
+    """`seat = desk.open(stream); desk.put(seat, block)`, and `await desk.run()` beside it, until it is cancelled.
 
-    wake: called once a tick, in its thread, with the seats that have something to fetch. watch: with each Tick.
-    batched: False pushes each stream by itself, for comparison.
+    watch: called with each Tick. batched: False pushes each stream by itself, for comparison.
     """
 
-    def __init__(
-        self, wake: Callable[[list[Seat]], None] | None = None, watch: Callable[[Tick], None] | None = None, *,
-        batched: bool = True,
-    ) -> None:  # fmt: skip
-        self._wake = wake or (lambda seats: [seat.arrived() for seat in seats] and None)
+    def __init__(self, watch: Callable[[Tick], None] | None = None, *, batched: bool = True) -> None:
         self._watch, self._batched = watch or (lambda tick: None), batched
         self._seats: list[Seat] = []
         self._turn = 0
-        self._news = threading.Condition()
-        self._pending = self._ending = False
-        self._thread = threading.Thread(target=self._run, name="hush ticks", daemon=True)
-
-    def __enter__(self) -> Desk:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with self._news:
-            self._ending = True
-            self._news.notify()
-        self._thread.join()
+        self._news = asyncio.Event()
+        self._pace_s = self._paced_at = 0.0
 
     def open(self, stream: Stream, arrived: Callable[[], None] = lambda: None) -> Seat:
         seat = Seat(stream, arrived)
-        with self._news:
-            self._seats = [*self._seats, seat]
+        self._seats.append(seat)
         return seat
 
     def close(self, seat: Seat) -> None:
-        with self._news:
-            self._seats = [other for other in self._seats if other is not seat]
+        self._seats.remove(seat)
 
     def put(self, seat: Seat, order: Order) -> None:
         seat.put(order)
@@ -201,48 +183,57 @@ class Desk:
 
     def nudge(self) -> None:
         """There may be something to do: an order came, or answers were fetched."""
-        if not self._pending:
-            with self._news:
-                self._pending = True
-                self._news.notify()
+        self._news.set()
 
-    def _run(self) -> None:
+    @property
+    def pace_s(self) -> float:
+        """How long the tick is that a random moment of the last second falls into; 0 between ticks."""
+        return self._pace_s * math.exp(-(time.monotonic() - self._paced_at) / PACE_S)
+
+    @property
+    def full(self) -> bool:
+        """Whether one more stream would make the others late."""
+        return self.pace_s > FULL_S
+
+    async def run(self) -> None:
         last = 0.0
         while True:
-            with self._news:
-                while not self._pending and not self._ending:
-                    self._news.wait()
-                if self._ending:
-                    return
-            time.sleep(max(0.0, last + TICK_S - time.monotonic()))
-            self._pending = False
+            await self._news.wait()
+            await asyncio.sleep(max(0.0, last + TICK_S - time.monotonic()))
+            for _ in range(ROUNDS):
+                await asyncio.sleep(0)
+            self._news.clear()
             last = time.monotonic()
             if self.tick():
-                self._pending = True
+                self._news.set()
 
     def tick(self) -> bool:
-        """Serve all that have something; whether something is left to do. For whoever has a loop of their own, too."""
+        """Serve all that have something; whether something is left to do."""
         begun = time.perf_counter()
         seats = self._chosen([seat for seat in self._seats if seat.busy])
         if not seats:
             return False
         with_sound = [(seat, block) for seat in seats if (block := _due(seat)).shape[1]]
         self._push(with_sound)
-        self._wake(seats)
+        for seat in seats:
+            seat.arrived()
         sound_s = sum(block.shape[1] / seat.stream.rate for seat, block in with_sound)
-        self._watch(Tick(len(with_sound), time.perf_counter() - begun, sound_s))
+        seconds = time.perf_counter() - begun
+        self._pace_s, self._paced_at = self.pace_s - seconds * math.expm1(-seconds / PACE_S), time.monotonic()
+        self._watch(Tick(len(with_sound), seconds, sound_s))
         return any(seat.busy for seat in seats)
 
     def _chosen(self, busy: list[Seat]) -> list[Seat]:
         behind = [seat for seat in busy if seat.behind]
-        if len(behind) <= CATCH_UP:
+        count = max(CATCH_UP, SHARED - (len(busy) - len(behind)))
+        if len(behind) <= count:
             return busy
-        self._turn = (self._turn + CATCH_UP) % len(behind)
-        late = (behind + behind)[self._turn : self._turn + CATCH_UP]
+        self._turn = (self._turn + count) % len(behind)
+        late = (behind + behind)[self._turn : self._turn + count]
         return [seat for seat in busy if not seat.behind] + late
 
     def _push(self, work: list[tuple[Seat, np.ndarray]]) -> None:
-        """Blocks in, answers out. Whatever goes wrong is told to those in this tick, and the thread lives on."""
+        """Blocks in, answers out. Whatever goes wrong is told to those in this tick, and the next one comes."""
         try:
             streams, blocks = [seat.stream for seat, _ in work], [block for _, block in work]
             if self._batched:
