@@ -22,6 +22,7 @@ import memory
 ROOT = Path(__file__).parent.parent
 RATE = 16000
 WAYS = {"1 process": ["-j", "1"], "2 processes": ["-j", "2"], "Ray, 2 processes": ["-j", "2", "--ray", "local"]}
+TIMES = {"denoise": 1, "prepare": 5}  # `prepare` is over in seconds, of which Ray's start-up takes now more, now less
 OPEN = """
 import json, sys, time
 def resident():
@@ -75,9 +76,9 @@ def work(folder: Path, options: argparse.Namespace) -> dict[str, dict[str, float
     """Command -> way -> median wall seconds, start-up taken off; the ways take turns."""
     full, short = fill(folder / "full", options.files, options.seconds), fill(folder / "short", 2, 1)
     found: dict[str, dict[str, float]] = {}
-    for command in ("denoise", "prepare"):
+    for command in options.commands:
         taken: dict[str, list[float]] = {name: [] for name in WAYS}
-        for _ in range(options.runs):
+        for _ in range(options.runs * TIMES[command]):
             for name, way in WAYS.items():
                 start = spent(command, short, folder / "out", way)
                 taken[name].append(spent(command, full, folder / "out", way) - start)
@@ -115,6 +116,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     for name, value in (("files", 2000), ("seconds", 10), ("clips", 100_000), ("runs", 3)):
         parser.add_argument(f"--{name}", type=int, default=value)
+    parser.add_argument("--commands", nargs="+", choices=TIMES, default=list(TIMES))
     parser.add_argument("--no-save", action="store_true")
     options = parser.parse_args()
     facts = machine.describe("ray", "numpy", "onnxruntime")
