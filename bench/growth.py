@@ -2,7 +2,7 @@
 
 Run on an idle machine: python bench/growth.py [--files 100 1000 10000 100000] [--seconds 0.05] [--jobs 2] [--no-save]
 So short a recording costs what a file costs and hardly any sound: opening, two renames, a result. Wall seconds and peak
-memory of the whole command and, of its processes, the one that hands out the work. The files are one, linked.
+memory of the whole command and, of its processes, the one that hands out the work. The files are copies of one.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -43,7 +44,7 @@ def fill(folder: Path, count: int, seconds: float) -> Path:
     for number in range(count):
         path = folder / "in" / f"{number // IN_A_FOLDER:04}" / f"{number:06}.wav"
         path.parent.mkdir(parents=True, exist_ok=True)
-        os.link(folder / "one.wav", path)
+        shutil.copy(folder / "one.wav", path)
     return folder / "in"
 
 

@@ -217,6 +217,14 @@ def growth(results: dict[str, Any]) -> str:
     return f"{table(['files', 's', 'ms a file', 'peak MB', '× baseline'], rows)}\n\n{note}"
 
 
+def parallel(results: Results) -> str:
+    rates = results["examples_per_s"]
+    rows = [[name, *_spread(rate, 1), _ratio(rate, rates["one process"])] for name, rate in rates.items()]
+    return table(["examples a second", "median", "least", "most", "× baseline"], rows) + (
+        f"\n\n`{results['model']}`, each process on a core of its own, the same steps on the same examples."
+    )
+
+
 TABLES = {
     "startup": Table("Starting", "`python -c pass`", startup),
     "infer": Table("A live frame", "a fixed graph of nine matrix products", infer, "a causal model"),
@@ -230,6 +238,7 @@ TABLES = {
     "fleet": Table("Many files: processes, Ray, a large manifest", "one process", fleet),
     "growth": Table("More and more files", "a file of the smallest folder", growth),
     "train": Table("Training the U-Net", "a plain PyTorch loop in float32", train),
+    "parallel": Table("Training on two processes", "one process on one core", parallel),
     "finetune": Table("Fine-tuning on one's own noise", "the installed model", finetune, "recordings"),
     "designs": Table("Designs of the causal model in training", "the one that ships, one tap", designs, "a data set"),
 }

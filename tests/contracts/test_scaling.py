@@ -10,7 +10,10 @@ import pytest
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE = (ROOT / "docs" / "scaling.md").read_text(encoding="utf-8")
-FOLDER = json.loads((ROOT / "bench" / "results" / "folder.json").read_text(encoding="utf-8"))["results"]
+FLEET, GROWTH = (
+    json.loads((ROOT / "bench" / "results" / f"{name}.json").read_text(encoding="utf-8"))["results"]
+    for name in ("fleet", "growth")
+)
 SECONDS = {"s": 1, "min": 60, "h": 3600}
 BYTES = {"MB": 1e6, "GB": 1e9}
 ROUNDED = 0.1  # figures of one or two digits
@@ -24,25 +27,36 @@ def number(cell: str, units: dict[str, float]) -> float:
     return float(value.replace(",", "")) * units[unit]
 
 
-def per_file(jobs: int) -> float:
-    run = FOLDER[f"jobs_{jobs}"]
-    return float(run["folder"]["median"] - run["start"]["median"]) / FOLDER["files"]
+def per_file(way: str) -> float:
+    """Seconds of the whole run that each file of `FLEET["seconds"]` takes, start-up excluded."""
+    return float(FLEET["work_s"]["denoise"][way] / FLEET["files"])
+
+
+ONE, TWO = per_file("1 process"), per_file("2 processes")
+GAIN = ONE / TWO / 2
+FIRST, LAST = GROWTH["runs"][0], GROWTH["runs"][-1]
+BYTES_A_FILE = (LAST["peak_bytes"] - FIRST["peak_bytes"]) / (LAST["files"] - FIRST["files"])
+# Two equations: c = f + a s, of files of ten seconds and of next to nothing.
+TINY = GROWTH["jobs"] * LAST["seconds"] / LAST["files"]
+SOUND = (ONE - TINY) / (FLEET["seconds"] - GROWTH["seconds"])
+FILE = TINY - SOUND * GROWTH["seconds"]
 
 
 def test_the_constants_are_those_that_were_measured() -> None:
-    assert f"| {per_file(1):.3f} s | `bench/folder.py`" in PAGE
-    assert f"| {per_file(1) / FOLDER['seconds']:.4f} s a second |" in PAGE
-    assert f"| {per_file(1) / per_file(2) / 2:.2f} of twice as much" in PAGE
+    assert f"| {SOUND:.4f} s | `bench/fleet.py`" in PAGE
+    assert f"| {FILE:.3f} s | `bench/growth.py`" in PAGE
+    assert f"| {GAIN:.2f} of twice as much" in PAGE
+    assert f"| {BYTES_A_FILE / 1000:.1f} kB | `bench/growth.py`" in PAGE
+    assert f"cost {1000 * LAST['seconds'] / LAST['files']:.1f} ms each" in PAGE
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
 def test_a_row_is_what_the_formulas_give(row: list[str]) -> None:
     files = int(row[0].replace(",", ""))
-    sound_s = files * FOLDER["seconds"]
-    share = per_file(1) / per_file(2) / 2
+    sound_s = files * FLEET["seconds"]
     wanted = [
-        sound_s, per_file(2) * files, per_file(1) * files / (share * 64), 73e6 + 1800 * files, 320 * files,
-        2 * 2 * 16000 * sound_s,
+        sound_s, ONE * files / (GAIN * 2), ONE * files / (GAIN * 64), FIRST["peak_bytes"] + BYTES_A_FILE * files,
+        320 * files, 2 * 2 * 16000 * sound_s,
     ]  # fmt: skip
     units = [SECONDS, SECONDS, SECONDS, BYTES, BYTES, BYTES]
     found = [number(cell, kind) for cell, kind in zip(row[1:], units, strict=True)]
