@@ -1,6 +1,6 @@
 """Samples a second that training makes on two processes, each on a core of its own, and on one process on one core.
 
-Run on an idle machine: python bench/parallel.py [--model small] [--examples 200] [--runs 2] [--no-save]
+Run on an idle machine: python bench/parallel.py [--model small] [--examples 200] [--runs 4] [--no-save]
 The set is voices of noise and made wind: what is in a recording does not change what training on it costs. Both train
 the same steps on the same examples, two parts a step, one thread each; the first epoch warms up and the last counts.
 """
@@ -52,7 +52,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="small", choices=["small", "nano"])
     parser.add_argument("--examples", type=int, default=200)
-    parser.add_argument("--runs", type=int, default=2)
+    parser.add_argument("--runs", type=int, default=4)
     parser.add_argument("--no-save", action="store_true")
     options = parser.parse_args()
     if machine.cores() < 2 or not hasattr(os, "sched_setaffinity"):

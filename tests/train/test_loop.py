@@ -34,14 +34,14 @@ def kill_after(step: int) -> Callable[[Run], None]:
     """Train, and die in the middle of the step after `step`."""
 
     def go(run: Run) -> None:
-        advance = run.advance
+        begin = run.begin
 
         def dying(*batches):
             if run.step == step:
                 raise Killed
-            return advance(*batches)
+            return begin(*batches)
 
-        run.advance = dying  # type: ignore[method-assign]
+        run.begin = dying  # type: ignore[method-assign]
         with pytest.raises(Killed):
             train(run)
 
@@ -148,8 +148,13 @@ def test_unet_learns_a_batch(tmp_path: Path, store: Store, tiny: Tiny) -> None:
 def test_metrics_are_the_means_over_the_epoch(tmp_path: Path, store: Store, tiny: Tiny) -> None:
     run = start(tiny("rced", "train.epochs=1"), store, tmp_path)
     seen: list[torch.Tensor] = []
-    advance = run.advance
-    run.advance = lambda *batches: seen.append(advance(*batches)) or seen[-1]  # type: ignore
+    begin = run.begin
+
+    def noted(*batches):
+        end = begin(*batches)
+        return lambda: seen.append(end()) or seen[-1]
+
+    run.begin = noted  # type: ignore[method-assign]
     train(run)
     (row,) = read(tmp_path / "metrics.jsonl")
     assert row["loss"] == pytest.approx(sum(map(float, seen)) / 3)
@@ -239,14 +244,14 @@ def test_a_loss_that_is_no_number_stops_the_run_and_spares_the_last_checkpoint(
     tmp_path: Path, store: Store, tiny: Tiny
 ) -> None:
     run = start(tiny("rced"), store, tmp_path)
-    advance = run.advance
+    begin = run.begin
 
     def poisoned(batch):
         if run.step == 3:
             batch = dataclasses.replace(batch, clean=batch.clean * math.nan)
-        return advance(batch)
+        return begin(batch)
 
-    run.advance = poisoned  # type: ignore[method-assign]
+    run.begin = poisoned  # type: ignore[method-assign]
     with pytest.raises(
         ModelError, match=r"no number any more at step 4; .*last.safetensors is from step 3; try a lower"
     ):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hush.config import Experiment
 from hush.data.store import Store
@@ -90,6 +90,10 @@ class Run:
 
     def advance(self, *batches: Any) -> Tensor:
         """One optimiser step on this process's parts of a batch; returns the loss over all of it."""
+        return self.begin(*batches)()
+
+    def begin(self, *batches: Any) -> Callable[[], Tensor]:
+        """The first half of `advance`, up to where it would wait for slower processes; returns the second half."""
         config = self.experiment.train
         for group in self.optimiser.param_groups:
             group["lr"] = self.lr()
@@ -101,16 +105,20 @@ class Run:
             part = self.place.rank + number * self.place.count
             torch.manual_seed((config.seed * 1_000_003 + self.step) * config.parts + part)
             loss += self._add_gradient(batch, 1 / len(batches))
-        self.place.share_gradients(self.model)
-        if config.clip_norm:
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm)
-        self.optimiser.step()
-        self.step += 1
-        self._update_average()
-        loss = self.place.mean(loss)
-        self.loss_sum += loss
-        self.loss_steps += 1
-        return loss
+        shared = self.place.share([*gradients(self.model), loss])
+
+        def end() -> Tensor:
+            shared()
+            if config.clip_norm:
+                torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm)
+            self.optimiser.step()
+            self.step += 1
+            self._update_average()
+            self.loss_sum += loss
+            self.loss_steps += 1
+            return loss
+
+        return end
 
     def _add_gradient(self, batch: Any, share: float) -> Tensor:
         """Add `share` of the gradient of a batch's loss."""
@@ -129,7 +137,7 @@ class Run:
             lesson = adversary.lesson(cleaned.detach(), clean)
         self.critics.zero_grad(set_to_none=True)
         lesson.backward()
-        self.place.share_gradients(adversary)
+        self.place.share(gradients(adversary))()
         self.critics.step()
         with self._autocast():
             pull = adversary.pull(cleaned, clean)
@@ -247,6 +255,10 @@ class Run:
         self.loss_steps = notes.get("loss_steps", 0)
 
 
+def gradients(model: nn.Module) -> list[Tensor]:
+    return [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+
+
 def train(
     run: Run,
     show: Callable[[Progress], None] = lambda progress: None,
@@ -265,8 +277,12 @@ def train(
     while run.step < config.steps:
         epoch, number = divmod(run.step, config.steps_per_epoch)
         first, began, spent = run.step, time.perf_counter(), run.seconds
-        for batches in run.batches.epoch(epoch, number):
-            loss = run.advance(*batches)
+        steps = run.batches.epoch(epoch, number)
+        batches = next(steps, None)
+        while batches:
+            end = run.begin(*batches)
+            batches = next(steps, None)  # made while slower processes catch up
+            loss = end()
             run.seconds = spent + time.perf_counter() - began
             speed = (run.step - first) * config.batch / (run.seconds - spent)
             if run.step % 10 == 0 or run.step == first + 1:

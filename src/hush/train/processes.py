@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, distributed
 
 
 @dataclass(frozen=True)
@@ -27,18 +28,23 @@ class Place:
             value /= self.count
         return value
 
-    def share_gradients(self, model: nn.Module) -> None:
-        """Make each gradient the mean over all processes.
+    def share(self, values: Sequence[Tensor]) -> Callable[[], None]:
+        """Begin to make each value the mean over all processes, in place; the call it returns waits until they are.
 
         All go in one message: models of a few megabytes would gain nothing from DistributedDataParallel,
         which sends while it computes, and whose threads outlive the process group (torch 2.13).
         """
         if self.count == 1:
-            return
-        gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
-        means = self.mean(torch.cat([gradient.flatten() for gradient in gradients]))
-        for gradient, mean in zip(gradients, means.split([each.numel() for each in gradients]), strict=True):
-            gradient.copy_(mean.view_as(gradient))
+            return lambda: None
+        together = torch.cat([value.flatten() for value in values])
+        sent = distributed.all_reduce(together, async_op=True)
+
+        def finish() -> None:
+            sent.wait()
+            for value, mean in zip(values, (together / self.count).split([v.numel() for v in values]), strict=True):
+                value.copy_(mean.view_as(value))
+
+        return finish
 
 
 ALONE = Place()
