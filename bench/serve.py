@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import math
 import os
 import subprocess
 import sys
@@ -120,7 +121,8 @@ def answered_in_time(port: int) -> float:
     """Share of all packets whose answer was on its way 25 ms after they came in, as the server counts itself."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
         facts = dict(line.rsplit(" ", 1) for line in answer.read().decode().splitlines() if line[0] != "#")
-    return float(facts['hush_answer_seconds_bucket{le="0.025"}']) / float(facts["hush_answer_seconds_count"])
+    count = float(facts["hush_answer_seconds_count"])
+    return float(facts['hush_answer_seconds_bucket{le="0.025"}']) / count if count else math.nan
 
 
 def over_sockets(name: str, count: int, seconds: float) -> dict[str, float]:

@@ -55,7 +55,7 @@ def test_a_row_is_what_the_formulas_give(row: list[str]) -> None:
     files = int(row[0].replace(",", ""))
     sound_s = files * FLEET["seconds"]
     wanted = [
-        sound_s, ONE * files / (GAIN * 2), ONE * files / (GAIN * 64), FIRST["peak_bytes"] + BYTES_A_FILE * files,
+        sound_s, TWO * files, ONE * files / (GAIN * 64), FIRST["peak_bytes"] + BYTES_A_FILE * files,
         320 * files, 2 * 2 * 16000 * sound_s,
     ]  # fmt: skip
     units = [SECONDS, SECONDS, SECONDS, BYTES, BYTES, BYTES]

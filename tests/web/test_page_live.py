@@ -113,6 +113,14 @@ def test_a_minute_without_an_under_run(browser: Chromium, site: Site) -> None:
     check(noisy, out, rate, "small", SMALL_DB)
 
 
+@pytest.mark.soak
+def test_in_a_minute_no_sample_is_lost(browser: Chromium, light: tuple) -> None:
+    site, model = light
+    noisy, out, rate = listened(browser, site.url, LONG_S)
+    assert len(out) > (LONG_S - 1) * rate
+    check(noisy, out, rate, model)
+
+
 def test_a_take_of_the_microphone_is_cleaned(browser: Chromium, site: Site) -> None:
     browser.open(site.url)
     browser.click("#record")

@@ -8,6 +8,8 @@ import type { FromLive, FromWorker, ToLive, ToWorker } from "./messages";
 
 const BLOCK_S = 2; // of a recording, as Python cuts files
 const LIVE_BLOCK_S = 0.032; // while live sound is cleaned too, so that it never waits long
+const CALL_S = 0.016; // of live sound
+const WARM_CALLS = 100;
 
 let model: Promise<CausalModel> | null = null;
 let lives = 0;
@@ -74,10 +76,16 @@ async function clean({ id, rate, channels, server }: ToWorker & { kind: "clean" 
   say({ kind: "cleaned", id, channels: out, ms }, out.map((channel) => channel.buffer));
 }
 
+/** The first calls of a model are slow, until the browser has translated its WebAssembly a second time. */
+async function warmUp(stream: Cleaner, rate: number): Promise<void> {
+  const block = new Float32Array(Math.round(rate * CALL_S));
+  for (let call = 0; call < WARM_CALLS; call++) await stream.push([block]);
+  await stream.flush();
+}
+
 async function live({ id, rate, port, server }: ToWorker & { kind: "live" }): Promise<void> {
   const stream = await open(rate, 1, server);
-  await stream.push([new Float32Array(Math.round(rate / 10))]); // the first calls of a model are slow
-  await stream.flush();
+  if (!server) await warmUp(stream, rate);
   lives++;
   let last: Promise<void> = Promise.resolve();
   let failed = false;

@@ -19,7 +19,7 @@ from hush.serve.limits import Door, Limits
 from hush.serve.metrics import Metrics
 from hush.serve.protocol import Hello, Refusal
 from hush.serve.seal import Seal
-from hush.serve.ticks import Desk, Seat
+from hush.serve.ticks import FULL_S, Desk, Seat
 from hush.serve.uploads import Workers
 from hush.weights import DEFAULT, SHIPPED, ModelCard, find, models
 
@@ -76,7 +76,7 @@ class Service:
         if isinstance(first, CausalModel):
             self._loaded[self.default] = first
         self.metrics.gauge("hush_streams_now", "Live streams that run.", lambda: len(self.streams))
-        self.metrics.gauge("hush_pace_seconds", "Length of the ticks of now; above 0.012 no stream is let in.",
+        self.metrics.gauge("hush_pace_seconds", f"Length of the ticks of now; above {FULL_S} no stream is let in.",
                            lambda: self.desk.pace_s)  # fmt: skip
         self.metrics.gauge("hush_files_now", "Recordings that arrive, wait or are denoised.", lambda: len(self.files))
 

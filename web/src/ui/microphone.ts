@@ -6,7 +6,7 @@ import type { FromWorklet, LiveOptions, ToWorklet } from "../messages";
 import type { CleanerWorker } from "./cleaner";
 
 const BLOCK_S = 0.016;
-const WAIT = 3; // blocks that the worker may take
+const WAIT = 4; // blocks that the worker may take; with 3, every other minute had an under-run on two cores
 
 /** A number in the page's address, such as ?rate=44100&wait=8, for machines with trouble. */
 function asked(name: string): number | undefined {
