@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT, TINY, make_store
+from tiny_sets import ROOT, TINY, make_store
 
 from hush.config import load
 from hush.data.store import Store

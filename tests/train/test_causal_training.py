@@ -11,7 +11,7 @@ import onnxruntime
 import pytest
 import torch
 from click.testing import CliRunner
-from conftest import ROOT, tone
+from tiny_sets import ROOT, tone
 
 from hush.cli.export import command as export_command
 from hush.cli.train import command as train_command

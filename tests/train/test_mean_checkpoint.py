@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT
+from tiny_sets import ROOT
 
 from hush.config import load
 from hush.train import checkpoint

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT
+from tiny_sets import ROOT
 
 from hush.data.store import Store
 from hush.train.curves import read
