@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from hush.config import Experiment
 from hush.data.store import Store
@@ -22,7 +22,7 @@ from hush.train import checkpoint, tasks
 from hush.train.adversary import BETAS, LR, Adversary, joined
 from hush.train.curves import Row
 from hush.train.device import keep_memory, precision
-from hush.train.processes import ALONE, Place
+from hush.train.processes import ALONE, Place, gradients
 from hush.train.shown import Shown
 
 PROBE = 4  # validation examples a checkpoint carries, so that export can compare on real input
@@ -253,10 +253,6 @@ class Run:
         self.seconds = notes["seconds"]
         self.loss_sum = torch.tensor(notes.get("loss_sum", 0.0), device=self.device)
         self.loss_steps = notes.get("loss_steps", 0)
-
-
-def gradients(model: nn.Module) -> list[Tensor]:
-    return [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
 
 
 def train(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, distributed
+from torch import Tensor, distributed, nn
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,11 @@ class Place:
 
 
 ALONE = Place()
+
+
+def gradients(model: nn.Module) -> list[Tensor]:
+    """Of all parameters that have one."""
+    return [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
 
 
 def join(device: torch.device) -> Place:
