@@ -2,6 +2,8 @@
 
 import type { Server } from "./engine/remote";
 
+export const BLOCK_OF_LIVE_S = 0.016; // that goes from worklet to worker at once
+
 export type ToWorker =
   | { kind: "load"; model: ArrayBuffer; wasm: ArrayBuffer }
   | { kind: "clean"; id: number; rate: number; channels: Float32Array[]; server: Server | null }

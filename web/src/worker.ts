@@ -4,12 +4,12 @@ import type { Block } from "./audio/livemix";
 import { CausalModel } from "./engine/model";
 import { RemoteStream, type Cleaner, type Server } from "./engine/remote";
 import { Stream } from "./engine/stream";
-import type { FromLive, FromWorker, ToLive, ToWorker } from "./messages";
+import { BLOCK_OF_LIVE_S, type FromLive, type FromWorker, type ToLive, type ToWorker } from "./messages";
 
 const BLOCK_S = 2; // of a recording, as Python cuts files
 const LIVE_BLOCK_S = 0.032; // while live sound is cleaned too, so that it never waits long
-const CALL_S = 0.016; // of live sound
-const WARM_CALLS = 100;
+const WARM_CALLS = 100; // until the browser has translated the model's WebAssembly a second time
+const SERVER_CALLS = 6; // a server's model may be new too, but is translated
 
 let model: Promise<CausalModel> | null = null;
 let lives = 0;
@@ -76,16 +76,16 @@ async function clean({ id, rate, channels, server }: ToWorker & { kind: "clean" 
   say({ kind: "cleaned", id, channels: out, ms }, out.map((channel) => channel.buffer));
 }
 
-/** The first calls of a model are slow, until the browser has translated its WebAssembly a second time. */
-async function warmUp(stream: Cleaner, rate: number): Promise<void> {
-  const block = new Float32Array(Math.round(rate * CALL_S));
-  for (let call = 0; call < WARM_CALLS; call++) await stream.push([block]);
+/** The first calls of a model are slow. */
+async function warmUp(stream: Cleaner, rate: number, calls: number): Promise<void> {
+  const block = new Float32Array(Math.round(rate * BLOCK_OF_LIVE_S));
+  for (let call = 0; call < calls; call++) await stream.push([block]);
   await stream.flush();
 }
 
 async function live({ id, rate, port, server }: ToWorker & { kind: "live" }): Promise<void> {
   const stream = await open(rate, 1, server);
-  if (!server) await warmUp(stream, rate);
+  await warmUp(stream, rate, server ? SERVER_CALLS : WARM_CALLS);
   lives++;
   let last: Promise<void> = Promise.resolve();
   let failed = false;

@@ -23,9 +23,7 @@ class Place:
 
     def mean(self, value: Tensor) -> Tensor:
         """The mean over all processes, the same number in each; in place."""
-        if self.count > 1:
-            distributed.all_reduce(value)
-            value /= self.count
+        self.share([value])()
         return value
 
     def share(self, values: Sequence[Tensor]) -> Callable[[], None]:

@@ -2,10 +2,9 @@
 
 import workletUrl from "../worklet.ts?worker&url";
 import { joined } from "../dsp/polyphase";
-import type { FromWorklet, LiveOptions, ToWorklet } from "../messages";
+import { BLOCK_OF_LIVE_S, type FromWorklet, type LiveOptions, type ToWorklet } from "../messages";
 import type { CleanerWorker } from "./cleaner";
 
-const BLOCK_S = 0.016;
 const WAIT = 4; // blocks that the worker may take; with 3, every other minute had an under-run on two cores
 
 /** A number in the page's address, such as ?rate=44100&wait=8, for machines with trouble. */
@@ -55,7 +54,7 @@ export class Microphone {
     try {
       await context.audioWorklet.addModule(workletUrl);
       const late = cleaner ? await cleaner.live(context.sampleRate, way.port1) : 0;
-      const block = Math.max(1, Math.round((context.sampleRate * BLOCK_S) / 128)) * 128;
+      const block = Math.max(1, Math.round((context.sampleRate * BLOCK_OF_LIVE_S) / 128)) * 128;
       const options: LiveOptions = { block, late, wait: asked("wait") ?? WAIT, sending: cleaner !== null };
       const node = new AudioWorkletNode(context, "hush-live", {
         processorOptions: options,
