@@ -1,12 +1,12 @@
 # `make help` lists the targets. Everything is installed in .venv; nothing outside this folder is touched.
-# Two stamps: the base install (all that `hush denoise` needs) and the dev install (adds training,
+# Two stamps: the base install (all that `unhiss denoise` needs) and the dev install (adds training,
 # metrics and tests). `make demo` works with either, and a second run of any target installs nothing.
 
 PYTHON ?= python3
 VENV   := .venv
 PIP    := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
-# The page that `hush serve` shows; also a folder that any web server can offer.
-PAGE    := src/hush/serve/static/index.html
+# The page that `unhiss serve` shows; also a folder that any web server can offer.
+PAGE    := src/unhiss/serve/static/index.html
 BENCHES := $(filter-out bench/machine.py,$(wildcard bench/*.py))
 
 .PHONY: setup demo test soak lint fmt bench docs web help
@@ -15,11 +15,11 @@ BENCHES := $(filter-out bench/machine.py,$(wildcard bench/*.py))
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(VENV)/dev.stamp  ## install everything for work on hush (training, metrics, tests) in .venv
+setup: $(VENV)/dev.stamp  ## install everything for work on unhiss (training, metrics, tests) in .venv
 
 demo: $(VENV)/base.stamp  ## denoise examples/noisy.wav with the base install
 	@mkdir -p demo
-	$(VENV)/bin/hush denoise examples/noisy.wav -o demo/clean.wav --plot demo/spectrogram.png --force
+	$(VENV)/bin/unhiss denoise examples/noisy.wav -o demo/clean.wav --plot demo/spectrogram.png --force
 
 web: $(PAGE)  ## build the browser page (needs Node 18 or later)
 
@@ -55,12 +55,12 @@ web/node_modules/stamp: web/package-lock.json web/package.json
 	@touch $@
 
 $(PAGE): web/node_modules/stamp web/index.html web/vite.config.ts web/tsconfig.json $(shell find web/src -type f) \
-  src/hush/models/small.onnx src/hush/models/small.json
+  src/unhiss/models/small.onnx src/unhiss/models/small.json
 	cd web && npm run --silent build
 
 $(VENV)/venv.stamp:
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 11) <= v < (3, 14) or sys.exit( \
-	  "hush needs Python 3.11 to 3.13, this is %d.%d; try: make PYTHON=python3.12" % v)'
+	  "unhiss needs Python 3.11 to 3.13, this is %d.%d; try: make PYTHON=python3.12" % v)'
 	$(PYTHON) -m venv --clear $(VENV)
 	@touch $@
 

@@ -1,4 +1,4 @@
-"""Start to finish for one 10 s file, disk warm: `hush denoise` against what else a script can call.
+"""Start to finish for one 10 s file, disk warm: `unhiss denoise` against what else a script can call.
 
 Run on an idle machine: python bench/cli.py [--python PEERS] [--model NAME] [--runs 15] [--no-save]
 PEERS is the Python of an environment with noisereduce, soundfile and torch, peers/bin/python if not given:
@@ -6,7 +6,7 @@ PEERS is the Python of an environment with noisereduce, soundfile and torch, pee
     python -m venv peers && peers/bin/pip install noisereduce soundfile torch
 
 Each run is a fresh process that reads a WAV of 16 bits and writes one; the commands take turns, so that a slow
-moment of the machine meets all of them. Everyone has the threads it takes by itself. "torch" is hush's own
+moment of the machine meets all of them. Everyone has the threads it takes by itself. "torch" is unhiss's own
 reading, framing and writing, with the checkpoint that the model was exported from, run through torch.
 """
 
@@ -23,12 +23,12 @@ from pathlib import Path
 import machine
 import memory
 
-from hush.weights import DEFAULT
+from unhiss.weights import DEFAULT
 
 ROOT = Path(__file__).parent.parent
 PEERS = ROOT / "peers" / "bin" / "python"
 SECONDS = 10
-GOALS = {"noisereduce": 1, "TorchGate": 3, "torch": 3}  # times the seconds of hush
+GOALS = {"noisereduce": 1, "TorchGate": 3, "torch": 3}  # times the seconds of unhiss
 
 NOISEREDUCE = """
 import sys, noisereduce, soundfile
@@ -44,12 +44,12 @@ soundfile.write(sys.argv[2], gate(torch.from_numpy(audio.T.copy())).numpy().T, r
 """
 THROUGH_TORCH = """
 import sys, torch
-import hush.infer.denoiser as denoiser
-from hush.infer.causal_model import CausalModel
-from hush.infer.frame_model import FrameModel
-from hush.infer.session import Session
-from hush.train.checkpoint import load_model
-from hush.train.graphs import graph_of
+import unhiss.infer.denoiser as denoiser
+from unhiss.infer.causal_model import CausalModel
+from unhiss.infer.frame_model import FrameModel
+from unhiss.infer.session import Session
+from unhiss.train.checkpoint import load_model
+from unhiss.train.graphs import graph_of
 
 class Torch(Session):
     def __init__(self, path):
@@ -73,9 +73,9 @@ denoiser.Denoiser().file(source, target, force=True)
 
 def commands(python: str, model: str, checkpoint: Path, folder: Path) -> dict[str, list[str]]:
     """Name -> the command that denoises noisy.wav into a file of its own."""
-    noisy, out = str(folder / "noisy.wav"), {name: str(folder / f"{name}.wav") for name in ("hush", *GOALS)}
+    noisy, out = str(folder / "noisy.wav"), {name: str(folder / f"{name}.wav") for name in ("unhiss", *GOALS)}
     return {
-        "hush": [sys.executable, "-m", "hush", "denoise", noisy, "-o", out["hush"], "--model", model, "--force"],
+        "unhiss": [sys.executable, "-m", "unhiss", "denoise", noisy, "-o", out["unhiss"], "--model", model, "--force"],
         "noisereduce": [python, "-c", NOISEREDUCE, noisy, out["noisereduce"]],
         "TorchGate": [python, "-c", TORCH_GATE, noisy, out["TorchGate"]],
         "torch": [sys.executable, "-c", THROUGH_TORCH, noisy, out["torch"], str(checkpoint)],
@@ -124,20 +124,20 @@ def main() -> None:
         print("left out: the peers need an environment of their own (see the top of bench/cli.py)")
         return
     checkpoint = options.checkpoint or ROOT / "checkpoints" / f"{options.model}.safetensors"
-    described = machine.describe("hush", "onnxruntime", "torch") | {"peers": versions(options.python)}
-    with tempfile.TemporaryDirectory(prefix="hush-bench-") as folder:
+    described = machine.describe("unhiss", "onnxruntime", "torch") | {"peers": versions(options.python)}
+    with tempfile.TemporaryDirectory(prefix="unhiss-bench-") as folder:
         memory.make(Path(folder) / "noisy.wav", SECONDS, 48000, 1)
         taken = measure(commands(options.python, options.model, checkpoint, Path(folder)), options.runs)
     spreads = {name: machine.spread(values) for name, values in taken.items()}
-    ratios = {name: spread["median"] / spreads["hush"]["median"] for name, spread in spreads.items()}
+    ratios = {name: spread["median"] / spreads["unhiss"]["median"] for name, spread in spreads.items()}
     rows = [
         [name, *(f"{spread[key]:.2f}" for key in ("median", "min", "max")), f"{ratios[name]:.2f}", GOALS.get(name, "–")]
         for name, spread in spreads.items()
     ]
-    print(machine.table([f"{SECONDS} s at 48 kHz", "median s", "min", "max", "of hush", "goal"], rows))
+    print(machine.table([f"{SECONDS} s at 48 kHz", "median s", "min", "max", "of unhiss", "goal"], rows))
     if not options.no_save:
         facts = {"model": options.model, "audio_s": SECONDS, "runs": options.runs, "goals": GOALS}
-        machine.save("cli", described, facts | {"seconds": spreads, "times_hush": ratios})
+        machine.save("cli", described, facts | {"seconds": spreads, "times_unhiss": ratios})
 
 
 if __name__ == "__main__":

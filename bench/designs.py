@@ -25,12 +25,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hush.config import load
-from hush.data.store import Store
-from hush.settings import CausalConfig
-from hush.train import causal
-from hush.train.device import keep_memory
-from hush.train.loop import Run
+from unhiss.config import load
+from unhiss.data.store import Store
+from unhiss.settings import CausalConfig
+from unhiss.train import causal
+from unhiss.train.device import keep_memory
+from unhiss.train.loop import Run
 
 ROOT = Path(__file__).parent.parent
 
@@ -109,7 +109,7 @@ def train(name: str, config: Path, data: Path, seconds: float) -> dict[str, floa
     keep_memory()
     for part, new in DESIGNS[name][1].items():
         setattr(causal, part, new)
-    from hush.train import tasks
+    from unhiss.train import tasks
 
     tasks.Causal = causal.Causal  # type: ignore[misc]
     with tempfile.TemporaryDirectory() as folder:
@@ -126,7 +126,7 @@ def train(name: str, config: Path, data: Path, seconds: float) -> dict[str, floa
             run.advance(*step)
         row = run.validate()
     parameters = sum(p.numel() for p in run.model.parameters() if p.requires_grad)
-    audio_s = run.step * run.experiment.train.batch * run.experiment.causal.segment_s
+    audio_s = run.step * run.experiment.train.batch_size * run.experiment.causal.segment_s
     return {"parameters": parameters, "steps": run.step, "audio_s_per_s": audio_s / seconds, **row}  # type: ignore[dict-item]
 
 
@@ -141,7 +141,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("config", type=Path, nargs="?", default=ROOT / "configs" / "small.toml")
     parser.add_argument("designs", nargs="*", metavar="DESIGN", help=f"of {', '.join(DESIGNS)}; all if not given")
-    parser.add_argument("--data", type=Path, help="made by hush prepare, as the config says")
+    parser.add_argument("--data", type=Path, help="made by unhiss prepare, as the config says")
     parser.add_argument("--minutes", type=float, default=8)
     parser.add_argument("--at-once", type=int, default=2)
     parser.add_argument("--one", help=argparse.SUPPRESS)
@@ -152,7 +152,7 @@ def main() -> None:
     if options.one:
         print(json.dumps(train(options.one, options.config, options.data, options.minutes * 60)))
         return
-    described = machine.describe("hush", "torch")
+    described = machine.describe("unhiss", "torch")
     waiting, running, results = list(options.designs or DESIGNS), {}, {}
     while waiting or running:
         while waiting and len(running) < options.at_once:

@@ -1,4 +1,4 @@
-"""`hush evaluate` on all cores against a plain loop over the same packages in one process with one thread.
+"""`unhiss evaluate` on all cores against a plain loop over the same packages in one process with one thread.
 
 Run on an idle machine: python bench/evaluate.py PAIRS [--pairs 64] [--model NAME ...] [--jobs 2] [--no-save]
 Both score the noisy input and each system with every metric that needs no text; the start of processes is included,
@@ -19,10 +19,10 @@ from types import ModuleType
 
 import machine
 
-from hush.cli.evaluate import _systems
-from hush.score import measure, report
-from hush.score.pairs import Pair, pairs
-from hush.score.systems import System
+from unhiss.cli.evaluate import _systems
+from unhiss.score import measure, report
+from unhiss.score.pairs import Pair, pairs
+from unhiss.score.systems import System
 
 GOAL = 0.6  # of the time of the loop, on two cores
 
@@ -34,8 +34,8 @@ def plain(systems: list[System], chosen: list[Pair]) -> tuple[float, float]:
     import pystoi
     from speechmos import dnsmos
 
-    from hush.dsp.audio import resample
-    from hush.score import metrics, signals
+    from unhiss.dsp.resampling import resample
+    from unhiss.score import metrics, signals
 
     _one_thread(dnsmos)
     loaded = [(system.name, system.load()) for system in systems]
@@ -67,7 +67,7 @@ def _one_thread(speechmos: ModuleType) -> None:
     import numpy as np
     import onnxruntime
 
-    from hush.score import dnsmos
+    from unhiss.score import dnsmos
 
     speechmos.run(np.zeros(16_000, np.float32), 16_000)  # opens them
     options = onnxruntime.SessionOptions()
@@ -90,10 +90,10 @@ def main() -> None:
         os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **dict.fromkeys(report.THREADS, "1")})
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "folder", type=Path, nargs="?", default=Path(os.environ.get("HUSH_DATA", "../shared/data")) / "dev"
+        "folder", type=Path, nargs="?", default=Path(os.environ.get("UNHISS_DATA", "../shared/data")) / "dev"
     )
     parser.add_argument("--pairs", type=int, default=64)
-    parser.add_argument("--model", action="append", help="a system as hush evaluate takes it; three by default")
+    parser.add_argument("--model", action="append", help="a system as unhiss evaluate takes it; three by default")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--no-save", action="store_true")
     options = parser.parse_args()
@@ -105,7 +105,7 @@ def main() -> None:
     loop, loop_cores = plain(systems, chosen)
     rows = [
         ["plain loop", f"{loop:.1f}", "1.00"],
-        [f"hush evaluate -j {options.jobs}", f"{spread:.1f}", f"{spread / loop:.2f}"],
+        [f"unhiss evaluate -j {options.jobs}", f"{spread:.1f}", f"{spread / loop:.2f}"],
     ]
     print(machine.table([f"{len(chosen)} pairs x {len(systems)} systems", "s", "of the loop"], rows))
     print(f"the loop took {loop_cores:.2f} cores")

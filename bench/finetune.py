@@ -4,10 +4,10 @@ python bench/finetune.py DATA [--kind street_music] [--epochs 1] [--no-save]
 DATA holds Common Voice, noise/ with a folder a kind, and dev/, a folder of pairs. The kind must be one of
 which the model heard no recording. The commands are those a user would type, and stand in the results:
 
-    hush prepare    the user's recordings of that noise, speech, and made noise of other kinds, which is
+    unhiss prepare    the user's recordings of that noise, speech, and made noise of other kinds, which is
                     there so that the rest is not forgotten
-    hush train      from the installed weights (--init)
-    hush export     the new model; then both are scored on all pairs of dev/
+    unhiss train      from the installed weights (--init)
+    unhiss export     the new model; then both are scored on all pairs of dev/
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from pathlib import Path
 import machine
 import numpy as np
 
-from hush import Denoiser
-from hush.score.metrics import si_sdr
-from hush.score.pairs import pairs
-from hush.weights import DEFAULT
+from unhiss import Denoiser
+from unhiss.score.metrics import si_sdr
+from unhiss.score.pairs import pairs
+from unhiss.weights import DEFAULT
 
 ROOT = Path(__file__).parent.parent
 REST = "engine,drill,car_horn,siren,bang,keyboard,wind,rain,thuds,coloured"
@@ -42,7 +42,7 @@ def commands(options: argparse.Namespace, folder: Path) -> list[list[str]]:
          "--sample-rate", "48000", "--keep-silence", "-o", f"{prepared}"],
         ["train", f"{ROOT / 'configs' / options.model}.toml", "--data", f"{prepared}", "-o", f"{run}",
          "--init", options.model, f"train.epochs={options.epochs}", "train.examples=4000", "train.valid_examples=100",
-         "train.lr=3e-4", "train.warmup_steps=50", "train.average=0.99"],
+         "train.lr=3e-4", "train.warmup_steps=50", "train.ema_decay=0.99"],
         ["export", f"{run}/best.safetensors", "-o", f"{folder}/mine.onnx"],
     ]  # fmt: skip
 
@@ -67,16 +67,16 @@ def main() -> None:
     if not options.data:
         print("left out: give the folder of recordings (see the top of bench/finetune.py)")
         return
-    described = machine.describe("hush", "torch", "onnxruntime")
-    with tempfile.TemporaryDirectory(prefix="hush-bench-") as name:
+    described = machine.describe("unhiss", "torch", "onnxruntime")
+    with tempfile.TemporaryDirectory(prefix="unhiss-bench-") as name:
         folder, begun = Path(name), time.perf_counter()
         typed = commands(options, folder)
         for words in typed:
-            subprocess.run([sys.executable, "-m", "hush", *words], check=True)
+            subprocess.run([sys.executable, "-m", "unhiss", *words], check=True)
         minutes = (time.perf_counter() - begun) / 60
         before, after = (si_sdrs_db(model, options.data / "dev") for model in (options.model, folder / "mine.onnx"))
         places = {name: "W", str(options.data): "DATA", f"{ROOT}/": ""}
-        shown = [" ".join(["hush", *words]) for words in typed]
+        shown = [" ".join(["unhiss", *words]) for words in typed]
         for place, short in places.items():
             shown = [line.replace(place, short) for line in shown]
     rows = {

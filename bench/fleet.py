@@ -27,7 +27,7 @@ OPEN = """
 import json, sys, time
 def resident():
     return int(open("/proc/self/statm").read().split()[1]) * 4096
-from hush.data.store import Store
+from unhiss.data.store import Store
 before, began = resident(), time.perf_counter()
 store = Store(sys.argv[1])
 store.part("speech", "train").column("length").sum()
@@ -53,10 +53,10 @@ def fill(folder: Path, count: int, seconds: int) -> Path:
 
 
 def words(command: str, source: Path, target: Path, way: list[str]) -> list[str]:
-    hush = [sys.executable, "-m", "hush", command]
+    unhiss = [sys.executable, "-m", "unhiss", command]
     if command == "denoise":
-        return [*hush, str(source), "-o", str(target), "--threads", "1", *way]
-    return [*hush, "--speech", f"folder:{source}", "--keep-silence", "-o", str(target), *way]
+        return [*unhiss, str(source), "-o", str(target), "--threads", "1", *way]
+    return [*unhiss, "--speech", f"folder:{source}", "--keep-silence", "-o", str(target), *way]
 
 
 def spent(command: str, source: Path, target: Path, way: list[str]) -> float:
@@ -88,8 +88,8 @@ def work(folder: Path, options: argparse.Namespace) -> dict[str, dict[str, float
 
 def opening(folder: Path, clips: int, runs: int) -> tuple[float, float]:
     """Seconds until a manifest of so many clips is open, and the bytes of memory each takes; medians."""
-    from hush.data.rows import Row
-    from hush.data.store import manifest_files
+    from unhiss.data.rows import Row
+    from unhiss.data.store import manifest_files
 
     lines = [
         Row(
@@ -120,7 +120,7 @@ def main() -> None:
     parser.add_argument("--no-save", action="store_true")
     options = parser.parse_args()
     facts = machine.describe("ray", "numpy", "onnxruntime")
-    with tempfile.TemporaryDirectory(prefix="hush-bench-") as name:
+    with tempfile.TemporaryDirectory(prefix="unhiss-bench-") as name:
         seconds, each = opening(Path(name) / "set", options.clips, max(3, options.runs))
         print(f"{options.clips:,} clips open in {seconds:.2f} s, {each:.0f} bytes of memory each")
         found = work(Path(name), options)

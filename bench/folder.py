@@ -1,4 +1,4 @@
-"""What a second core brings: `hush denoise FOLDER -j 2` against `-j 1`, one thread each.
+"""What a second core brings: `unhiss denoise FOLDER -j 2` against `-j 1`, one thread each.
 
 Run on an idle machine: python bench/folder.py [--model NAME] [--files 200] [--seconds 10] [--runs 3] [--no-save]
 The folder holds 16-bit WAV files at 48 kHz. Wall seconds are those of the whole command, start-up and the
@@ -18,7 +18,7 @@ from pathlib import Path
 import machine
 import memory
 
-from hush.weights import DEFAULT
+from unhiss.weights import DEFAULT
 
 ROOT = Path(__file__).parent.parent
 RATE = 48000
@@ -35,7 +35,7 @@ def fill(folder: Path, count: int, seconds: int) -> None:
 
 def denoise(source: Path, target: Path, jobs: int, model: str) -> float:
     """Wall seconds of the command; its output goes again."""
-    words = [sys.executable, "-m", "hush", "denoise", str(source), "-o", str(target), "--model", model]
+    words = [sys.executable, "-m", "unhiss", "denoise", str(source), "-o", str(target), "--model", model]
     words += ["-j", str(jobs), "--threads", "1"]
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
 
@@ -76,8 +76,8 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--no-save", action="store_true")
     options = parser.parse_args()
-    described = machine.describe("hush", "onnxruntime", "numpy", "soundfile")
-    with tempfile.TemporaryDirectory(prefix="hush-bench-") as folder:
+    described = machine.describe("unhiss", "onnxruntime", "numpy", "soundfile")
+    with tempfile.TemporaryDirectory(prefix="unhiss-bench-") as folder:
         taken = measure(Path(folder), options)
     spreads = {jobs: {what: machine.spread(values) for what, values in spent.items()} for jobs, spent in taken.items()}
     audio_s = options.files * options.seconds

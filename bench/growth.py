@@ -1,4 +1,4 @@
-"""How `hush denoise` on a folder grows with the number of files, where each file is next to nothing.
+"""How `unhiss denoise` on a folder grows with the number of files, where each file is next to nothing.
 
 Run on an idle machine: python bench/growth.py [--files 100 1000 10000 100000] [--seconds 0.05] [--jobs 2] [--no-save]
 So short a recording costs what a file costs and hardly any sound: opening, two renames, a result. Wall seconds and peak
@@ -25,10 +25,10 @@ RATE = 16000
 IN_A_FOLDER = 1000
 RUN = """
 import json, resource, sys, time
-from hush.cli import hush
+from unhiss.cli import unhiss
 began = time.perf_counter()
 try:
-    hush(sys.argv[1:])
+    unhiss(sys.argv[1:])
 except SystemExit as end:
     if end.code:
         raise
@@ -53,7 +53,7 @@ def measured(source: Path, jobs: int) -> dict[str, float]:
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
     done = subprocess.run([sys.executable, "-c", RUN, *words], capture_output=True, text=True, env=environment)
     if done.returncode:
-        sys.exit(f"hush {' '.join(words)} failed:\n{done.stderr}")
+        sys.exit(f"unhiss {' '.join(words)} failed:\n{done.stderr}")
     seconds, peak = json.loads(done.stdout.splitlines()[-1])
     return {"seconds": seconds, "peak_bytes": peak}
 
@@ -67,7 +67,7 @@ def main() -> None:
     options = parser.parse_args()
     facts = machine.describe("numpy", "onnxruntime", "soundfile")
     runs = []
-    with tempfile.TemporaryDirectory(prefix="hush-bench-") as name:
+    with tempfile.TemporaryDirectory(prefix="unhiss-bench-") as name:
         for count in options.files:
             source = fill(Path(name) / str(count), count, options.seconds)
             runs.append({"files": count, **measured(source, options.jobs)})

@@ -22,9 +22,9 @@ import numpy as np
 import onnx
 import onnxruntime
 
-from hush import Stream, models, write
-from hush.infer.causal_model import CausalModel
-from hush.infer.models import load
+from unhiss import Stream, models, write
+from unhiss.infer.causal_model import CausalModel
+from unhiss.infer.models import load
 
 SOURCE = Path(__file__).parent.parent / "src"
 CASES = ((16000, 1), (16000, 16), (48000, 1), (48000, 16))  # rate, B
@@ -69,11 +69,11 @@ def frame_costs(model: CausalModel, frames: int) -> dict[str, dict[str, float]]:
 
 
 def file_speed(model: str) -> float:
-    """Times real time at which `hush denoise` does a ten-minute file on one core."""
+    """Times real time at which `unhiss denoise` does a ten-minute file on one core."""
     with tempfile.TemporaryDirectory() as folder:
         noise = np.random.default_rng(0).standard_normal(48000 * FILE_S).astype(np.float32) * 0.05
         write(Path(folder) / "in.wav", noise, 48000)
-        words = [sys.executable, "-m", "hush", "denoise", "in.wav", "-o", "out.wav", "--model", model]
+        words = [sys.executable, "-m", "unhiss", "denoise", "in.wav", "-o", "out.wav", "--model", model]
         pinned = (lambda: os.sched_setaffinity(0, {0})) if hasattr(os, "sched_setaffinity") else None
         begun = time.perf_counter()
         subprocess.run(
@@ -93,7 +93,7 @@ def main() -> None:
     if not names:
         print("left out: no causal model is installed; give one with --model")
         return
-    described = machine.describe("hush", "onnxruntime", "numpy")
+    described = machine.describe("unhiss", "onnxruntime", "numpy")
     results = {}
     for name in names:
         path = str(Path(name).resolve()) if name.endswith(".onnx") else name
@@ -102,7 +102,7 @@ def main() -> None:
         results[name] = {"us_per_frame": costs, "file_times_real_time": round(file_speed(path), 1)}
         rows = [[case, f"{cost['median']:.0f}", f"{cost['median'] / base:.2f}"] for case, cost in costs.items()]
         print(machine.table([name, "µs", "of reference"], rows))
-        print(f"hush denoise, 10 min at 48 kHz, one core: {results[name]['file_times_real_time']:.0f} x real time\n")
+        print(f"unhiss denoise, 10 min at 48 kHz, one core: {results[name]['file_times_real_time']:.0f} x real time\n")
     if not options.no_save:
         machine.save("infer", described, results)
 

@@ -1,4 +1,4 @@
-"""How much memory `hush denoise` takes for a short and for a long file: peak resident size of its process.
+"""How much memory `unhiss denoise` takes for a short and for a long file: peak resident size of its process.
 
 Run: python bench/memory.py [--seconds 30 600 10800] [--rate 16000] [--channels 1] [--model NAME] [--no-save]
 The recording is examples/noisy.wav over and over, 16-bit WAV in and out. The goal: 3 hours take at most
@@ -18,9 +18,10 @@ from pathlib import Path
 import machine
 import numpy as np
 
-from hush.dsp.audio import AudioInfo, read, resample
-from hush.dsp.writer import Writer
-from hush.weights import DEFAULT
+from unhiss.dsp.resampling import resample
+from unhiss.media.audio import AudioInfo, read
+from unhiss.media.writer import Writer
+from unhiss.weights import DEFAULT
 
 SAMPLE = Path(__file__).parent.parent / "examples" / "noisy.wav"
 GOAL_MB = 50
@@ -49,10 +50,10 @@ def peak(words: list[str]) -> tuple[float, float]:
 
 
 def measure(seconds: int, rate: int, channels: int, model: str) -> dict[str, float]:
-    with tempfile.TemporaryDirectory(prefix="hush-bench-") as folder:
+    with tempfile.TemporaryDirectory(prefix="unhiss-bench-") as folder:
         noisy, clean = Path(folder) / "noisy.wav", Path(folder) / "clean.wav"
         make(noisy, seconds, rate, channels)
-        words = [sys.executable, "-m", "hush", "denoise", str(noisy), "-o", str(clean), "--model", model]
+        words = [sys.executable, "-m", "unhiss", "denoise", str(noisy), "-o", str(clean), "--model", model]
         megabytes, taken = peak(words)
         return {"audio_s": seconds, "file_mb": noisy.stat().st_size / 1e6, "peak_mb": megabytes, "took_s": taken}
 
@@ -65,7 +66,7 @@ def main() -> None:
     parser.add_argument("--model", default=DEFAULT)
     parser.add_argument("--no-save", action="store_true")
     options = parser.parse_args()
-    described = machine.describe("hush", "onnxruntime", "numpy", "soundfile", "soxr")
+    described = machine.describe("unhiss", "onnxruntime", "numpy", "soundfile", "soxr")
     runs = [measure(seconds, options.rate, options.channels, options.model) for seconds in options.seconds]
     first = runs[0]["peak_mb"]
     rows = [

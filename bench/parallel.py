@@ -25,16 +25,16 @@ GOAL = 1.7
 def prepared(folder: Path) -> Path:
     voices = fill(folder / "voices", CLIPS, SECONDS)
     words = ["--speech", f"folder:{voices}", "--noise", f"synth:wind={CLIPS}", "--sample-rate", "48000"]
-    command = [sys.executable, "-m", "hush", "prepare", *words, "--keep-silence", "-o", str(folder / "set")]
+    command = [sys.executable, "-m", "unhiss", "prepare", *words, "--keep-silence", "-o", str(folder / "set")]
     subprocess.run(command, check=True, capture_output=True, env=environment())
     return folder / "set"
 
 
 def rate(data: Path, folder: Path, model: str, examples: int, processes: int) -> float:
     """Examples a second of the last epoch, on as many cores as there are processes."""
-    words = ["hush", "train", str(ROOT / "configs" / f"{model}.toml"), "--data", str(data), "-o", str(folder)]
-    words += ["train.epochs=2", f"train.examples={examples}", "train.valid_examples=8", "train.parts=2"]
-    words += ["train.show_every_epochs=0", "train.warmup_steps=10"]
+    words = ["unhiss", "train", str(ROOT / "configs" / f"{model}.toml"), "--data", str(data), "-o", str(folder)]
+    words += ["train.epochs=2", f"train.examples={examples}", "train.valid_examples=8", "train.micro_batches=2"]
+    words += ["train.samples_every_epochs=0", "train.warmup_steps=10"]
     start = [sys.executable, "-m"]
     if processes > 1:
         start += ["torch.distributed.run", "--nproc-per-node", str(processes), "-m"]
@@ -58,9 +58,9 @@ def main() -> None:
     if machine.cores() < 2 or not hasattr(os, "sched_setaffinity"):
         print("left out: this needs two cores, and a system that pins processes to them (Linux)")
         return
-    facts = machine.describe("hush", "torch", "numpy")
+    facts = machine.describe("unhiss", "torch", "numpy")
     taken: dict[str, list[float]] = {"one process": [], "two processes": []}
-    with tempfile.TemporaryDirectory(prefix="hush-bench-") as name:
+    with tempfile.TemporaryDirectory(prefix="unhiss-bench-") as name:
         data = prepared(Path(name))
         for _ in range(options.runs):
             for count, rates in enumerate(taken.values(), start=1):

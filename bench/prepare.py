@@ -1,11 +1,11 @@
-"""`hush prepare` with pairs against a plain librosa script: the same files, from recordings to WAV pairs.
+"""`unhiss prepare` with pairs against a plain librosa script: the same files, from recordings to WAV pairs.
 
 Run on an idle machine: python bench/prepare.py [--pairs 2000] [--limit CLIPS] [--no-save]
-The recordings are those of HUSH_DATA (default ../shared/data): Common Voice as speech, the folder noise/.
+The recordings are those of UNHISS_DATA (default ../shared/data): Common Voice as speech, the folder noise/.
 The plain script is what one writes first: one process, each file loaded once to mono at 22,050 Hz by librosa,
 silence cut by librosa.effects.split, clips over 10 s left out, noise cut or tiled, mixed at a random SNR,
-written by soundfile. hush does that and more: splits, measures, a manifest, hashes, a card.
-soundfile waits for the disk at each file it closes (fsync), hush does not. Both are fresh
+written by soundfile. unhiss does that and more: splits, measures, a manifest, hashes, a card.
+soundfile waits for the disk at each file it closes (fsync), unhiss does not. Both are fresh
 processes, imports included, and read from a warm disk cache; --limit takes that many clips of each role.
 """
 
@@ -22,7 +22,7 @@ import machine
 
 HERE = Path(__file__)
 SOURCE = HERE.parent.parent / "src"
-DATA = Path(os.environ.get("HUSH_DATA", HERE.parent.parent.parent / "shared" / "data"))
+DATA = Path(os.environ.get("UNHISS_DATA", HERE.parent.parent.parent / "shared" / "data"))
 RATE, MAX_SECONDS, SILENCE_DB = 22050, 10.0, 40.0
 GOAL = 3.0
 
@@ -71,13 +71,17 @@ def gather(files: list[Path], target: Path, limit: int | None) -> int:
 def commands(folder: Path, count: int, number: int) -> dict[str, list[str]]:
     """Name -> the words of one fresh run."""
     out = folder / str(number)
-    hush = [
-        sys.executable, "-m", "hush", "prepare", "--speech", f"folder:{folder / 'speech'}",
+    unhiss = [
+        sys.executable, "-m", "unhiss", "prepare", "--speech", f"folder:{folder / 'speech'}",
         "--noise", f"folder:{folder / 'noise'}", "-o", str(out / "set"), "--max-seconds", f"{MAX_SECONDS:g}",
         "--pairs", str(count), "--wav", str(out / "pairs"),
     ]  # fmt: skip
     script = [sys.executable, str(HERE), "--plain", str(folder), str(out / "plain"), "--pairs", str(count)]
-    return {"plain librosa script": script, "hush prepare, one process": [*hush, "-j", "1"], "hush prepare": hush}
+    return {
+        "plain librosa script": script,
+        "unhiss prepare, one process": [*unhiss, "-j", "1"],
+        "unhiss prepare": unhiss,
+    }
 
 
 def measure(folder: Path, count: int, rounds: int) -> dict[str, list[float]]:
@@ -110,9 +114,9 @@ def main() -> None:
     speech = sorted(DATA.glob("cv-corpus-*/*/clips/*.mp3"))
     noise = sorted((DATA / "noise").rglob("*.ogg"))
     if not (speech and noise):
-        print("left out: needs recordings, cv-corpus-*/LANG/clips/*.mp3 and noise/; HUSH_DATA names their folder")
+        print("left out: needs recordings, cv-corpus-*/LANG/clips/*.mp3 and noise/; UNHISS_DATA names their folder")
         return None
-    described = machine.describe("hush", "librosa", "soundfile", "soxr", "numpy")
+    described = machine.describe("unhiss", "librosa", "soundfile", "soxr", "numpy")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name).resolve()
         counts = {"speech": gather(speech, folder / "speech", options.limit)}
@@ -128,7 +132,7 @@ def main() -> None:
     print(f"{counts['speech']} clips of speech, {counts['noise']} of noise, {options.pairs} pairs; goal {GOAL:g} ×\n")
     print(machine.table(["command", "median s", "min", "max", "speed"], rows))
     if not options.no_save:
-        speed = base / taken["hush prepare"]["median"]
+        speed = base / taken["unhiss prepare"]["median"]
         results = {"clips": counts, "pairs": options.pairs, "rounds": options.rounds, "seconds": taken, "speed": speed}
         machine.save("prepare", described, results)
     return None

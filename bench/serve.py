@@ -3,7 +3,7 @@
 Run on an idle machine: python bench/serve.py [--model small] [--streams 150] [--sockets 50] [--seconds 60] [--no-save]
 Without network: every 16 ms each stream gets 16 ms of sound at 48 kHz, and a tick serves them all on one core; it is
 in time if it ends before the next. What a stream costs batched and one by one is measured in turns before.
-Over sockets: `hush serve` on one core, the clients on another, packets of 20 ms, streams out of step. A delay is from
+Over sockets: `unhiss serve` on one core, the clients on another, packets of 20 ms, streams out of step. A delay is from
 when a packet is sent to when as many samples are back, so the way there and back is in it; how many are answered within
 25 ms of coming in, the server counts itself. All that comes back is held against the offline result.
 """
@@ -24,10 +24,10 @@ from pathlib import Path
 import machine
 import numpy as np
 
-import hush
-from hush.errors import MissingExtra, need
-from hush.infer.models import load
-from hush.infer.stream import Stream, causal
+import unhiss
+from unhiss.errors import MissingExtra, need
+from unhiss.infer.models import load
+from unhiss.infer.stream import Stream, causal
 
 SOURCE = Path(__file__).parent.parent / "src"
 RATE, HOP, PACKET = 48000, 768, 960
@@ -46,7 +46,7 @@ def seats(desk, model, count: int) -> list:  # type: ignore[no-untyped-def]
 
 def ratio(model, count: int) -> dict[str, dict[str, float]]:  # type: ignore[no-untyped-def]
     """µs that a hop of one stream costs, batched and one by one, in turns."""
-    from hush.serve.ticks import Desk
+    from unhiss.serve.ticks import Desk
 
     desks = {"batched": Desk(), "one by one": Desk(batched=False)}
     places = {name: seats(desk, model, count) for name, desk in desks.items()}
@@ -67,7 +67,7 @@ def ratio(model, count: int) -> dict[str, dict[str, float]]:  # type: ignore[no-
 
 def in_time(model, count: int, seconds: float) -> dict[str, float]:  # type: ignore[no-untyped-def]
     """`count` streams in real time: how long ticks took, and how many were late."""
-    from hush.serve.ticks import Desk
+    from unhiss.serve.ticks import Desk
 
     desk = Desk()
     places = seats(desk, model, count)
@@ -121,14 +121,14 @@ def answered_in_time(port: int) -> float:
     """Share of all packets whose answer was on its way 25 ms after they came in, as the server counts itself."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
         facts = dict(line.rsplit(" ", 1) for line in answer.read().decode().splitlines() if line[0] != "#")
-    count = float(facts["hush_answer_seconds_count"])
-    return float(facts['hush_answer_seconds_bucket{le="0.025"}']) / count if count else math.nan
+    count = float(facts["unhiss_answer_seconds_count"])
+    return float(facts['unhiss_answer_seconds_bucket{le="0.025"}']) / count if count else math.nan
 
 
 def over_sockets(name: str, count: int, seconds: float) -> dict[str, float]:
     sound = (0.1 * np.random.default_rng(0).standard_normal(int(seconds * RATE) // PACKET * PACKET)).astype("<f4")
-    wanted = hush.denoise(sound, RATE, model=name)
-    words = [sys.executable, "-m", "hush", "serve", "--port", "0", "--model", name]
+    wanted = unhiss.denoise(sound, RATE, model=name)
+    words = [sys.executable, "-m", "unhiss", "serve", "--port", "0", "--model", name]
     words += ["--max-streams", str(count), "--max-streams-per-client", str(count)]
     environment = os.environ | {"PYTHONPATH": str(SOURCE)}
     server = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment, preexec_fn=lambda: pinned(0))
@@ -173,7 +173,7 @@ def main() -> None:
     except MissingExtra as error:
         print(f"left out: {error}")
         return
-    described = machine.describe("hush", "onnxruntime", "numpy", "starlette", "uvicorn", "websockets")
+    described = machine.describe("unhiss", "onnxruntime", "numpy", "starlette", "uvicorn", "websockets")
     sockets = over_sockets(options.model, options.sockets, options.seconds)
     pinned(0)
     model = causal(load(options.model, 1), 1)

@@ -1,9 +1,9 @@
-"""How long `hush --help` and `import hush` take, and how much room the base install does.
+"""How long `unhiss --help` and `import unhiss` take, and how much room the base install does.
 
 Run on an idle machine: python bench/startup.py [--runs 30] [--no-save]
 Each command is a fresh process, with compiled bytecode and a warm disk cache; the commands take turns, so
-that a slow moment of the machine meets all of them. The size counts the installed files of hush's base
-requirements and of theirs, and hush itself with its models; a dev install gives the same figure.
+that a slow moment of the machine meets all of them. The size counts the installed files of unhiss's base
+requirements and of theirs, and unhiss itself with its models; a dev install gives the same figure.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from pathlib import Path
 import machine
 from packaging.requirements import Requirement
 
-HUSH = Path(__file__).parent.parent / "src" / "hush"
-GOALS = {"hush --help": 0.35, "import hush": 0.15}
+UNHISS = Path(__file__).parent.parent / "src" / "unhiss"
+GOALS = {"unhiss --help": 0.35, "import unhiss": 0.15}
 GOAL_MB = 250
 
 
 def commands() -> dict[str, list[str]]:
-    script = Path(sysconfig.get_path("scripts")) / "hush"
+    script = Path(sysconfig.get_path("scripts")) / "unhiss"
     if not script.is_file():
-        sys.exit(f"{script} is missing: run this with the Python that has hush installed (make bench)")
+        sys.exit(f"{script} is missing: run this with the Python that has unhiss installed (make bench)")
     return {
         "python -c pass": [sys.executable, "-c", "pass"],
-        "import hush": [sys.executable, "-c", "import hush"],
-        "hush --help": [str(script), "--help"],
+        "import unhiss": [sys.executable, "-c", "import unhiss"],
+        "unhiss --help": [str(script), "--help"],
     }
 
 
@@ -46,9 +46,9 @@ def time_commands(runs: int) -> dict[str, dict[str, float]]:
 
 
 def base_distributions() -> list[Distribution]:
-    """hush's base requirements and theirs, each once, with pip since every venv holds it."""
+    """unhiss's base requirements and theirs, each once, with pip since every venv holds it."""
     found: dict[str, Distribution] = {}
-    waiting = [Requirement("pip"), *map(Requirement, distribution("hush").requires or [])]
+    waiting = [Requirement("pip"), *map(Requirement, distribution("unhiss").requires or [])]
     while waiting:
         wanted = waiting.pop()
         if wanted.name in found or (wanted.marker and not wanted.marker.evaluate({"extra": ""})):
@@ -63,7 +63,7 @@ def size_mb() -> dict[str, float]:
     sizes = {
         dist.name: on_disk([Path(dist.locate_file(file)) for file in dist.files or []]) for dist in base_distributions()
     }
-    sizes["hush"] = on_disk(list(HUSH.rglob("*")))
+    sizes["unhiss"] = on_disk(list(UNHISS.rglob("*")))
     return dict(sorted(sizes.items(), key=lambda item: -item[1]))
 
 
@@ -82,7 +82,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=30)
     parser.add_argument("--no-save", action="store_true")
     options = parser.parse_args()
-    described = machine.describe("hush", "click", "onnxruntime")
+    described = machine.describe("unhiss", "click", "onnxruntime")
     times = time_commands(options.runs)
     bare = times["python -c pass"]["median"]
     rows = [[name, *row_of(name, spread, bare)] for name, spread in times.items()]

@@ -1,10 +1,10 @@
-"""U-Net training samples/s: hush's own step against the loop one writes first.
+"""U-Net training samples/s: unhiss's own step against the loop one writes first.
 
 Run on an idle machine: python bench/train.py [--rounds 5] [--frames 256] [--no-save]
 The plain loop is the reference as a competent user would write it: NCHW float32, frames computed beforehand
-in a DataLoader, Adam, mean squared error, batch 64. hush's figures hold everything a run does but validation and
+in a DataLoader, Adam, mean squared error, batch 64. unhiss's figures hold everything a run does but validation and
 checkpoints: mixtures drawn and made anew, frames, loss, averaged weights. Each loop lives in a process of its
-own (hush tells malloc to keep its memory, which would help the plain one too) and they take turns.
+own (unhiss tells malloc to keep its memory, which would help the plain one too) and they take turns.
 On a GPU the table also says how much of the rate of a large bf16 matrix product the arithmetic comes to.
 """
 
@@ -27,8 +27,8 @@ from torch import nn
 ROOT = Path(__file__).parent.parent
 LOOPS = {
     "plain": "plain eager float32 loop, batch 64",
-    "unet-reference": "hush train configs/unet-reference.toml, batch 64",
-    "unet": "hush train configs/unet.toml, batch 32",
+    "unet-reference": "unhiss train configs/unet-reference.toml, batch 64",
+    "unet": "unhiss train configs/unet.toml, batch 32",
 }
 GOAL = {"cpu": "≥ 1.5 × plain", "cuda": "≥ 10,000 samples/s"}
 GFLOP = 5.0  # a frame forward and backward: three times 0.83 billion multiply-adds
@@ -74,9 +74,9 @@ class PlainUNet(nn.Module):
 def plain_loop(folder: str, device: torch.device) -> Callable[[int], None]:
     from torch.utils.data import DataLoader, TensorDataset
 
-    from hush.config import load
-    from hush.data.store import Store
-    from hush.train.batches import Batches
+    from unhiss.config import load
+    from unhiss.data.store import Store
+    from unhiss.train.batches import Batches
 
     batches = Batches(Store(folder), "train", load(ROOT / "configs/unet-reference.toml"), torch.device("cpu"))
     made = [batches.batch(0, number, 64) for number in range(8)]
@@ -100,18 +100,18 @@ def plain_loop(folder: str, device: torch.device) -> Callable[[int], None]:
     return go
 
 
-def hush_loop(config: str, folder: str, device: torch.device) -> Callable[[int], None]:
-    from hush.config import load
-    from hush.data.store import Store
-    from hush.train.device import keep_memory
-    from hush.train.loop import Run
+def unhiss_loop(config: str, folder: str, device: torch.device) -> Callable[[int], None]:
+    from unhiss.config import load
+    from unhiss.data.store import Store
+    from unhiss.train.device import keep_memory
+    from unhiss.train.loop import Run
 
     keep_memory()
     experiment = load(ROOT / f"configs/{config}.toml", ("train.examples=1000000", "train.valid_examples=1"))
     run = Run(experiment, Store(folder), Path(folder), device)
 
     def go(count: int) -> None:
-        until = run.step + -(-count // experiment.train.batch)
+        until = run.step + -(-count // experiment.train.batch_size)
         for batches in run.batches.epoch(0, run.step):
             run.advance(*batches)
             if run.step == until:
@@ -123,7 +123,7 @@ def hush_loop(config: str, folder: str, device: torch.device) -> Callable[[int],
 def work(name: str, folder: str, device: str, pipe: Connection) -> None:
     """Set a loop up, then answer each number of frames with the seconds they took; None ends it."""
     where = torch.device(device)
-    go = plain_loop(folder, where) if name == "plain" else hush_loop(name, folder, where)
+    go = plain_loop(folder, where) if name == "plain" else unhiss_loop(name, folder, where)
     while (count := pipe.recv()) is not None:
         start = time.perf_counter()
         go(count)
@@ -143,7 +143,7 @@ def make_data(folder: Path) -> str:
         soundfile.write(voice, audio[number * len(audio) // 6 : (number + 1) * len(audio) // 6], rate)
     sources = ["--speech", f"folder:{folder / 'voices'}", "--noise", "synth:wind=20,hum=20", "--valid-share", "0.3"]
     target = str(folder / "dataset")
-    subprocess.run([sys.executable, "-m", "hush", "prepare", *sources, "-o", target], check=True, capture_output=True)
+    subprocess.run([sys.executable, "-m", "unhiss", "prepare", *sources, "-o", target], check=True, capture_output=True)
     return target
 
 

@@ -1,7 +1,7 @@
 """How fast the page denoises a recording in a browser: WebAssembly, one thread, the whole way from file to result.
 
 Run on an idle machine, after `make web`: python bench/web.py [--seconds 60] [--times 5] [--no-save]
-The recording is examples/noisy.wav over and over, 48 kHz. Python's `hush.denoise` with one thread takes turns with it.
+The recording is examples/noisy.wav repeated, 48 kHz. Python's `unhiss.denoise` with one thread alternates with it.
 The goal: 20 times real time with `small`. Then ten seconds of live sound, for the load that the page shows.
 """
 
@@ -17,10 +17,10 @@ from pathlib import Path
 import machine
 import numpy as np
 
-import hush
+import unhiss
 
 ROOT = Path(__file__).parent.parent
-PAGE = ROOT / "src" / "hush" / "serve" / "static"
+PAGE = ROOT / "src" / "unhiss" / "serve" / "static"
 SAMPLE = ROOT / "examples" / "noisy.wav"
 GOAL = 20
 LIVE_S = 10
@@ -53,13 +53,13 @@ def measure(program: str, seconds: int, times: int) -> dict:
     from chromium import Chromium
     from plain_server import Site
 
-    site, model = Site(PAGE), hush.Denoiser("small", threads=1)
-    sound, rate = hush.read(SAMPLE)
+    site, model = Site(PAGE), unhiss.Denoiser("small", threads=1)
+    sound, rate = unhiss.read(SAMPLE)
     sound = np.resize(sound, seconds * rate)
     speeds: dict[str, list[float]] = {"Python": [], "browser": []}
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         path = Path(folder) / "noisy.wav"
-        hush.write(path, sound, rate)
+        unhiss.write(path, sound, rate)
         with Chromium(program, Path(folder), f"--use-file-for-fake-audio-capture={SAMPLE}") as browser:
             browser.open(site.url)
             page_speed(browser, path)  # warm, as Python's first run is not counted either
@@ -86,7 +86,7 @@ def main() -> None:
     if program is None or not (PAGE / "index.html").is_file():
         print("left out: chromium, or the built page; apt-get install chromium, make web")
         return
-    described = machine.describe("hush", "onnxruntime", "numpy")
+    described = machine.describe("unhiss", "onnxruntime", "numpy")
     results = measure(program, options.seconds, options.times)
     rows = [
         [name, *(f"{spread[key]:.1f}" for key in ("median", "min", "max"))]

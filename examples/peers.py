@@ -1,6 +1,6 @@
-"""Two denoisers from PyPI as systems for `hush evaluate`: pip install noisereduce pyrnnoise
+"""Two denoisers from PyPI as systems for `unhiss evaluate`: pip install noisereduce pyrnnoise
 
-hush evaluate --system nr=python:peers:noisereduce --system rnnoise=python:peers:rnnoise --pairs PAIRS/ -o report/
+unhiss evaluate --system nr=python:peers:noisereduce --system rnnoise=python:peers:rnnoise --pairs PAIRS/ -o report/
 A system is a function: audio float32 (T,) or (C, T) and its rate in Hz in, an array of the same shape out.
 """
 
@@ -17,7 +17,7 @@ def noisereduce(audio, rate):
     return reduce_noise(y=audio, sr=rate)
 
 
-LATE = 960  # at 48 kHz: two frames, as the lag of `hush evaluate` tells it
+LATE = 960  # at 48 kHz: two frames, as the lag of `unhiss evaluate` tells it
 
 
 def rnnoise(audio, rate):

@@ -7,12 +7,12 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from hush.config import Experiment, load
-from hush.data.corpora import CORPORA
-from hush.weights import models
+from unhiss.config import Experiment, load
+from unhiss.data.corpora import CORPORA
+from unhiss.weights import models
 
 CONFIGS = Path(__file__).parent.parent / "configs"
-# Of hush prepare: what a record calls it, the option, and the option's default.
+# Of unhiss prepare: what a record calls it, the option, and the option's default.
 CLEANING = {
     "sample_rate": ("--sample-rate", 22050),
     "keep_silence": ("--keep-silence", False),
@@ -24,14 +24,14 @@ CLEANING = {
 
 
 def prepare(data: dict[str, Any]) -> str:
-    """hush prepare with each source in its role: speech was named first, and noise after it."""
-    lines, noise = ["hush prepare"], False
+    """unhiss prepare with each source in its role: speech was named first, and noise after it."""
+    lines, noise = ["unhiss prepare"], False
     for spec in data["sources"]:
         noise = noise or _is_noise(spec)
         lines.append(f"{'--noise' if noise else '--speech'} {shlex.quote(spec)}")
     options = []
     for key, (option, default) in CLEANING.items():
-        value = data["cleaning"].get(key, default)
+        value = data["preprocessing"].get(key, default)
         if value != default:
             options.append(option if value is True else f"{option} {value:g}")
     options += [f"--seed {data['seed']}"] if data["seed"] else []
@@ -46,13 +46,13 @@ def _is_noise(spec: str) -> bool:
 
 
 def train(name: str, record: dict[str, Any]) -> str:
-    """hush train with the config of the experiment's name, and what this run had otherwise."""
+    """unhiss train with the config of the experiment's name, and what this run had otherwise."""
     was = Experiment.from_dict(record["experiment"])
     path = CONFIGS / f"{was.name}.toml"
     now = load(path).flat()
     odd = [f"{key}={_toml(value)}" for key, value in was.flat().items() if value != now[key]]
     init = [f"--init {record['init']}"] if record.get("init") else []
-    words = [f"hush train configs/{path.name} --data dataset/ -o runs/{name}", *init, *map(shlex.quote, odd)]
+    words = [f"unhiss train configs/{path.name} --data dataset/ -o runs/{name}", *init, *map(shlex.quote, odd)]
     return " \\\n  ".join(words)
 
 
@@ -61,13 +61,13 @@ def _toml(value: Any) -> str:
 
 
 def export(name: str, licence: str, summary: str) -> str:
-    words = [f"hush export runs/{name} -o src/hush/models/{name}.onnx", f"--licence {shlex.quote(licence)}"]
+    words = [f"unhiss export runs/{name} -o src/unhiss/models/{name}.onnx", f"--licence {shlex.quote(licence)}"]
     return " \\\n  ".join([*words, f"--summary {shlex.quote(summary)}"])
 
 
 def evaluate(settings: dict[str, Any]) -> str:
-    """hush evaluate on the folder of pairs, by its own name."""
+    """unhiss evaluate on the folder of pairs, by its own name."""
     installed = {card.name for card in models()}
     named = [name if name in installed else f"{name}.onnx" for name in settings["systems"] if name != "noisy input"]
     chosen = " ".join(f"--model {name}" for name in named)
-    return f"hush evaluate {chosen} --pairs {Path(settings['pairs']).name}/ -o scores/"
+    return f"unhiss evaluate {chosen} --pairs {Path(settings['pairs']).name}/ -o scores/"

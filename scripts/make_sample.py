@@ -22,7 +22,7 @@ SEED = 20261122
 # voice, words per minute, pitch, words
 LINES = (
     ("en-us+m3", 165, 42, "Can you still hear me? There is a siren outside."),
-    ("en-gb+f2", 165, 55, "Barely. The wind is very loud. Turn on hush, please."),
+    ("en-gb+f2", 165, 55, "Barely. The wind is very loud. Turn on unhiss, please."),
 )
 
 

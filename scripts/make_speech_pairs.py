@@ -15,10 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
-from hush.dsp.audio import read, resample, to_mono
-from hush.dsp.levels import active_level_dbfs, rms_dbfs
-from hush.dsp.writer import write
-from hush.score.pairs import Pair, pairs
+from unhiss.dsp.levels import active_level_dbfs, rms_dbfs
+from unhiss.dsp.resampling import resample, to_mono
+from unhiss.media.audio import read
+from unhiss.media.writer import write
+from unhiss.score.pairs import Pair, pairs
 
 RATE = 48_000
 SNRS_DB = (-5, 0, 5, 10, 15)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from hush.train import checkpoint
+from unhiss.train import checkpoint
 
 
 def main() -> None:

@@ -11,8 +11,8 @@ import argparse
 import json
 from pathlib import Path
 
-from hush.train.checkpoint import notes as notes_of
-from hush.train.curves import draw, read
+from unhiss.train.checkpoint import notes as notes_of
+from unhiss.train.curves import draw, read
 
 CARDS = Path(__file__).parent.parent / "docs" / "models"
 CARD = """# `{name}`
@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("name")
     parser.add_argument("--machine", default="", help="what it was trained on")
-    parser.add_argument("--init", default="", help="what its weights began with, as hush train got it")
+    parser.add_argument("--init", default="", help="what its weights began with, as unhiss train got it")
     parser.add_argument("--cards", type=Path, default=CARDS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     notes = notes_of(options.run / "best.safetensors")

@@ -51,7 +51,7 @@ def startup(results: Results) -> str:
 
 def cli(results: Results) -> str:
     seconds = results["seconds"]
-    rows = [[name, *_spread(spread, 2), _ratio(spread, seconds["hush"])] for name, spread in seconds.items()]
+    rows = [[name, *_spread(spread, 2), _ratio(spread, seconds["unhiss"])] for name, spread in seconds.items()]
     note = f"{results['audio_s']} s at 48 kHz, model `{results['model']}`, each run a fresh process."
     return f"{table(['program', 's', 'least', 'most', '× baseline'], rows)}\n\n{note}"
 
@@ -94,7 +94,7 @@ def infer(results: Results) -> str:
             [f"`{name}`", case, *_spread(cost, 0), _ratio(cost, costs["reference graph"])]
             for case, cost in costs.items()
         ]
-        notes.append(f"`hush denoise --model {name}` on one core: {found['file_times_real_time']:.0f} × real time.")
+        notes.append(f"`unhiss denoise --model {name}` on one core: {found['file_times_real_time']:.0f} × real time.")
     head = ["model", "case", "µs a frame", "least", "most", "× baseline"]
     return table(head, rows, left=2) + "\n\n" + " ".join(notes)
 
@@ -137,7 +137,7 @@ def finetune(results: Results) -> str:
 
 def evaluate(results: Results) -> str:
     loop, spread = results["loop_s"], results["evaluate_s"]
-    rows = [["plain loop", f"{loop:.0f}", "1.00"], ["`hush evaluate`", f"{spread:.0f}", f"{spread / loop:.2f}"]]
+    rows = [["plain loop", f"{loop:.0f}", "1.00"], ["`unhiss evaluate`", f"{spread:.0f}", f"{spread / loop:.2f}"]]
     note = f"{results['pairs']} pairs, systems {', '.join(results['systems'])}, {results['jobs']} processes."
     if "loop_cores" in results:
         note += f" The loop took {results['loop_cores']:.2f} cores."
@@ -189,7 +189,7 @@ def web(results: Results) -> str:
 def fleet(results: Results) -> str:
     hours = results["files"] * results["seconds"] / 3600
     rows = [
-        [f"`hush {command}`", way, f"{taken:.0f}", f"{taken / hours:.1f}", f"{taken / ways['1 process']:.2f}"]
+        [f"`unhiss {command}`", way, f"{taken:.0f}", f"{taken / hours:.1f}", f"{taken / ways['1 process']:.2f}"]
         for command, ways in results["work_s"].items() for way, taken in ways.items()
     ]  # fmt: skip
     opening = results["opening"]
@@ -211,9 +211,7 @@ def growth(results: dict[str, Any]) -> str:
         ]
         for run in results["runs"]
     ]  # fmt: skip
-    note = (
-        f"`hush denoise` on files of {results['seconds']} s, `-j {results['jobs']}`; memory of the one that hands out."
-    )
+    note = f"`unhiss denoise` on files of {results['seconds']} s, `-j {results['jobs']}`; memory of the main process."
     return f"{table(['files', 's', 'ms a file', 'peak MB', '× baseline'], rows)}\n\n{note}"
 
 
@@ -228,11 +226,11 @@ def parallel(results: Results) -> str:
 TABLES = {
     "startup": Table("Starting", "`python -c pass`", startup),
     "infer": Table("A live frame", "a fixed graph of nine matrix products", infer, "a causal model"),
-    "cli": Table("A file, start to finish", "`hush denoise`", cli, "the peers' environment"),
+    "cli": Table("A file, start to finish", "`unhiss denoise`", cli, "the peers' environment"),
     "folder": Table("A folder on two cores", "one process", folder),
-    "web": Table("In a browser, one thread", "`hush.Denoiser` with one thread", web, "chromium, and `make web`"),
+    "web": Table("In a browser, one thread", "`unhiss.Denoiser` with one thread", web, "chromium, and `make web`"),
     "memory": Table("Memory of a long file", "the shortest recording", memory),
-    "serve": Table("Live streams on one core", "the same streams one by one", serve, "`hush[serve]`"),
+    "serve": Table("Live streams on one core", "the same streams one by one", serve, "`unhiss[serve]`"),
     "evaluate": Table("Scoring", "a plain loop in one process over the same packages", evaluate, "pairs"),
     "prepare": Table("Preparing a data set", "the librosa script that one writes first", prepare, "recordings"),
     "fleet": Table("Many files: processes, Ray, a large manifest", "one process", fleet),

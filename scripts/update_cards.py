@@ -1,12 +1,12 @@
 """Write the generated blocks of each card in docs/models/ anew; what lies between the blocks is prose.
 
-    <!-- facts -->        the card `hush export` wrote, src/hush/models/NAME.json; costs of bench/results/infer.json
+    <!-- facts -->        the card `unhiss export` wrote, src/unhiss/models/NAME.json; costs of bench/results/infer.json
     <!-- commands -->     what repeats the model, from all of the records
     <!-- training -->     NAME.training.json, kept by scripts/record_training.py
-    <!-- scores -->       NAME.scores.json, written by hush evaluate
+    <!-- scores -->       NAME.scores.json, written by unhiss evaluate
     <!-- weaknesses -->   the kinds of noise in which it gains least, from the same
     <!-- designs -->      bench/results/designs.json, written by bench/designs.py
-    <!-- words -->        NAME.words.json, written by hush evaluate --recogniser
+    <!-- words -->        NAME.words.json, written by unhiss evaluate --recogniser
 
 A card that is not there yet is begun by scripts/record_training.py: all of these, and a place for prose.
 
@@ -23,8 +23,8 @@ from typing import Any
 import card_commands
 from update_readme import CHIEF, NOISY, cell, replaced, table
 
-from hush.score.metrics import METRICS
-from hush.weights import models
+from unhiss.score.metrics import METRICS
+from unhiss.weights import models
 
 OVERLAPPED = " (frames overlapped by half)"
 NOT_MEASURED = "*Not measured yet.*"
@@ -104,7 +104,7 @@ def training(name: str) -> str:
             for key, entry in sorted(record["data"]["licences"].items())
         ],
     )
-    parts = ", ".join(f"{key} {entry['hours']:.2f} h" for key, entry in sorted(record["data"]["parts"].items()))
+    parts = ", ".join(f"{key} {entry['hours']:.2f} h" for key, entry in sorted(record["data"]["splits"].items()))
     speed = frames / max(1e-9, record["seconds"])
     course = [
         f"{frames:,} {what} ({frames * each_s / 3600:.1f} h of mixtures) in {rows[-1]['step']:,} steps "
@@ -122,7 +122,7 @@ def training(name: str) -> str:
 
 
 def measured(name: str) -> bool:
-    """Whether hush evaluate's scores of a model lie beside its card; a new one has none yet."""
+    """Whether unhiss evaluate's scores of a model lie beside its card; a new one has none yet."""
     return (CARDS / f"{name}.scores.json").is_file()
 
 

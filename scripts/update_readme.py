@@ -1,7 +1,7 @@
 """Write the generated tables of README.md anew, from the facts where they stand.
 
-    <!-- models:start -->   the cards of the shipped models, src/hush/models/*.json
-    <!-- scores:start -->   what `hush evaluate` measured: its scores.json, kept as docs/models/NAME.scores.json
+    <!-- models:start -->   the cards of the shipped models, src/unhiss/models/*.json
+    <!-- scores:start -->   what `unhiss evaluate` measured: its scores.json, kept as docs/models/NAME.scores.json
 
 Run: python scripts/update_readme.py [--check]; with --check nothing is written, and 1 tells that README.md is old.
 """
@@ -14,8 +14,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from hush.score.metrics import METRICS
-from hush.weights import DEFAULT, ModelCard, models
+from unhiss.score.metrics import METRICS
+from unhiss.weights import DEFAULT, ModelCard, models
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"

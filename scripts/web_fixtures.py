@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from hush import denoise
-from hush.dsp.polyphase import Polyphase
+from unhiss import denoise
+from unhiss.dsp.polyphase import Polyphase
 
 SIZES = (256, 384, 512, 768, 1024, 1536, 3072)
 PAIRS = (
@@ -26,7 +26,7 @@ PAIRS = (
     (44056, 48000),
     (192000, 96000),
 )
-# rate, channels, options of hush.denoise
+# rate, channels, options of unhiss.denoise
 STREAMS: tuple[tuple[int, int, dict[str, Any]], ...] = (
     (48000, 1, {}), (44100, 1, {}), (8000, 1, {}), (22050, 1, {}), (96000, 1, {}), (48000, 2, {}),
     (16000, 1, {"guard": False}), (16000, 1, {"atten_limit_db": 12.0}), (44100, 1, {"mix": 0.7}),

@@ -86,5 +86,5 @@ def write(path: Path, kind: str, gain: float, stft: dict[str, float], size: int 
     graph = helper.make_graph(nodes, kind, faces[:2], faces[2:], values)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     config = json.dumps({"model": {"kind": "causal"}, "stft": stft})
-    helper.set_model_props(model, {"hush.format": "1", "hush.model": kind, "hush.config": config})
+    helper.set_model_props(model, {"unhiss.format": "1", "unhiss.model": kind, "unhiss.config": config})
     onnx.save(model, str(path))

@@ -17,9 +17,9 @@ ROOT = Path(__file__).parent.parent
 @pytest.fixture(scope="session")
 def data() -> Path:
     """The folder of real recordings; tests that need it skip without it, and fail in CI."""
-    folder = Path(os.environ.get("HUSH_DATA", ROOT.parent / "shared" / "data"))
+    folder = Path(os.environ.get("UNHISS_DATA", ROOT.parent / "shared" / "data"))
     if not (folder / "manifest.csv").is_file():
-        line = f"real recordings not found at {folder}; set HUSH_DATA to the folder that holds them"
+        line = f"real recordings not found at {folder}; set UNHISS_DATA to the folder that holds them"
         if os.environ.get("CI") == "true":
             pytest.fail(line)
         pytest.skip(line)
@@ -56,7 +56,7 @@ def frame_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]
         )  # fmt: skip
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
         config = json.dumps({"frames": {"sample_rate": rate, "scaling": scaling}})
-        facts = {"hush.format": "1", "hush.model": "line", "hush.config": config}
+        facts = {"unhiss.format": "1", "unhiss.model": "line", "unhiss.config": config}
         helper.set_model_props(model, facts | {key.replace("_", "."): value for key, value in metadata.items()})
         onnx.save(model, str(path))
         return path

@@ -12,60 +12,61 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-SOURCE = ROOT / "src" / "hush"
+SOURCE = ROOT / "src" / "unhiss"
 
 
 @dataclass(frozen=True)
-class Room:
-    """A module or folder right under src/hush: its layer, and the third parties it may import."""
+class Package:
+    """A module or folder right under src/unhiss: its layer, and the third parties it may import."""
 
     layer: int
     third_parties: frozenset[str] = frozenset()
 
 
-ROOMS = {
-    "errors": Room(0),
-    "drafts": Room(1),
-    "runtime": Room(1, frozenset({"onnxruntime"})),
-    "remote": Room(1, frozenset({"fsspec"})),
-    "settings": Room(1),
-    "config": Room(2),
-    "weights": Room(2, frozenset({"numpy"})),
-    "dsp": Room(2, frozenset({"numpy", "soundfile", "soxr", "PIL", "av"})),
-    "fleet": Room(2, frozenset({"ray"})),
-    "data": Room(3, frozenset({"numpy"})),
-    "infer": Room(3, frozenset({"numpy"})),
-    "score": Room(3, frozenset({"numpy", "pesq", "pystoi", "speechmos", "pocketsphinx"})),
-    "train": Room(
+PACKAGES = {
+    "errors": Package(0),
+    "atomic": Package(1),
+    "runtime": Package(1, frozenset({"onnxruntime"})),
+    "remote": Package(1, frozenset({"fsspec"})),
+    "settings": Package(1),
+    "config": Package(2),
+    "weights": Package(2, frozenset({"numpy"})),
+    "dsp": Package(1, frozenset({"numpy", "soxr", "PIL"})),
+    "media": Package(2, frozenset({"numpy", "soundfile", "PIL", "av"})),
+    "fleet": Package(2, frozenset({"ray"})),
+    "data": Package(3, frozenset({"numpy"})),
+    "infer": Package(3, frozenset({"numpy"})),
+    "score": Package(3, frozenset({"numpy", "pesq", "pystoi", "speechmos", "pocketsphinx"})),
+    "train": Package(
         4,
-        frozenset({"numpy", "torch", "safetensors", "onnx", "matplotlib", "tensorboard", "pyroomacoustics"}),
+        frozenset({"numpy", "torch", "safetensors", "onnx", "matplotlib", "tensorboard", "pypackageacoustics"}),
     ),
-    "serve": Room(
+    "serve": Package(
         4, frozenset({"numpy", "starlette", "uvicorn", "websockets", "python_multipart", "prometheus_client", "ray"})
     ),
-    "live": Room(4, frozenset({"numpy", "sounddevice"})),
-    "cli": Room(5, frozenset({"numpy", "click", "rich"})),
-    "__main__": Room(6),
+    "live": Package(4, frozenset({"numpy", "sounddevice"})),
+    "cli": Package(5, frozenset({"numpy", "click", "rich"})),
+    "__main__": Package(6),
 }
-ROOM_EXTRAS = ("media", "eval", "asr", "live", "train", "serve", "ray", "remote")
-FACE = "__init__"  # hush/__init__.py: names that load on first use; it may point anywhere
+PACKAGE_EXTRAS = ("media", "eval", "asr", "live", "train", "serve", "ray", "remote")
+FACE = "__init__"  # unhiss/__init__.py: names that load on first use; it may point anywhere
 DISTRIBUTIONS = {
     "pillow": "PIL",
     "python-multipart": "python_multipart",
     "prometheus-client": "prometheus_client",
 }  # where pip's name and the import's differ
-LAZY_AT_IMPORT = {"click", "hush", "rich"}  # all that cli may import while it is being imported
+LAZY_AT_IMPORT = {"click", "unhiss", "rich"}  # all that cli may import while it is being imported
 
 MODULES = sorted(SOURCE.rglob("*.py"))
 WRITTEN = sorted(path for folder in ("src", "tests", "scripts", "bench") for path in (ROOT / folder).rglob("*.py"))
 
 
-def room_of(path: Path) -> str:
+def package_of(path: Path) -> str:
     return path.relative_to(SOURCE).parts[0].removesuffix(".py")
 
 
 def module_of(path: Path) -> str:
-    parts = ("hush", *path.relative_to(SOURCE).with_suffix("").parts)
+    parts = ("unhiss", *path.relative_to(SOURCE).with_suffix("").parts)
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
@@ -106,14 +107,14 @@ def at_import_time(tree: ast.Module) -> ast.Module:
     return Strip().visit(tree)
 
 
-def inner_room(name: str) -> str | None:
-    """The room that `hush.X.y` stands for; None for the bare package and for its version."""
+def inner_package(name: str) -> str | None:
+    """The package that `unhiss.X.y` stands for; None for the bare package and for its version."""
     parts = name.split(".")
-    return parts[1] if parts[0] == "hush" and len(parts) > 1 and parts[1] != "__version__" else None
+    return parts[1] if parts[0] == "unhiss" and len(parts) > 1 and parts[1] != "__version__" else None
 
 
-def test_every_module_belongs_to_a_room_of_the_table() -> None:
-    strangers = {room_of(path) for path in MODULES} - {*ROOMS, FACE}
+def test_every_module_belongs_to_a_package_of_the_table() -> None:
+    strangers = {package_of(path) for path in MODULES} - {*PACKAGES, FACE}
     assert not strangers, f"no layer for {strangers}: give it one here and in docs/architecture.md"
 
 
@@ -121,22 +122,22 @@ def test_the_documented_table_is_this_one() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     rows = [line.split("|")[1:-1] for line in text.splitlines() if line.startswith("| `")]
     documented = {cells[0].strip(" `/"): int(cells[1]) for cells in rows if cells[1].strip().isdigit()}
-    assert documented == {name: room.layer for name, room in ROOMS.items() if name != "__main__"}
+    assert documented == {name: package.layer for name, package in PACKAGES.items() if name != "__main__"}
 
 
-def test_a_room_imports_only_rooms_of_lower_layers() -> None:
+def test_a_package_imports_only_packages_of_lower_layers() -> None:
     wrong = []
     for path in MODULES:
-        here = room_of(path)
+        here = package_of(path)
         if here == FACE:
             continue
         for line, name in imports(path):
-            there = inner_room(name)
-            if name == "hush":  # its lazy names would reach any layer unseen
-                wrong.append(f"{show(path, line)} imports the whole of hush")
+            there = inner_package(name)
+            if name == "unhiss":  # its lazy names would reach any layer unseen
+                wrong.append(f"{show(path, line)} imports the whole of unhiss")
             if there in (None, here):
                 continue
-            if there not in ROOMS or ROOMS[there].layer >= ROOMS[here].layer:
+            if there not in PACKAGES or PACKAGES[there].layer >= PACKAGES[here].layer:
                 wrong.append(f"{show(path, line)} imports {name}")
     assert not wrong, "\n".join(["only layers below may be imported:", *wrong])
 
@@ -145,30 +146,30 @@ def test_modules_import_each_other_in_no_circle() -> None:
     known = {module_of(path) for path in MODULES}
     graph: dict[str, set[str]] = {}
     for path in MODULES:
-        if room_of(path) == FACE:
+        if package_of(path) == FACE:
             continue
-        # `from hush.dsp import stft` names a module, `from hush.dsp.stft import stft` something in one.
+        # `from unhiss.dsp import stft` names a module, `from unhiss.dsp.stft import stft` something in one.
         names = {n if n in known else n.rpartition(".")[0] for _, n in imports(path)}
-        graph[module_of(path)] = (names & known) - {module_of(path), "hush"}
+        graph[module_of(path)] = (names & known) - {module_of(path), "unhiss"}
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
         pytest.fail(" -> ".join(error.args[1]))
 
 
-def test_a_room_imports_only_its_third_parties() -> None:
+def test_a_package_imports_only_its_third_parties() -> None:
     wrong = []
     for path in MODULES:
-        allowed = ROOMS[room_of(path)].third_parties if room_of(path) != FACE else frozenset()
+        allowed = PACKAGES[package_of(path)].third_parties if package_of(path) != FACE else frozenset()
         for line, name in imports(path):
             top = name.split(".")[0]
-            if top not in {"hush", *sys.stdlib_module_names, *allowed}:
+            if top not in {"unhiss", *sys.stdlib_module_names, *allowed}:
                 wrong.append(f"{show(path, line)} imports {top}")
-    assert not wrong, "\n".join(["not in this room's list of third parties:", *wrong])
+    assert not wrong, "\n".join(["not in this package's list of third parties:", *wrong])
 
 
 def test_torch_is_imported_in_train_alone() -> None:
-    users = {room_of(path) for path in MODULES for _, name in imports(path) if name.split(".")[0] == "torch"}
+    users = {package_of(path) for path in MODULES for _, name in imports(path) if name.split(".")[0] == "torch"}
     assert users <= {"train"}
 
 
@@ -177,11 +178,11 @@ def test_third_parties_are_declared_in_pyproject() -> None:
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
-    wanted = [*project["dependencies"], *(line for name in ROOM_EXTRAS for line in extras[name])]
+    wanted = [*project["dependencies"], *(line for name in PACKAGE_EXTRAS for line in extras[name])]
     names = [re.split(r"[>\[]", requirement)[0] for requirement in wanted]
     declared = {DISTRIBUTIONS.get(name, name) for name in names}
     optional = {"tensorboard"}  # used where it is installed, never asked for
-    assert frozenset().union(*(room.third_parties for room in ROOMS.values())) - optional == declared
+    assert frozenset().union(*(package.third_parties for package in PACKAGES.values())) - optional == declared
 
 
 def test_commands_load_nothing_heavy_before_they_run() -> None:
@@ -191,7 +192,7 @@ def test_commands_load_nothing_heavy_before_they_run() -> None:
         for line, name in imports(path, tree):
             top = name.split(".")[0]
             light = top in sys.stdlib_module_names or top in LAZY_AT_IMPORT
-            if not light or inner_room(name) not in (None, "errors", "cli"):
+            if not light or inner_package(name) not in (None, "errors", "cli"):
                 wrong.append(f"{show(path, line)} imports {name}")
     assert not wrong, "\n".join(["move these into the function that needs them:", *wrong])
 

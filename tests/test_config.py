@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from hush.config import Experiment, load
-from hush.errors import ConfigError
+from unhiss.config import Experiment, load
+from unhiss.errors import ConfigError
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 
@@ -31,15 +31,21 @@ def refused(path: Path, *overrides: str) -> str:
 def test_the_reference_config_is_the_reference() -> None:
     experiment = load(CONFIGS / "unet-reference.toml")
     train = experiment.train
-    assert (train.loss, train.batch, train.epochs, train.examples, train.valid_examples) == ("mse", 64, 60, 21000, 1179)
-    assert (train.lr, train.schedule, train.clip_norm, train.average) == (1e-3, "constant", 0.0, 0.0)
+    assert (train.loss, train.batch_size, train.epochs, train.examples, train.valid_examples) == (
+        "mse",
+        64,
+        60,
+        21000,
+        1179,
+    )
+    assert (train.lr, train.schedule, train.clip_norm, train.ema_decay) == (1e-3, "constant", 0.0, 0.0)
     assert (experiment.model.kind, experiment.model.output, experiment.model.dropout) == ("unet", "magnitude", 0.5)
     assert (experiment.frames.sample_rate, experiment.frames.scaling, experiment.frames.edges) == (
         22050,
         "frame",
         "zeros",
     )
-    assert experiment.mixing.fresh is False and experiment.mixing.reference_offset_db == (0, 0)
+    assert experiment.mixing.dynamic is False and experiment.mixing.reference_offset_db == (0, 0)
     assert (train.steps_per_epoch, train.steps) == (329, 19740)  # the notebook shows 329 steps an epoch
 
 
@@ -53,7 +59,7 @@ def test_a_file_says_only_how_it_differs_from_its_base(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     write(tmp_path / "sub", "b.toml", 'base = "../a.toml"\n[train]\nbatch = 4\n')
     train = load(tmp_path / "sub" / "b.toml").train
-    assert (train.epochs, train.batch) == (5, 4)
+    assert (train.epochs, train.batch_size) == (5, 4)
     assert dataclasses.replace(train, epochs=60, batch=64) == Experiment().train
 
 
@@ -95,7 +101,7 @@ def test_differences_name_the_settings() -> None:
         ("train.epochs=2.5", "train.epochs = 2.5; expected int, such as 60"),
         ("train.epochs=true", "train.epochs = True; expected int, such as 60"),
         ("train.epochs=0", "train.epochs = 0; expected 1 or more"),
-        ("train.batch=-1", "train.batch = -1; expected 1 or more"),
+        ("train.batch_size=-1", "train.batch_size = -1; expected 1 or more"),
         ("train.seed=-1", "train.seed = -1; expected 0 or more"),
         ("train.warmup_steps=-1", "train.warmup_steps = -1; expected 0 or more"),
         ("train.lr=0", "train.lr = 0.0; expected above 0"),
@@ -103,23 +109,23 @@ def test_differences_name_the_settings() -> None:
         ("train.lr=inf", "train.lr = inf; expected above 0"),
         ("train.lr=true", "train.lr = True; expected float, such as 0.001"),
         ("train.lr=fast", "train.lr = 'fast'; expected float, such as 0.001"),
-        ("train.average=1", "train.average = 1.0; expected 0 up to below 1"),
+        ("train.ema_decay=1", "train.ema_decay = 1.0; expected 0 up to below 1"),
         ("train.schedule=cosin", "train.schedule = 'cosin'; did you mean 'cosine'?"),
-        ("train.loss=l1", "train.loss = 'l1'; known: audible, mse"),
+        ("train.loss=l1", "train.loss = 'l1'; known: compressed_spectrum, mse"),
         ("train.precision=fp16", "train.precision = 'fp16'; did you mean 'bf16'?"),
         ("model.kind=unte", "model.kind = 'unte'; did you mean 'unet'?"),
         ("model.output=mask", "model.output = 'mask'; known: attenuation, magnitude"),
         ("model.dropout=1", "model.dropout = 1.0; expected 0 up to below 1"),
         ("frames.scaling=none", "frames.scaling = 'none'; known: file, frame"),
         ("frames.sample_rate=0", "frames.sample_rate = 0; expected Hz above 0"),
-        ("mixing.fresh=True", "mixing.fresh = 'True'; expected bool, such as true"),
+        ("mixing.dynamic=True", "mixing.dynamic = 'True'; expected bool, such as true"),
         ("mixing.snr_db=5", "mixing.snr_db = 5; expected [low, high], such as [-5.0, 20.0]"),
         ("mixing.snr_db=[5]", "mixing.snr_db = [5.0]; expected [low, high]"),
         ("mixing.snr_db=[5, 1]", "mixing.snr_db = [5.0, 1.0]; expected [low, high]"),
         ("mixing.snr_db=[1, 2, 3]", "mixing.snr_db = [1.0, 2.0, 3.0]; expected [low, high]"),
         ("mixing.snr_db=[0, inf]", "mixing.snr_db = [0.0, inf]; expected [low, high]"),
         ("mixing.snr_db=[true, 5]", "mixing.snr_db = [True, 5]; expected [low, high], such as [-5.0, 20.0]"),
-        ("mixing.balance=2", "mixing.balance = 2.0; expected 0 to 1"),
+        ("mixing.kind_balance=2", "mixing.kind_balance = 2.0; expected 0 to 1"),
         ("mixing.noise_only=0.99", "mixing.noise_only + mixing.speech_only = 1.02; expected 1 at most"),
     ],
 )

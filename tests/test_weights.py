@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from hush import weights
-from hush.errors import ModelError
-from hush.weights import ModelCard, find, find_checkpoint, models
+from unhiss import weights
+from unhiss.errors import ModelError
+from unhiss.weights import ModelCard, find, find_checkpoint, models
 
 CARD = ModelCard(
     name="tiny", summary="a test", sample_rate=22050, causal=False, latency_ms=365.7, parameters=2, mmac_per_s=1.0,
@@ -37,7 +37,7 @@ def test_a_whole_model_is_found_by_name(shipped: Path) -> None:
 
 def test_a_damaged_model_is_refused(shipped: Path) -> None:
     (shipped / "tiny.onnx").write_bytes(b"abd")
-    with pytest.raises(ModelError, match=r"'tiny' is damaged .* install hush again"):
+    with pytest.raises(ModelError, match=r"'tiny' is damaged .* install unhiss again"):
         find("tiny")
 
 

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hush.cli.bars import Bars, board, note
-from hush.dsp.writer import write
+from unhiss.cli.bars import Bars, board, note
+from unhiss.media.writer import write
 
 Make = Callable[..., Path]
 SOURCE = Path(__file__).parent.parent.parent / "src"
@@ -85,7 +85,7 @@ def test_on_a_terminal_lines_stay_and_bars_go(jobs: int, tmp_path: Path, causal_
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, COLUMNS, 0, 0))
     child = subprocess.Popen(
-        [sys.executable, "-m", "hush", "denoise", "in", "-o", "out", "-j", str(jobs), "--model", causal_model()],
+        [sys.executable, "-m", "unhiss", "denoise", "in", "-o", "out", "-j", str(jobs), "--model", causal_model()],
         cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs,
         env={**os.environ, "PYTHONPATH": str(SOURCE), "TERM": "xterm"},
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""`hush denoise` and `hush models` as a user meets them."""
+"""`unhiss denoise` and `unhiss models` as a user meets them."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ import pytest
 import soundfile as sf
 from PIL import Image
 
-import hush
-from hush.dsp.audio import AudioInfo, info, read
-from hush.dsp.writer import Writer, write
+import unhiss
+from unhiss.media.audio import AudioInfo, info, read
+from unhiss.media.writer import Writer, write
 
 Make = Callable[..., Path]
 SOURCE = Path(__file__).parent.parent.parent / "src"
 
 
 def run(*words: object, stdin: bytes = b"", cwd: Path | None = None) -> subprocess.CompletedProcess[bytes]:
-    """`hush ...` in a process of its own."""
+    """`unhiss ...` in a process of its own."""
     environment = {**os.environ, "PYTHONPATH": str(SOURCE), "PYTHONWARNINGS": "error"}
-    call = [sys.executable, "-m", "hush", *map(str, words)]
+    call = [sys.executable, "-m", "unhiss", *map(str, words)]
     return subprocess.run(call, input=stdin, capture_output=True, cwd=cwd, env=environment)
 
 
@@ -60,7 +60,7 @@ def test_a_causal_model_denoises_a_file_with_a_guard_or_without(
         assert (done.returncode, done.stderr) == (0, b"")
         assert info(tmp_path / f"{option}.wav") == info(noisy)
         results[guard], _ = read(tmp_path / f"{option}.wav")
-        expected = hush.denoise(audio, rate, model=path, guard=guard)
+        expected = unhiss.denoise(audio, rate, model=path, guard=guard)
         np.testing.assert_allclose(results[guard], expected, atol=2**-22)
     assert np.abs(results[True] - results[False]).max() > 2**-16
 
@@ -109,9 +109,9 @@ def test_an_m4a_is_known_by_its_bytes(noisy: Path, tmp_path: Path, causal_model:
 
 def test_the_file_equals_the_array(noisy: Path, tmp_path: Path, frame_model: Make) -> None:
     path = frame_model(slope=1.2, offset=-0.2)
-    hush.denoise_file(noisy, tmp_path / "clean.wav", model=path, subtype="FLOAT")
+    unhiss.denoise_file(noisy, tmp_path / "clean.wav", model=path, subtype="FLOAT")
     audio, rate = read(noisy)
-    np.testing.assert_allclose(read(tmp_path / "clean.wav")[0], hush.denoise(audio, rate, model=path), atol=1e-6)
+    np.testing.assert_allclose(read(tmp_path / "clean.wav")[0], unhiss.denoise(audio, rate, model=path), atol=1e-6)
 
 
 def test_options_reach_the_engine(noisy: Path, tmp_path: Path, frame_model: Make) -> None:
@@ -120,7 +120,7 @@ def test_options_reach_the_engine(noisy: Path, tmp_path: Path, frame_model: Make
     np.testing.assert_array_equal(read(tmp_path / "a.wav")[0], audio)
     words = ("denoise", noisy, "-o", tmp_path / "b.wav", "--model", path, "--atten-limit-db", 6, "--threads", 1)
     assert run(*words).returncode == 0
-    expected = hush.denoise(audio, 48000, model=path, atten_limit_db=6)
+    expected = unhiss.denoise(audio, 48000, model=path, atten_limit_db=6)
     np.testing.assert_allclose(read(tmp_path / "b.wav")[0], expected, atol=2e-7)
 
 
@@ -138,7 +138,7 @@ def test_several_files_go_to_a_folder_and_one_bad_one_stops_no_other(
     lines = done.stderr.decode().splitlines()
     assert len(lines) == 2
     assert "bad.wav: not a readable recording" in lines[0]
-    assert lines[1] == "hush: 1 of 3 recordings failed"
+    assert lines[1] == "unhiss: 1 of 3 recordings failed"
 
 
 def test_plot_draws_before_and_after_in_one_picture(noisy: Path, tmp_path: Path, frame_model: Make) -> None:
@@ -183,7 +183,7 @@ def test_plot_draws_next_to_nothing_too(size: int, tmp_path: Path, frame_model: 
 def test_models_lists_every_card() -> None:
     done = run("models")
     assert done.returncode == 0, done.stderr
-    for card in hush.models():
+    for card in unhiss.models():
         text = done.stdout.decode()
         assert f"{card.name}" in text
         assert f"{card.parameters:,} parameters" in text
@@ -193,5 +193,5 @@ def test_models_lists_every_card() -> None:
 
 def test_models_json_gives_one_object_a_line() -> None:
     lines = run("models", "--json").stdout.decode().splitlines()
-    assert [json.loads(line)["name"] for line in lines] == [card.name for card in hush.models()]
+    assert [json.loads(line)["name"] for line in lines] == [card.name for card in unhiss.models()]
     assert all(json.loads(line)["sha256"] for line in lines)

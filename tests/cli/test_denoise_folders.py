@@ -1,4 +1,4 @@
-"""`hush denoise` on folders, patterns and parts of recordings, and what it says about them."""
+"""`unhiss denoise` on folders, patterns and parts of recordings, and what it says about them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from hush.cli.batch import _denoiser
-from hush.cli.denoise import command
-from hush.dsp.audio import info, read
-from hush.dsp.writer import write
-from hush.errors import ConfigError, HushError
-from hush.infer.denoiser import Denoiser
+from unhiss.cli.batch import _denoiser
+from unhiss.cli.denoise import command
+from unhiss.errors import ConfigError, UnhissError
+from unhiss.infer.denoiser import Denoiser
+from unhiss.media.audio import info, read
+from unhiss.media.writer import write
 
 Make = Callable[..., Path]
 RATE = 16000
@@ -85,7 +85,7 @@ def test_a_bad_file_is_listed_and_the_rest_goes_on(tree: Path, tmp_path: Path, h
     done = denoise(tree, "-o", tmp_path / "clean", "--model", half, "-j", jobs)
     assert done.exit_code == 1
     assert "bad.wav: not a readable recording" in done.stderr
-    assert done.stderr.splitlines()[-1] == "hush: 1 of 4 recordings failed"
+    assert done.stderr.splitlines()[-1] == "unhiss: 1 of 4 recordings failed"
     assert files(tmp_path / "clean") == ["a.wav", "b.flac", "deep/er/c.ogg"]
 
 
@@ -216,7 +216,9 @@ def test_an_error_that_nobody_foresaw_stops_no_other(
     monkeypatch.setattr(Denoiser, "file", odd)
     done = denoise(tree, "-o", tmp_path / "clean", "--model", half)
     assert done.exit_code == 1
-    assert done.stderr.splitlines()[0].startswith(f"hush: {tree / 'a.wav'}: list index out of range - an error of hush")
+    assert done.stderr.splitlines()[0].startswith(
+        f"unhiss: {tree / 'a.wav'}: list index out of range - an error of unhiss"
+    )
     assert files(tmp_path / "clean") == ["b.flac", "deep/er/c.ogg"]
 
 
@@ -282,5 +284,5 @@ def test_what_does_not_go_together_is_refused(
     monkeypatch.chdir(tree)
     done = denoise(*words, "--model", half)
     assert done.exit_code != 0
-    assert line in (str(done.exception) if isinstance(done.exception, HushError) else done.output)
+    assert line in (str(done.exception) if isinstance(done.exception, UnhissError) else done.output)
     assert not (tree / "b.wav").exists()

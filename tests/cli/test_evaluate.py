@@ -1,4 +1,4 @@
-"""`hush evaluate` from the outside: what it prints, writes and returns."""
+"""`unhiss evaluate` from the outside: what it prints, writes and returns."""
 
 import csv
 import hashlib
@@ -9,12 +9,12 @@ import sys
 import numpy as np
 import pytest
 
-from hush.dsp.writer import write
+from unhiss.media.writer import write
 
 
-def hush(*arguments):
+def unhiss(*arguments):
     """The command in a process of its own, as a shell would run it; neither stream is a terminal."""
-    code = "from hush.cli import main; main()"
+    code = "from unhiss.cli import main; main()"
     return subprocess.run(
         [sys.executable, "-W", "error", "-c", code, *map(str, arguments)], capture_output=True, text=True
     )
@@ -32,7 +32,7 @@ def folder(tmp_path, rng):
 
 
 def test_without_a_model_the_noisy_input_is_scored_printed_and_written(folder, tmp_path):
-    done = hush("evaluate", "--pairs", folder, "-o", tmp_path / "out", "-j", 2)
+    done = unhiss("evaluate", "--pairs", folder, "-o", tmp_path / "out", "-j", 2)
     assert (done.returncode, done.stderr) == (0, f"report: {tmp_path / 'out' / 'report.html'}\n")
     assert done.stdout.startswith("| system | pairs | PESQ-WB | STOI | ESTOI | SI-SDR dB | SIG | BAK | OVRL |")
     assert "| noisy input | 2 |" in done.stdout
@@ -41,22 +41,22 @@ def test_without_a_model_the_noisy_input_is_scored_printed_and_written(folder, t
     with (tmp_path / "out" / "scores.csv").open() as file:
         assert [row["id"] for row in csv.DictReader(file)] == ["x", "y"]
 
-    again = hush("evaluate", "--pairs", folder, "-o", tmp_path / "out")
+    again = unhiss("evaluate", "--pairs", folder, "-o", tmp_path / "out")
     assert again.returncode == 1 and "give --force" in again.stderr and again.stderr.count("\n") == 1
 
 
 def test_a_broken_pair_is_listed_the_rest_scored_and_the_exit_code_is_1(folder):
     (folder / "noisy" / "x.wav").write_bytes(b"broken")
-    done = hush("evaluate", "--pairs", folder, "-j", 1)
+    done = unhiss("evaluate", "--pairs", folder, "-j", 1)
     assert done.returncode == 1
     assert "| noisy input | 1 |" in done.stdout
     assert "Not scored:\n\n- x: " in done.stdout
 
 
 def test_a_folder_that_holds_no_pairs_is_one_line_and_exit_code_1(tmp_path):
-    done = hush("evaluate", "--pairs", tmp_path)
+    done = unhiss("evaluate", "--pairs", tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("hush: ") and "has no clean/ and no noisy/" in done.stderr
+    assert done.stderr.startswith("unhiss: ") and "has no clean/ and no noisy/" in done.stderr
     assert done.stderr.count("\n") == 1
 
 
@@ -64,7 +64,7 @@ def test_models_functions_and_programs_stand_side_by_side_in_their_order(folder,
     (tmp_path / "own.py").write_text("def half(audio, rate):\n    return audio / 2\n")
     model = causal_model("gain", 0.5)
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", "from hush.cli import main; main()", "evaluate", "--system",
+        [sys.executable, "-W", "error", "-c", "from unhiss.cli import main; main()", "evaluate", "--system",
          "cp=cmd:cp {in} {out}", "--model", str(model), "--system", "half=python:own:half", "--pairs", str(folder),
          "-j", "2", "--metrics", "si_sdr_db,noise_down_db", "-o", str(tmp_path / "out")],
         capture_output=True, text=True, cwd=tmp_path,
@@ -82,23 +82,23 @@ def test_models_functions_and_programs_stand_side_by_side_in_their_order(folder,
 
 
 def test_noisy_recordings_alone_are_scored_by_what_needs_no_reference(folder):
-    done = hush("evaluate", "--noisy", folder / "noisy" / "x.wav", "--metrics", "default,lag")
+    done = unhiss("evaluate", "--noisy", folder / "noisy" / "x.wav", "--metrics", "default,lag")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("| system | pairs | SIG | BAK | OVRL | lag samples |")
-    both = hush("evaluate", "--noisy", folder, "--pairs", folder)
+    both = unhiss("evaluate", "--noisy", folder, "--pairs", folder)
     assert both.returncode == 2 and "one of the two" in both.stderr
 
 
 def test_a_recogniser_without_a_text_is_refused_and_not_left_unused(folder, tmp_path):
     (tmp_path / "own.py").write_text("def hear(audio, rate):\n    return 'yes'\n")
-    words = ["-c", "from hush.cli import main; main()", "evaluate", "--pairs", str(folder)]
+    words = ["-c", "from unhiss.cli import main; main()", "evaluate", "--pairs", str(folder)]
     done = subprocess.run([sys.executable, *words, "--recogniser", "python:own:hear"], capture_output=True, text=True,
                           cwd=tmp_path)  # fmt: skip
     assert done.returncode == 2 and "column `text`" in done.stderr
 
 
 def test_a_model_file_is_named_by_its_card_and_opened_only_where_that_is_not_its_own(causal_model, monkeypatch):
-    from hush.cli import evaluate
+    from unhiss.cli import evaluate
 
     path = causal_model("gain", 0.5)
     (named,) = evaluate._systems((str(path),))

@@ -1,4 +1,4 @@
-"""`hush serve` as its users have it: a line that says where, an end that lets what runs finish, and refusals."""
+"""`unhiss serve` as its users have it: a line that says where, an end that lets what runs finish, and refusals."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hush.serve.client import Client, ServerError
+from unhiss.serve.client import Client, ServerError
 
 PATIENCE_S = 60
 SOURCE = Path(__file__).parent.parent.parent / "src"
-HUSH = [sys.executable, "-m", "hush", "serve"]
+UNHISS = [sys.executable, "-m", "unhiss", "serve"]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(SOURCE), "PYTHONWARNINGS": "error"}
 
 
@@ -27,7 +27,7 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(SOURCE), "PYTHONWARNINGS": "error
 def started(*words: str) -> Iterator[tuple[subprocess.Popen, str]]:
     """A server, and the line that it says first."""
     process = subprocess.Popen(
-        [*HUSH, "--port", "0", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
+        [*UNHISS, "--port", "0", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
     )
     try:
         assert process.stdout
@@ -53,7 +53,7 @@ def client(line: str, **options: str) -> Client:
 def test_the_first_line_says_where_and_what(causal_model: Callable[..., Path]) -> None:
     model = causal_model()
     with started("--model", str(model), "--token", "geheim") as (process, line):
-        assert re.match(rf"hush: http://127\.0\.0\.1:\d+ serves {model}: .*interface: .*/docs$", line)
+        assert re.match(rf"unhiss: http://127\.0\.0\.1:\d+ serves {model}: .*interface: .*/docs$", line)
         with client(line, token="geheim").stream(16000) as stream:
             assert stream.push(np.zeros(320, np.float32)).shape == (320,)
         process.send_signal(signal.SIGTERM)
@@ -114,7 +114,7 @@ def test_ctrl_c_twice_ends_at_once(causal_model: Callable[..., Path]) -> None:
 )
 def test_what_cannot_be_served_is_one_line(words: list[str], code: int, line: str) -> None:
     done = subprocess.run(
-        [*HUSH, "--port", "0", *words], capture_output=True, text=True, env=ENVIRONMENT, timeout=PATIENCE_S
+        [*UNHISS, "--port", "0", *words], capture_output=True, text=True, env=ENVIRONMENT, timeout=PATIENCE_S
     )
     assert (done.returncode, len(done.stderr.splitlines())) == (code, 1), done.stderr
     assert line in done.stderr and not done.stdout

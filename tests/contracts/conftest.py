@@ -1,4 +1,4 @@
-"""Fixtures of the proofs that run `hush denoise` as a process."""
+"""Fixtures of the proofs that run `unhiss denoise` as a process."""
 
 from __future__ import annotations
 

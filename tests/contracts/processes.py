@@ -1,4 +1,4 @@
-"""What the proofs of trouble share: `hush denoise` as a process, recordings, and what lies in a folder."""
+"""What the proofs of trouble share: `unhiss denoise` as a process, recordings, and what lies in a folder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 import soundfile as sf
 
 SOURCE = Path(__file__).parent.parent.parent / "src"
-HUSH = [sys.executable, "-m", "hush", "denoise"]
+UNHISS = [sys.executable, "-m", "unhiss", "denoise"]
 PATIENCE_S = 60
 RATE = 48000
 
@@ -38,7 +38,7 @@ def is_telemetry(path: Path) -> bool:
 def one_line(done: subprocess.CompletedProcess[str], *patterns: str) -> None:
     assert done.returncode == 1, done.stderr
     assert len(done.stderr.splitlines()) == 1, done.stderr
-    assert done.stderr.startswith("hush: ")
+    assert done.stderr.startswith("unhiss: ")
     assert not done.stdout
     for pattern in patterns:
         assert re.search(pattern, done.stderr), done.stderr

@@ -1,4 +1,4 @@
-"""Whatever file `hush denoise` gets, it ends in the same file, cleaned, or in exactly one clear line.
+"""Whatever file `unhiss denoise` gets, it ends in the same file, cleaned, or in exactly one clear line.
 
 The inputs are those of any_inputs.py; truth is what soundfile alone reads of them.
 """
@@ -23,16 +23,16 @@ from any_inputs import RATES, Case, Held, held, is_one_of, make
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import hush
-from hush.cli import main
-from hush.infer.causal_model import CausalModel
-from hush.infer.stream import Stream
+import unhiss
+from unhiss.cli import main
+from unhiss.infer.causal_model import CausalModel
+from unhiss.infer.stream import Stream
 
 Make = Callable[..., Path]
 SOURCE = Path(__file__).parent.parent.parent / "src"
 ROUND_OFF = 1e-5  # of other orders of float32 sums
 PATIENCE_S = 60  # far beyond what any case takes: a case that is not through by then hangs
-# Whole recordings that hush may refuse: what libsndfile writes of them it does not read back as it was.
+# Whole recordings that unhiss may refuse: what libsndfile writes of them it does not read back as it was.
 REFUSED = ("RAW", "SD2", "SDS", "VOC")
 
 # How far, as a share of its level, the same sound may lie off after it was resampled, above what its coding loses.
@@ -48,7 +48,7 @@ SAMPLE = any_inputs.spanning(ALL, 40)
 def prove(
     tmp_path: Path, causal_model: Make, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Callable[[Case], str]:
-    """Runs `hush denoise` on a case, asserts what every case must show, and gives the line it said, if any."""
+    """Runs `unhiss denoise` on a case, asserts what every case must show, and gives the line it said, if any."""
     monkeypatch.chdir(tmp_path)
     model = causal_model()
 
@@ -56,7 +56,7 @@ def prove(
         path = make(case, tmp_path)
         target = Path(f"b{path.suffix}")
         before, truth = path.read_bytes(), held(path)
-        words = ["hush", "denoise", path.name, "-o", str(target), "--model", str(model), "--threads", "1"]
+        words = ["unhiss", "denoise", path.name, "-o", str(target), "--model", str(model), "--threads", "1"]
         monkeypatch.setattr(sys, "argv", words)
         capfd.readouterr()
         with limited_to(PATIENCE_S), pytest.raises(SystemExit) as end:
@@ -95,10 +95,10 @@ def limited_to(seconds: int) -> Iterator[None]:
 
 
 def check_refusal(code: int, err: str, *named: Path) -> None:
-    """One line, of hush, that names a file."""
+    """One line, of unhiss, that names a file."""
     assert code == 1, err
     assert len(err.splitlines()) == 1, err
-    assert err.startswith("hush: "), err
+    assert err.startswith("unhiss: "), err
     assert any(path.name in err for path in named), err
 
 
@@ -165,7 +165,7 @@ def test_a_process_of_its_own_ends_so_too(case: Case, pipe: bool, tmp_path: Path
     path, target = make(case, tmp_path), tmp_path / "out" / f"b.{'wav' if pipe else case.extension}"
     target.parent.mkdir()
     words = ["-", "-o", "-"] if pipe else [path, "-o", target]
-    call = [sys.executable, "-m", "hush", "denoise", *words, "--model", causal_model(), "--threads", "1"]
+    call = [sys.executable, "-m", "unhiss", "denoise", *words, "--model", causal_model(), "--threads", "1"]
     environment = {**os.environ, "PYTHONPATH": str(SOURCE), "PYTHONWARNINGS": "error"}
     content = path.read_bytes() if pipe else b""
     done = subprocess.run(call, input=content, capture_output=True, env=environment, timeout=PATIENCE_S)
@@ -197,7 +197,7 @@ def test_a_peak_above_full_scale_is_cut_and_not_turned_over(
     tone = 0.9 * np.sin(2 * np.pi * 200 * np.arange(8000) / 16000)
     sf.write(tmp_path / f"a.{extension}", tone, 16000, subtype)
     model = causal_model("gain", 1.5)  # its output reaches 1.35
-    hush.denoise_file(tmp_path / f"a.{extension}", tmp_path / f"b.{extension}", model=model, guard=False)
+    unhiss.denoise_file(tmp_path / f"a.{extension}", tmp_path / f"b.{extension}", model=model, guard=False)
     found = held(tmp_path / f"b.{extension}")
     assert found and found.subtype == subtype
     loud = np.flatnonzero(np.abs(tone) > 0.7)  # over full scale from 0.67 on
@@ -261,7 +261,7 @@ def graphs(causal_model: Make) -> dict[str, CausalModel]:
     content=st.sampled_from(SIGNALS),
 )
 def test_blocks_add_up_to_the_whole(
-    sizes: list[int], rate: int, channels: int | None, content: str, leveller: hush.Denoiser
+    sizes: list[int], rate: int, channels: int | None, content: str, leveller: unhiss.Denoiser
 ) -> None:
     audio = signal_of(content, rate, channels or 1, sum(sizes)).astype(np.float32)
     audio = audio if channels else audio[0]
@@ -273,5 +273,5 @@ def test_blocks_add_up_to_the_whole(
 
 
 @pytest.fixture(scope="module")
-def leveller(causal_model: Make) -> hush.Denoiser:
-    return hush.Denoiser(causal_model("leveller"))
+def leveller(causal_model: Make) -> unhiss.Denoiser:
+    return unhiss.Denoiser(causal_model("leveller"))

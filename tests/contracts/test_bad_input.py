@@ -1,4 +1,4 @@
-"""What `hush denoise` cannot do ends in one clear line, exit code 1 or 2, and no file half-written."""
+"""What `unhiss denoise` cannot do ends in one clear line, exit code 1 or 2, and no file half-written."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from hush.cli import main
-from hush.dsp.audio import read
-from hush.dsp.writer import write
-from hush.errors import AudioError
+from unhiss.cli import main
+from unhiss.errors import AudioError
+from unhiss.media.audio import read
+from unhiss.media.writer import write
 
 Make = Callable[..., Path]
 SOURCE = Path(__file__).parent.parent.parent / "src"
@@ -28,12 +28,14 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(SOURCE), "PYTHONWARNINGS": "error
 def refusal(
     tmp_path: Path, frame_model: Make, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Callable[..., str]:
-    """Runs `hush denoise ARGUMENTS` in tmp_path, asserts that it fails cleanly, and gives the line it said."""
+    """Runs `unhiss denoise ARGUMENTS` in tmp_path, asserts that it fails cleanly, and gives the line it said."""
     monkeypatch.chdir(tmp_path)
 
     def run(*words: object, code: int = 1, model: str | Path | None = None) -> str:
         before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-        monkeypatch.setattr(sys, "argv", ["hush", "denoise", *map(str, words), "--model", str(model or frame_model())])
+        monkeypatch.setattr(
+            sys, "argv", ["unhiss", "denoise", *map(str, words), "--model", str(model or frame_model())]
+        )
         handler = signal.getsignal(signal.SIGTERM)
         with pytest.raises(SystemExit) as end:
             main()
@@ -46,8 +48,8 @@ def refusal(
         assert after == before
         if code == 1:
             assert len(err.splitlines()) == 1, err
-            assert err.startswith("hush: ")
-        return err.removeprefix("hush: ").strip()
+            assert err.startswith("unhiss: ")
+        return err.removeprefix("unhiss: ").strip()
 
     return run
 
@@ -65,7 +67,7 @@ def test_an_empty_a_one_sample_and_a_silent_recording_are_recordings(
 ) -> None:
     write(tmp_path / "a.wav", np.zeros(size, np.float32), 44100)
     target = tmp_path / f"b.{extension if size else 'wav'}"
-    words = ["hush", "denoise", str(tmp_path / "a.wav"), "-o", str(target), "--model", str(frame_model())]
+    words = ["unhiss", "denoise", str(tmp_path / "a.wav"), "-o", str(target), "--model", str(frame_model())]
     monkeypatch.setattr(sys, "argv", words)
     with pytest.raises(SystemExit) as end:
         main()
@@ -169,14 +171,17 @@ def test_a_place_that_does_not_do_is_told(
     ("words", "line"),
     [
         (("a.wav", "b.wav", "-o", "c.wav"), "2 recordings need a folder, not c.wav"),
-        (("folder", "-o", "b.wav"), "folder holds no recording that hush reads"),
+        (("folder", "-o", "b.wav"), "folder holds no recording that unhiss reads"),
         (("nothing*.wav", "-o", "out"), "nothing*.wav matches no file"),
         (("a.wav", "folder/a.wav", "-o", "folder"), "several inputs are named a.wav"),
         (("a.wav", "-o", "b.wav", "--mix", "2"), "mix = 2.0; expected 0 (the input) to 1"),
         (("a.wav", "-o", "b.wav", "--atten-limit-db", "-3"), "atten_limit_db = -3.0; expected dB from 0"),
         (("a.wav", "-o", "b.wav", "--rate", "0"), "rate = 0; expected 1,000 to 10,000,000 Hz"),
         (("a.wav", "-o", "b.wav", "--format", "flac"), "-o b.wav is no .flac file, and --format asks for one"),
-        (("a.wav", "-o", "folder", "--format", "flc"), "--format flc: hush writes no such files; did you mean 'flac'?"),
+        (
+            ("a.wav", "-o", "folder", "--format", "flc"),
+            "--format flc: unhiss writes no such files; did you mean 'flac'?",
+        ),
         (("a.wav", "--in-place", "--residual", "r.wav"), "leave -o, --residual, --format and pipes out"),
         (("a.wav", "--in-place", "--plot", "p.png"), "--in-place leaves no input; use -o"),
         (("a.wav",), "say where the clean sound goes: -o clean.wav, -o FOLDER, or --in-place"),
@@ -207,12 +212,12 @@ def test_models_that_do_not_do_are_told(tmp_path: Path, refusal: Callable[..., s
     whole = frame_model().read_bytes()
     (tmp_path / "cut.onnx").write_bytes(whole[: len(whole) // 2])
     assert refusal(*words, model="nonesuch").startswith("no model 'nonesuch'; ")
-    assert refusal(*words, model="none.onnx").startswith("none.onnx: no such model file; hush export makes one")
+    assert refusal(*words, model="none.onnx").startswith("none.onnx: no such model file; unhiss export makes one")
     assert refusal(*words, model="broken.onnx").startswith("broken.onnx: no model onnxruntime can load (")
     assert refusal(*words, model="cut.onnx").startswith("cut.onnx: no model onnxruntime can load (")
-    newer = frame_model(hush_format="2")
+    newer = frame_model(unhiss_format="2")
     assert refusal(*words, model=newer).startswith(f"{newer}: format 2, expected 1; use a model that")
-    lacking = frame_model(hush_config="{}")
+    lacking = frame_model(unhiss_config="{}")
     assert refusal(*words, model=lacking).startswith(f"{lacking}: damaged metadata ('frames'); export the model again")
 
 
@@ -221,8 +226,8 @@ FULL = """
 import resource, signal, sys
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
-sys.argv = ["hush", "denoise", *sys.argv[1:]]
-from hush.cli import main
+sys.argv = ["unhiss", "denoise", *sys.argv[1:]]
+from unhiss.cli import main
 main()
 """
 
@@ -238,7 +243,7 @@ def test_a_full_disk_leaves_nothing(extension: str, limit: int, tmp_path: Path, 
     assert done.returncode == 1
     assert not list((tmp_path / "out").iterdir())
     assert len(done.stderr.splitlines()) == 1, done.stderr
-    assert done.stderr.startswith(f"hush: {target}: ")
+    assert done.stderr.startswith(f"unhiss: {target}: ")
     assert "is the disk full?" in done.stderr
 
 
@@ -246,7 +251,7 @@ def test_a_full_disk_leaves_nothing(extension: str, limit: int, tmp_path: Path, 
 def test_stopped_midway_leaves_nothing(sent: int, code: int, tmp_path: Path, frame_model: Make) -> None:
     a_recording(tmp_path / "a.wav", size=48000 * 120, rate=48000)
     (tmp_path / "out").mkdir()
-    call = [sys.executable, "-m", "hush", "denoise", tmp_path / "a.wav", "-o", tmp_path / "out" / "b.wav"]
+    call = [sys.executable, "-m", "unhiss", "denoise", tmp_path / "a.wav", "-o", tmp_path / "out" / "b.wav"]
     child = subprocess.Popen(
         [*call, "--model", frame_model()], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
     )
@@ -257,13 +262,13 @@ def test_stopped_midway_leaves_nothing(sent: int, code: int, tmp_path: Path, fra
     child.send_signal(sent)
     out, err = child.communicate(timeout=60)
     assert child.returncode == code
-    assert (out, err.strip()) == ("", "hush: interrupted" if sent == signal.SIGINT else "")
+    assert (out, err.strip()) == ("", "unhiss: interrupted" if sent == signal.SIGINT else "")
     assert not list((tmp_path / "out").iterdir())
 
 
 def test_a_reader_that_goes_away_is_no_traceback(tmp_path: Path, frame_model: Make) -> None:
     a_recording(tmp_path / "a.wav", size=200_000)
-    call = [sys.executable, "-m", "hush", "denoise", tmp_path / "a.wav", "-o", "-", "--model", frame_model()]
+    call = [sys.executable, "-m", "unhiss", "denoise", tmp_path / "a.wav", "-o", "-", "--model", frame_model()]
     child = subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
     assert child.stdout and child.stderr
     child.stdout.close()

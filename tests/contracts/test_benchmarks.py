@@ -58,7 +58,7 @@ def test_a_live_frame_is_a_ratio_to_the_reference_graph(script: ModuleType, tmp_
 def test_what_lacks_something_says_so_in_one_line_and_goes_on(name: str, lack: str, tmp_path: Path) -> None:
     if name == "cli" and (ROOT / "peers").exists():
         pytest.skip("the peers' environment is here, so that the script would measure")
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "HUSH_DATA": str(tmp_path)}
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "UNHISS_DATA": str(tmp_path)}
     words = [sys.executable, str(ROOT / "bench" / f"{name}.py"), "--no-save"][: 2 if name == "designs" else 3]
     done = subprocess.run(words, capture_output=True, text=True, env=environment)
     assert (done.returncode, done.stderr, done.stdout.count("\n")) == (0, "", 1)

@@ -12,8 +12,8 @@ from types import ModuleType
 
 import pytest
 
-from hush.config import load
-from hush.weights import ModelCard
+from unhiss.config import load
+from unhiss.weights import ModelCard
 
 ROOT = Path(__file__).parent.parent.parent
 WEIGHTS = ROOT / "checkpoints" / "small.safetensors"
@@ -105,7 +105,7 @@ def test_a_causal_model_gets_its_card_from_records_alone(cards: ModuleType, tmp_
 def test_the_commands_of_a_card_give_the_settings_of_its_run(cards: ModuleType) -> None:
     record = json.loads((cards.CARDS / "small.training.json").read_text())
     block = cards.commands("small").replace("\\\n", " ")
-    prepare, train, export, evaluate = [shlex.split(line) for line in block.splitlines() if line.startswith("hush")]
+    prepare, train, export, evaluate = [shlex.split(line) for line in block.splitlines() if line.startswith("unhiss")]
     overrides = tuple(word for word in train if "=" in word)
     assert load(ROOT / train[2], overrides).flat() == load_record(record)
     assert [prepare[i + 1] for i, word in enumerate(prepare) if word == "--speech"] == [
@@ -119,11 +119,11 @@ def test_the_commands_of_a_card_give_the_settings_of_its_run(cards: ModuleType) 
         prepare[prepare.index("--sample-rate") + 1] == "48000" and prepare[prepare.index("--max-seconds") + 1] == "20"
     )
     assert export[-3:] == ["MIT", "--summary", "live, any rate"]
-    assert evaluate == ["hush", "evaluate", "--model", "small", "--pairs", "dev/", "-o", "scores/"]
+    assert evaluate == ["unhiss", "evaluate", "--model", "small", "--pairs", "dev/", "-o", "scores/"]
 
 
 def load_record(record: dict) -> dict:
-    from hush.config import Experiment
+    from unhiss.config import Experiment
 
     return Experiment.from_dict(record["experiment"]).flat()
 
@@ -131,7 +131,7 @@ def load_record(record: dict) -> dict:
 def test_a_model_without_scores_has_a_card_that_says_so(cards: ModuleType, tmp_path: Path) -> None:
     (tmp_path / "small.scores.json").unlink()
     card = cards.generated("small", (tmp_path / "small.md").read_text())
-    assert card.count(cards.NOT_MEASURED) == 2 and "| parameters | 366,396 |" in card and "hush evaluate" not in card
+    assert card.count(cards.NOT_MEASURED) == 2 and "| parameters | 366,396 |" in card and "unhiss evaluate" not in card
 
 
 def test_weaknesses_are_the_kinds_with_the_least_gain_and_those_with_harm(cards: ModuleType) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-import hush
+import unhiss
 
 ROOT = Path(__file__).parent.parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -22,14 +22,20 @@ OWN_TEST = {"serving.md", "embedding.md"}
 PYTHON = [page for page in PAGES if page.name not in OWN_TEST and "```python\n" in page.read_text(encoding="utf-8")]
 # Training in seconds: what stands last on the line wins. Pairs: as few as have a mean.
 SHORT = {
-    "train": ("train.epochs=1", "train.examples=4", "train.valid_examples=2", "train.batch=2", "train.warmup_steps=0"),
+    "train": (
+        "train.epochs=1",
+        "train.examples=4",
+        "train.valid_examples=2",
+        "train.batch_size=2",
+        "train.warmup_steps=0",
+    ),
 }
 FEWER = {"100": "2"}  # of --pairs
 # Files that the pages name, and what they hold: seconds, or a copy of a file in the clone.
 RATE = 16000
 FILES = {"noisy.wav": 1.5, "noisy.flac": 1.5, "long.flac": 1.5, "recordings/a.wav": 0.5, "recordings/b/c.mp3": 0.5}
 # What needs more than the clone: lines of denoising.md with the reason.
-LEFT_OUT = {"talk.mp4": "a video", "| hush": "a shell"}
+LEFT_OUT = {"talk.mp4": "a video", "| unhiss": "a shell"}
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -38,9 +44,9 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 def commands(page: Path) -> Iterator[str]:
-    """Each command line of the page's bash blocks that starts hush, joined where it goes on."""
+    """Each command line of the page's bash blocks that starts unhiss, joined where it goes on."""
     for block in blocks(page, "bash"):
-        yield from (line for line in block.replace("\\\n", " ").splitlines() if "hush" in line)
+        yield from (line for line in block.replace("\\\n", " ").splitlines() if "unhiss" in line)
 
 
 @pytest.fixture
@@ -49,13 +55,13 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     rng = np.random.default_rng(0)
     for name, seconds in FILES.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        hush.write(tmp_path / name, voice(seconds, 150) + 0.05 * noise(rng, seconds), RATE)
+        unhiss.write(tmp_path / name, voice(seconds, 150) + 0.05 * noise(rng, seconds), RATE)
     for talker in range(4):
         for folder in ("voices", "others"):
             (tmp_path / folder / f"{talker}").mkdir(parents=True)
-            hush.write(tmp_path / folder / f"{talker}" / "1.wav", voice(1.5, 110 + 20 * talker), RATE)
+            unhiss.write(tmp_path / folder / f"{talker}" / "1.wav", voice(1.5, 110 + 20 * talker), RATE)
         (tmp_path / "other-noise" / f"kind{talker}").mkdir(parents=True)
-        hush.write(tmp_path / "other-noise" / f"kind{talker}" / "1.wav", 0.1 * noise(rng, 1.5), RATE)
+        unhiss.write(tmp_path / "other-noise" / f"kind{talker}" / "1.wav", 0.1 * noise(rng, 1.5), RATE)
     shutil.copytree(ROOT / "configs", tmp_path / "configs")
     (tmp_path / "examples").mkdir()
     shutil.copy(tmp_path / "noisy.wav", tmp_path / "examples")
@@ -87,10 +93,10 @@ def one_thread() -> Iterator[None]:
 
 
 def run(line: str) -> None:
-    from hush.cli import hush as program
+    from unhiss.cli import unhiss as program
 
     words = [FEWER.get(word, word) for word in shlex.split(line, comments=True)]
-    assert words[0] == "hush", line
+    assert words[0] == "unhiss", line
     with one_thread():
         done = CliRunner().invoke(program, [*words[1:], *SHORT.get(words[1], ())])
     assert done.exit_code == 0, f"{line}\n{done.output}\n{done.exception!r}"
@@ -106,15 +112,15 @@ def test_the_python_of_a_page_runs(page: Path) -> None:
 def test_the_first_lines_of_the_readme_take_noise_out(place: Path) -> None:
     shutil.copy(ROOT / "examples" / "noisy.wav", place / "examples")
     exec(compile(blocks(ROOT / "README.md", "python")[0], "README.md", "exec"), {})
-    noisy, rate = hush.read("examples/noisy.wav")
-    clean, clean_rate = hush.read("clean.wav")
+    noisy, rate = unhiss.read("examples/noisy.wav")
+    clean, clean_rate = unhiss.read("clean.wav")
     assert (clean.shape, clean_rate) == (noisy.shape, rate)
     assert 0 < np.square(clean).mean() < np.square(noisy).mean()
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # of the metrics' packages, on sounds that are no speech
 def test_the_commands_of_the_quick_start_run(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hush.train.loop.keep_memory", lambda: None)
+    monkeypatch.setattr("unhiss.train.loop.keep_memory", lambda: None)
     lines = list(commands(ROOT / "docs" / "quickstart.md"))
     assert [shlex.split(line)[1] for line in lines] == [
         "denoise", "denoise", "models", "denoise", "prepare", "train", "runs", "export", "denoise", "prepare",
@@ -136,9 +142,9 @@ def test_the_commands_of_the_quick_start_run(place: Path, monkeypatch: pytest.Mo
 @pytest.mark.usefixtures("place")
 def test_the_commands_on_prepared_sets_run() -> None:
     for name, kind in (("dataset", "wind"), ("january", "rain"), ("february", "hum")):
-        run(f"hush prepare --noise synth:{kind}=4 -o {name} -j 1")
+        run(f"unhiss prepare --noise synth:{kind}=4 -o {name} -j 1")
     lines = [
-        line for line in commands(ROOT / "docs" / "scaling.md") if line.startswith("hush data") and "://" not in line
+        line for line in commands(ROOT / "docs" / "scaling.md") if line.startswith("unhiss data") and "://" not in line
     ]
     assert [shlex.split(line)[2] for line in lines] == ["verify", "merge", "export", "import"]
     for line in lines:
@@ -155,11 +161,11 @@ def test_the_commands_of_denoising_run() -> None:
             run(line)
 
 
-def test_the_commands_of_the_live_page_are_ones_hush_knows() -> None:
-    from hush.cli.live import command
+def test_the_commands_of_the_live_page_are_ones_unhiss_knows() -> None:
+    from unhiss.cli.live import command
 
     lines = [shlex.split(line, comments=True) for line in commands(ROOT / "docs" / "live.md")]
-    lines = [words for words in lines if words[0] == "hush"]  # devices are needed to run them
+    lines = [words for words in lines if words[0] == "unhiss"]  # devices are needed to run them
     assert len(lines) == 4
     for words in lines:
         assert words[1] == "live"
@@ -167,7 +173,7 @@ def test_the_commands_of_the_live_page_are_ones_hush_knows() -> None:
 
 
 def test_the_live_page_has_every_option() -> None:
-    from hush.cli.live import command
+    from unhiss.cli.live import command
 
     page = (ROOT / "docs" / "live.md").read_text(encoding="utf-8")
     assert not [

@@ -1,4 +1,4 @@
-"""docs/embedding.md: its commands and its programs run, and give what hush gives."""
+"""docs/embedding.md: its commands and its programs run, and give what unhiss gives."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from test_docs import ROOT, blocks, commands, noise, run, voice
 
-import hush
-from hush.dsp.audio import read, resample
-from hush.dsp.writer import write
+import unhiss
+from unhiss.dsp.resampling import resample
+from unhiss.media.audio import read
+from unhiss.media.writer import write
 
 PAGE = ROOT / "docs" / "embedding.md"
 RATE = 48000
@@ -36,7 +37,7 @@ def noisy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
 def test_the_python_program_gives_what_denoise_gives(noisy: np.ndarray) -> None:
     (program,) = blocks(PAGE, "python")
     exec(compile(program, PAGE.name, "exec"), {})
-    assert np.abs(read("clean-48k.wav")[0] - hush.denoise(noisy, RATE, guard=False)).max() < SAME
+    assert np.abs(read("clean-48k.wav")[0] - unhiss.denoise(noisy, RATE, guard=False)).max() < SAME
 
 
 def test_the_node_program_gives_what_denoise_gives(noisy: np.ndarray, tmp_path: Path) -> None:
@@ -52,7 +53,7 @@ def test_the_node_program_gives_what_denoise_gives(noisy: np.ndarray, tmp_path: 
     done = subprocess.run(words, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     found = np.fromfile("clean.f32", "<f4")
-    assert np.abs(found - hush.denoise(noisy, RATE, guard=False)).max() < OTHER_BUILD
+    assert np.abs(found - unhiss.denoise(noisy, RATE, guard=False)).max() < OTHER_BUILD
 
 
 def test_the_programs_have_at_most_40_lines() -> None:

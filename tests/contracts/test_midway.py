@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
-from processes import HUSH, PATIENCE_S, files, one_line, recording, soaked
+from processes import PATIENCE_S, UNHISS, files, one_line, recording, soaked
 
 BEGUN = 100_000  # bytes of an output that is under way, and far from done
 
@@ -26,16 +26,16 @@ def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Begun:
-    """`hush denoise ...` in a session of its own, held still when its output has grown."""
+    """`unhiss denoise ...` in a session of its own, held still when its output has grown."""
 
     def __init__(self, folder: Path, words: list[str], environment: dict[str, str]) -> None:
         self.folder = folder
         self.child = subprocess.Popen(
-            [*HUSH, *words], cwd=folder, env=environment, text=True, start_new_session=True,
+            [*UNHISS, *words], cwd=folder, env=environment, text=True, start_new_session=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
         deadline = time.monotonic() + PATIENCE_S
-        while not any(self._size(path) > BEGUN for path in folder.rglob(".hush-*.part")):
+        while not any(self._size(path) > BEGUN for path in folder.rglob(".unhiss-*.part")):
             assert self.child.poll() is None and time.monotonic() < deadline, self.child.communicate()
             time.sleep(0.002)
         os.killpg(self.child.pid, signal.SIGSTOP)
@@ -132,7 +132,7 @@ def test_a_recording_that_vanishes_before_its_turn_is_listed(
     (tmp_path / "in" / "c.wav").unlink()
     done = begun.end()
     assert done.returncode == 1
-    assert re.fullmatch(r"hush: .*c\.wav: no such file\nhush: 1 of 4 recordings failed\n", done.stderr), done.stderr
+    assert re.fullmatch(r"unhiss: .*c\.wav: no such file\nunhiss: 1 of 4 recordings failed\n", done.stderr), done.stderr
     assert files(tmp_path / "out") == ["a.wav", "b.wav", "d.wav"]
 
 
@@ -163,7 +163,7 @@ def test_stopped_midway_leaves_nothing_half_done(
     done = begun.end(sent, to_all)
     assert done.returncode == (130 if sent == signal.SIGINT else 143), done.stderr
     several = r"; [01] of 4 recordings are done; --skip-existing does the rest" if RUNS[kind][0] == "in" else ""
-    said = rf"\n?hush: interrupted{several}\n" if sent == signal.SIGINT else ""
+    said = rf"\n?unhiss: interrupted{several}\n" if sent == signal.SIGINT else ""
     assert re.fullmatch(said, done.stderr), done.stderr
     assert begun.alone()
     assert files(tmp_path / "in") == names

@@ -14,18 +14,18 @@ NOTEBOOK = ROOT / "examples" / "train.ipynb"
 
 @pytest.fixture
 def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`hush` on the PATH whether or not it is installed, one thread, and the notebook's own sounds."""
-    script = tmp_path / "bin" / "hush"
+    """`unhiss` on the PATH whether or not it is installed, one thread, and the notebook's own sounds."""
+    script = tmp_path / "bin" / "unhiss"
     script.parent.mkdir()
-    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m hush "$@"\n')
+    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m unhiss "$@"\n')
     script.chmod(0o755)
     monkeypatch.setenv("PATH", f"{script.parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    monkeypatch.setenv("HUSH_WORK", str(tmp_path / "work"))
+    monkeypatch.setenv("UNHISS_WORK", str(tmp_path / "work"))
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     monkeypatch.setenv("JUPYTER_PLATFORM_DIRS", "1")  # else jupyter warns of folders that are to move
-    for name in ("HUSH_SPEECH", "HUSH_NOISE"):
+    for name in ("UNHISS_SPEECH", "UNHISS_NOISE"):
         monkeypatch.delenv(name, raising=False)
 
 

@@ -12,7 +12,7 @@ from types import ModuleType
 
 import pytest
 
-import hush
+import unhiss
 
 ROOT = Path(__file__).parent.parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -38,7 +38,7 @@ def test_the_cards_are_what_their_sources_give() -> None:
 
 
 def scores(tmp_path: Path, name: str, system: str, noisy_mean: float) -> Path:
-    """A scores.json as `hush evaluate` writes it, cut down to one metric."""
+    """A scores.json as `unhiss evaluate` writes it, cut down to one metric."""
     noisy = {"pairs": 4, "pesq_wb": {"mean": noisy_mean, "half_95": 0.126, "n": 4}}
     model = {"pairs": 3, "pesq_wb": {"mean": None, "half_95": None, "n": 0}}
     summary = [{"system": "noisy input", "all": noisy}, {"system": system, "all": model}]
@@ -65,15 +65,15 @@ def test_scores_on_other_pairs_are_refused(script: ModuleType, tmp_path: Path) -
 
 
 def test_every_shipped_model_has_its_card() -> None:
-    for card in hush.models():
+    for card in unhiss.models():
         text = (ROOT / "docs" / "models" / f"{card.name}.md").read_text(encoding="utf-8")
         assert card.licence in text, f"docs/models/{card.name}.md does not name the licence {card.licence}"
 
 
 def test_the_score_table_reads_what_evaluate_writes(script: ModuleType, tmp_path: Path) -> None:
-    from hush.score import tables
-    from hush.score.metrics import DEFAULT
-    from hush.score.report import Report
+    from unhiss.score import tables
+    from unhiss.score.metrics import DEFAULT
+    from unhiss.score.report import Report
 
     path = tmp_path / "unet.scores.json"
     path.write_text(tables.to_json(Report(("noisy input", "unet"), ()), {}), encoding="utf-8")

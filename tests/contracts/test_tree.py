@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 import pytest
 
-from hush.cli import COMMANDS
+from unhiss.cli import COMMANDS
 
 ROOT = Path(__file__).parent.parent.parent
 PAGES = [path for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")] if path.name != "CHANGELOG.md"]
@@ -63,20 +63,20 @@ def test_only_the_made_samples_are_recordings(tracked: list[Path]) -> None:
     assert recordings <= {"examples/clean.wav", "examples/noisy.wav"}
 
 
-def test_every_hush_command_of_the_pages_exists_with_its_options() -> None:
+def test_every_unhiss_command_of_the_pages_exists_with_its_options() -> None:
     wrong = []
-    for page, words in commands("hush"):
+    for page, words in commands("unhiss"):
         if words[1].startswith("-"):
             continue
         if words[1] not in COMMANDS:
-            wrong.append(f"{page.name}: hush {words[1]}")
+            wrong.append(f"{page.name}: unhiss {words[1]}")
             continue
-        command: click.Command = import_module(f"hush.cli.{words[1]}").command
+        command: click.Command = import_module(f"unhiss.cli.{words[1]}").command
         if isinstance(command, click.Group):
             command = command.commands[words[2]]
         known = {option for parameter in command.params for option in parameter.opts + parameter.secondary_opts}
         used = {word.split("=")[0] for word in words[2:] if word.startswith("-") and word != "-"}
-        wrong += [f"{page.name}: hush {words[1]} {option}" for option in sorted(used - known)]
+        wrong += [f"{page.name}: unhiss {words[1]} {option}" for option in sorted(used - known)]
     assert not wrong, "\n".join(wrong)
 
 

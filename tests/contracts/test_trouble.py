@@ -1,4 +1,4 @@
-"""When the world lets `hush denoise` down - disk, folder, place - one clear line stays, and no partial file."""
+"""When the world lets `unhiss denoise` down - disk, folder, place - one clear line stays, and no partial file."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from processes import HUSH, PATIENCE_S, files, one_line, recording, soaked
+from processes import PATIENCE_S, UNHISS, files, one_line, recording, soaked
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 # A mount of its own, for this command alone; root is not stopped by permissions, but by a file system.
 ALONE = ["unshare", "--mount", "--map-root-user", "sh", "-c"]
-TINY = 'mount -t tmpfs -o size=300k hush "$0" || exit 99; "$@"; code=$?; ls -A "$0" > "$0.list"; exit $code'
+TINY = 'mount -t tmpfs -o size=300k unhiss "$0" || exit 99; "$@"; code=$?; ls -A "$0" > "$0.list"; exit $code'
 LOCKED = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" || exit 99; exec "$@"'
 
 
 @pytest.fixture
 def run(tmp_path: Path, environment: dict[str, str], options: list[str]) -> Run:
-    """`hush denoise ...` in tmp_path; `mount`: with TINY or LOCKED about the folder `at`."""
+    """`unhiss denoise ...` in tmp_path; `mount`: with TINY or LOCKED about the folder `at`."""
 
     def call(*words: object, mount: str = "", at: str = "out", **given: object) -> subprocess.CompletedProcess[str]:
         before = [*ALONE, mount, str(tmp_path / at)] if mount else []
@@ -36,7 +36,7 @@ def run(tmp_path: Path, environment: dict[str, str], options: list[str]) -> Run:
         } | given
         if "stdout" in given:
             given = {"stderr": subprocess.PIPE} | given | {"capture_output": False}
-        done: subprocess.CompletedProcess[str] = subprocess.run([*before, *HUSH, *map(str, words), *options], **given)  # type: ignore[call-overload]
+        done: subprocess.CompletedProcess[str] = subprocess.run([*before, *UNHISS, *map(str, words), *options], **given)  # type: ignore[call-overload]
         if done.returncode == 99:
             pytest.skip("this system lets nobody mount a file system here")
         return done
@@ -64,8 +64,8 @@ def test_on_a_full_disk_a_folder_keeps_what_is_whole_and_lists_the_rest(jobs: in
     done = run("in", "-o", "out", "-j", jobs, mount=TINY)
     lines = done.stderr.splitlines()
     assert (done.returncode, len(lines)) == (1, 2), done.stderr
-    assert re.match(r"hush: .*out/b\.wav: .*is the disk full\?", lines[0])
-    assert lines[1] == "hush: 1 of 2 recordings failed"
+    assert re.match(r"unhiss: .*out/b\.wav: .*is the disk full\?", lines[0])
+    assert lines[1] == "unhiss: 1 of 2 recordings failed"
     assert (tmp_path / "out.list").read_text().split() == ["a.wav"]
 
 
@@ -82,7 +82,7 @@ def test_a_pipe_into_a_full_disk_is_told(tmp_path: Path, run: Run) -> None:
     with Path("/dev/full").open("wb") as full:
         done = run("a.wav", "-o", "-", stdout=full)
     assert done.returncode == 1
-    assert re.fullmatch(r"hush: .*No space left on device.*\n", done.stderr), done.stderr
+    assert re.fullmatch(r"unhiss: .*No space left on device.*\n", done.stderr), done.stderr
     assert files(tmp_path / "tmp") == []
 
 

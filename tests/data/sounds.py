@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from hush.data import folder, synth
-from hush.data.plan import Source
-from hush.data.prepare import prepare
-from hush.data.shards import Cleaning
-from hush.data.store import Store
+from unhiss.data import folder, synth
+from unhiss.data.plan import Source
+from unhiss.data.prepare import prepare
+from unhiss.data.shards import Preprocessing
+from unhiss.data.store import Store
 
 RATE = 22050
 
@@ -50,7 +50,7 @@ def sources(tmp_path: Path, noise: str = "wind=3,hum=3,thuds=3", speakers: int =
 
 def small_set(tmp_path: Path, **settings) -> Store:
     """A prepared set with all four parts."""
-    return prepare(sources(tmp_path), tmp_path / "set", Cleaning(**settings), valid_share=0.25, jobs=1)
+    return prepare(sources(tmp_path), tmp_path / "set", Preprocessing(**settings), valid_share=0.25, jobs=1)
 
 
 def hashes(root: Path) -> dict[str, str]:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from corpus_trees import COMMON_VOICE, COMMON_VOICE_NEW, lines
 
-from hush.data.clips import leaks
-from hush.data.common_voice import CORPUS
-from hush.errors import CorpusError
+from unhiss.data.clips import leaks
+from unhiss.data.common_voice import CORPUS
+from unhiss.errors import CorpusError
 
 RELEASE = "cv-corpus-6.1-2020-12-11"
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from corpus_trees import plant
 
-from hush.data.clips import ROLES, Corpus
-from hush.data.corpora import CORPORA, MODULES, parse
-from hush.errors import CorpusError
+from unhiss.data.clips import ROLES, Corpus
+from unhiss.data.corpora import CORPORA, MODULES, parse
+from unhiss.errors import CorpusError
 
 NAMES = {
     "common-voice", "voxceleb1", "urbansound8k", "folder", "librispeech", "esc50", "musan", "demand", "pairs",

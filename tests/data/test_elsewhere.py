@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from corpus_trees import COMMON_VOICE, ESC50, URBANSOUND8K, VOXCELEB1, lines, plant
 
-from hush.data import elsewhere
-from hush.data.corpora import parse
-from hush.data.plan import Source, make_plan
-from hush.data.shards import Cleaning
-from hush.errors import CorpusError
-from hush.remote import RemotePath
+from unhiss.data import elsewhere
+from unhiss.data.corpora import parse
+from unhiss.data.plan import Source, make_plan
+from unhiss.data.shards import Preprocessing
+from unhiss.errors import CorpusError
+from unhiss.remote import RemotePath
 
-pytest.importorskip("fsspec", reason="pip install 'hush[remote]'")
+pytest.importorskip("fsspec", reason="pip install 'unhiss[remote]'")
 
 MANIFEST = ("path,speaker_or_kind,recording,source", "voices/ann/1.wav,ann,r1,Mine", "voices/ann/2.wav,ann,r2,Mine")
 
@@ -82,7 +82,7 @@ def test_a_shadow_gives_the_clips_of_the_corpus(which: str, tmp_path: Path, monk
     for clip in far.clips:
         assert clip.there and Path(clip.there.url.removeprefix("file://")) == here / clip.path.relative_to(far.root)
     # What is planned names each by its id; the rest of a clip has no path in it.
-    one, other = (make_plan([source], Cleaning(), 0.0, 0) for source in (local, far))
+    one, other = (make_plan([source], Preprocessing(), 0.0, 0) for source in (local, far))
     assert one.fingerprint == other.fingerprint and one.rejected == other.rejected
     gone = {"path": Path(), "there": None, "size": None, "noisy": None}
     assert [(key, replace(clip, **gone)) for key, clip in one.clips] == [
@@ -107,7 +107,7 @@ def test_a_recording_named_by_two_urls_counts_once(tmp_path: Path) -> None:
     corpus, there, part = parse(f"folder:file://{tmp_path}/a", "speech")
     assert isinstance(there, RemotePath)
     found = [elsewhere.source("", corpus, there, part, "speech") for _ in range(2)]
-    plan = make_plan(found, Cleaning(), 0.0, 0)
+    plan = make_plan(found, Preprocessing(), 0.0, 0)
     assert len(plan.clips) == 2 and [item["reason"] for item in plan.rejected] == ["repeated"] * 2
 
 

@@ -1,4 +1,4 @@
-"""`hush prepare` killed at any moment, then called again, ends with the files of an undisturbed run."""
+"""`unhiss prepare` killed at any moment, then called again, ends with the files of an undisturbed run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from sounds import hashes, speech_folder
 
-import hush
+import unhiss
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills a process group")
 
@@ -29,10 +29,10 @@ COMMAND = (
 @contextmanager
 def running(folder: Path) -> Iterator[subprocess.Popen]:
     """The command at work in a process group of its own; all of it is gone afterwards."""
-    words = [sys.executable, "-m", "hush", *COMMAND.split()]
+    words = [sys.executable, "-m", "unhiss", *COMMAND.split()]
     process = subprocess.Popen(
         words, cwd=folder, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-        env=os.environ | {"PYTHONPATH": str(Path(hush.__file__).parent.parent)},
+        env=os.environ | {"PYTHONPATH": str(Path(unhiss.__file__).parent.parent)},
     )  # fmt: skip
     try:
         yield process

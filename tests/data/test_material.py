@@ -9,12 +9,12 @@ import pytest
 import soundfile
 from sounds import RATE, hashes, small_set
 
-from hush.data import material
-from hush.data.material import SEEDS, write_pairs, write_spectrograms
-from hush.data.mixing import Mixer, mix
-from hush.data.store import Store
-from hush.errors import DataError
-from hush.settings import MixConfig
+from unhiss.data import material
+from unhiss.data.material import SEEDS, write_pairs, write_spectrograms
+from unhiss.data.mixing import Mixer, mix
+from unhiss.data.store import Store
+from unhiss.errors import DataError
+from unhiss.settings import MixConfig
 
 config = MixConfig(snr_db=(-5, 20))
 

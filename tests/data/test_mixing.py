@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sounds import small_set
 
-from hush.data.mixing import Mixer, Recipe, mix
-from hush.data.store import FULL_SCALE, Store
-from hush.errors import DataError
-from hush.settings import MixConfig
+from unhiss.data.mixing import Mixer, Recipe, mix
+from unhiss.data.store import FULL_SCALE, Store
+from unhiss.errors import DataError
+from unhiss.settings import MixConfig
 
 # A mixture is float32 and its sources are 16 bit: 0.01 dB is far above both roundings.
 ROUNDING_DB = 0.01

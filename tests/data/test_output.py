@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from hush.data.files import save, save_text
-from hush.data.output import PLAN, claim, refuse_foreign, scratch
-from hush.data.workers import run
-from hush.errors import DataError
-from hush.fleet.mapping import Fleet
-from hush.fleet.processes import cores
+from unhiss.data.files import save, save_text
+from unhiss.data.output import PLAN, claim, refuse_foreign, scratch
+from unhiss.data.workers import run
+from unhiss.errors import DataError
+from unhiss.fleet.mapping import Fleet
+from unhiss.fleet.processes import cores
 
 
 def test_a_file_is_whole_or_not_there(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_what_a_killed_run_left_is_removed_and_nothing_else(tmp_path: Path) -> N
     (tmp_path / "sub").rmdir()
     with claim(tmp_path / "new", "one", "set"):
         pass
-    for name in (".x.npy.77.part", ".hush-00ff.part", ".keep", "x.part"):
+    for name in (".x.npy.77.part", ".unhiss-00ff.part", ".keep", "x.part"):
         (tmp_path / "new" / name).touch()
     with claim(tmp_path / "new", "one", "set"):
         pass
@@ -121,7 +121,7 @@ def test_what_killed_runs_left_in_scratch_goes_and_what_is_in_use_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    code = "import os; from hush.data.output import scratch\nwith scratch() as own: (own / 'a').touch(); os._exit(1)"
+    code = "import os; from unhiss.data.output import scratch\nwith scratch() as own: (own / 'a').touch(); os._exit(1)"
     killed = subprocess.run([sys.executable, "-c", code], env=os.environ | {"TMPDIR": str(tmp_path)}, check=False)
     assert killed.returncode and [path.name for path in tmp_path.glob("*/*")] == ["a"]
     with scratch() as one:

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from corpus_trees import plant
 
-from hush.data.clips import leaks
-from hush.data.demand import CORPUS as DEMAND
-from hush.data.folder import CORPUS as FOLDER
-from hush.data.musan import CORPUS as MUSAN
-from hush.errors import CorpusError
+from unhiss.data.clips import leaks
+from unhiss.data.demand import CORPUS as DEMAND
+from unhiss.data.folder import CORPUS as FOLDER
+from unhiss.data.musan import CORPUS as MUSAN
+from unhiss.errors import CorpusError
 
 
 @pytest.fixture

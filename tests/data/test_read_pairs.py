@@ -1,4 +1,4 @@
-"""Ready pairs: VoiceBank+DEMAND, DNS and hush's own layout."""
+"""Ready pairs: VoiceBank+DEMAND, DNS and unhiss's own layout."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from corpus_trees import lines, plant
 
-from hush.data.clips import leaks
-from hush.data.folder import CORPUS as FOLDER
-from hush.data.pairs import CORPUS
-from hush.errors import CorpusError
+from unhiss.data.clips import leaks
+from unhiss.data.folder import CORPUS as FOLDER
+from unhiss.data.pairs import CORPUS
+from unhiss.errors import CorpusError
 
 
 @pytest.fixture

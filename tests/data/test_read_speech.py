@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from corpus_trees import lines, plant
 
-from hush.data.clips import leaks
-from hush.data.folder import CORPUS as FOLDER
-from hush.data.librispeech import CORPUS as LIBRI
-from hush.errors import CorpusError
+from unhiss.data.clips import leaks
+from unhiss.data.folder import CORPUS as FOLDER
+from unhiss.data.librispeech import CORPUS as LIBRI
+from unhiss.errors import CorpusError
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""`hush data`: sets are checked, merged, and carried through tars without a sample lost."""
+"""`unhiss data`: sets are checked, merged, and carried through tars without a sample lost."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ import soundfile
 from click.testing import CliRunner, Result
 from sounds import hashes, small_set, sources, voice
 
-from hush.cli.data import command
-from hush.data.prepare import prepare
-from hush.data.shards import Cleaning
-from hush.data.store import Store
+from unhiss.cli.data import command
+from unhiss.data.prepare import prepare
+from unhiss.data.shards import Preprocessing
+from unhiss.data.store import Store
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +101,7 @@ def test_every_fault_has_its_line(fault: str, copy: Path) -> None:
     assert done.exit_code == 1
     lines = done.stdout.splitlines()
     assert any(re.search(said, line) for line in lines), lines
-    assert done.stderr == f"hush: {len(lines)} fault{'s' * (len(lines) > 1)} in {copy}\n"
+    assert done.stderr == f"unhiss: {len(lines)} fault{'s' * (len(lines) > 1)} in {copy}\n"
 
 
 def samples_by_id(store: Store) -> dict[tuple[str, str], bytes]:
@@ -109,7 +109,7 @@ def samples_by_id(store: Store) -> dict[tuple[str, str], bytes]:
 
 
 def test_a_merged_set_holds_every_clip_of_both_and_is_whole(made: Path, tmp_path: Path) -> None:
-    other = prepare(sources(tmp_path, "rain=3,siren=3", speakers=5)[1:], tmp_path / "other", Cleaning(), jobs=1)
+    other = prepare(sources(tmp_path, "rain=3,siren=3", speakers=5)[1:], tmp_path / "other", Preprocessing(), jobs=1)
     said = good(data("merge", made, other.folder, "-o", tmp_path / "both"))
     assert said.endswith(f"ready: {tmp_path}/both (card: {tmp_path}/both/card.md)\n")
     good(data("verify", tmp_path / "both"))
@@ -125,7 +125,7 @@ def test_shards_are_bounded_by_their_bytes_wherever_they_come_from(
 ) -> None:
     """A bound that the longest clips exceed by themselves: those stand alone, and no sample changes."""
     bound = 2 * max(row.length for row in Store(made).rows) - 2  # the longest stand alone
-    monkeypatch.setattr("hush.data.shards.SHARD_BYTES", bound)
+    monkeypatch.setattr("unhiss.data.shards.SHARD_BYTES", bound)
 
     def check(folder: Path) -> None:
         good(data("verify", folder))
@@ -137,12 +137,12 @@ def test_shards_are_bounded_by_their_bytes_wherever_they_come_from(
         assert samples_by_id(Store(folder)) == samples_by_id(Store(made))
 
     given = sources(tmp_path)
-    bounded = prepare(given, tmp_path / "bounded", Cleaning(), jobs=1).folder
+    bounded = prepare(given, tmp_path / "bounded", Preprocessing(), jobs=1).folder
     check(bounded)
     before = hashes(bounded)
     for path in [*(bounded / "shards").glob("*-1.npy"), bounded / "dataset.json"]:
         path.unlink()
-    assert hashes(prepare(given, bounded, Cleaning(), jobs=1).folder) == before, "a lost part is made again"
+    assert hashes(prepare(given, bounded, Preprocessing(), jobs=1).folder) == before, "a lost part is made again"
     good(data("export", made, "-o", tmp_path / "tars"))
     good(data("import", tmp_path / "tars", "-o", tmp_path / "back"))
     check(tmp_path / "back")
@@ -150,9 +150,9 @@ def test_shards_are_bounded_by_their_bytes_wherever_they_come_from(
 
 def test_what_cannot_be_one_set_is_refused(made: Path, tmp_path: Path) -> None:
     assert "hold the same samples" in str(data("merge", made, made, "-o", tmp_path / "both").exception)
-    slow = prepare(sources(tmp_path, "rain=4")[1:], tmp_path / "slow", Cleaning(sample_rate=16000), jobs=1)
+    slow = prepare(sources(tmp_path, "rain=4")[1:], tmp_path / "slow", Preprocessing(sample_rate=16000), jobs=1)
     assert "is at 16000 Hz" in str(data("merge", made, slow.folder, "-o", tmp_path / "both").exception)
-    noise = prepare(sources(tmp_path, "rain=4")[1:], tmp_path / "noise", Cleaning(), jobs=1)
+    noise = prepare(sources(tmp_path, "rain=4")[1:], tmp_path / "noise", Preprocessing(), jobs=1)
     torn = shutil.copytree(noise.folder, tmp_path / "torn")
     speaker = next(row.groups[0] for row in Store(made).rows if (row.role, row.split) == ("speech", "train"))
     edit(torn / "manifest.jsonl", lambda line: line.update(groups=[speaker], split="valid"))

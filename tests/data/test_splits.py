@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hush.data.clips import Clip, leaks
-from hush.data.splits import carve, families, refuse_leaks
-from hush.errors import CorpusError
+from unhiss.data.clips import Clip, leaks
+from unhiss.data.splits import carve, families, refuse_leaks
+from unhiss.errors import CorpusError
 
 
 def clip(*groups: str, split: str = "train", role: str = "speech", loose: bool = False, corpus: str = "c") -> Clip:

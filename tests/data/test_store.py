@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from sounds import small_set
 
-from hush.data.store import Row, Store, manifest_files
-from hush.errors import DataError
+from unhiss.data.store import Row, Store, manifest_files
+from unhiss.errors import DataError
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def manifest(folder: Path) -> list[str]:
 
 
 def test_a_folder_that_is_no_set_is_said_to_be_none(tmp_path: Path) -> None:
-    assert "does not exist; make it with hush prepare" in refusal(tmp_path / "nowhere")
+    assert "does not exist; make it with unhiss prepare" in refusal(tmp_path / "nowhere")
     assert "is no prepared data set" in refusal(tmp_path)
     file = tmp_path / "file"
     file.touch()
@@ -103,7 +103,7 @@ def test_a_folder_that_is_no_set_is_said_to_be_none(tmp_path: Path) -> None:
 
 def test_an_unfinished_set_asks_for_the_same_command(store: Store) -> None:
     (store.folder / "dataset.json").unlink()
-    assert "is unfinished; run the same hush prepare again" in refusal(store.folder)
+    assert "is unfinished; run the same unhiss prepare again" in refusal(store.folder)
 
 
 @pytest.mark.parametrize("name", ["dataset.json", "manifest.jsonl"])
@@ -116,7 +116,7 @@ def test_a_damaged_table_is_one_clear_line(store: Store, name: str, content: byt
 def test_a_set_of_another_format_is_refused(store: Store) -> None:
     path = store.folder / "dataset.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 9}))
-    assert "has format 9, this hush reads 1" in refusal(store.folder)
+    assert "has format 9, this unhiss reads 1" in refusal(store.folder)
 
 
 @pytest.mark.parametrize("size", [0, 40, 1000])

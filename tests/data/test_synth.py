@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from scipy import signal
 
-from hush.cli.prepare import EXAMPLES
-from hush.data import synth
-from hush.data.synth import KINDS, SECONDS, machines
-from hush.errors import CorpusError
+from unhiss.cli.prepare import EXAMPLES
+from unhiss.data import synth
+from unhiss.data.synth import KINDS, SECONDS, machines
+from unhiss.errors import CorpusError
 
 RATE = 22050
 SEEDS = range(8)

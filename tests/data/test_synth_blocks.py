@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import signal
 
-from hush.data.synth import blocks, places
+from unhiss.data.synth import blocks, places
 
 RATE = 16000
 ROUNDING = 1e-9  # of float64 transforms, against values of about 1

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from corpus_trees import ESC50, URBANSOUND8K, lines
 
-from hush.data import esc50, folder, urbansound8k
-from hush.data.clips import group, leaks
-from hush.errors import CorpusError
+from unhiss.data import esc50, folder, urbansound8k
+from unhiss.data.clips import group, leaks
+from unhiss.errors import CorpusError
 
 US8K = urbansound8k.CORPUS
 ESC = esc50.CORPUS

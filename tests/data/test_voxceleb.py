@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from corpus_trees import VOXCELEB1, lines, plant
 
-from hush.data.clips import leaks
-from hush.data.voxceleb import CORPUS
-from hush.errors import CorpusError
+from unhiss.data.clips import leaks
+from unhiss.data.voxceleb import CORPUS
+from unhiss.errors import CorpusError
 
 META = "vox1_meta.csv"
 WAVS = ("id10001/1zcIwhmdeo4/00001.wav", "id10001/1zcIwhmdeo4/00002.wav", "id10001/7gWzIy6yIIk/00001.wav")

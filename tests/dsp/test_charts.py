@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hush.dsp.charts import COLOURS, WIDTH, Panel, chart_png, histogram
+from unhiss.dsp.charts import COLOURS, WIDTH, Panel, chart_png, histogram
 
 
 def pixels(png: bytes) -> np.ndarray:

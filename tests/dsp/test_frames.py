@@ -6,7 +6,7 @@ import librosa
 import numpy as np
 import pytest
 
-from hush.dsp import frames
+from unhiss.dsp import frames
 
 ROUND_OFF = 2e-6  # of values in [0, 1]: 0.0002 dB
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import signal
 
-from hush.dsp.levels import (
+from unhiss.dsp.levels import (
     SILENCE_DBFS,
     active_level_dbfs,
     bandwidth_hz,

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hush.dsp.levels import SILENCE_DBFS, estimate_snr_db, rms_dbfs
-from hush.dsp.meter import Meter
+from unhiss.dsp.levels import SILENCE_DBFS, estimate_snr_db, rms_dbfs
+from unhiss.dsp.meter import Meter
 
 
 @given(sizes=st.lists(st.integers(0, 3000), min_size=1, max_size=8), seed=st.integers(0, 99))

@@ -11,7 +11,7 @@ import scipy.signal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hush.dsp.polyphase import BETA, CUTOFF, ZEROS, Polyphase
+from unhiss.dsp.polyphase import BETA, CUTOFF, ZEROS, Polyphase
 
 RATIOS = [(44100, 48000), (48000, 44100), (11025, 12000), (192000, 96000), (96000, 88200), (5512, 8000)]
 EXACT = 3e-5  # -90 dB: the kernel's ripple, and round-off

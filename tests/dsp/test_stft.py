@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import scipy.signal
 
-from hush.dsp.stft import analyse, istft, overlap, stft, synthesise, window
+from unhiss.dsp.stft import analyse, istft, overlap, stft, synthesise, window
 
 SIZES = [1, 255, 256, 257, 8064, 8193]
 PAIRS = [(255, 63), (512, 128), (512, 256), (64, 13)]

@@ -18,20 +18,20 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-import hush
+import unhiss
 
-pytest.importorskip("ray", reason="pip install 'hush[ray]'")
+pytest.importorskip("ray", reason="pip install 'unhiss[ray]'")
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are found under /proc")
 
-SOURCE = Path(hush.__file__).parent.parent
+SOURCE = Path(unhiss.__file__).parent.parent
 PATIENCE_S = 240.0
-WORKER = b"ray::_chunk"  # what Ray calls a process of hush that is at work
+WORKER = b"ray::_chunk"  # what Ray calls a process of unhiss that is at work
 
 
 def start(folder: Path, *words: str) -> subprocess.Popen:
     quiet = {"RAY_memory_monitor_refresh_ms": "0", "OMP_NUM_THREADS": "1"}  # other work fills this machine's memory
     return subprocess.Popen(
-        [sys.executable, "-m", "hush", *words], cwd=folder, start_new_session=True, text=True,
+        [sys.executable, "-m", "unhiss", *words], cwd=folder, start_new_session=True, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(SOURCE)} | quiet,
     )  # fmt: skip
 
@@ -94,7 +94,7 @@ def test_a_killed_worker_and_a_killed_command_cost_nothing(fresh: Path, recordin
     os.killpg(first.pid, signal.SIGKILL)
     first.communicate()
     before = {path: path.stat().st_mtime_ns for path in (fresh / "out").glob("*.wav")}
-    noted = len((fresh / "out" / ".hush-ledger.jsonl").read_text().splitlines()) - 1
+    noted = len((fresh / "out" / ".unhiss-ledger.jsonl").read_text().splitlines()) - 1
     again = [json.loads(line) for line in end(start(fresh, *RAY)).splitlines()]
     assert [Path(line["source"]).name for line in again] == [f"{number:02}.wav" for number in range(16)]
     assert hashes(fresh / "out") == hashes(recordings / "alone"), "no byte differs, and nothing else is left"

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from hush.errors import HushError
-from hush.fleet.processes import results
+from unhiss.errors import UnhissError
+from unhiss.fleet.processes import results
 
 
 def square(value: int) -> int:
@@ -85,17 +85,17 @@ def test_each_process_begins_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("task", [leave, stay, send_late])
 def test_a_process_that_is_told_to_end_takes_no_further_item(task: Callable, tmp_path: Path) -> None:
-    with pytest.raises(HushError, match="a process was killed"):
+    with pytest.raises(UnhissError, match="a process was killed"):
         list(results(task, [(tmp_path, n) for n in range(40)], 2))
     assert 1 <= len(list(tmp_path.iterdir())) <= 2
 
 
 def test_a_task_that_is_told_to_end_may_clean_up(tmp_path: Path) -> None:
-    with pytest.raises(HushError, match="a process was killed"):
+    with pytest.raises(UnhissError, match="a process was killed"):
         list(results(clean_up, [(tmp_path, n) for n in range(40)], 2))
     assert not list(tmp_path.iterdir())
 
 
 def test_a_killed_process_is_one_clear_line() -> None:
-    with pytest.raises(HushError, match="a process was killed, perhaps for want of memory; -j 1 needs least"):
+    with pytest.raises(UnhissError, match="a process was killed, perhaps for want of memory; -j 1 needs least"):
         list(results(die, [(9,), (9,)], 2))

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from hush.errors import HushError
-from hush.fleet.ledger import Ledger
-from hush.fleet.mapping import DEATHS, Fleet, in_order, mapped
+from unhiss.errors import UnhissError
+from unhiss.fleet.ledger import Ledger
+from unhiss.fleet.mapping import DEATHS, Fleet, in_order, mapped
 
 TWO = Fleet(2)
 
@@ -50,13 +50,13 @@ def test_processes_that_are_killed_cost_no_item_and_repeat_none_in_the_results(t
 
 
 def test_an_item_that_kills_every_process_ends_the_run_with_a_line(tmp_path: Path) -> None:
-    with pytest.raises(HushError, match="a process was killed"):
+    with pytest.raises(UnhissError, match="a process was killed"):
         list(mapped(double, items(tmp_path, _3="dies"), TWO))
     assert calls(tmp_path, 3) <= 9 + DEATHS  # a death counts anew when any of the nine others was done before it
 
 
 def test_where_nothing_may_be_done_twice_the_first_death_ends_the_run(tmp_path: Path) -> None:
-    with pytest.raises(HushError, match="a process was killed"):
+    with pytest.raises(UnhissError, match="a process was killed"):
         list(mapped(double, items(tmp_path, _3="dies once"), TWO, again=False))
     # none twice; and nothing is in the file of a call that was told to end before it wrote
     assert calls(tmp_path, 3) == 1 and all(len(path.read_text()) <= 1 for path in tmp_path.iterdir())
@@ -91,7 +91,7 @@ def test_a_repeated_run_does_only_what_its_ledger_lacks(tmp_path: Path) -> None:
     ]
     assert [calls(tmp_path, number) for number in range(10)] == [1, 1, 1, 1, 1, 1, 2, 1, 1, 1]
     assert sorted(Ledger(path, "this run").done) == [0, 1, 2, 3, 4, 5, 7, 8, 9], "what failed is not done"
-    with pytest.raises(HushError, match="is of a run with other inputs or settings"):
+    with pytest.raises(UnhissError, match="is of a run with other inputs or settings"):
         Ledger(path, "another run")
     again.remove()
     assert not path.exists()

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hush.errors import ModelError
-from hush.infer import causal_model as module
-from hush.infer.causal_model import CausalModel
-from hush.infer.frame_model import FrameModel
-from hush.infer.models import load
+from unhiss.errors import ModelError
+from unhiss.infer import causal_model as module
+from unhiss.infer.causal_model import CausalModel
+from unhiss.infer.frame_model import FrameModel
+from unhiss.infer.models import load
 
 Make = Callable[..., Path]
 ROUND_OFF = 1e-6

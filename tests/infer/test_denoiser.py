@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import soxr
 
-import hush
-from hush.dsp.audio import read
-from hush.dsp.writer import write
-from hush.errors import AudioError, ConfigError, HushError
-from hush.infer import frame_model as engine
-from hush.infer.denoiser import Denoiser
+import unhiss
+from unhiss.errors import AudioError, ConfigError, UnhissError
+from unhiss.infer import frame_model as engine
+from unhiss.infer.denoiser import Denoiser
+from unhiss.media.audio import read
+from unhiss.media.writer import write
 
 Make = Callable[..., Path]
 SIZES = [0, 1, 2, 62, 63, 64, 252, 255, 256, 257, 8064, 8193, 32256, 36000, 70001]  # 32,256: one segment
@@ -82,7 +82,7 @@ def test_the_blocks_a_file_is_read_in_change_nothing(
     write(tmp_path / "in.wav", sound, rate, "FLOAT")
     expected = steeper(sound, rate)
     for seconds in (10.0, 2.0, 0.37, 0.0101):
-        monkeypatch.setattr("hush.infer.denoiser.BLOCK_S", seconds)
+        monkeypatch.setattr("unhiss.infer.denoiser.BLOCK_S", seconds)
         report = steeper.file(tmp_path / "in.wav", tmp_path / "out.wav", force=True)
         found, found_rate = read(tmp_path / "out.wav")
         assert (found.shape, found_rate) == (sound.shape, rate)
@@ -156,12 +156,12 @@ def test_mix_zero_is_the_input_itself(frame_model: Make, rng: np.random.Generato
 def test_mix_is_a_weighted_sum(frame_model: Make, rng: np.random.Generator) -> None:
     sound, path = noise(rng, 30000), frame_model(offset=-0.25)
     expected = 0.75 * Denoiser(path)(sound, 48000) + 0.25 * sound
-    np.testing.assert_allclose(hush.denoise(sound, 48000, model=path, mix=0.75), expected, atol=ROUND_OFF)
+    np.testing.assert_allclose(unhiss.denoise(sound, 48000, model=path, mix=0.75), expected, atol=ROUND_OFF)
 
 
 def test_no_more_is_taken_out_than_the_limit(frame_model: Make, rng: np.random.Generator) -> None:
     sound, path = noise(rng, 30000), frame_model(offset=-0.5)  # 40 dB
-    found = hush.denoise(sound, 22050, model=path, atten_limit_db=6)
+    found = unhiss.denoise(sound, 22050, model=path, atten_limit_db=6)
     np.testing.assert_allclose(found, sound * 10 ** (-6 / 20), atol=ROUND_OFF)
 
 
@@ -211,13 +211,13 @@ def test_a_model_tells_its_rate_and_how_far_it_looks_ahead(identity: Denoiser) -
 def test_a_model_that_scales_each_frame_by_itself_is_scaled_so(frame_model: Make, rng: np.random.Generator) -> None:
     quiet, loud = 0.01 * noise(rng, 60000), noise(rng, 60000)
     path = frame_model(slope=1.3, offset=-0.3, scaling="frame")
-    alone = hush.denoise(quiet, 22050, model=path)[1000:40000]
-    beside_loud = hush.denoise(np.concatenate([quiet, loud]), 22050, model=path)[1000:40000]
+    alone = unhiss.denoise(quiet, 22050, model=path)[1000:40000]
+    beside_loud = unhiss.denoise(np.concatenate([quiet, loud]), 22050, model=path)[1000:40000]
     np.testing.assert_allclose(beside_loud, alone, atol=ROUND_OFF)
 
 
-def test_all_errors_are_of_hush() -> None:
-    assert issubclass(AudioError, HushError) and issubclass(ConfigError, HushError)
+def test_all_errors_are_of_unhiss() -> None:
+    assert issubclass(AudioError, UnhissError) and issubclass(ConfigError, UnhissError)
 
 
 def test_blocks_that_look_turned_are_refused_and_not_taken_for_channels(causal_model: Make) -> None:

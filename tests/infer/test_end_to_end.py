@@ -9,7 +9,7 @@ import librosa
 import numpy as np
 import pytest
 
-from hush.infer.denoiser import Denoiser
+from unhiss.infer.denoiser import Denoiser
 
 SIZE, N_FFT, HOP = 8064, 255, 63
 

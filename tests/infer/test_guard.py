@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import hush
-from hush.infer import guard as module
-from hush.infer.guard import Guard, left_in_db, limited
+import unhiss
+from unhiss.infer import guard as module
+from unhiss.infer.guard import Guard, left_in_db, limited
 
 Make = Callable[..., Path]
 HOP_S = 0.016
@@ -114,9 +114,9 @@ def test_guard_reaches_files_and_can_be_turned_off(rate: int, causal_model: Make
     path = causal_model("gain", 0.9)  # takes 1 % out, as a model does of clean speech: 20 dB
     sound = rng.uniform(-1, 1, 6 * rate).astype(np.float32)
     tail = slice(4 * rate, 5 * rate)
-    off = hush.denoise(sound, rate, model=path, guard=False)[tail]
-    on = hush.denoise(sound, rate, model=path)[tail]
-    whole = hush.denoise(sound, rate, model=causal_model())[tail]
+    off = unhiss.denoise(sound, rate, model=path, guard=False)[tail]
+    on = unhiss.denoise(sound, rate, model=path)[tail]
+    whole = unhiss.denoise(sound, rate, model=causal_model())[tail]
     np.testing.assert_allclose(off, 0.9 * whole, atol=1e-5)
     np.testing.assert_allclose(on, (1 - 0.1 * module.LEAST) * whole, atol=1e-3)
 

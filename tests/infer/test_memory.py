@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hush.dsp.audio import AudioInfo
-from hush.dsp.writer import Writer
-from hush.infer.denoiser import Denoiser
+from unhiss.infer.denoiser import Denoiser
+from unhiss.media.audio import AudioInfo
+from unhiss.media.writer import Writer
 
 ROOM = 2_000_000  # bytes: blocks and segments meet at other places in a longer file
 

@@ -9,9 +9,9 @@ import pytest
 from pesq import pesq
 from scipy.signal import butter, resample_poly, sosfiltfilt
 
-import hush
-from hush.data.synth import make
-from hush.score.metrics import si_sdr
+import unhiss
+from unhiss.data.synth import make
+from unhiss.score.metrics import si_sdr
 
 RATE = 48000
 ABOVE_8_KHZ = butter(8, 8200, "highpass", fs=RATE, output="sos")
@@ -22,14 +22,14 @@ TREBLE_DBFS = -75.0  # a recording with less above 8 kHz ends below it
 
 
 @pytest.fixture(scope="module", params=["small", "nano"])
-def denoiser(request: pytest.FixtureRequest) -> hush.Denoiser:
-    return hush.Denoiser(request.param, threads=1)
+def denoiser(request: pytest.FixtureRequest) -> unhiss.Denoiser:
+    return unhiss.Denoiser(request.param, threads=1)
 
 
 @pytest.fixture(scope="module")
 def speech(data: Path) -> list[np.ndarray]:
     """Clean recordings at 48 kHz that no model was trained on."""
-    read = [hush.read(path) for path in sorted((data / "dev" / "clean").iterdir())]
+    read = [unhiss.read(path) for path in sorted((data / "dev" / "clean").iterdir())]
     return [audio for audio, rate in read if rate == RATE]
 
 
@@ -50,7 +50,7 @@ def pauses(audio: np.ndarray) -> np.ndarray:
     return np.pad(np.repeat(quiet, FRAME), (0, audio.size % FRAME))
 
 
-def test_clean_speech_is_left_alone(denoiser: hush.Denoiser, speech: list[np.ndarray]) -> None:
+def test_clean_speech_is_left_alone(denoiser: unhiss.Denoiser, speech: list[np.ndarray]) -> None:
     speech = speech[::4]
     found = [denoiser(audio, RATE) for audio in speech]
     assert np.median([si_sdr(out, audio) for out, audio in zip(found, speech, strict=True)]) >= 20
@@ -61,7 +61,7 @@ def test_clean_speech_is_left_alone(denoiser: hush.Denoiser, speech: list[np.nda
     assert np.median(heard) >= 4.0
 
 
-def test_the_treble_of_clean_speech_stays(denoiser: hush.Denoiser, speech: list[np.ndarray]) -> None:
+def test_the_treble_of_clean_speech_stays(denoiser: unhiss.Denoiser, speech: list[np.ndarray]) -> None:
     bright = [audio for audio in speech if level_db(treble(audio)) > TREBLE_DBFS]
     assert len(bright) >= 30
     changes_db = [level_db(treble(denoiser(audio, RATE))) - level_db(treble(audio)) for audio in bright]
@@ -70,7 +70,7 @@ def test_the_treble_of_clean_speech_stays(denoiser: hush.Denoiser, speech: list[
 
 @pytest.mark.parametrize("kind", ["rain", "keyboard", "white"])
 def test_the_treble_of_noise_goes_where_nobody_speaks(
-    kind: str, denoiser: hush.Denoiser, speech: list[np.ndarray], rng: np.random.Generator
+    kind: str, denoiser: unhiss.Denoiser, speech: list[np.ndarray], rng: np.random.Generator
 ) -> None:
     cuts_db = []
     for number, audio in enumerate(speech[::6]):

@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import hush
-from hush.dsp.audio import read
+import unhiss
+from unhiss.media.audio import read
 
 
 @pytest.fixture(scope="module")
-def denoiser() -> hush.Denoiser:
-    return hush.Denoiser()
+def denoiser() -> unhiss.Denoiser:
+    return unhiss.Denoiser()
 
 
-def test_the_result_is_aligned_with_the_recording(denoiser: hush.Denoiser, data: Path) -> None:
+def test_the_result_is_aligned_with_the_recording(denoiser: unhiss.Denoiser, data: Path) -> None:
     noisy, rate = read(data / "dev" / "noisy" / "002.flac")
     clean, _ = read(data / "dev" / "clean" / "002.flac")
     found = denoiser(noisy, rate)
@@ -26,7 +26,7 @@ def test_the_result_is_aligned_with_the_recording(denoiser: hush.Denoiser, data:
 
 @pytest.mark.parametrize("name", ["030", "055"])
 def test_the_file_equals_the_array_on_real_sound(
-    name: str, denoiser: hush.Denoiser, data: Path, tmp_path: Path
+    name: str, denoiser: unhiss.Denoiser, data: Path, tmp_path: Path
 ) -> None:
     source = data / "dev" / "noisy" / f"{name}.flac"
     audio, rate = read(source)

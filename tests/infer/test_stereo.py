@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import hush
-from hush.infer.stereo import Image
+import unhiss
+from unhiss.infer.stereo import Image
 
 Make = Callable[..., Path]
 RATE = 16000
@@ -24,8 +24,8 @@ def test_one_voice_between_the_speakers_stays_there(pan: tuple[float, float], ca
     voice = sound(rng)
     stereo = np.stack([pan[0] * voice, pan[1] * voice])
     model = causal_model("leveller")  # what it does depends on level, so each channel's own mask would differ
-    out = hush.denoise(stereo, RATE, model=model, guard=False)[:, RATE // 2 :]
-    alone = np.stack([hush.denoise(channel, RATE, model=model, guard=False) for channel in stereo])[:, RATE // 2 :]
+    out = unhiss.denoise(stereo, RATE, model=model, guard=False)[:, RATE // 2 :]
+    alone = np.stack([unhiss.denoise(channel, RATE, model=model, guard=False) for channel in stereo])[:, RATE // 2 :]
     wanders = [np.abs(x[0] * pan[1] - x[1] * pan[0]).max() / np.abs(x).max() for x in (out, alone)]
     assert wanders[0] < 1e-4
     if abs(pan[0]) != abs(pan[1]):
@@ -35,17 +35,17 @@ def test_one_voice_between_the_speakers_stays_there(pan: tuple[float, float], ca
 def test_two_people_with_a_microphone_each_are_cleaned_apart(causal_model: Make, rng) -> None:
     stereo = np.stack([sound(rng), 0.1 * sound(rng)])
     model = causal_model("leveller")
-    out = hush.denoise(stereo, RATE, model=model, guard=False)[:, RATE // 2 :]
-    alone = np.stack([hush.denoise(channel, RATE, model=model, guard=False) for channel in stereo])[:, RATE // 2 :]
+    out = unhiss.denoise(stereo, RATE, model=model, guard=False)[:, RATE // 2 :]
+    alone = np.stack([unhiss.denoise(channel, RATE, model=model, guard=False) for channel in stereo])[:, RATE // 2 :]
     assert (np.mean((out - alone) ** 2, axis=1) < 0.01 * np.mean(alone**2, axis=1)).all()
 
 
 def test_a_silent_channel_stays_silent_and_harms_none(causal_model: Make, rng) -> None:
     voice = sound(rng)
     model = causal_model("leveller")
-    out = hush.denoise(np.stack([voice, 0 * voice]), RATE, model=model, guard=False)
+    out = unhiss.denoise(np.stack([voice, 0 * voice]), RATE, model=model, guard=False)
     assert not out[1].any()
-    assert np.abs(out[0] - hush.denoise(voice, RATE, model=model, guard=False)).max() < 1e-5
+    assert np.abs(out[0] - unhiss.denoise(voice, RATE, model=model, guard=False)).max() < 1e-5
 
 
 @pytest.mark.parametrize("gain", [1e-6, 1.0, 2.0**31])

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import hush
-from hush.dsp.audio import read
-from hush.dsp.writer import write
-from hush.infer.causal_model import CausalModel
-from hush.infer.stream import Stream
+import unhiss
+from unhiss.infer.causal_model import CausalModel
+from unhiss.infer.stream import Stream
+from unhiss.media.audio import read
+from unhiss.media.writer import write
 
 Make = Callable[..., Path]
 OWN = [8000, 12000, 16000, 24000, 32000, 48000, 96000]  # rates the models work at
@@ -61,7 +61,7 @@ def test_stream_equals_offline_for_any_block_size(
 ) -> None:
     model, sound = causal_model("leveller"), noise(rng, 2, 8193 if size > 1 else 1500)
     found = streamed(Stream(rate, 2, model), sound, [size])
-    np.testing.assert_allclose(found, hush.denoise(sound, rate, model=model), atol=CUT)
+    np.testing.assert_allclose(found, unhiss.denoise(sound, rate, model=model), atol=CUT)
 
 
 CUTTINGS = {
@@ -100,7 +100,7 @@ def check_cutting(model: str | Path, sizes: list[int], rate: int, guard: bool, l
     parts = [stream.push(sound[:, a:b]) for a, b in pairwise(np.cumsum([0, *sizes]))]
     late, rest = stream.latency.samples, np.atleast_2d(stream.flush())
     found = np.concatenate([*parts, rest], axis=1)[:, late:]
-    np.testing.assert_allclose(found, hush.denoise(sound, rate, model=model, **options), atol=CUT)
+    np.testing.assert_allclose(found, unhiss.denoise(sound, rate, model=model, **options), atol=CUT)
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +165,7 @@ def test_identity_gives_the_band_back_aligned_at_resampled_rates(rate: int, iden
 def test_the_file_is_the_stream(rate: int, causal_models: dict[str, Path], tmp_path: Path) -> None:
     sound = noise(np.random.default_rng(5), 2, 3 * rate + 17)
     write(tmp_path / "in.wav", sound, rate, "FLOAT")
-    report = hush.denoise_file(tmp_path / "in.wav", tmp_path / "out.wav", model=causal_models["counter"], mix=0.9)
+    report = unhiss.denoise_file(tmp_path / "in.wav", tmp_path / "out.wav", model=causal_models["counter"], mix=0.9)
     found, found_rate = read(tmp_path / "out.wav")
     assert (found.shape, found_rate, report.seconds) == (sound.shape, rate, sound.shape[1] / rate)
     expected = streamed(Stream(rate, 2, causal_models["counter"], mix=0.9), sound, [480])
@@ -175,7 +175,7 @@ def test_the_file_is_the_stream(rate: int, causal_models: dict[str, Path], tmp_p
 @pytest.mark.parametrize("rate", [8000, 44100])
 def test_the_state_counts_frames_from_the_start(rate: int, causal_models: dict[str, Path]) -> None:
     sound = np.ones(2 * rate, np.float32)
-    found = hush.denoise(sound, rate, model=causal_models["counter"], guard=False)
+    found = unhiss.denoise(sound, rate, model=causal_models["counter"], guard=False)
     frame, hop_s = np.arange(120), 0.016  # frame n + 1 begins with hop n; a constant shows both gains over it
     before, after = (0.6 + 0.4 * np.sin(frame + k) for k in (1, 2))
     start, middle = (np.round((frame + part) * hop_s * rate).astype(int) for part in (0, 0.5))

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import hush
-from hush.errors import AudioError, ConfigError, ModelError
-from hush.infer.causal_model import CausalModel
-from hush.infer.stream import Stream
+import unhiss
+from unhiss.errors import AudioError, ConfigError, ModelError
+from unhiss.infer.causal_model import CausalModel
+from unhiss.infer.stream import Stream
 
 Make = Callable[..., Path]
 ROOT = Path(__file__).parent.parent.parent
@@ -73,13 +73,13 @@ def test_several_streams_may_share_one_call_of_the_model(leveller: CausalModel, 
 @pytest.mark.parametrize("rate", [16000, 44100])
 def test_mix_zero_is_the_input_itself(rate: int, causal_model: Make, rng: np.random.Generator) -> None:
     sound = noise(rng, 2, 20000)
-    np.testing.assert_array_equal(hush.denoise(sound, rate, model=causal_model("gain", 0.0), mix=0), sound)
+    np.testing.assert_array_equal(unhiss.denoise(sound, rate, model=causal_model("gain", 0.0), mix=0), sound)
 
 
 def test_mix_is_a_weighted_sum(causal_model: Make, rng: np.random.Generator) -> None:
     sound, path = noise(rng, 20000), causal_model("tilt")
-    expected = 0.75 * hush.denoise(sound, 48000, model=path) + 0.25 * sound
-    np.testing.assert_allclose(hush.denoise(sound, 48000, model=path, mix=0.75), expected, atol=ROUND_OFF)
+    expected = 0.75 * unhiss.denoise(sound, 48000, model=path) + 0.25 * sound
+    np.testing.assert_allclose(unhiss.denoise(sound, 48000, model=path, mix=0.75), expected, atol=ROUND_OFF)
 
 
 @pytest.mark.parametrize(("gain", "kept"), [(0.0, 10**-0.3), (0.1, 10**-0.3), (-0.2, 10**-0.3), (0.9, 0.9)])
@@ -87,21 +87,21 @@ def test_no_more_is_taken_out_than_the_limit(
     gain: float, kept: float, causal_model: Make, rng: np.random.Generator
 ) -> None:
     sound = noise(rng, 20000)
-    found = hush.denoise(sound, 16000, model=causal_model("gain", gain), atten_limit_db=6, guard=False)
+    found = unhiss.denoise(sound, 16000, model=causal_model("gain", gain), atten_limit_db=6, guard=False)
     np.testing.assert_allclose(found, kept * sound, atol=ROUND_OFF)
 
 
 def test_a_limit_of_zero_takes_nothing_out(causal_model: Make, rng: np.random.Generator) -> None:
     sound = noise(rng, 20000)
-    found = hush.denoise(sound, 48000, model=causal_model("tilt"), atten_limit_db=0)
+    found = unhiss.denoise(sound, 48000, model=causal_model("tilt"), atten_limit_db=0)
     np.testing.assert_allclose(found, sound, atol=ROUND_OFF)
 
 
 @pytest.mark.parametrize("level", [2.0**-14, 0.013, 32768.0])
 def test_the_level_of_a_recording_changes_nothing(level: float, causal_model: Make, rng: np.random.Generator) -> None:
     sound, path = noise(rng, 20000), causal_model("tilt")
-    found = hush.denoise(np.float32(level) * sound, 44100, model=path)
-    np.testing.assert_allclose(found, level * hush.denoise(sound, 44100, model=path), atol=level * ROUND_OFF)
+    found = unhiss.denoise(np.float32(level) * sound, 44100, model=path)
+    np.testing.assert_allclose(found, level * unhiss.denoise(sound, 44100, model=path), atol=level * ROUND_OFF)
 
 
 def test_the_callers_block_is_neither_written_nor_kept(leveller: CausalModel, rng: np.random.Generator) -> None:
@@ -123,13 +123,13 @@ def test_a_model_that_looks_ahead_is_refused_with_how_far(frame_model: Make) -> 
 
 
 def test_a_causal_model_has_no_rate_of_its_own(causal_model: Make) -> None:
-    denoiser = hush.Denoiser(causal_model())
+    denoiser = unhiss.Denoiser(causal_model())
     assert (denoiser.rate, denoiser.latency_ms, denoiser.name) == (None, 32.0, "identity")
 
 
 def test_end_to_end_is_not_for_causal_models(causal_model: Make) -> None:
     with pytest.raises(ConfigError, match="end_to_end is for frame models"):
-        hush.Denoiser(causal_model(), end_to_end=True)
+        unhiss.Denoiser(causal_model(), end_to_end=True)
 
 
 @pytest.mark.parametrize("options", [{"mix": 1.1}, {"mix": float("nan")}, {"atten_limit_db": -1}, {"threads": -1}])

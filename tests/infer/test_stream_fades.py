@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from scipy.signal import butter, sosfilt
 
-from hush.errors import AudioError, ConfigError
-from hush.infer.causal_model import CausalModel
-from hush.infer.stream import Stream
+from unhiss.errors import AudioError, ConfigError
+from unhiss.infer.causal_model import CausalModel
+from unhiss.infer.stream import Stream
 
 Make = Callable[..., Path]
 CUT = 1e-5

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import hush
-from hush.dsp.levels import rms_dbfs
-from hush.infer.stream import Stream
+import unhiss
+from unhiss.dsp.levels import rms_dbfs
+from unhiss.infer.stream import Stream
 
 ROOT = Path(__file__).parent.parent.parent
 MINUTES = 60
@@ -29,7 +29,7 @@ def resident() -> int:
 @pytest.mark.parametrize("rate", [48000, 44100])
 def test_an_hour_drifts_neither_in_level_nor_in_memory(rate: int) -> None:
     """A minute holds whole frames at both rates, so that each minute of the same sound ends alike."""
-    noisy, of_file = hush.read(ROOT / "examples" / "noisy.wav")
+    noisy, of_file = unhiss.read(ROOT / "examples" / "noisy.wav")
     time = np.arange(60 * rate) / rate
     minute = np.interp(time % (len(noisy) / of_file), np.arange(len(noisy)) / of_file, noisy).astype(np.float32)
     found, settled = np.ones_like(minute), np.ones_like(minute)  # made before memory is weighed, and used again

@@ -13,20 +13,20 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-import hush
-from hush.errors import ModelError
-from hush.infer.causal_model import CausalModel
-from hush.infer.stream import Stream
+import unhiss
+from unhiss.errors import ModelError
+from unhiss.infer.causal_model import CausalModel
+from unhiss.infer.stream import Stream
 
 Make = Callable[..., Path]
-SOURCE = Path(hush.__file__).parent.parent
+SOURCE = Path(unhiss.__file__).parent.parent
 GO_ON = """
 import sys
 import numpy as np
-import hush
+import unhiss
 data = sys.stdin.buffer.read()
 size = int.from_bytes(data[:8], "little")
-stream, sound = hush.Stream.load(data[8:8 + size]), np.frombuffer(data[8 + size:], np.float32)
+stream, sound = unhiss.Stream.load(data[8:8 + size]), np.frombuffer(data[8 + size:], np.float32)
 for first in range(0, sound.size, 480):
     sys.stdout.buffer.write(stream.push(sound[first:first + 480]).tobytes())
 sys.stdout.buffer.write(stream.flush().tobytes())
@@ -150,7 +150,7 @@ def test_a_state_of_another_version_and_what_is_none_are_refused(
     for data in (b"hello, this is no state", pickle.dumps({"a": 1}), safetensors.numpy.save({"a": np.zeros(2)})):
         with pytest.raises(ModelError, match="no state of a stream; expected what"):
             Stream.load(data, leveller)
-    monkeypatch.setattr("hush.infer.snapshot.VERSION", 2)
+    monkeypatch.setattr("unhiss.infer.snapshot.VERSION", 2)
     newer = Stream(48000, model=leveller).save()
     monkeypatch.undo()
     with pytest.raises(ModelError, match="version 2, expected 1"):

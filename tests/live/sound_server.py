@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-import hush
+import unhiss
 
-SOURCE = Path(hush.__file__).parent.parent
+SOURCE = Path(unhiss.__file__).parent.parent
 PATIENCE_S = 60
 SINKS = ("noisy", "cleaned")
 
@@ -28,7 +28,7 @@ class SoundServer:
     def __init__(self, folder: Path) -> None:
         for name in ("pulseaudio", "pactl", "parec", "paplay"):
             if not shutil.which(name):
-                line = f"no {name} to speak through hush live in; apt-get install pulseaudio pulseaudio-utils"
+                line = f"no {name} to speak through unhiss live in; apt-get install pulseaudio pulseaudio-utils"
                 if os.environ.get("CI") == "true":
                     pytest.fail(line)
                 pytest.skip(line)
@@ -63,21 +63,21 @@ class SoundServer:
     def pactl(self, *words: str) -> str:
         return subprocess.run(["pactl", *words], env=self.env, capture_output=True, text=True, check=True).stdout
 
-    def hush(self, *words: str) -> subprocess.CompletedProcess:
+    def unhiss(self, *words: str) -> subprocess.CompletedProcess:
         return subprocess.run(
-            [sys.executable, "-m", "hush", "live", *words],
+            [sys.executable, "-m", "unhiss", "live", *words],
             env=self.env, capture_output=True, text=True, timeout=PATIENCE_S,
         )  # fmt: skip
 
 
 class LiveProcess:
-    """`hush live` as a process; what it says on stderr is in `said()`."""
+    """`unhiss live` as a process; what it says on stderr is in `said()`."""
 
     def __init__(self, server: SoundServer, *words: str) -> None:
         self._log = server.folder / "live.log"
         with self._log.open("w") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "hush", "live", *words],
+                [sys.executable, "-m", "unhiss", "live", *words],
                 env=server.env, stdout=subprocess.DEVNULL, stderr=log, stdin=subprocess.DEVNULL,
             )  # fmt: skip
         server.children.append(self._process)

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import hush
-from hush.errors import AudioError, MissingExtra
-from hush.infer.stream import Stream
-from hush.live import portaudio, systems
-from hush.live.devices import SINK, SOURCE, Device, Gone, check_no_howl, find
-from hush.live.recorder import Recorder
-from hush.live.session import Session
+import unhiss
+from unhiss.errors import AudioError, MissingExtra
+from unhiss.infer.stream import Stream
+from unhiss.live import portaudio, systems
+from unhiss.live.devices import SINK, SOURCE, Device, Gone, check_no_howl, find
+from unhiss.live.recorder import Recorder
+from unhiss.live.session import Session
 
 BLOCK = 480
 STEP = 2.0**-22
@@ -67,10 +67,10 @@ def stream(causal_model) -> Stream:
 
 
 def run(room: Room, stream: Stream, monkeypatch: pytest.MonkeyPatch, **options) -> tuple[Session, list[str]]:
-    monkeypatch.setattr("hush.live.session.devices", room.devices)
-    monkeypatch.setattr("hush.live.session.opened", room.opened)
-    monkeypatch.setattr("hush.live.session.there", lambda device: True)
-    monkeypatch.setattr("hush.live.session.RETRY_S", 0.01)
+    monkeypatch.setattr("unhiss.live.session.devices", room.devices)
+    monkeypatch.setattr("unhiss.live.session.opened", room.opened)
+    monkeypatch.setattr("unhiss.live.session.there", lambda device: True)
+    monkeypatch.setattr("unhiss.live.session.RETRY_S", 0.01)
     lines: list[str] = []
     with Session(stream, "mic", "speaker", tell=lines.append, **options) as session:
         assert room.over.wait(30), session.failed
@@ -89,10 +89,10 @@ def test_what_is_played_and_recorded_is_the_offline_result_though_the_device_lef
         "a device went away", "USB mic -> Speaker, 52 ms late in all",
     ]  # fmt: skip
     assert session.meters.missed == 0 and room.closed == 6 and not session.running
-    noisy, clean = (hush.read(path)[0] for path in recorder.paths)
+    noisy, clean = (unhiss.read(path)[0] for path in recorder.paths)
     np.testing.assert_allclose(noisy[: sound.size], sound[0], atol=STEP)
     assert noisy.shape == clean.shape
-    expected = hush.denoise(noisy, 48000, model=model)
+    expected = unhiss.denoise(noisy, 48000, model=model)
     np.testing.assert_allclose(clean, expected, atol=1e-5 + STEP)
     twin = Stream(48000, model=model)
     pushed = [twin.push(block) for block in room.blocks]
@@ -127,11 +127,11 @@ def test_recordings_are_not_overwritten(stream: Stream, tmp_path: Path) -> None:
 def some() -> list[Device]:
     names = [
         ("in", "mon", "Monitor"),
-        ("in", SOURCE, "Hush microphone"),
+        ("in", SOURCE, "Unhiss microphone"),
         ("in", "usb", "USB mic"),
         ("out", "hd", "HDMI"),
     ]
-    names += [("out", SINK, "Hush output"), ("out", "usb", "USB headset")]
+    names += [("out", SINK, "Unhiss output"), ("out", "usb", "USB headset")]
     return [
         Device(number, side, name, label, name in (SOURCE, "hd"), True)
         for number, (side, name, label) in enumerate(names)
@@ -164,9 +164,9 @@ def test_what_would_howl_is_refused() -> None:
 
 
 def test_a_missing_package_and_a_missing_library_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hush.live.pulse.answers", lambda: False)
+    monkeypatch.setattr("unhiss.live.pulse.answers", lambda: False)
     monkeypatch.setitem(sys.modules, "sounddevice", None)
-    with pytest.raises(MissingExtra, match=r"pip install 'hush\[live\]'"):
+    with pytest.raises(MissingExtra, match=r"pip install 'unhiss\[live\]'"):
         systems.devices()
 
     def no_library(*_: str) -> None:

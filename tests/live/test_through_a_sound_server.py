@@ -1,4 +1,4 @@
-"""hush live for real: noisy speech played into one sink of a PulseAudio, clean speech recorded from the other."""
+"""unhiss live for real: noisy speech played into one sink of a PulseAudio, clean speech recorded from the other."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ import pytest
 from scipy.signal import correlate, resample_poly
 from sound_server import PATIENCE_S, LiveProcess, SoundServer, sink, until
 
-import hush
-from hush.live.virtual_mic import BEGIN
-from hush.score.metrics import si_sdr
+import unhiss
+from unhiss.live.virtual_mic import BEGIN
+from unhiss.score.metrics import si_sdr
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 RATE = 48000
@@ -43,7 +43,7 @@ def server(tmp_path: Path) -> Iterator[SoundServer]:
 
 
 def at_48_khz(name: str) -> np.ndarray:
-    sound, rate = hush.read(EXAMPLES / name)
+    sound, rate = unhiss.read(EXAMPLES / name)
     return resample_poly(sound, RATE, rate).astype(np.float32)
 
 
@@ -70,8 +70,8 @@ def test_noisy_speech_comes_out_clean(server: SoundServer, tmp_path: Path) -> No
     assert live.end() == 0, live.said()
     assert "Traceback" not in live.said()
 
-    into, out = (hush.read(tmp_path / f"both.{side}.wav")[0] for side in ("noisy", "clean"))
-    offline = hush.denoise(into, RATE)
+    into, out = (unhiss.read(tmp_path / f"both.{side}.wav")[0] for side in ("noisy", "clean"))
+    offline = unhiss.denoise(into, RATE)
     np.testing.assert_allclose(out, offline, atol=1e-5 + STEP)
 
     # Each piece by itself: where a busy machine lets a server stumble, the rest of the sound comes later.
@@ -112,7 +112,7 @@ def test_a_device_that_vanishes_and_comes_back_is_used_again(what: str, server: 
     play(server, np.concatenate([tone, np.zeros(RATE, np.float32)]))
     assert live.end() == 0, live.said()
     assert "Traceback" not in live.said()
-    assert np.abs(hush.read(tmp_path / "both.noisy.wav")[0]).max() > 0.4  # heard after it came back
+    assert np.abs(unhiss.read(tmp_path / "both.noisy.wav")[0]).max() > 0.4  # heard after it came back
 
 
 def test_the_virtual_microphone_comes_stays_and_goes(server: SoundServer) -> None:
@@ -120,25 +120,25 @@ def test_the_virtual_microphone_comes_stays_and_goes(server: SoundServer) -> Non
     settings.parent.mkdir(parents=True, exist_ok=True)
     settings.write_text("# mine\n")
     for _ in range(2):  # a second time changes nothing
-        done = server.hush("--install-virtual-mic")
+        done = server.unhiss("--install-virtual-mic")
         assert (done.returncode, done.stderr) == (0, "")
-        assert server.pactl("list", "sources").count("Description: Hush microphone") == 1
+        assert server.pactl("list", "sources").count("Description: Unhiss microphone") == 1
     assert settings.read_text().count(BEGIN) == 1
 
     server.stop()
     server.start("-F", str(settings))  # as at the next login
-    listed = server.hush("--list").stdout
-    assert "Hush microphone  [hush_microphone]" in listed and "Hush output  [hush_output]" in listed
+    listed = server.unhiss("--list").stdout
+    assert "Unhiss microphone  [unhiss_microphone]" in listed and "Unhiss output  [unhiss_output]" in listed
 
-    done = server.hush("--in", "noisy.monitor", "--seconds", "0.5", *ROOMY)  # where to is known by itself
-    assert done.returncode == 0 and "-> Hush output" in done.stderr
-    howl = server.hush("--in", "hush_microphone", "--seconds", "0.5")
+    done = server.unhiss("--in", "noisy.monitor", "--seconds", "0.5", *ROOMY)  # where to is known by itself
+    assert done.returncode == 0 and "-> Unhiss output" in done.stderr
+    howl = server.unhiss("--in", "unhiss_microphone", "--seconds", "0.5")
     assert howl.returncode == 1 and "would howl; choose another --in" in howl.stderr
 
-    assert server.hush("--remove-virtual-mic").returncode == 0
-    assert "hush" not in server.pactl("list", "short", "sources")
+    assert server.unhiss("--remove-virtual-mic").returncode == 0
+    assert "unhiss" not in server.pactl("list", "short", "sources")
     assert settings.read_text() == "# mine\n"
-    assert server.hush("--remove-virtual-mic").stdout == "there was no virtual microphone\n"
+    assert server.unhiss("--remove-virtual-mic").stdout == "there was no virtual microphone\n"
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_the_virtual_microphone_comes_stays_and_goes(server: SoundServer) -> Non
     ],
 )
 def test_a_wrong_choice_is_one_line(words: tuple[str, ...], line: str, server: SoundServer) -> None:
-    done = server.hush(*words, "--seconds", "1")
+    done = server.unhiss(*words, "--seconds", "1")
     assert (done.returncode, done.stdout) == (1, "")
     assert line in done.stderr and done.stderr.count("\n") == 1
 
@@ -158,7 +158,7 @@ def test_a_wrong_choice_is_one_line(words: tuple[str, ...], line: str, server: S
 def test_keys_and_meters_work_on_a_terminal(server: SoundServer) -> None:
     ours, theirs = pty.openpty()
     live = subprocess.Popen(
-        [sys.executable, "-m", "hush", "live", "--in", "noisy.monitor", "--out", "cleaned", *ROOMY],
+        [sys.executable, "-m", "unhiss", "live", "--in", "noisy.monitor", "--out", "cleaned", *ROOMY],
         env=server.env | {"COLUMNS": "160", "TERM": "xterm"}, stdin=theirs, stdout=theirs, stderr=theirs,
     )  # fmt: skip
     server.children.append(live)

@@ -1,4 +1,4 @@
-"""What the tests of files elsewhere share: `hush` as a process, and how it is led to a server."""
+"""What the tests of files elsewhere share: `unhiss` as a process, and how it is led to a server."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pathlib import Path
 import fsspec
 import pytest
 
-import hush
-from hush.remote import _system
+import unhiss
+from unhiss.remote import _system
 
 HERE = Path(__file__).parent
-SOURCE = Path(hush.__file__).parent.parent
+SOURCE = Path(unhiss.__file__).parent.parent
 SETTINGS = {
     "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_EC2_METADATA_DISABLED": "true", "AWS_MAX_ATTEMPTS": "1",
@@ -22,7 +22,7 @@ SETTINGS = {
 
 
 def reach(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have this process and those it starts ask the server there, and leave it to s3fs and hush to ask again."""
+    """Have this process and those it starts ask the server there, and leave it to s3fs and unhiss to ask again."""
     _system.cache_clear()
     for key, value in SETTINGS.items():
         monkeypatch.setenv(key, value)
@@ -32,6 +32,6 @@ def reach(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def run(*words: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "hush", *map(str, words)], capture_output=True, text=True, check=False,
+        [sys.executable, "-m", "unhiss", *map(str, words)], capture_output=True, text=True, check=False,
         env=os.environ | {"PYTHONPATH": str(SOURCE)},
     )  # fmt: skip

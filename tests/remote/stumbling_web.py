@@ -10,7 +10,7 @@ import struct
 import threading
 from pathlib import Path
 
-from hush.remote import RemotePath
+from unhiss.remote import RemotePath
 
 
 class Web(http.server.ThreadingHTTPServer):

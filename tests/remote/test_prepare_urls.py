@@ -1,4 +1,4 @@
-"""`hush prepare` from a bucket into another, on a server that stumbles: the set is the one that is made here."""
+"""`unhiss prepare` from a bucket into another, on a server that stumbles: the set is the one that is made here."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ import soundfile as sf
 from buckets import SOURCE, run
 from click.testing import CliRunner
 
-from hush.cli import hush
-from hush.data import synth
-from hush.data.merge import merge
-from hush.data.plan import Source
-from hush.data.prepare import prepare
-from hush.data.shards import Cleaning
-from hush.data.verify import faults
-from hush.remote import RemotePath
+from unhiss.cli import unhiss
+from unhiss.data import synth
+from unhiss.data.merge import merge
+from unhiss.data.plan import Source
+from unhiss.data.prepare import prepare
+from unhiss.data.shards import Preprocessing
+from unhiss.data.verify import faults
+from unhiss.remote import RemotePath
 
 MADE = ("--noise", "synth:thuds=80,knocks=80", "--valid-share", "0.2", "--sample-rate", "16000")
 PATIENCE_S = 120.0
@@ -70,7 +70,7 @@ def held(folder: Path | RemotePath, root: Path | RemotePath) -> dict[str, bytes]
 
 
 def kept(scratch: Path) -> list[str]:
-    return sorted(path.name for path in scratch.iterdir() if path.name.startswith((".hush", "hush")))
+    return sorted(path.name for path in scratch.iterdir() if path.name.startswith((".unhiss", "unhiss")))
 
 
 def noted(output: RemotePath) -> dict[str, object]:
@@ -95,8 +95,8 @@ def test_from_bucket_to_bucket_is_from_folder_to_folder(bucket: RemotePath, corp
 
 def test_a_set_in_a_bucket_is_checked_and_merged_there(bucket: RemotePath, tmp_path: Path) -> None:
     given = [Source("synth:hum=70", Path("synth"), list(synth.clips("hum=70")))]
-    local = prepare(given, tmp_path / "set", Cleaning(), jobs=1).folder
-    there = prepare(given, bucket / "set", Cleaning(), jobs=1).folder
+    local = prepare(given, tmp_path / "set", Preprocessing(), jobs=1).folder
+    there = prepare(given, bucket / "set", Preprocessing(), jobs=1).folder
     assert list(faults(there)) == []
     merge([there], bucket / "merged")
     merge([there], tmp_path / "fetched")
@@ -113,7 +113,7 @@ def test_a_set_in_a_bucket_is_checked_and_merged_there(bucket: RemotePath, tmp_p
 def killed_after(shards: int, output: RemotePath, given: list[str]) -> dict[str, object]:
     """Kill a run and all its processes once it has done so many shards; what it has done."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "hush", *given], env=os.environ | {"PYTHONPATH": str(SOURCE)}, start_new_session=True,
+        [sys.executable, "-m", "unhiss", *given], env=os.environ | {"PYTHONPATH": str(SOURCE)}, start_new_session=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     end = time.monotonic() + PATIENCE_S
@@ -129,7 +129,7 @@ def test_what_a_killed_run_has_done_is_not_done_again(bucket: RemotePath, corpus
     done = killed_after(2, bucket / "set", given)
     assert not (bucket / "set" / "dataset.json").exists()
     lacking = run("data", "verify", bucket / "set")
-    assert lacking.stderr == f"hush: {bucket}/set is unfinished; run the same hush prepare again\n"
+    assert lacking.stderr == f"unhiss: {bucket}/set is unfinished; run the same unhiss prepare again\n"
     other = run(*given, "--seed", "1")
     assert "holds a data set of other sources or settings" in other.stderr
     time.sleep(1.1)  # the server tells times to the second
@@ -146,7 +146,7 @@ def test_what_a_killed_run_has_done_is_not_done_again(bucket: RemotePath, corpus
 def test_on_ray_it_is_the_same_set(
     bucket: RemotePath, corpus: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("ray", reason="pip install 'hush[ray]'")
+    pytest.importorskip("ray", reason="pip install 'unhiss[ray]'")
     monkeypatch.setenv("RAY_memory_monitor_refresh_ms", "0")
     monkeypatch.setenv("RAY_TMPDIR", "/tmp")  # whose sockets' paths must be short
     assert run(*words(corpus, corpus.parent / "set")).returncode == 0
@@ -167,7 +167,7 @@ def test_a_run_killed_at_any_moment_ends_as_an_undisturbed_one(bucket: RemotePat
         for _ in range(2):
             with pytest.raises(subprocess.TimeoutExpired):
                 subprocess.run(
-                    [sys.executable, "-m", "hush", *given], env=os.environ | {"PYTHONPATH": str(SOURCE)}, check=False,
+                    [sys.executable, "-m", "unhiss", *given], env=os.environ | {"PYTHONPATH": str(SOURCE)}, check=False,
                     timeout=rng.uniform(0.5, 4), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                 )  # fmt: skip
         assert run(*given).returncode == 0
@@ -178,12 +178,12 @@ def test_a_run_killed_at_any_moment_ends_as_an_undisturbed_one(bucket: RemotePat
 def test_a_full_disk_is_one_line_and_leaves_nothing_here(bucket: RemotePath, corpus: Path, scratch: Path) -> None:
     """No file may grow beyond 30 kB: no recording has room for its copy."""
     done = subprocess.run(
-        [sys.executable, "-m", "hush", *words(bucket / "corpus", bucket / "set", "-j", "1")], text=True, check=False,
+        [sys.executable, "-m", "unhiss", *words(bucket / "corpus", bucket / "set", "-j", "1")], text=True, check=False,
         capture_output=True, env=os.environ | {"PYTHONPATH": str(SOURCE), "PYTHONDONTWRITEBYTECODE": "1"},
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000)),
     )  # fmt: skip
     assert done.returncode == 1
-    assert done.stderr.startswith(f"hush: {bucket}/corpus/") and done.stderr.count("\n") == 1
+    assert done.stderr.startswith(f"unhiss: {bucket}/corpus/") and done.stderr.count("\n") == 1
     assert "no room here for a copy (File too large); TMPDIR says where temporary files lie" in done.stderr
     assert kept(scratch) == []
     assert run(*words(bucket / "corpus", bucket / "set")).returncode == 0, "with room it goes on"
@@ -191,7 +191,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_here(bucket: RemotePath, cor
 
 def test_what_cannot_be_is_one_line(bucket: RemotePath, corpus: Path) -> None:
     def said(*given: str) -> str:
-        done = CliRunner().invoke(hush, given)
+        done = CliRunner().invoke(unhiss, given)
         assert done.exit_code
         return str(done.exception) + done.stderr
 

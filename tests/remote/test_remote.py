@@ -10,9 +10,9 @@ import pytest
 import soundfile as sf
 from buckets import HERE, reach, run
 
-from hush.data.store import Store
-from hush.errors import HushError
-from hush.remote import RemotePath, _system, place
+from unhiss.data.store import Store
+from unhiss.errors import UnhissError
+from unhiss.remote import RemotePath, _system, parse_path
 
 
 def test_a_folder_in_a_bucket_is_denoised_into_another(bucket: RemotePath, tmp_path: Path) -> None:
@@ -32,7 +32,7 @@ def test_a_folder_in_a_bucket_is_denoised_into_another(bucket: RemotePath, tmp_p
     for path, below in (bucket / "out").files():
         assert path.read_bytes() == (tmp_path / "out" / below).read_bytes()
     again = run("denoise", bucket / "in" / "a.wav", "-o", bucket / "out" / "a.wav")
-    assert again.returncode == 1 and again.stderr == f"hush: {bucket}/out/a.wav exists; --force overwrites it\n"
+    assert again.returncode == 1 and again.stderr == f"unhiss: {bucket}/out/a.wav exists; --force overwrites it\n"
     assert "all of 3 have an output" in run("denoise", bucket / "in", "-o", bucket / "out", "--skip-existing").stdout
 
 
@@ -59,15 +59,15 @@ def test_pairs_in_a_bucket_have_the_scores_they_have_here(
     ]
     assert alone[0].stdout == alone[1].stdout and "| noisy input | 4 |" in alone[0].stdout
     lacking = run("evaluate", "--pairs", bucket / "pairs" / "noisy")
-    assert lacking.stderr.startswith(f"hush: {bucket}/pairs/noisy has no clean/ and no noisy/;")
+    assert lacking.stderr.startswith(f"unhiss: {bucket}/pairs/noisy has no clean/ and no noisy/;")
     cluster = run("evaluate", "--pairs", bucket / "pairs", "--ray", "auto")
     assert cluster.returncode == 2 and "copy it where all of auto see it" in cluster.stderr
-    assert [path.name for path in (tmp_path / "temporary").iterdir() if "hush" in path.name] == []
+    assert [path.name for path in (tmp_path / "temporary").iterdir() if "unhiss" in path.name] == []
 
 
 def test_what_is_not_there_is_one_line(bucket: RemotePath, tmp_path: Path) -> None:
     done = run("denoise", bucket / "none.wav", "-o", tmp_path / "out.wav")
-    assert (done.returncode, done.stderr) == (1, f"hush: {bucket}/none.wav: no such file\n")
+    assert (done.returncode, done.stderr) == (1, f"unhiss: {bucket}/none.wav: no such file\n")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -75,23 +75,23 @@ def test_a_server_that_never_answers_well_is_one_line(
     serve: Callable[[int], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reach(serve(9), monkeypatch)
-    monkeypatch.setattr("hush.remote.PAUSE_S", 0.001)
-    with pytest.raises(HushError, match=r"s3://some/a.wav: .*\(tried 6 times\)"):
+    monkeypatch.setattr("unhiss.remote.PAUSE_S", 0.001)
+    with pytest.raises(UnhissError, match=r"s3://some/a.wav: .*\(tried 6 times\)"):
         RemotePath("s3://some/a.wav").fetch(tmp_path / "a.wav")
     _system.cache_clear()
 
 
 def test_https_is_read_only_and_unknown_schemes_are_said_to_be(tmp_path: Path) -> None:
     (tmp_path / "a").touch()
-    with pytest.raises(HushError, match="https can only be read"):
+    with pytest.raises(UnhissError, match="https can only be read"):
         RemotePath("https://127.0.0.1/a.wav").send(tmp_path / "a")
-    with pytest.raises(HushError, match="carrier-pigeon:// is not known"):
+    with pytest.raises(UnhissError, match="carrier-pigeon:// is not known"):
         RemotePath("carrier-pigeon://a/b.wav").exists()
 
 
 def test_a_url_behaves_as_a_path_does() -> None:
-    path = place("s3://bucket/deep/a.b.wav")
-    assert isinstance(path, RemotePath) and place("deep/a.wav") == Path("deep/a.wav")
+    path = parse_path("s3://bucket/deep/a.b.wav")
+    assert isinstance(path, RemotePath) and parse_path("deep/a.wav") == Path("deep/a.wav")
     assert (path.name, path.suffix, str(path.parent)) == ("a.b.wav", ".wav", "s3://bucket/deep")
     assert str(path.with_suffix(".flac")) == "s3://bucket/deep/a.b.flac"
     assert str(path.parent / "c" / "d.wav") == "s3://bucket/deep/c/d.wav"
@@ -100,8 +100,8 @@ def test_a_url_behaves_as_a_path_does() -> None:
 def test_a_prepared_set_is_read_where_it_lies(bucket: RemotePath, tmp_path: Path) -> None:
     shards = tmp_path / "set" / "shards"
     shards.mkdir(parents=True)
-    from hush.data.rows import Row
-    from hush.data.store import manifest_files
+    from unhiss.data.rows import Row
+    from unhiss.data.store import manifest_files
 
     rng = np.random.default_rng(4)
     lines = []
@@ -122,5 +122,5 @@ def test_a_prepared_set_is_read_where_it_lies(bucket: RemotePath, tmp_path: Path
     assert list(here.rows) == list(there.rows) and there.part("speech", "train")[1].id == "c1"
     for row in here.rows:
         assert np.array_equal(here.samples(row), there.samples(row))
-    with pytest.raises(HushError, match=r"nothing is no prepared data set|nothing does not exist"):
+    with pytest.raises(UnhissError, match=r"nothing is no prepared data set|nothing does not exist"):
         Store(bucket / "nothing")

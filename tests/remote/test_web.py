@@ -10,21 +10,21 @@ import pytest
 import soundfile as sf
 from stumbling_web import Web
 
-from hush.data import elsewhere
-from hush.data.corpora import parse
-from hush.data.plan import Source
-from hush.data.prepare import prepare
-from hush.data.shards import Cleaning
-from hush.errors import CorpusError, HushError
-from hush.remote import RemotePath, _system
+from unhiss.data import elsewhere
+from unhiss.data.corpora import parse
+from unhiss.data.plan import Source
+from unhiss.data.prepare import prepare
+from unhiss.data.shards import Preprocessing
+from unhiss.errors import CorpusError, UnhissError
+from unhiss.remote import RemotePath, _system
 
-pytest.importorskip("aiohttp", reason="pip install 'hush[remote]'")
+pytest.importorskip("aiohttp", reason="pip install 'unhiss[remote]'")
 
 
 @pytest.fixture
 def web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
     """Voices with and without a table."""
-    monkeypatch.setattr("hush.remote.PAUSE_S", 0.01)
+    monkeypatch.setattr("unhiss.remote.PAUSE_S", 0.01)
     root = tmp_path / "web"
     rng = np.random.default_rng(3)
     names = [f"plain/{who}/{number} #?%41.wav" for who in "abc" for number in range(2)]
@@ -55,7 +55,7 @@ def both(web: Web, name: str, below: str, tmp_path: Path) -> list[dict[str, byte
     """The sets of a corpus, read here and from the web. Their plans differ: the web's does not know sizes."""
     places = {"here": web.folder / below, "there": web.url / below}
     return [
-        files(prepare(sources(f"{name}:{place}"), tmp_path / to, Cleaning(), valid_share=0.3, jobs=1).folder)
+        files(prepare(sources(f"{name}:{place}"), tmp_path / to, Preprocessing(), valid_share=0.3, jobs=1).folder)
         for to, place in places.items()
     ]  # type: ignore[arg-type]
 
@@ -81,7 +81,7 @@ def test_a_table_will_do_where_nothing_is_listed(web: Web, tmp_path: Path) -> No
 def test_a_recording_that_the_table_names_in_vain_is_listed_as_missing(web: Web, tmp_path: Path) -> None:
     web.lists = False
     (web.folder / "cv" / "en" / "clips" / "2.mp3").unlink()
-    store = prepare(sources(f"common-voice:{web.url}/cv/en"), tmp_path / "set", Cleaning(), jobs=1)
+    store = prepare(sources(f"common-voice:{web.url}/cv/en"), tmp_path / "set", Preprocessing(), jobs=1)
     assert store.settings["rejected"] == {"missing": 1} and len(store.rows) == 3
 
 
@@ -103,9 +103,9 @@ def test_what_names_no_file_is_said_to_do_so(web: Web, spec: str, said: str) -> 
 def test_a_server_that_stays_busy_ends_the_run_and_leaves_no_clip_out(web: Web, tmp_path: Path) -> None:
     found = sources(f"folder:{web.url}/plain")
     web.busy = True
-    with pytest.raises(HushError, match=r"/plain/a/0%20%23%3F%2541.wav: 503.*\(tried 6 times\)"):
-        prepare(found, tmp_path / "set", Cleaning(), jobs=1)
-    with pytest.raises(HushError, match=r"/plain/: 503.*\(tried 6 times\)"):
+    with pytest.raises(UnhissError, match=r"/plain/a/0%20%23%3F%2541.wav: 503.*\(tried 6 times\)"):
+        prepare(found, tmp_path / "set", Preprocessing(), jobs=1)
+    with pytest.raises(UnhissError, match=r"/plain/: 503.*\(tried 6 times\)"):
         sources(f"folder:{web.url}/plain")
     web.busy = False
-    assert len(prepare(found, tmp_path / "set", Cleaning(), jobs=1).rows) == 6
+    assert len(prepare(found, tmp_path / "set", Preprocessing(), jobs=1).rows) == 6

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hush.dsp.writer import write
+from unhiss.media.writer import write
 
 RATE = 16_000
 MANIFEST = """id,speaker,noise_kind,snr_db

@@ -6,8 +6,8 @@ import sys
 import numpy as np
 import pytest
 
-from hush.errors import AudioError, MissingExtra
-from hush.score import dnsmos
+from unhiss.errors import AudioError, MissingExtra
+from unhiss.score import dnsmos
 
 SAME = 1e-6  # the same float32 graph; only the number of threads differs
 
@@ -42,7 +42,7 @@ def test_overall_is_the_ovrl_of_p835(rng):
 
 def test_speechmos_and_librosa_are_never_imported():
     code = (
-        "import sys, numpy; from hush.score.dnsmos import p808, p835;"
+        "import sys, numpy; from unhiss.score.dnsmos import p808, p835;"
         "p835(numpy.zeros(80001, 'f'), 16000); p808(numpy.zeros(80001, 'f'), 16000);"
         "print(sorted({'speechmos', 'librosa', 'scipy'} & set(sys.modules)))"
     )
@@ -66,7 +66,7 @@ def test_empty_stereo_and_nan_are_refused(audio):
 def test_without_speechmos_the_pip_line_is_given(monkeypatch):
     monkeypatch.setattr(dnsmos, "find_spec", lambda name: None)
     monkeypatch.setitem(sys.modules, "speechmos", None)
-    with pytest.raises(MissingExtra, match=r"pip install 'hush\[eval\]'"):
+    with pytest.raises(MissingExtra, match=r"pip install 'unhiss\[eval\]'"):
         dnsmos.model_file()
 
 

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from hush.errors import AudioError
-from hush.score import measure as measuring
-from hush.score import metrics
-from hush.score.measure import Take
-from hush.score.metrics import DEFAULT, METRICS, Undefined, estoi, pesq_nb, pesq_wb, si_sdr, snr, stoi
+from unhiss.errors import AudioError
+from unhiss.score import measure as measuring
+from unhiss.score import metrics
+from unhiss.score.measure import Take
+from unhiss.score.metrics import DEFAULT, METRICS, Undefined, estoi, pesq_nb, pesq_wb, si_sdr, snr, stoi
 
 # si_sdr works in float64 throughout; what is left is the round-off of a few thousand sums.
 ROUND_OFF_DB = 1e-8

@@ -14,15 +14,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hush.score.metrics import METRICS
-from hush.score.page.charts import WIDTH, Scale, against_cost, mark, scale
-from hush.score.page.clips import clips, ranked
-from hush.score.page.html import page
-from hush.score.pairs import Pair, pairs
-from hush.score.report import NOISY, Report, evaluate
-from hush.score.scorer import Row
-from hush.score.statistics import Mean
-from hush.score.systems import System
+from unhiss.score.metrics import METRICS
+from unhiss.score.page.charts import WIDTH, Scale, against_cost, mark, scale
+from unhiss.score.page.clips import clips, ranked
+from unhiss.score.page.html import page
+from unhiss.score.pairs import Pair, pairs
+from unhiss.score.report import NOISY, Report, evaluate
+from unhiss.score.scorer import Row
+from unhiss.score.statistics import Mean
+from unhiss.score.systems import System
 
 NAMES = ("si_sdr_db", "snr_gain_db", "lag")
 WIDE, HIGH = 1100, 2400
@@ -99,7 +99,7 @@ def test_every_picture_chart_and_player_has_words(made):
 def test_players_hold_the_recording_and_failures_are_told(made, tmp_path):
     import base64
 
-    from hush.dsp.audio import read
+    from unhiss.media.audio import read
 
     content = re.search(r'<audio[^>]*src="data:audio/ogg;base64,([^"]+)"', made[1])
     assert content
@@ -122,7 +122,7 @@ def ordered(values: list[float], metric: str) -> Report:
 
 
 def numbered(count: int) -> list:
-    from hush.score.pairs import Pair
+    from unhiss.score.pairs import Pair
 
     return [Pair(id=str(number), clean=(), noisy=()) for number in range(count)]
 
@@ -162,7 +162,7 @@ def test_names_beside_marks_lie_clear_of_each_other_and_inside_the_chart():
 
 
 def test_every_mark_has_a_colour_of_the_style_and_no_two_of_forty_are_the_same():
-    style = (files("hush.score.page") / "style.css").read_text(encoding="utf-8")
+    style = (files("unhiss.score.page") / "style.css").read_text(encoding="utf-8")
     marks = [mark(number) for number in range(40)]
     assert len(set(marks)) == 40
     assert all(f".{tone} {{ --c:" in style for one in marks for tone in re.findall(r"\bs\d+", one))

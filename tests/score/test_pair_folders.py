@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from hush.dsp.writer import write
-from hush.errors import AudioError, CorpusError
-from hush.score.pairs import pairs
+from unhiss.errors import AudioError, CorpusError
+from unhiss.media.writer import write
+from unhiss.score.pairs import pairs
 
 
 def by_id(folder):

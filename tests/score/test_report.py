@@ -7,14 +7,14 @@ import sys
 import numpy as np
 import pytest
 
-from hush.errors import ConfigError, MissingExtra
-from hush.score import scorer
-from hush.score.cache import NAME
-from hush.score.measure import chosen
-from hush.score.metrics import DEFAULT, METRICS
-from hush.score.pairs import pairs, recordings
-from hush.score.report import NOISY, evaluate
-from hush.score.systems import System
+from unhiss.errors import ConfigError, MissingExtra
+from unhiss.score import scorer
+from unhiss.score.cache import NAME
+from unhiss.score.measure import chosen
+from unhiss.score.metrics import DEFAULT, METRICS
+from unhiss.score.pairs import pairs, recordings
+from unhiss.score.report import NOISY, evaluate
+from unhiss.score.systems import System
 
 ROUND_OFF = 1e-12  # one thread adds up in another order than two
 CHEAP = ("snr_gain_db", "loudness_db", "noise_down_db", "clean_si_sdr_db", "lag", "extra")
@@ -109,7 +109,7 @@ def test_another_length_is_counted_and_scored_as_if_cut_or_filled(folder, extra)
     got = evaluate([system("other", other)], pairs(folder)[:1], metrics=("si_sdr_db", "extra"))
     (row,) = got.other_length
     noisy, clean, _ = row.pair.load()
-    from hush.score.metrics import si_sdr
+    from unhiss.score.metrics import si_sdr
 
     expected = np.concatenate([noisy[:-100], np.zeros(100, np.float32)]) if extra < 0 else noisy
     assert row.extra == extra and row.scores == {"si_sdr_db": float(si_sdr(expected, clean)), "extra": extra}
@@ -149,7 +149,7 @@ def test_recordings_without_a_clean_one_are_scored_by_what_needs_none(folder):
 
 
 def test_a_pair_without_speech_is_listed_and_not_a_failure(folder):
-    from hush.dsp.writer import write
+    from unhiss.media.writer import write
 
     write(folder / "clean" / "b.wav", np.zeros(73_600, np.float32), 16_000)
     got = evaluate([], pairs(folder)[:1])
@@ -159,7 +159,7 @@ def test_a_pair_without_speech_is_listed_and_not_a_failure(folder):
 
 
 def test_words_are_counted_where_the_manifest_has_them(folder):
-    from hush.score.words import Recogniser
+    from unhiss.score.words import Recogniser
 
     lines = (folder / "manifest.csv").read_text().splitlines()
     texts = ["text", "one two", "", "one two three"]
@@ -235,7 +235,7 @@ def test_two_rows_of_one_name_are_refused(folder, names):
 
 def test_a_missing_metric_package_is_said_before_any_work(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "pesq", None)
-    with pytest.raises(MissingExtra, match=r"this needs pesq.*pip install 'hush\[eval\]'"):
+    with pytest.raises(MissingExtra, match=r"this needs pesq.*pip install 'unhiss\[eval\]'"):
         evaluate([system("halve", lambda audio, rate: pytest.fail("ran"))], pairs(folder))
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import scipy.signal
 
-from hush.score.metrics import Undefined, snr
-from hush.score.signals import attenuation_db, lag, log_spectral_distance, loudness_change_db
+from unhiss.score.metrics import Undefined, snr
+from unhiss.score.signals import attenuation_db, lag, log_spectral_distance, loudness_change_db
 
 ROUND_OFF_DB = 1e-3  # spectra are float32
 

@@ -5,13 +5,13 @@ import sys
 import numpy as np
 import pytest
 
-from hush.errors import AudioError, ConfigError
-from hush.score.systems import system
+from unhiss.errors import AudioError, ConfigError
+from unhiss.score.systems import system
 
 HALVE = """
 import sys
-from hush.dsp.audio import read
-from hush.dsp.writer import write
+from unhiss.media.audio import read
+from unhiss.media.writer import write
 audio, rate = read(sys.argv[1])
 write(sys.argv[2], audio / 2, rate)
 """

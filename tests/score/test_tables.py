@@ -8,12 +8,12 @@ import math
 import numpy as np
 import pytest
 
-from hush.errors import DataError
-from hush.score import statistics, tables
-from hush.score.metrics import DEFAULT
-from hush.score.pairs import Pair
-from hush.score.report import NOISY, Report
-from hush.score.scorer import Row
+from unhiss.errors import DataError
+from unhiss.score import statistics, tables
+from unhiss.score.metrics import DEFAULT
+from unhiss.score.pairs import Pair
+from unhiss.score.report import NOISY, Report
+from unhiss.score.scorer import Row
 
 NAN = float("nan")
 

@@ -6,9 +6,9 @@ import jiwer
 import numpy as np
 import pytest
 
-from hush.errors import ConfigError, MissingExtra
-from hush.score.metrics import Undefined
-from hush.score.words import recogniser, word_error_rate, words
+from unhiss.errors import ConfigError, MissingExtra
+from unhiss.score.metrics import Undefined
+from unhiss.score.words import recogniser, word_error_rate, words
 
 
 @pytest.mark.parametrize(
@@ -59,13 +59,14 @@ def test_what_is_no_recogniser_is_refused(given):
 
 def test_without_pocketsphinx_the_pip_line_is_given(monkeypatch):
     monkeypatch.setitem(sys.modules, "pocketsphinx", None)
-    with pytest.raises(MissingExtra, match=r"pip install 'hush\[asr\]'"):
+    with pytest.raises(MissingExtra, match=r"pip install 'unhiss\[asr\]'"):
         recogniser("pocketsphinx")
 
 
 def test_pocketsphinx_hears_english_whatever_came_before(data):
     """The answer to a recording does not depend on those before it: rows come in any order."""
-    from hush.dsp.audio import read, resample
+    from unhiss.dsp.resampling import resample
+    from unhiss.media.audio import read
 
     clip = next((data / "cv-corpus-6.1-2020-12-11" / "en" / "clips").glob("*_75331.mp3"))
     audio = resample(*read(clip), 16_000)

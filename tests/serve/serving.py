@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import soundfile as sf
 
-from hush.serve.client import Client
-from hush.serve.limits import Limits
-from hush.serve.run import Server, address, listen
-from hush.serve.service import Service, Settings
+from unhiss.serve.client import Client
+from unhiss.serve.limits import Limits
+from unhiss.serve.run import Server, address, listen
+from unhiss.serve.service import Service, Settings
 
 PATIENCE_S = 30
 ROUND_OFF = 1e-5  # the issue's; a batch sums in another order

@@ -15,10 +15,10 @@ from serving import ROUND_OFF, STEP, Running, message, noise, request, serving, 
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-import hush
-from hush.infer.causal_model import CausalModel
-from hush.serve.client import Client, ServerError
-from hush.serve.ticks import FULL_S
+import unhiss
+from unhiss.infer.causal_model import CausalModel
+from unhiss.serve.client import Client, ServerError
+from unhiss.serve.ticks import FULL_S
 
 
 @pytest.mark.parametrize(("rate", "channels", "size"), [(48000, 1, 960), (44100, 2, 441), (8000, 1, 8001)])
@@ -27,14 +27,14 @@ def test_a_live_stream_is_the_offline_result(
 ) -> None:
     sound = noise(rng, channels, rate)
     found = streamed(server.client, sound, rate, size)
-    np.testing.assert_allclose(found, hush.denoise(sound, rate, model=leveller), atol=ROUND_OFF)
+    np.testing.assert_allclose(found, unhiss.denoise(sound, rate, model=leveller), atol=ROUND_OFF)
 
 
 def test_twelve_streams_at_once_are_each_the_offline_result(server: Running, leveller: Path) -> None:
     def one(seed: int) -> None:
         sound = noise(np.random.default_rng(seed), 1, 16000)
         found = streamed(server.client, sound, 16000, 320)
-        np.testing.assert_allclose(found, hush.denoise(sound, 16000, model=leveller), atol=ROUND_OFF)
+        np.testing.assert_allclose(found, unhiss.denoise(sound, 16000, model=leveller), atol=ROUND_OFF)
 
     with ThreadPoolExecutor(12) as pool:
         list(pool.map(one, range(12)))
@@ -46,13 +46,13 @@ def test_twelve_streams_at_once_are_each_the_offline_result(server: Running, lev
 def test_pcm16_is_the_offline_result_to_a_step(server: Running, leveller: Path, rng: np.random.Generator) -> None:
     sound = np.rint(noise(rng, 1, 16000) * 32768).astype(np.float32) / 32768
     found = streamed(server.client, sound, 16000, 320, format="pcm16")
-    np.testing.assert_allclose(found, hush.denoise(sound, 16000, model=leveller), atol=0.51 * STEP + ROUND_OFF)
+    np.testing.assert_allclose(found, unhiss.denoise(sound, 16000, model=leveller), atol=0.51 * STEP + ROUND_OFF)
 
 
 def test_a_stream_takes_the_settings_of_its_hello(server: Running, leveller: Path, rng: np.random.Generator) -> None:
     sound = noise(rng, 1, 16000)
     found = streamed(server.client, sound, 16000, 320, mix=0.4, atten_lim=6.0, guard=False)
-    wanted = hush.denoise(sound, 16000, model=leveller, mix=0.4, atten_limit_db=6.0, guard=False)
+    wanted = unhiss.denoise(sound, 16000, model=leveller, mix=0.4, atten_limit_db=6.0, guard=False)
     np.testing.assert_allclose(found, wanted, atol=ROUND_OFF)
 
 
@@ -103,8 +103,8 @@ def test_models_health_and_metrics_say_what_is(server: Running) -> None:
         health = json.loads(request(server, "GET", "/healthz")[2])
         assert health["status"] == "ok" and health["streams"] >= 1
         text = request(server, "GET", "/metrics")[2].decode()
-        assert re.search(r"^hush_streams_now [1-9]", text, re.MULTILINE)
-        assert re.search(r"^hush_tick_seconds_count [1-9]", text, re.MULTILINE)
+        assert re.search(r"^unhiss_streams_now [1-9]", text, re.MULTILINE)
+        assert re.search(r"^unhiss_tick_seconds_count [1-9]", text, re.MULTILINE)
 
 
 def test_each_message_with_sound_is_counted_once_with_the_time_its_answer_took(leveller: Path) -> None:
@@ -113,9 +113,9 @@ def test_each_message_with_sound_is_counted_once_with_the_time_its_answer_took(l
             stream.push(np.zeros(size, np.float32))
         stream.flush()
         stream.push(np.zeros(5, np.float32))
-        wait_until(lambda: "hush_answer_seconds_count 4.0" in server.service.metrics.text().decode(), "four answers")
+        wait_until(lambda: "unhiss_answer_seconds_count 4.0" in server.service.metrics.text().decode(), "four answers")
         assert stream.push(np.zeros(1, np.float32)).shape == (1,)
-        wait_until(lambda: "hush_answer_seconds_count 5.0" in server.service.metrics.text().decode(), "five answers")
+        wait_until(lambda: "unhiss_answer_seconds_count 5.0" in server.service.metrics.text().decode(), "five answers")
 
 
 def test_every_answer_carries_the_headers_that_keep_the_page_to_itself(server: Running) -> None:
@@ -213,5 +213,5 @@ def test_who_says_nothing_is_told_and_closed(leveller: Path) -> None:
 
 @pytest.mark.parametrize("call", [lambda c: c.models(), lambda c: c.stream(16000)])
 def test_no_server_is_one_line(call: Callable[[Client], object]) -> None:
-    with pytest.raises(ServerError, match="is hush serve running there"):
+    with pytest.raises(ServerError, match="is unhiss serve running there"):
         call(Client("http://127.0.0.1:9"))

@@ -1,4 +1,4 @@
-"""examples/serving: nobody has built the container here, but what its files name is there and known to hush."""
+"""examples/serving: nobody has built the container here, but what its files name is there and known to unhiss."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from hush.cli.serve import command
+from unhiss.cli.serve import command
 
 ROOT = Path(__file__).parent.parent.parent
 FOLDER = ROOT / "examples" / "serving"
@@ -35,11 +35,11 @@ def test_what_the_container_copies_is_in_the_tree_and_not_ignored() -> None:
         assert any(fnmatch(name, pattern) or name.startswith(f"{pattern}/") for pattern in kept), name
 
 
-def test_the_container_starts_a_server_that_hush_knows(services: dict[str, Any]) -> None:
+def test_the_container_starts_a_server_that_unhiss_knows(services: dict[str, Any]) -> None:
     start = re.search(r"^ENTRYPOINT (.*)$", DOCKERFILE, re.MULTILINE)
     assert start
     words = json.loads(start[1])
-    assert words[:2] == ["hush", "serve"]
+    assert words[:2] == ["unhiss", "serve"]
     for name in ("one", "two"):
         given = command.make_context("serve", [*words[2:], *services[name]["command"]]).params
         assert (given["host"], given["port"]) == ("0.0.0.0", 8000)
@@ -47,10 +47,10 @@ def test_the_container_starts_a_server_that_hush_knows(services: dict[str, Any])
         assert float(grace.removesuffix("s")) > given["drain_s"], "killed before it has drained"
 
 
-def test_both_servers_share_the_secrets_that_hush_reads(services: dict[str, Any]) -> None:
+def test_both_servers_share_the_secrets_that_unhiss_reads(services: dict[str, Any]) -> None:
     read = {option.envvar for option in command.params if getattr(option, "envvar", None)}
     assert services["one"]["environment"] == services["two"]["environment"]
-    assert services["one"]["environment"].keys() == read == {"HUSH_TOKEN", "HUSH_STATE_KEY"}
+    assert services["one"]["environment"].keys() == read == {"UNHISS_TOKEN", "UNHISS_STATE_KEY"}
 
 
 @pytest.mark.parametrize("name", ["haproxy.cfg", "nginx.conf"])
@@ -62,11 +62,11 @@ def test_the_proxies_name_the_servers_of_the_compose_file(name: str, services: d
 
 
 def test_the_documented_words_of_ray_serve_are_settings() -> None:
-    from hush.serve.cluster import chosen
+    from unhiss.serve.cluster import chosen
 
     page = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
     (line,) = [
-        line for line in page.splitlines() if "serve run hush.serve.cluster:app" in line and "HUSH_TOKEN" in line
+        line for line in page.splitlines() if "serve run unhiss.serve.cluster:app" in line and "UNHISS_TOKEN" in line
     ]
     words = [word.split("=") for word in shlex.split(line)]
     settings, replicas = chosen(dict(words[4:]), dict([words[0]]))

@@ -14,8 +14,8 @@ import pytest
 import soundfile as sf
 from serving import ROUND_OFF, STEP, Running, form, message, noise, request, serving, streamed, wait_until, wav
 
-import hush
-from hush.serve.client import ServerError
+import unhiss
+from unhiss.serve.client import ServerError
 
 
 @pytest.mark.parametrize("subtype", ["FLOAT", "PCM_16"])
@@ -30,7 +30,7 @@ def test_a_file_is_the_offline_result(
     sound, rate = sf.read(io.BytesIO(data), dtype="float32", always_2d=True)
     found, found_rate = sf.read(io.BytesIO(answer), dtype="float32", always_2d=True)
     assert (found_rate, found.shape, sf.info(io.BytesIO(answer)).subtype) == (rate, sound.shape, subtype)
-    wanted = hush.denoise(np.ascontiguousarray(sound.T), rate, model=leveller).T
+    wanted = unhiss.denoise(np.ascontiguousarray(sound.T), rate, model=leveller).T
     np.testing.assert_allclose(found, wanted, atol=ROUND_OFF if subtype == "FLOAT" else 0.51 * STEP + ROUND_OFF)
 
 
@@ -39,7 +39,7 @@ def test_a_form_may_hold_the_settings(server: Running, leveller: Path, rng: np.r
     body, headers = form(wav(sound, 16000), mix="0.25", format="float32")
     status, facts, answer = request(server, "POST", "/v1/denoise", body, **headers)
     assert (status, facts["x-sample-rate"], facts["x-channels"]) == (200, "16000", "1")
-    wanted = hush.denoise(sound[0], 16000, model=leveller, mix=0.25)
+    wanted = unhiss.denoise(sound[0], 16000, model=leveller, mix=0.25)
     np.testing.assert_allclose(np.frombuffer(answer, "<f4"), wanted, atol=ROUND_OFF)
 
 
@@ -144,7 +144,7 @@ def test_live_sound_is_served_while_files_are_denoised(
         upload.start()
     sound = noise(rng, 1, 48000)
     found = streamed(server.client, sound, 48000, 960)
-    np.testing.assert_allclose(found, hush.denoise(sound, 48000, model=leveller), atol=ROUND_OFF)
+    np.testing.assert_allclose(found, unhiss.denoise(sound, 48000, model=leveller), atol=ROUND_OFF)
     for upload in uploads:
         upload.join()
 
@@ -166,10 +166,10 @@ def test_a_process_killed_at_work_costs_its_file_and_no_more(leveller: Path, rng
 
 def test_the_client_keeps_an_answer_whole_or_not_at_all(server: Running, tmp_path: Path, leveller: Path) -> None:
     sound = noise(np.random.default_rng(1), 2, 20000)
-    hush.write(tmp_path / "noisy.wav", sound, 16000, "FLOAT")
+    unhiss.write(tmp_path / "noisy.wav", sound, 16000, "FLOAT")
     server.client.denoise_file(tmp_path / "noisy.wav", tmp_path / "clean.wav", mix=0.5)
-    found, rate = hush.read(tmp_path / "clean.wav")
-    np.testing.assert_allclose(found, hush.denoise(sound, rate, model=leveller, mix=0.5), atol=ROUND_OFF)
+    found, rate = unhiss.read(tmp_path / "clean.wav")
+    np.testing.assert_allclose(found, unhiss.denoise(sound, rate, model=leveller, mix=0.5), atol=ROUND_OFF)
     with pytest.raises(ServerError, match="mix = 7"):
         server.client.denoise_file(tmp_path / "noisy.wav", tmp_path / "other.wav", mix=7)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["clean.wav", "noisy.wav"]

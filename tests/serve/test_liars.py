@@ -18,8 +18,8 @@ import pytest
 from liars import LIARS, Liar
 from serving import Running, noise, serving, wait_until
 
-import hush
-from hush.serve.client import Client
+import unhiss
+from unhiss.serve.client import Client
 
 ROUND_OFF = 1e-5
 SHORT = {"hello_s": 0.8, "idle_s": 1.0, "slow_s": 1.0, "upload_s": 1.5, "body_mb": 20.0}
@@ -53,7 +53,7 @@ class Good(threading.Thread):
                 heard.append(stream.flush())
                 late = stream.latency.samples
             found, sound = np.concatenate(heard, axis=1)[:, late:], np.concatenate(said, axis=1)
-            worst = np.abs(found - hush.denoise(sound, 16000, model=self._model)).max()
+            worst = np.abs(found - unhiss.denoise(sound, 16000, model=self._model)).max()
             self.problem = "" if worst <= ROUND_OFF else f"it is off by {worst}"
         except Exception as error:
             self.problem = repr(error)
@@ -98,12 +98,12 @@ def crowd(port: int, liars: tuple[Liar, ...], count: int) -> dict[str, str]:
 
 
 class process:
-    """`hush serve` as its users have it."""
+    """`unhiss serve` as its users have it."""
 
     def __init__(self, model: Path) -> None:
         limits = {**ROOM, **{name: value for name, value in SHORT.items() if name in ("idle_s", "body_mb")}}
         words = [f"--max-{name.replace('_', '-')}={value}" for name, value in limits.items() if name != "idle_s"]
-        self._words = [sys.executable, "-m", "hush", "serve", "--port=0", f"--model={model}", "--idle-s=1", *words]
+        self._words = [sys.executable, "-m", "unhiss", "serve", "--port=0", f"--model={model}", "--idle-s=1", *words]
 
     def __enter__(self) -> tuple[int, int]:
         self._process = subprocess.Popen(self._words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)

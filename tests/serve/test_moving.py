@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from serving import ROUND_OFF, Running, noise, serving, wait_until
 
-import hush
-from hush.serve.client import LiveStream, ServerError
-from hush.serve.protocol import Refusal
-from hush.serve.seal import Seal
+import unhiss
+from unhiss.serve.client import LiveStream, ServerError
+from unhiss.serve.protocol import Refusal
+from unhiss.serve.seal import Seal
 
 RATE = 44100
 
@@ -42,7 +42,7 @@ def test_a_stream_that_moves_is_the_offline_result(
         parts += [*pushed(stream, sound[:, cut:]), stream.flush()]
         assert stream.set(bypass=False) == {"type": "set", "atten_lim": 9.0, "mix": 0.7, "bypass": False}
     found = np.concatenate(parts, axis=1)[:, stream.latency.samples :]
-    wanted = hush.denoise(sound, RATE, model=leveller, mix=0.7, atten_limit_db=9.0, guard=False)
+    wanted = unhiss.denoise(sound, RATE, model=leveller, mix=0.7, atten_limit_db=9.0, guard=False)
     np.testing.assert_allclose(found, wanted, atol=ROUND_OFF)
 
 
@@ -59,7 +59,7 @@ def test_a_save_comes_behind_all_sound_and_changes_nothing(
             parts.append(stream.receive())
             assert parts[-1].shape == (1, RATE // 5)
         found = np.concatenate([*parts, stream.flush()], axis=1)[:, stream.latency.samples :]
-    np.testing.assert_allclose(found, hush.denoise(sound, RATE, model=leveller), atol=ROUND_OFF)
+    np.testing.assert_allclose(found, unhiss.denoise(sound, RATE, model=leveller), atol=ROUND_OFF)
 
 
 def test_a_client_that_is_told_of_the_end_goes_on_elsewhere(leveller: Path, rng: np.random.Generator) -> None:
@@ -78,7 +78,7 @@ def test_a_client_that_is_told_of_the_end_goes_on_elsewhere(leveller: Path, rng:
         assert number and len(other.service.conversations) == 1
         found = np.concatenate([*parts, stream.flush()], axis=1)[:, stream.latency.samples :]
         stream.close()
-    np.testing.assert_allclose(found, hush.denoise(sound, RATE, model=leveller), atol=ROUND_OFF)
+    np.testing.assert_allclose(found, unhiss.denoise(sound, RATE, model=leveller), atol=ROUND_OFF)
 
 
 def test_what_was_sent_since_a_save_can_be_sent_again(pair: tuple[Running, Running], rng: np.random.Generator) -> None:
@@ -149,9 +149,9 @@ def test_states_that_nobody_reads_are_not_made(server: Running) -> None:
 
 def test_the_longest_state_fits_a_message() -> None:
     """Of eight channels at 192 kHz, with the model that ships."""
-    from hush.infer.stream import Stream
-    from hush.serve.limits import Limits
-    from hush.serve.protocol import read_hello
+    from unhiss.infer.stream import Stream
+    from unhiss.serve.limits import Limits
+    from unhiss.serve.protocol import read_hello
 
     text = json.dumps({"type": "hello", "rate": 192000, "channels": 8, "state": Seal().close(Stream(192000, 8).save())})
     assert len(text) < Limits().message_bytes and read_hello(text).state
@@ -160,5 +160,5 @@ def test_the_longest_state_fits_a_message() -> None:
 def test_a_seal_opens_what_it_closed_and_nothing_else() -> None:
     assert Seal("a").open(Seal("a").close(b"state")) == b"state"
     for key in ("b", ""):
-        with pytest.raises(Refusal, match="HUSH_STATE_KEY"):
+        with pytest.raises(Refusal, match="UNHISS_STATE_KEY"):
             Seal(key).open(Seal("a").close(b"state"))

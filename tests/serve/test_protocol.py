@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hush.serve import protocol
-from hush.serve.protocol import Controls, Refusal, read_control, read_hello, samples, sound_bytes
+from unhiss.serve import protocol
+from unhiss.serve.protocol import Controls, Refusal, read_control, read_hello, samples, sound_bytes
 
 HELLO = {"type": "hello", "rate": 48000}
 

@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 from serving import ROUND_OFF, noise, streamed
 
-import hush
-from hush.errors import ConfigError
-from hush.serve.client import Client, ServerError
-from hush.serve.cluster import chosen
-from hush.serve.run import listen
+import unhiss
+from unhiss.errors import ConfigError
+from unhiss.serve.client import Client, ServerError
+from unhiss.serve.cluster import chosen
+from unhiss.serve.run import listen
 
-SOURCE = Path(hush.__file__).parent.parent
+SOURCE = Path(unhiss.__file__).parent.parent
 PATIENCE_S = 240.0
-TOKEN = {"HUSH_TOKEN": "geheim"}
+TOKEN = {"UNHISS_TOKEN": "geheim"}
 
 
 def test_words_of_the_command_line_become_settings_of_their_kind() -> None:
@@ -33,7 +33,7 @@ def test_words_of_the_command_line_become_settings_of_their_kind() -> None:
 def test_replicas_share_a_state_key_that_nobody_else_has() -> None:
     keys = [chosen({}, TOKEN)[0].state_key for _ in range(2)]
     assert keys[0] != keys[1] and min(map(len, keys)) >= 32
-    assert chosen({}, TOKEN | {"HUSH_STATE_KEY": "ours"})[0].state_key == "ours"
+    assert chosen({}, TOKEN | {"UNHISS_STATE_KEY": "ours"})[0].state_key == "ours"
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_what_cannot_be_is_refused_in_one_line(given: dict, line: str) -> None:
 
 
 def test_without_a_token_it_must_be_said_to_be_meant() -> None:
-    with pytest.raises(ConfigError, match="set HUSH_TOKEN, or say insecure=true"):
+    with pytest.raises(ConfigError, match="set UNHISS_TOKEN, or say insecure=true"):
         chosen({}, {})
     assert chosen({"insecure": "true"}, {})[0].token == ""
 
@@ -62,7 +62,7 @@ CLUSTER = """
 import json, sys
 import ray
 from ray import serve
-from hush.serve.cluster import app
+from unhiss.serve.cluster import app
 
 ray.init("local", num_cpus=4, object_store_memory=80 << 20, include_dashboard=False, log_to_driver=False)
 serve.start(http_options={"host": "127.0.0.1", "port": int(sys.argv[1])})
@@ -77,7 +77,7 @@ ray.shutdown()
 @pytest.fixture
 def replicas(leveller: Path) -> Iterator[Client]:
     """A client of two replicas on a local Ray."""
-    pytest.importorskip("ray.serve", reason="pip install 'hush[ray-serve]'")
+    pytest.importorskip("ray.serve", reason="pip install 'unhiss[ray-serve]'")
     with listen("127.0.0.1", 0) as found:
         port = found.getsockname()[1]
     environment = os.environ | TOKEN | {
@@ -106,11 +106,11 @@ def test_replicas_on_ray_give_the_offline_result(
     replicas: Client, leveller: Path, tmp_path: Path, rng: np.random.Generator
 ) -> None:
     sound = noise(rng, 1, 44100)
-    wanted = hush.denoise(sound, 44100, model=leveller)
+    wanted = unhiss.denoise(sound, 44100, model=leveller)
     np.testing.assert_allclose(streamed(replicas, sound, 44100, 882), wanted, atol=ROUND_OFF)
-    hush.write(tmp_path / "noisy.wav", sound, 44100, "FLOAT")
+    unhiss.write(tmp_path / "noisy.wav", sound, 44100, "FLOAT")
     replicas.denoise_file(tmp_path / "noisy.wav", tmp_path / "clean.wav", format="wav")
-    np.testing.assert_allclose(np.atleast_2d(hush.read(tmp_path / "clean.wav")[0]), wanted, atol=ROUND_OFF)
+    np.testing.assert_allclose(np.atleast_2d(unhiss.read(tmp_path / "clean.wav")[0]), wanted, atol=ROUND_OFF)
     with pytest.raises(ServerError) as refused:
         Client(replicas._url.geturl(), "wrong").models()
     assert refused.value.status == 401

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from serving import Running, noise
 
-import hush
-from hush.serve.openapi import document
-from hush.serve.protocol import read_hello
-from hush.serve.work import FORMATS
+import unhiss
+from unhiss.serve.openapi import document
+from unhiss.serve.protocol import read_hello
+from unhiss.serve.work import FORMATS
 
 PAGE = (Path(__file__).parent.parent.parent / "docs" / "serving.md").read_text(encoding="utf-8")
 ADDRESS = "http://127.0.0.1:8000"
@@ -27,7 +27,7 @@ def blocks(language: str) -> list[str]:
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator) -> Path:
-    hush.write(tmp_path / "noisy.wav", noise(rng, 1, 16000), 16000)
+    unhiss.write(tmp_path / "noisy.wav", noise(rng, 1, 16000), 16000)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -37,7 +37,7 @@ def test_the_python_of_the_page_runs(server: Running, place: Path) -> None:
     found: dict = {}
     exec(compile(code.replace(ADDRESS, server.url), "serving.md", "exec"), found)
     assert found["clean"].shape == (960,) and found["rest"].shape == (1, 1536)
-    assert hush.read(place / "clean.wav")[0].shape == (16000,)
+    assert unhiss.read(place / "clean.wav")[0].shape == (16000,)
     told = moving.replace("if stream.draining", "if len(clean) in (10, 20) or stream.draining")
     exec(compile(told, "serving.md", "exec"), found)
     assert found["state"] and np.shape(found["clean"]) == (50, 960)
@@ -52,7 +52,7 @@ def test_the_curl_lines_of_the_page_run(server: Running, place: Path) -> None:
     for line in lines:
         words = shlex.split(line.replace(ADDRESS, server.url))
         subprocess.run([curl, "--silent", "--fail", *words[1:]], check=True, timeout=60)
-        assert hush.read(place / words[-1])[0].shape == (16000,)
+        assert unhiss.read(place / words[-1])[0].shape == (16000,)
 
 
 def test_the_first_message_of_the_page_is_a_hello() -> None:

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from serving import PATIENCE_S, noise
 
-import hush
-from hush.errors import ModelError
-from hush.infer.batch import push_all
-from hush.infer.causal_model import CausalModel
-from hush.infer.stream import Stream
-from hush.serve.protocol import Controls
-from hush.serve.ticks import CATCH_UP, FLUSH, ROOM_S, ROUNDS, SHARED, TAKE_S, Desk
+import unhiss
+from unhiss.errors import ModelError
+from unhiss.infer.batch import push_all
+from unhiss.infer.causal_model import CausalModel
+from unhiss.infer.stream import Stream
+from unhiss.serve.protocol import Controls
+from unhiss.serve.ticks import CATCH_UP, FLUSH, ROOM_S, ROUNDS, SHARED, TAKE_S, Desk
 
 ROUND_OFF = 1e-5  # a batch sums in another order
 KINDS = [(48000, 1), (48000, 2), (44100, 1), (16000, 3), (48000, 1), (8000, 1)]  # rate, channels
@@ -91,7 +91,7 @@ def test_what_comes_off_the_desk_is_the_offline_result(
 
     for parts, sound, (rate, channels) in zip(asyncio.run(all_of_them()), sounds, KINDS, strict=True):
         found = np.concatenate(parts[:-1], axis=1)[:, Stream(rate, channels, model).latency.samples :]
-        np.testing.assert_allclose(found, hush.denoise(sound, rate, model=leveller), atol=ROUND_OFF)
+        np.testing.assert_allclose(found, unhiss.denoise(sound, rate, model=leveller), atol=ROUND_OFF)
 
 
 def test_a_control_acts_where_it_stands_between_the_blocks(model: CausalModel, rng: np.random.Generator) -> None:

@@ -8,14 +8,14 @@ import pytest
 import torch
 from tiny_sets import ROOT, TINY, make_store
 
-from hush.config import Experiment, load
-from hush.data.store import Store
+from unhiss.config import Experiment, load
+from unhiss.data.store import Store
 
 
 @pytest.fixture(autouse=True)
 def quiet_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """One thread, and malloc as it was: other tests of this process measure memory."""
-    monkeypatch.setattr("hush.train.loop.keep_memory", lambda: None)
+    monkeypatch.setattr("unhiss.train.loop.keep_memory", lambda: None)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -8,15 +8,15 @@ import pytest
 import torch
 from tiny_sets import ROOT, TINY, make_store
 
-from hush.config import load
-from hush.data.store import Store
-from hush.errors import ConfigError
-from hush.train import checkpoint
-from hush.train.adversary import Adversary, joined
-from hush.train.ahead import ahead
-from hush.train.causal_batches import CausalBatch
-from hush.train.grid import analyse
-from hush.train.loop import Run, train
+from unhiss.config import load
+from unhiss.data.store import Store
+from unhiss.errors import ConfigError
+from unhiss.train import checkpoint
+from unhiss.train.adversary import Adversary, joined
+from unhiss.train.ahead import ahead
+from unhiss.train.causal_batches import CausalBatch
+from unhiss.train.grid import analyse
+from unhiss.train.loop import Run, train
 
 CPU = torch.device("cpu")
 
@@ -62,7 +62,9 @@ def new_run(folder: Path) -> Run:
     if not store.exists():
         make_store(store, 48000)
     folder.mkdir(exist_ok=True)
-    wanted = load(ROOT / "configs/nano.toml", [*TINY, "train.parts=1", "train.adversary=0.5", "augment.reverb=0"])
+    wanted = load(
+        ROOT / "configs/nano.toml", [*TINY, "train.micro_batches=1", "train.adversarial_weight=0.5", "augment.reverb=0"]
+    )
     return Run(wanted, Store(store), folder, CPU)
 
 
@@ -103,7 +105,7 @@ def test_critics_go_on_from_those_of_a_checkpoint(tmp_path: Path) -> None:
         assert torch.equal(value, found[name]), name
 
 
-@pytest.mark.parametrize("name", ["adversary", "disturbance", "unlikeness", "sdr", "opinion"])
+@pytest.mark.parametrize("name", ["adversarial_weight", "pesq_weight", "stoi_weight", "sdr_weight", "dnsmos_weight"])
 def test_frame_models_have_no_critics_and_nobody_who_listens(name: str) -> None:
     with pytest.raises(ConfigError, match=rf"train.{name} = 0.5 .* causal models"):
         load(ROOT / "configs/unet.toml", [f"train.{name}=0.5"])

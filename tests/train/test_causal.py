@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from hush.settings import CausalConfig
-from hush.train import grid
-from hush.train.causal import Causal, band_map, compress, expand
-from hush.train.graphs import macs
+from unhiss.settings import CausalConfig
+from unhiss.train import grid
+from unhiss.train.causal import Causal, band_map, compress, expand
+from unhiss.train.graphs import macs
 
 SMALL = CausalConfig(width=8, channels=6, bands=10, blocks=2, bottleneck=12)
 BINS = {8000: 129, 16000: 257, 24000: 385, 32000: 513, 48000: 769, 96000: 1537}

@@ -13,24 +13,24 @@ import torch
 from click.testing import CliRunner
 from tiny_sets import ROOT, tone
 
-from hush.cli.export import command as export_command
-from hush.cli.train import command as train_command
-from hush.config import Experiment, load
-from hush.data.mixing import mix
-from hush.data.rows import Row, Rows
-from hush.data.store import Store
-from hush.dsp.codecs import CODECS, Codec
-from hush.infer.denoiser import Denoiser
-from hush.settings import TrainConfig
-from hush.train import checkpoint, grid, losses, tasks, variations
-from hush.train.causal_batches import CausalBatch, CausalBatches
-from hush.train.rooms import responses, reverberate
-from hush.train.variations import faster
+from unhiss.cli.export import command as export_command
+from unhiss.cli.train import command as train_command
+from unhiss.config import Experiment, load
+from unhiss.data.mixing import mix
+from unhiss.data.rows import Row, Rows
+from unhiss.data.store import Store
+from unhiss.infer.denoiser import Denoiser
+from unhiss.media.codecs import CODECS, Codec
+from unhiss.settings import TrainConfig
+from unhiss.train import checkpoint, grid, losses, tasks, variations
+from unhiss.train.causal_batches import CausalBatch, CausalBatches
+from unhiss.train.rooms import responses, reverberate
+from unhiss.train.variations import faster
 
 CPU = torch.device("cpu")
 TINY = (
     "augment.reverb=0",  # forty-eight rooms would take longer than all else here
-    "train.epochs=2", "train.examples=4", "train.valid_examples=2", "train.batch=2", "train.save_every_steps=1",
+    "train.epochs=2", "train.examples=4", "train.valid_examples=2", "train.batch_size=2", "train.save_every_steps=1",
     "causal.segment_s=0.8", "causal.width=8", "causal.channels=6", "causal.bands=8", "causal.bottleneck=8",
 )  # fmt: skip
 VARIED = ("babble", "gate", "reverb", "speed", "noise_speed", "eq_db", "band_limit", "clip", "codec")
@@ -102,7 +102,7 @@ def test_reverberation_is_convolution(rooms: torch.Tensor) -> None:
 def test_a_room_sounds_on_speech_and_noise_and_is_kept(wide: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     delayed = torch.zeros(48, 2, 2000)
     delayed[:, 0, 768] = delayed[:, 1, 1536] = 1  # one hop late, and two
-    monkeypatch.setattr("hush.train.causal_batches.responses", lambda *_: delayed)
+    monkeypatch.setattr("unhiss.train.causal_batches.responses", lambda *_: delayed)
     dry, wet = (batches(wide, *PLAIN, f"augment.reverb={share}") for share in (0, 1))
     (dry_noisy, dry_clean), (noisy, clean) = ((b.noisy, b.clean) for b in (dry.batch(0, 0, 2), wet.batch(0, 0, 2)))
     assert torch.allclose(clean[:, 2:-1], dry_clean[:, 1:-2], atol=1e-3)
@@ -136,7 +136,7 @@ def test_codecs_keep_time_and_most_of_the_sound(codec: Codec) -> None:
 def test_encoded_mixtures_differ_and_their_clean_speech_ends_with_the_codec(
     wide: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hush.train.causal_batches.CODECS", CODECS[:1])
+    monkeypatch.setattr("unhiss.train.causal_batches.CODECS", CODECS[:1])
     plain, coded = (batches(wide, *PLAIN, f"augment.codec={share}").batch(0, 0, 3) for share in (0, 1))
     assert torch.equal(coded.clean[:, :, :110], plain.clean[:, :, :110])
     assert not coded.clean[:, :, 116:].any()  # 3.6 kHz
@@ -244,8 +244,8 @@ def exported(wide: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_onnx_file_has_the_names_and_facts_of_the_contract(exported: Path) -> None:
     session = onnxruntime.InferenceSession(str(exported), providers=["CPUExecutionProvider"])
     facts = session.get_modelmeta().custom_metadata_map
-    assert json.loads(facts["hush.config"])["model"]["kind"] == "causal"
-    assert json.loads(facts["hush.config"])["stft"] == {"window_s": 0.032, "hop_s": 0.016}
+    assert json.loads(facts["unhiss.config"])["model"]["kind"] == "causal"
+    assert json.loads(facts["unhiss.config"])["stft"] == {"window_s": 0.032, "hop_s": 0.016}
     assert [item.name for item in session.get_inputs()] == ["spectrum", "state"]
     assert [item.name for item in session.get_outputs()] == ["cleaned", "next_state"]
     state = np.zeros((3, session.get_inputs()[1].shape[1]), np.float32)

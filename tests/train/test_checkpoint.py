@@ -10,16 +10,16 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from hush.config import Experiment
-from hush.data.store import Store
-from hush.errors import ModelError
-from hush.train import checkpoint
-from hush.train.loop import Run
+from unhiss.config import Experiment
+from unhiss.data.store import Store
+from unhiss.errors import ModelError
+from unhiss.train import checkpoint
+from unhiss.train.loop import Run
 
 
 @pytest.fixture
 def run(tmp_path: Path, store: Store, tiny) -> Run:
-    made = Run(tiny("rced", "train.average=0.9"), store, tmp_path, torch.device("cpu"))
+    made = Run(tiny("rced", "train.ema_decay=0.9"), store, tmp_path, torch.device("cpu"))
     made.advance(made.batches.batch(0, 0, 2))
     made.save("last")
     made.save("best")
@@ -61,22 +61,22 @@ def test_others_may_read_a_checkpoint_and_nothing_stays_beside_it(run: Run) -> N
 
 
 def test_missing_damaged_and_foreign_files_are_refused(run: Run, tmp_path: Path) -> None:
-    assert "no such checkpoint; hush train writes" in refused(tmp_path / "gone.safetensors")
+    assert "no such checkpoint; unhiss train writes" in refused(tmp_path / "gone.safetensors")
     good = (run.folder / "best.safetensors").read_bytes()
     bad = tmp_path / "bad.safetensors"
     for content in (b"", b"\x00" * 100, good[:1000], good[: len(good) // 2], b"RIFF" + good[4:]):
         bad.write_bytes(content)
         assert "damaged, or no checkpoint at all" in refused(bad)
     save_file({"weight": torch.ones(1)}, bad)
-    assert "is a safetensors file, but no hush checkpoint" in refused(bad)
+    assert "is a safetensors file, but no unhiss checkpoint" in refused(bad)
     assert "damaged, or no checkpoint at all" in refused(tmp_path)
 
 
 def test_a_checkpoint_of_another_version_is_refused(run: Run, tmp_path: Path) -> None:
     checkpoint.save(tmp_path / "a.safetensors", {}, {"experiment": {"model": {"layers": 3}}})
-    assert "made by another version of hush (no setting model.layers; " in refused(tmp_path / "a.safetensors")
+    assert "made by another version of unhiss (no setting model.layers; " in refused(tmp_path / "a.safetensors")
     checkpoint.save(tmp_path / "b.safetensors", {}, {})
-    assert "made by another version of hush" in refused(tmp_path / "b.safetensors")
+    assert "made by another version of unhiss" in refused(tmp_path / "b.safetensors")
 
 
 def test_a_checkpoint_of_another_model_is_refused(run: Run, store: Store, tiny) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from hush.train.curves import Record, draw, read
+from unhiss.train.curves import Record, draw, read
 
 
 def row(epoch: int, loss: float = 0.1) -> dict[str, float]:

@@ -8,8 +8,8 @@ import sys
 import pytest
 import torch
 
-from hush.errors import ConfigError
-from hush.train.device import pick_device, precision
+from unhiss.errors import ConfigError
+from unhiss.train.device import pick_device, precision
 
 CPU = torch.device("cpu")
 
@@ -62,7 +62,7 @@ def test_a_gpu_gets_bf16_from_ampere_on(monkeypatch: pytest.MonkeyPatch, capabil
 def test_kept_memory_is_not_paged_in_again() -> None:
     probe = """
 import resource, torch
-from hush.train.device import keep_memory
+from unhiss.train.device import keep_memory
 keep_memory()
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from hush.dsp.audio import read, resample
-from hush.score import dnsmos
-from hush.settings import TrainConfig
-from hush.train import grid, losses
-from hush.train.causal_batches import CausalBatch
-from hush.train.listener import Listener
+from unhiss.dsp.resampling import resample
+from unhiss.media.audio import read
+from unhiss.score import dnsmos
+from unhiss.settings import TrainConfig
+from unhiss.train import grid, losses
+from unhiss.train.causal_batches import CausalBatch
+from unhiss.train.listener import Listener
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 WINDOW = int(dnsmos.WINDOW_S * dnsmos.RATE)

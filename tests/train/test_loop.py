@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from hush.config import Experiment
-from hush.data.store import Store
-from hush.errors import DataError, ModelError
-from hush.train import checkpoint, loop
-from hush.train.curves import read
-from hush.train.loop import Progress, Run, train
+from unhiss.config import Experiment
+from unhiss.data.store import Store
+from unhiss.errors import DataError, ModelError
+from unhiss.train import checkpoint, loop
+from unhiss.train.curves import read
+from unhiss.train.loop import Progress, Run, train
 
 CPU = torch.device("cpu")
 Tiny = Callable[..., Experiment]
@@ -69,7 +69,7 @@ def same_files(one: Path, other: Path) -> None:
 def test_a_resumed_run_ends_as_the_unbroken_one_to_the_bit(
     tmp_path: Path, store: Store, tiny: Tiny, kind: str, died_at: int, from_step: int, shown: int
 ) -> None:
-    experiment = tiny(kind, "model.dropout=0.3", "train.average=0.9", "train.schedule=cosine", "train.warmup_steps=2")
+    experiment = tiny(kind, "model.dropout=0.3", "train.ema_decay=0.9", "train.schedule=cosine", "train.warmup_steps=2")
     train(start(experiment, store, tmp_path / "whole"))
     often = dataclasses.replace(experiment.train, show_every_epochs=shown)  # samples change nothing
     experiment = dataclasses.replace(experiment, train=often)
@@ -129,9 +129,9 @@ def test_a_finished_run_goes_on_for_more_epochs_but_not_for_fewer(tmp_path: Path
 
 def test_loss_falls_on_a_tiny_set(tmp_path: Path, store: Store, tiny: Tiny) -> None:
     experiment = tiny(
-        "rced", "mixing.fresh=false", "train.epochs=6", "train.examples=16", "train.batch=4", "train.lr=3e-3",
+        "rced", "mixing.dynamic=false", "train.epochs=6", "train.examples=16", "train.batch_size=4", "train.lr=3e-3",
         "train.valid_examples=1", "mixing.noise_only=0", "mixing.speech_only=0", "mixing.snr_db=[0, 0]",
-        "train.average=0",
+        "train.ema_decay=0",
     )  # fmt: skip
     train(start(experiment, store, tmp_path))
     losses = [row["loss"] for row in read(tmp_path / "metrics.jsonl")]
@@ -196,7 +196,7 @@ def test_constant_schedule_keeps_the_rate(tmp_path: Path, store: Store, tiny: Ti
 def test_averaged_weights_move_by_one_minus_the_decay(
     tmp_path: Path, store: Store, tiny: Tiny, average: float, expected: float
 ) -> None:
-    run = start(tiny("rced", f"train.average={average}"), store, tmp_path)
+    run = start(tiny("rced", f"train.ema_decay={average}"), store, tmp_path)
     before = run.average.net.last.weight.clone()
     run.advance(run.batches.batch(0, 0, 2))
     new, mean = run.model.net.last.weight, run.average.net.last.weight  # decay is min(average, 1 / 11) at first
@@ -204,7 +204,7 @@ def test_averaged_weights_move_by_one_minus_the_decay(
 
 
 def test_validation_uses_the_averaged_weights_and_changes_nothing(tmp_path: Path, store: Store, tiny: Tiny) -> None:
-    run = start(tiny("rced", "train.average=0.9"), store, tmp_path)
+    run = start(tiny("rced", "train.ema_decay=0.9"), store, tmp_path)
     run.advance(run.batches.batch(0, 0, 2))
     first = run.validate()
     with torch.no_grad():

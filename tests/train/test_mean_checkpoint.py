@@ -11,9 +11,9 @@ import pytest
 import torch
 from tiny_sets import ROOT
 
-from hush.config import load
-from hush.train import checkpoint
-from hush.train.tasks import network
+from unhiss.config import load
+from unhiss.train import checkpoint
+from unhiss.train.tasks import network
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from hush.settings import ModelConfig
-from hush.train.rced import RCED
-from hush.train.spectra import FrameModel
-from hush.train.unet import UNet
+from unhiss.settings import ModelConfig
+from unhiss.train.rced import RCED
+from unhiss.train.spectra import FrameModel
+from unhiss.train.unet import UNet
 
 # (parameters, height = width, channels) of each convolution in the order it runs: the published model summary.
 UNET = [

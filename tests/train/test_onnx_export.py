@@ -13,13 +13,13 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
-from hush.cli.export import command
-from hush.data.store import Store
-from hush.dsp.writer import write
-from hush.errors import HushError, ModelError
-from hush.train import checkpoint, export, graphs
-from hush.train.loop import Run
-from hush.weights import ModelCard, find_checkpoint
+from unhiss.cli.export import command
+from unhiss.data.store import Store
+from unhiss.errors import ModelError, UnhissError
+from unhiss.media.writer import write
+from unhiss.train import checkpoint, export, graphs
+from unhiss.train.loop import Run
+from unhiss.weights import ModelCard, find_checkpoint
 
 CPU = torch.device("cpu")
 
@@ -37,7 +37,7 @@ def call(*words: object) -> Result:
 
 
 def refused(result: Result, code: int) -> str:
-    assert isinstance(result.exception, HushError), result.output
+    assert isinstance(result.exception, UnhissError), result.output
     assert result.exception.exit_code == code
     assert "\n" not in str(result.exception)
     return str(result.exception)
@@ -71,13 +71,13 @@ def test_the_graph_takes_any_number_of_frames(run: Run, exported: Path) -> None:
 
 def test_the_metadata_is_the_contracts(run: Run, exported: Path) -> None:
     facts = session(exported).get_modelmeta().custom_metadata_map
-    assert facts.keys() == {"hush.format", "hush.model", "hush.config", "hush.licence", "hush.sha256"}
-    assert (facts["hush.format"], facts["hush.model"], facts["hush.licence"]) == ("1", "mine", "CC-BY-4.0")
-    config = json.loads(facts["hush.config"])
+    assert facts.keys() == {"unhiss.format", "unhiss.model", "unhiss.config", "unhiss.licence", "unhiss.sha256"}
+    assert (facts["unhiss.format"], facts["unhiss.model"], facts["unhiss.licence"]) == ("1", "mine", "CC-BY-4.0")
+    config = json.loads(facts["unhiss.config"])
     assert config["model"]["kind"] == run.experiment.model.kind
     assert config["frames"] == {"edges": "context", "sample_rate": 22050, "scaling": "file"}
     weights = b"".join(value.numpy().tobytes() for value in run.average.state_dict().values())
-    assert facts["hush.sha256"] == hashlib.sha256(weights).hexdigest()
+    assert facts["unhiss.sha256"] == hashlib.sha256(weights).hexdigest()
 
 
 def test_the_card_lies_beside_and_knows_the_file(run: Run, exported: Path) -> None:
@@ -197,7 +197,7 @@ def test_a_recording_that_cannot_be_read_stops_the_export(run: Run, tmp_path: Pa
 
 
 def test_the_exported_model_denoises(run: Run, exported: Path) -> None:
-    from hush.infer.denoiser import Denoiser
+    from unhiss.infer.denoiser import Denoiser
 
     audio = np.random.default_rng(0).standard_normal(9000).astype(np.float32) * 0.1
     assert Denoiser(str(exported))(audio, 22050).shape == audio.shape
@@ -218,7 +218,7 @@ def test_without_a_licence_given_the_data_decides(run: Run, tmp_path: Path, free
     assert call(tmp_path / "a.safetensors", "-o", tmp_path / "a.onnx").exit_code == 0
     card = ModelCard.read(tmp_path / "a.json")
     assert (card.commercial_use, card.licence) == (free, licence)
-    assert session(tmp_path / "a.onnx").get_modelmeta().custom_metadata_map["hush.licence"] == licence
+    assert session(tmp_path / "a.onnx").get_modelmeta().custom_metadata_map["unhiss.licence"] == licence
 
 
 def test_a_checkpoint_without_frames_of_its_own_is_exported_too(run: Run, tmp_path: Path) -> None:

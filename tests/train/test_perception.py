@@ -14,8 +14,8 @@ import soundfile
 import soxr
 import torch
 
-from hush.train import grid
-from hush.train.perception import Perception
+from unhiss.train import grid
+from unhiss.train.perception import Perception
 
 RATE = 16000
 SPEECH = Path(__file__).parents[2] / "examples" / "clean.wav"

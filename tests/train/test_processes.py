@@ -14,19 +14,19 @@ import pytest
 import torch
 from tiny_sets import ROOT
 
-from hush.data.store import Store
-from hush.train.curves import read
-from hush.train.loop import Run
-from hush.train.mixtures import Mixtures
-from hush.train.processes import ALONE, Place, join
-from hush.train.samples import steps
-from hush.train.tasks import source
+from unhiss.data.store import Store
+from unhiss.train.curves import read
+from unhiss.train.loop import Run
+from unhiss.train.mixtures import Mixtures
+from unhiss.train.processes import ALONE, Place, join
+from unhiss.train.samples import steps
+from unhiss.train.tasks import source
 
 CPU = torch.device("cpu")
-TWO = ("train.parts=2", "train.batch=4", "train.examples=12", "train.valid_examples=7")
+TWO = ("train.micro_batches=2", "train.batch_size=4", "train.examples=12", "train.valid_examples=7")
 SMALL = (
     "augment.reverb=0", "train.epochs=3", "train.warmup_steps=0", "train.save_every_steps=1", "train.precision=fp32",
-    "train.show_every_epochs=0",
+    "train.samples_every_epochs=0",
     "causal.segment_s=0.6", "causal.width=8", "causal.channels=6", "causal.bands=8", "causal.bottleneck=8",
 )  # fmt: skip
 
@@ -37,7 +37,7 @@ def shares(store: Store, experiment, split: str, count: int) -> list[Mixtures]:
 
 @pytest.mark.parametrize("parts", [2, 4])
 def test_processes_share_an_epoch_without_loss_or_repetition(store: Store, tiny, parts: int) -> None:
-    experiment = tiny("rced", *TWO, f"train.parts={parts}")
+    experiment = tiny("rced", *TWO, f"train.micro_batches={parts}")
     (whole,) = shares(store, experiment, "train", 1)
     steps = list(whole.epoch(1))
     assert [[len(batch) for batch in step] for step in steps] == [[4 // parts] * parts] * 3
@@ -97,7 +97,7 @@ def test_without_torchrun_a_process_is_alone(monkeypatch: pytest.MonkeyPatch) ->
 
 def command(store: Store, folder: Path, processes: int, *more: str) -> list[str]:
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", *more]
-    words = [sys.executable, *(launcher if processes > 1 else []), "-m", "hush", "train"]
+    words = [sys.executable, *(launcher if processes > 1 else []), "-m", "unhiss", "train"]
     return [*words, str(ROOT / "configs" / "small.toml"), "--data", str(store.folder), "-o", str(folder), *TWO, *SMALL]
 
 
@@ -114,7 +114,7 @@ def test_two_processes_train_as_one(wide: Store, tmp_path: Path) -> None:
     for processes in (1, 2):
         folder = tmp_path / str(processes)
         done = subprocess.run(
-            [*command(wide, folder, processes), "train.examples=100", "train.show_every_epochs=3"],
+            [*command(wide, folder, processes), "train.examples=100", "train.samples_every_epochs=3"],
             env=environment(), capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
@@ -129,10 +129,10 @@ def test_two_processes_train_as_one(wide: Store, tmp_path: Path) -> None:
 
 
 def test_more_processes_than_parts_are_refused(wide: Store, tmp_path: Path) -> None:
-    words = [*command(wide, tmp_path / "run", 2), "train.parts=1"]
+    words = [*command(wide, tmp_path / "run", 2), "train.micro_batches=1"]
     done = subprocess.run(words, env=environment(), capture_output=True, text=True, check=False)
     assert done.returncode != 0
-    assert "train.parts = 1 for 2 processes; give train.parts=2" in done.stderr
+    assert "train.micro_batches = 1 for 2 processes; give train.micro_batches=2" in done.stderr
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="workers are found under /proc")

@@ -15,16 +15,16 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
-from hush.cli.runs import command
-from hush.config import Experiment
-from hush.data.store import Store
-from hush.dsp.audio import read
-from hush.errors import ConfigError, DataError
-from hush.train import samples, tasks
-from hush.train.comparison import find
-from hush.train.export import export
-from hush.train.loop import Run, train
-from hush.train.samples import Samples, steps
+from unhiss.cli.runs import command
+from unhiss.config import Experiment
+from unhiss.data.store import Store
+from unhiss.errors import ConfigError, DataError
+from unhiss.media.audio import read
+from unhiss.train import samples, tasks
+from unhiss.train.comparison import find
+from unhiss.train.export import export
+from unhiss.train.loop import Run, train
+from unhiss.train.samples import Samples, steps
 
 CPU = torch.device("cpu")
 CAUSAL = (
@@ -56,8 +56,10 @@ def runs(store: Store, wide: Store, tiny: Tiny, tmp_path_factory: pytest.TempPat
     """A folder of two runs on one data set and one on another."""
     folder = tmp_path_factory.mktemp("several") / "runs"
     for name, rate in (("fast", 0.002), ("slow", 0.0001)):
-        trained(tiny("rced", "train.show_every_epochs=1", "train.epochs=1", f"train.lr={rate}"), store, folder / name)
-    trained(tiny("small", "train.show_every_epochs=1", "train.epochs=1", *CAUSAL), wide, folder / "live <1>")
+        trained(
+            tiny("rced", "train.samples_every_epochs=1", "train.epochs=1", f"train.lr={rate}"), store, folder / name
+        )
+    trained(tiny("small", "train.samples_every_epochs=1", "train.epochs=1", *CAUSAL), wide, folder / "live <1>")
     return folder
 
 
@@ -106,7 +108,7 @@ def test_samples_have_their_snr_and_are_the_same_whatever_the_seed(store: Store,
 
 @pytest.mark.parametrize("name", ["fast", "live <1>"])
 def test_a_sample_is_what_the_exported_model_makes_of_it(runs: Path, tmp_path: Path, name: str) -> None:
-    from hush.infer.denoiser import Denoiser
+    from unhiss.infer.denoiser import Denoiser
 
     export(runs / name / "last.safetensors", tmp_path / "mine.onnx", name="mine", licence=None, summary="")
     noisy, rate = read(runs / name / "samples" / "1.noisy.flac")
@@ -184,7 +186,7 @@ def test_the_page_keeps_itself_fresh_until_the_run_is_done(store: Store, tiny: T
 
 @pytest.mark.usefixtures("quick")
 def test_samples_come_every_so_many_epochs_and_at_the_end(store: Store, tiny: Tiny, tmp_path: Path) -> None:
-    trained(tiny("rced", "train.epochs=3", "train.show_every_epochs=2"), store, tmp_path / "run")
+    trained(tiny("rced", "train.epochs=3", "train.samples_every_epochs=2"), store, tmp_path / "run")
     assert steps(tmp_path / "run") == [6, 9]
     trained(tiny("rced", "train.epochs=1"), store, tmp_path / "none")
     assert not (tmp_path / "none" / "samples").exists()
@@ -201,7 +203,7 @@ def test_runs_stand_beside_each_other_on_one_page(runs: Path) -> None:
     assert all((runs / link).is_file() for link in inside), inside
     assert {"fast/index.html", "slow/index.html", "live <1>/index.html"} <= set(inside)
     settings = re.findall(r"<tr><td>([\w.]+(?: set \(SHA-256\))?)</td>", text)
-    assert {"train.lr", "model.kind"} <= set(settings) and "train.batch" not in settings
+    assert {"train.lr", "model.kind"} <= set(settings) and "train.batch_size" not in settings
     # The two runs on one data set share each example's row: noisy, two cleaned, clean; the third has its own.
     assert [row.count("<audio") for row in text.split('class="example"')[1:]] == [4, 4, 4, 3, 3, 3]
 
@@ -232,7 +234,7 @@ def test_a_folder_without_runs_is_refused(tmp_path: Path) -> None:
 
 
 def test_hours_are_those_of_training(tiny: Tiny) -> None:
-    from hush.train.curves import hours
+    from unhiss.train.curves import hours
 
     rows = [{"frames": 3600.0, "samples_per_second": 1.0}, {"frames": 7200.0, "samples_per_second": 2.0}]
     assert hours(rows) == [1.0, 1.5]

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from hush.config import Experiment
-from hush.data.mixing import Mixer, mix
-from hush.data.store import Store
-from hush.dsp import frames
-from hush.dsp.stft import analyse
-from hush.train import losses
-from hush.train.batches import BIN_LEVEL, Batches
-from hush.train.mixtures import mix as mix_on_device
-from hush.train.spectra import CONTEXT_SIZE, scale, spectrum
+from unhiss.config import Experiment
+from unhiss.data.mixing import Mixer, mix
+from unhiss.data.store import Store
+from unhiss.dsp import frames
+from unhiss.dsp.stft import analyse
+from unhiss.train import losses
+from unhiss.train.batches import BIN_LEVEL, Batches
+from unhiss.train.mixtures import mix as mix_on_device
+from unhiss.train.spectra import CONTEXT_SIZE, scale, spectrum
 
 ROUND_OFF_DB = 0.02  # float32 transforms differ by some 1e-6 of the loudest bin; at -60 dB that is this much
 CPU = torch.device("cpu")
@@ -101,7 +101,7 @@ def test_active_speech_comes_out_at_about_one_a_bin(store: Store, tiny) -> None:
 def test_a_fixed_set_repeats_each_epoch_in_another_order_and_a_fresh_one_does_not(
     store: Store, tiny, fresh: str, same: bool
 ) -> None:
-    settings = tiny("unet", f"mixing.fresh={fresh}", "mixing.reference_offset_db=[0, 0]", "train.examples=10")
+    settings = tiny("unet", f"mixing.dynamic={fresh}", "mixing.reference_offset_db=[0, 0]", "train.examples=10")
     batches = Batches(store, "train", settings, CPU)
     first, second = (torch.cat([batch.clean for (batch,) in batches.epoch(epoch)]) for epoch in (0, 1))
     assert len(first) == len(second) == 10
@@ -152,7 +152,7 @@ def test_validation_is_the_same_every_time_and_has_its_count(store: Store, tiny)
 def test_audible_loss_is_nothing_for_the_clean_spectrum_and_grows_with_the_error() -> None:
     torch.manual_seed(0)
     clean = torch.randn(2, 128, 128, dtype=torch.complex64)
-    zero, some, more = (losses.audible(clean * factor, clean).item() for factor in (1, 0.7, 0.3))
+    zero, some, more = (losses.compressed_spectrum(clean * factor, clean).item() for factor in (1, 0.7, 0.3))
     assert zero == pytest.approx(0, abs=1e-9)
     assert 0 < some < more
 
@@ -164,13 +164,13 @@ def test_audible_loss_equals_its_equation() -> None:
     phase = np.mean(
         np.abs(np.abs(e) ** 0.3 * np.exp(1j * np.angle(e)) - np.abs(s) ** 0.3 * np.exp(1j * np.angle(s))) ** 2
     )
-    found = losses.audible(torch.from_numpy(e), torch.from_numpy(s)).item()
+    found = losses.compressed_spectrum(torch.from_numpy(e), torch.from_numpy(s)).item()
     assert found == pytest.approx(0.6 * magnitude + 0.4 * phase, rel=1e-4)
 
 
 def test_audible_gradient_is_finite_in_silence() -> None:
     estimate = torch.zeros(1, 128, 128, dtype=torch.complex64, requires_grad=True)
-    losses.audible(estimate, torch.zeros_like(estimate)).backward()
+    losses.compressed_spectrum(estimate, torch.zeros_like(estimate)).backward()
     assert estimate.grad is not None and estimate.grad.isfinite().all()
 
 

@@ -1,4 +1,4 @@
-"""`hush train`: what it writes and prints, kill -9 and Ctrl-C, and every refusal in one line."""
+"""`unhiss train`: what it writes and prints, kill -9 and Ctrl-C, and every refusal in one line."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
-from hush.cli.train import command
-from hush.data.store import Store
-from hush.errors import HushError
-from hush.train import checkpoint
+from unhiss.cli.train import command
+from unhiss.data.store import Store
+from unhiss.errors import UnhissError
+from unhiss.train import checkpoint
 
 ROOT = Path(__file__).parent.parent.parent
 RCED = str(ROOT / "configs" / "rced.toml")
 SMALL = (
-    "train.examples=12", "train.valid_examples=2", "train.batch=2", "train.epochs=2", "train.save_every_steps=1",
-    "train.warmup_steps=0", "train.show_every_epochs=0",
+    "train.examples=12", "train.valid_examples=2", "train.batch_size=2", "train.epochs=2", "train.save_every_steps=1",
+    "train.warmup_steps=0", "train.samples_every_epochs=0",
 )  # fmt: skip
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
 
@@ -40,14 +40,14 @@ def train(store: Store) -> Train:
 
 
 def refused(result: Result, code: int) -> str:
-    assert isinstance(result.exception, HushError), result.output
+    assert isinstance(result.exception, UnhissError), result.output
     assert result.exception.exit_code == code
     assert "\n" not in str(result.exception)
     return str(result.exception)
 
 
 def process(store: Store, folder: Path, *words: str) -> subprocess.Popen[str]:
-    call = "import torch; torch.set_num_threads(1); from hush.cli import main; main()"
+    call = "import torch; torch.set_num_threads(1); from unhiss.cli import main; main()"
     line = [sys.executable, "-c", call, "train", RCED, "--data", str(store.folder), "-o", str(folder), *words, *SMALL]
     return subprocess.Popen(line, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -62,7 +62,7 @@ def wait_for_step(folder: Path, step: int) -> None:
 
 
 def test_a_run_leaves_metrics_curves_samples_a_page_and_two_checkpoints(train: Train, tmp_path: Path) -> None:
-    result = train("-o", tmp_path / "new" / "run", "train.show_every_epochs=1")
+    result = train("-o", tmp_path / "new" / "run", "train.samples_every_epochs=1")
     assert result.exit_code == 0, result.output
     assert sorted(path.name for path in (tmp_path / "new" / "run").iterdir()) == [
         "best.safetensors", "curves.png", "index.html", "last.safetensors", "metrics.jsonl", "samples",
@@ -105,7 +105,7 @@ def test_ctrl_c_says_where_it_stopped_and_loses_no_checkpoint(store: Store, tmp_
     _, errors = run.communicate()
     assert run.returncode == 130
     assert "Traceback" not in errors
-    assert "--resume goes on from step" in errors and errors.endswith("hush: interrupted\n")
+    assert "--resume goes on from step" in errors and errors.endswith("unhiss: interrupted\n")
     assert checkpoint.load(tmp_path / "run" / "last.safetensors")[1]["step"] >= 2
 
 
@@ -137,7 +137,7 @@ def test_init_starts_from_the_weights_of_another_run(train: Train, tmp_path: Pat
         (("--resume",), 1, "holds no run to resume; leave --resume out to start one"),
         (("--init", "gone.safetensors"), 1, "gone.safetensors: no such checkpoint"),
         (("--device", "cuda:99"), 2, "no device 'cuda:99' here"),
-        (("--data", "gone"), 1, "hush prepare"),
+        (("--data", "gone"), 1, "unhiss prepare"),
     ],
 )
 def test_what_cannot_work_is_refused_and_leaves_no_folder(
@@ -156,7 +156,7 @@ def test_an_unfinished_data_set_is_refused(train: Train, tmp_path: Path) -> None
     (tmp_path / "dataset").mkdir()
     (tmp_path / "dataset" / "plan.json").write_text("{}")
     line = refused(train("-o", tmp_path / "run", "--data", tmp_path / "dataset"), 1)
-    assert "is unfinished; run the same hush prepare again" in line
+    assert "is unfinished; run the same unhiss prepare again" in line
 
 
 def test_a_config_that_is_not_there_is_refused(train: Train, tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_a_config_that_is_not_there_is_refused(train: Train, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("words", [["train", RCED, "--data", "x", "-o", "y"], ["export", "x", "-o", "y.onnx"]])
 def test_without_the_extra_the_pip_line_that_helps_is_named(words: list[str]) -> None:
-    call = "import sys; sys.modules['torch'] = None; from hush.cli import main; main()"
+    call = "import sys; sys.modules['torch'] = None; from unhiss.cli import main; main()"
     run = subprocess.run([sys.executable, "-c", call, *words], env=ENVIRONMENT, capture_output=True, text=True)
     assert (run.returncode, run.stdout) == (1, "")
-    assert run.stderr == "hush: this needs torch, which is not installed; run: pip install 'hush[train]'\n"
+    assert run.stderr == "unhiss: this needs torch, which is not installed; run: pip install 'unhiss[train]'\n"

@@ -11,10 +11,10 @@ import onnxruntime
 import pytest
 from click.testing import CliRunner
 
-import hush
-from hush.cli import hush as program
-from hush.errors import ConfigError, ModelError
-from hush.train.waveform import TOLERANCE, export_waveform
+import unhiss
+from unhiss.cli import unhiss as program
+from unhiss.errors import ConfigError, ModelError
+from unhiss.train.waveform import TOLERANCE, export_waveform
 
 Make = Callable[..., Path]
 RATES = [8000, 12000, 16000, 24000, 32000, 48000, 96000]
@@ -23,7 +23,7 @@ RATES = [8000, 12000, 16000, 24000, 32000, 48000, 96000]
 def cleaned(path: Path, audio: np.ndarray, sizes: list[int]) -> np.ndarray:
     """audio `(B, T)` through the graph, in calls of so many hops, less the hop that it is late."""
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    settings = json.loads(session.get_modelmeta().custom_metadata_map["hush.config"])["waveform"]
+    settings = json.loads(session.get_modelmeta().custom_metadata_map["unhiss.config"])["waveform"]
     hop, state = settings["hop"], np.zeros((len(audio), settings["state"]), np.float32)
     padded = np.pad(audio, ((0, 0), (0, hop + -audio.shape[1] % hop)))
     parts, start, turn = [], 0, 0
@@ -49,7 +49,7 @@ def test_small_gives_what_denoise_gives_without_its_guard(rate: int, tmp_path: P
     worst = export_waveform("small", tmp_path / "w.onnx", rate, "w")
     assert worst < TOLERANCE and (tmp_path / "w.onnx").stat().st_size < 4e6
     audio = (0.1 * rng.standard_normal((2, rate))).astype(np.float32)
-    expected = np.stack([hush.denoise(row, rate, guard=False) for row in audio])
+    expected = np.stack([unhiss.denoise(row, rate, guard=False) for row in audio])
     for sizes in ([1], [3, 50]):
         assert np.abs(cleaned(tmp_path / "w.onnx", audio, sizes) - expected).max() < TOLERANCE
 
@@ -72,7 +72,7 @@ def test_what_cannot_be_is_refused_and_nothing_is_written(
 
 
 def test_a_graph_that_differs_is_not_written(causal_model: Make, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("hush.train.waveform.UNIT", 511)  # a wrong scale, and so another level for the model
+    monkeypatch.setattr("unhiss.train.waveform.UNIT", 511)  # a wrong scale, and so another level for the model
     with pytest.raises(ModelError, match="differs"):
         export_waveform(causal_model("leveller"), tmp_path / "w.onnx", 16000, "w")
     assert list(tmp_path.iterdir()) == []
@@ -82,15 +82,15 @@ def test_the_command_says_what_it_wrote_and_keeps_what_is_there(tmp_path: Path) 
     words = ["export", "small", "--waveform", "--rate", "16000", "-o", str(tmp_path / "w.onnx")]
     done = CliRunner().invoke(program, words)
     assert (
-        done.exit_code == 0 and "16,000 Hz" in done.output and "equals hush.Stream(16000, guard=False)" in done.output
+        done.exit_code == 0 and "16,000 Hz" in done.output and "equals unhiss.Stream(16000, guard=False)" in done.output
     )
     facts = onnxruntime.InferenceSession(str(tmp_path / "w.onnx")).get_modelmeta().custom_metadata_map
-    assert (facts["hush.format"], facts["hush.model"], facts["hush.licence"]) == ("waveform 1", "w", "MIT")
+    assert (facts["unhiss.format"], facts["unhiss.model"], facts["unhiss.licence"]) == ("waveform 1", "w", "MIT")
     again = CliRunner().invoke(program, words)
     assert isinstance(again.exception, ConfigError) and "--force" in str(again.exception)
 
 
-def test_the_rest_of_hush_refuses_such_a_file(tmp_path: Path) -> None:
+def test_the_rest_of_unhiss_refuses_such_a_file(tmp_path: Path) -> None:
     export_waveform("small", tmp_path / "w.onnx", 16000, "w")
     with pytest.raises(ModelError, match="waveform 1"):
-        hush.Denoiser(tmp_path / "w.onnx")
+        unhiss.Denoiser(tmp_path / "w.onnx")

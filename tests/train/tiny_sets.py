@@ -7,17 +7,17 @@ from pathlib import Path
 
 import numpy as np
 
-from hush.data.store import Row, Store
+from unhiss.data.store import Row, Store
 
 ROOT = Path(__file__).parent.parent.parent
 TINY = (
     "train.epochs=2",
     "train.examples=6",
     "train.valid_examples=3",
-    "train.batch=2",
+    "train.batch_size=2",
     "train.warmup_steps=0",
     "train.save_every_steps=2",
-    "train.show_every_epochs=0",
+    "train.samples_every_epochs=0",
 )
 
 

@@ -11,7 +11,7 @@ from chromium import Chromium
 from plain_server import Site, lacking
 
 ROOT = Path(__file__).parent.parent.parent
-PAGE = ROOT / "src" / "hush" / "serve" / "static"
+PAGE = ROOT / "src" / "unhiss" / "serve" / "static"
 
 
 @pytest.fixture(scope="session")

@@ -10,10 +10,11 @@ from chromium import Chromium
 from PIL import Image
 from plain_server import Site
 
-import hush
-from hush.dsp.audio import read, resample
-from hush.dsp.writer import write
-from hush.score.metrics import si_sdr
+import unhiss
+from unhiss.dsp.resampling import resample
+from unhiss.media.audio import read
+from unhiss.media.writer import write
+from unhiss.score.metrics import si_sdr
 
 ROOT = Path(__file__).parent.parent.parent
 NOISY = ROOT / "examples" / "noisy.wav"
@@ -48,7 +49,7 @@ def test_a_wav_file_comes_out_as_python_gives_it(
     noisy = sound(rate, channels)
     write(tmp_path / "talk.wav", noisy, rate, subtype)
     found, found_rate = read(cleaned(opened, tmp_path / "talk.wav"))
-    hush.denoise_file(tmp_path / "talk.wav", tmp_path / "expected.wav")
+    unhiss.denoise_file(tmp_path / "talk.wav", tmp_path / "expected.wav")
     expected, _ = read(tmp_path / "expected.wav")
     assert found_rate == rate and found.shape == expected.shape
     assert np.min(si_sdr(found, expected)) > least_db
@@ -70,9 +71,9 @@ def short(tmp_path: Path) -> Path:
 
 def test_other_files_go_through_the_browsers_decoder(opened: Chromium, tmp_path: Path) -> None:
     noisy = sound(48000, 1)
-    hush.write(tmp_path / "talk.flac", noisy, 48000)
+    unhiss.write(tmp_path / "talk.flac", noisy, 48000)
     found, rate = read(cleaned(opened, tmp_path / "talk.flac"))
-    assert rate == 48000 and si_sdr(found, hush.denoise(noisy, 48000)) > DECODED_DB
+    assert rate == 48000 and si_sdr(found, unhiss.denoise(noisy, 48000)) > DECODED_DB
 
 
 def test_the_strength_is_a_mix_of_before_and_after(opened: Chromium, short: Path) -> None:
@@ -83,7 +84,7 @@ def test_the_strength_is_a_mix_of_before_and_after(opened: Chromium, short: Path
     (opened.folder / "talk-clean.wav").unlink(missing_ok=True)
     found, _ = read(opened.saved("#download", "talk-clean.wav"))
     opened.slide("#strength", 100)
-    assert si_sdr(found, hush.denoise(sound(48000, 1), 48000, mix=0.6)) > SAME_DB
+    assert si_sdr(found, unhiss.denoise(sound(48000, 1), 48000, mix=0.6)) > SAME_DB
 
 
 def test_nothing_leaves_the_page_while_a_file_is_processed(opened: Chromium, site: Site, short: Path) -> None:
@@ -119,7 +120,7 @@ def test_what_is_no_recording_is_refused_in_a_line(
     name: str, content: bytes | None, words: str, opened: Chromium, tmp_path: Path
 ) -> None:
     path = tmp_path / name
-    hush.write(path, np.zeros(0, np.float32), 48000) if content is None else path.write_bytes(content)
+    unhiss.write(path, np.zeros(0, np.float32), 48000) if content is None else path.write_bytes(content)
     opened.choose("#file", path)
     opened.until("!document.querySelector('#trouble').hidden", 20)
     assert words in opened.run("document.querySelector('#trouble').textContent")

@@ -11,9 +11,9 @@ import pytest
 from chromium import Chromium
 from plain_server import Site, lacking
 
-import hush
-from hush.dsp.audio import read
-from hush.score.metrics import si_sdr
+import unhiss
+from unhiss.media.audio import read
+from unhiss.score.metrics import si_sdr
 
 SECONDS, LONG_S, TRIES = 4, 60, 3
 # The page keeps 16 bits of both sides, and they are a model's noise floor apart.
@@ -75,7 +75,7 @@ def check(noisy: np.ndarray, out: np.ndarray, rate: int, model: str | Path, same
     """
     later = slice(int(FADED_S * rate), len(noisy) - rate // 10)
     assert np.square(noisy[later]).mean() > 1e-6  # the microphone did play
-    denoiser = hush.Denoiser(model)
+    denoiser = unhiss.Denoiser(model)
 
     def sameness(start: int, span: slice) -> float:
         expected = denoiser(np.pad(noisy[: span.stop], (start, 0)), rate)[start:]

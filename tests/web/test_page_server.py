@@ -1,4 +1,4 @@
-"""The page as `hush serve` offers it: the switch is there, and the server's sound is the same."""
+"""The page as `unhiss serve` offers it: the switch is there, and the server's sound is the same."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 from chromium import Chromium
 
-import hush
-from hush.dsp.audio import read, resample
-from hush.dsp.writer import write
-from hush.score.metrics import si_sdr
+import unhiss
+from unhiss.dsp.resampling import resample
+from unhiss.media.audio import read
+from unhiss.media.writer import write
+from unhiss.score.metrics import si_sdr
 
 ROOT = Path(__file__).parent.parent.parent
 SAME_DB = 60.0
@@ -26,8 +27,8 @@ TOKEN = "open sesame"
 @pytest.fixture(scope="module", params=["", TOKEN])
 def server(page: Path, request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
     """The address of a server with small, and its token."""
-    words = [sys.executable, "-m", "hush", "serve", "--port", "0"]
-    environment = os.environ | {"HUSH_TOKEN": request.param, "PYTHONUNBUFFERED": "1"}
+    words = [sys.executable, "-m", "unhiss", "serve", "--port", "0"]
+    environment = os.environ | {"UNHISS_TOKEN": request.param, "PYTHONUNBUFFERED": "1"}
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
     said = ""
     for line in process.stdout or ():
@@ -74,7 +75,7 @@ def test_a_file_goes_to_the_server_and_comes_back_as_python_gives_it(
     found, rate = read(browser.saved("#download", "talk-clean.wav"))
     sound, _ = read(noisy)
     assert rate == 44100 and found.shape == sound.shape
-    assert np.min(si_sdr(found, hush.denoise(sound, rate))) > SAME_DB
+    assert np.min(si_sdr(found, unhiss.denoise(sound, rate))) > SAME_DB
 
 
 @pytest.mark.parametrize("server", [TOKEN], indirect=True)

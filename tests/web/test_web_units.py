@@ -15,7 +15,7 @@ def test_the_browser_engine_computes_what_python_computes(node: str, tmp_path: P
     subprocess.run(made, check=True, env=os.environ | {"PYTHONPATH": str(ROOT / "src")})
     done = subprocess.run(
         [node, "node_modules/vitest/vitest.mjs", "run"], cwd=ROOT / "web", capture_output=True, text=True, timeout=600,
-        env=os.environ | {"HUSH_FIXTURES": str(tmp_path), "NO_COLOR": "1"},
+        env=os.environ | {"UNHISS_FIXTURES": str(tmp_path), "NO_COLOR": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
 

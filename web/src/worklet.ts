@@ -113,4 +113,4 @@ function peak(sound: Float32Array): number {
   return most;
 }
 
-registerProcessor("hush-live", Live);
+registerProcessor("unhiss-live", Live);

@@ -1,11 +1,11 @@
-/** What Python computed: the folder that scripts/web_fixtures.py wrote, named by HUSH_FIXTURES. */
+/** What Python computed: the folder that scripts/web_fixtures.py wrote, named by UNHISS_FIXTURES. */
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Coding } from "../src/audio/wav";
 
-const folder = process.env.HUSH_FIXTURES;
-if (!folder) throw new Error("HUSH_FIXTURES is not set; python scripts/web_fixtures.py FOLDER, then HUSH_FIXTURES=FOLDER");
+const folder = process.env.UNHISS_FIXTURES;
+if (!folder) throw new Error("UNHISS_FIXTURES is not set; python scripts/web_fixtures.py FOLDER, then UNHISS_FIXTURES=FOLDER");
 
 export function bytes(name: string): ArrayBuffer {
   const file = readFileSync(join(folder!, name));

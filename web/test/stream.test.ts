@@ -8,7 +8,7 @@ import { cases, difference, numbers, rows } from "./fixtures";
 // Two builds of onnxruntime add up in other orders, and a recurrent network carries that on.
 const SAME = 1e-4;
 
-const path = new URL("../../src/hush/models/", import.meta.url);
+const path = new URL("../../src/unhiss/models/", import.meta.url);
 const bytes = (name: string): ArrayBuffer => {
   const file = readFileSync(new URL(name, path));
   return file.buffer.slice(file.byteOffset, file.byteOffset + file.byteLength) as ArrayBuffer;
@@ -60,8 +60,8 @@ describe("a stream", () => {
 describe("a model file", () => {
   it("tells its name and settings", () => {
     const facts = metadata(new Uint8Array(bytes("small.onnx")));
-    expect(facts["hush.format"]).toBe("1");
-    expect(JSON.parse(facts["hush.config"]!).stft).toEqual({ window_s: 0.032, hop_s: 0.016 });
+    expect(facts["unhiss.format"]).toBe("1");
+    expect(JSON.parse(facts["unhiss.config"]!).stft).toEqual({ window_s: 0.032, hop_s: 0.016 });
   });
 
   it("that is cut off, of another kind or no model is refused", async () => {

@@ -1,5 +1,5 @@
 /**
- * The Fourier transform of real frames, of sizes 2^a 3^b: 32 ms are 256 … 3072 samples at the rates hush works at.
+ * The Fourier transform of real frames, of sizes 2^a 3^b: 32 ms are 256 … 3072 samples at the rates unhiss works at.
  *
  * Stockham's form: every stage reads one buffer and writes the other in order, so nothing has to be re-sorted.
  * Inside all is double, so that the error is that of the float32 numbers that go in and out.

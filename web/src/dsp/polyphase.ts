@@ -1,4 +1,4 @@
-/** The resampler for live sound, as hush/dsp/polyphase.py has it: a windowed sinc, aligned, of a known short reach. */
+/** The resampler for live sound, as unhiss/dsp/polyphase.py has it: a windowed sinc, aligned, of a known short reach. */
 
 const ZEROS = 80; // zero crossings of the kernel on each side
 const BETA = 10.06; // Kaiser window with 100 dB of stopband

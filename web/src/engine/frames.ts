@@ -1,5 +1,5 @@
 /**
- * Sound at one of the model's own rates into spectra and back, as hush/infer/engine.py has it: frames of 32 ms
+ * Sound at one of the model's own rates into spectra and back, as unhiss/infer/engine.py has it: frames of 32 ms
  * every 16 ms under a sqrt-Hann window, image, guard and limit, overlap-add.
  */
 

@@ -1,4 +1,4 @@
-/** What keeps a model from taking too much, as hush/infer/guard.py has it: a guard over clean speech, a limit in dB. */
+/** What keeps a model from taking too much, as unhiss/infer/guard.py has it: a guard over clean speech, a limit in dB. */
 
 import type { Spectra } from "./spectra";
 

@@ -15,20 +15,20 @@ export class CausalModel implements Model {
     readonly stateSize: number,
   ) {}
 
-  /** file: the bytes of an .onnx file as hush writes it; wasm: those of onnxruntime-web's module, if not in Node. */
+  /** file: the bytes of an .onnx file as unhiss writes it; wasm: those of onnxruntime-web's module, if not in Node. */
   static async load(file: ArrayBuffer, wasm?: ArrayBuffer): Promise<CausalModel> {
     const facts = metadata(new Uint8Array(file));
-    if (facts["hush.format"] !== "1") {
-      throw new Error(`a model of format ${facts["hush.format"] ?? "none"}; expected 1, as hush export writes it`);
+    if (facts["unhiss.format"] !== "1") {
+      throw new Error(`a model of format ${facts["unhiss.format"] ?? "none"}; expected 1, as unhiss export writes it`);
     }
     ort.env.wasm.numThreads = 1; // more would need SharedArrayBuffer, and with it headers of the server
     if (wasm) ort.env.wasm.wasmBinary = wasm;
     const session = await ort.InferenceSession.create(new Uint8Array(file), { executionProviders: ["wasm"] });
     const state = session.inputMetadata.find((input) => input.name === "state");
     const size = state?.isTensor ? state.shape[1] : undefined;
-    const { stft } = JSON.parse(facts["hush.config"] ?? "{}") as { stft?: { window_s: number } };
+    const { stft } = JSON.parse(facts["unhiss.config"] ?? "{}") as { stft?: { window_s: number } };
     if (typeof size !== "number" || !stft) throw new Error("a model that looks ahead; expected a causal one");
-    return new CausalModel(session, facts["hush.model"] ?? "", stft.window_s, size);
+    return new CausalModel(session, facts["unhiss.model"] ?? "", stft.window_s, size);
   }
 
   async run(spectrum: Spectra, state: Float32Array): Promise<{ cleaned: Spectra; state: Float32Array }> {

@@ -1,4 +1,4 @@
-/** Keeps a stereo image, as hush/infer/stereo.py has it: what both channels hold gets one mask. */
+/** Keeps a stereo image, as unhiss/infer/stereo.py has it: what both channels hold gets one mask. */
 
 import type { Spectra } from "./spectra";
 

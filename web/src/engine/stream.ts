@@ -1,6 +1,6 @@
 /**
- * Live sound, as hush/infer/stream.py has it: `push(block)` gives a cleaned block of the same length, `latency`
- * later. All pushed and flushed, less the first `latency` samples, is what Python's `hush.denoise` gives.
+ * Live sound, as unhiss/infer/stream.py has it: `push(block)` gives a cleaned block of the same length, `latency`
+ * later. All pushed and flushed, less the first `latency` samples, is what Python's `unhiss.denoise` gives.
  */
 
 import { joined, Polyphase } from "../dsp/polyphase";
@@ -46,7 +46,7 @@ export class Stream {
     const { limitDb = Infinity, guard = true } = this.options;
     this.frames = new Frames(this.model.windowS, own, this.channels, limitDb, guard);
     this.state = new Float32Array(this.channels * this.model.stateSize);
-    // The derivation stands in hush/infer/stream.py.
+    // The derivation stands in unhiss/infer/stream.py.
     const wait = (this.down.reach + 2 * this.frames.hop) * this.up.down;
     this.latency = Math.floor(wait / this.up.up) + this.up.reach;
     this.ready = Array.from({ length: this.channels }, () => new Float32Array(this.latency));

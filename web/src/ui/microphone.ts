@@ -56,7 +56,7 @@ export class Microphone {
       const late = cleaner ? await cleaner.live(context.sampleRate, way.port1) : 0;
       const block = Math.max(1, Math.round((context.sampleRate * BLOCK_OF_LIVE_S) / 128)) * 128;
       const options: LiveOptions = { block, late, wait: asked("wait") ?? WAIT, sending: cleaner !== null };
-      const node = new AudioWorkletNode(context, "hush-live", {
+      const node = new AudioWorkletNode(context, "unhiss-live", {
         processorOptions: options,
         channelCount: 1,
         channelCountMode: "explicit",

@@ -88,7 +88,7 @@ export class Recording {
     const seconds = sound.channels[0]!.length / sound.rate;
     if (!sound.channels[0]!.length) throw new Error(`${name} holds no sound`);
     if (seconds * sound.channels.length > LONGEST_S) {
-      throw new Error(`${name} is ${Math.round(seconds / 60)} minutes long; the page takes an hour of mono, hush denoise any length`);
+      throw new Error(`${name} is ${Math.round(seconds / 60)} minutes long; the page takes an hour of mono, unhiss denoise any length`);
     }
     if (sound.channels.some((channel) => channel.some((value) => !Number.isFinite(value)))) {
       throw new Error(`${name} holds NaN or infinite samples; repair it first`);

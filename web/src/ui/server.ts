@@ -1,4 +1,4 @@
-/** The switch between this browser and the server; it is there only where the page comes from `hush serve`. */
+/** The switch between this browser and the server; it is there only where the page comes from `unhiss serve`. */
 
 import type { CleanerWorker } from "./cleaner";
 import { element, show } from "./dom";

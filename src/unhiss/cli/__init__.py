@@ -1,0 +1,76 @@
+"""The command line: one file a command, loaded only when that command is asked for."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import click
+
+from unhiss import __version__
+from unhiss.errors import UnhissError, nearest, system_line
+
+# name -> one line for `unhiss --help`, so that the help needs no command's imports.
+COMMANDS = {
+    "denoise": "Take the noise out of recordings.",
+    "live": "Take the noise out of a microphone while you speak.",
+    "models": "List the installed models.",
+    "prepare": "Turn corpora into a data set to train on.",
+    "data": "Check, merge, import and export data sets.",
+    "train": "Train a model on a prepared data set.",
+    "runs": "Compare training runs on one page.",
+    "export": "Turn a checkpoint into one ONNX file.",
+    "serve": "Serve over HTTP and WebSocket.",
+    "evaluate": "Score models on noisy/clean pairs.",
+}
+
+
+class Commands(click.Group):
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"unhiss.cli.{name}").command
+        return command
+
+    def resolve_command(self, context: click.Context, args: list[str]):
+        if args[0] not in COMMANDS:
+            context.fail(f"no command {args[0]!r}; {nearest(args[0], list(COMMANDS))}")
+        return super().resolve_command(context, args)
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="unhiss")
+def unhiss() -> None:
+    """unhiss takes the noise out of speech.
+
+    \b
+    unhiss denoise noisy.wav -o clean.wav
+    unhiss models
+    """
+
+
+def main() -> None:
+    """Entry point of the `unhiss` command: errors become one line, never a traceback."""
+    try:
+        sys.exit(unhiss.main(standalone_mode=False) or 0)
+    except UnhissError as error:
+        message, code = str(error), error.exit_code
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt) as error:
+        message, code = "; ".join(["interrupted", *map(str, (error.__cause__ or error).args)]), 130
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader went away; nothing is left to say to it
+        sys.exit(1)
+    except OSError as error:
+        message, code = system_line(error), 1
+    click.echo(f"unhiss: {message}", err=True)
+    sys.exit(code)

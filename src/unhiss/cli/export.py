@@ -1,0 +1,77 @@
+"""`unhiss export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+EXAMPLES = """
+\b
+unhiss export runs/unet -o mine.onnx --summary "trained on our calls"
+unhiss export runs/unet/last.safetensors -o mine.onnx --check noisy.wav
+unhiss denoise noisy.wav -o clean.wav --model mine.onnx
+unhiss export small --waveform --rate 16000 -o small-16k.onnx
+"""
+
+
+@click.command("export", epilog=EXAMPLES)
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path), help="The .onnx file; a .json card lies beside."
+)
+@click.option("--name", help="Name of the model; the file's if not given.")
+@click.option("--licence", help="Licence of the weights.  [default: MIT, or non-commercial where its data is]")
+@click.option("--summary", default="", help="One line for unhiss models.")
+@click.option("--check", type=click.Path(path_type=Path), help="Compare on this recording too.")
+@click.option("--trainable", is_flag=True, help="Write NAME.safetensors too: weights in half precision for --init.")
+@click.option("--waveform", is_flag=True, help="Samples in, samples out, for phones and other runtimes; causal models.")
+@click.option("--rate", default=48000, show_default=True, metavar="HZ", help="What a waveform model works at.")
+@click.option("--force", is_flag=True, help="Overwrite the output.")
+def command(checkpoint, output, name, licence, summary, check, trainable, waveform, rate, force) -> None:
+    """Turn a checkpoint (a .safetensors file, or the folder of a run) into one ONNX file.
+
+    The graph is run by torch and by onnxruntime on random and real frames before anything is written.
+    Of a run's folder, best.safetensors is taken. With --waveform an installed model or an .onnx file will do too:
+    docs/embedding.md.
+    """
+    from unhiss.errors import ConfigError, need
+
+    need("train", "torch", "safetensors", "onnx")
+
+    from unhiss.train.export import export, write_weights
+
+    if output.suffix != ".onnx":
+        raise ConfigError(f"-o {output}: a model file ends in .onnx")
+    if output.exists() and not force:
+        raise ConfigError(f"{output} exists; --force overwrites it")
+    source = checkpoint / "best.safetensors" if checkpoint.is_dir() else checkpoint
+    if waveform:
+        return _waveform(source, output, name or output.stem, rate)
+    if (card_path := output.with_suffix(".json")).exists() and not force:
+        raise ConfigError(f"{card_path} exists, where the card of {output.name} goes; --force overwrites it")
+    weights_path = output.with_suffix(".safetensors")
+    if trainable and weights_path.exists() and not force:
+        raise ConfigError(f"{weights_path} exists; --force overwrites it")
+    card, worst = export(source, output, name=name or output.stem, licence=licence, summary=summary, recording=check)
+    if trainable:
+        write_weights(source, weights_path)
+    click.echo(f"{output}: {card.parameters:,} parameters, {output.stat().st_size / 1e6:.2f} MB")
+    click.echo(f"onnxruntime equals torch within {worst:.1e} of full scale")
+
+
+def _waveform(source: Path, output: Path, name: str, rate: int) -> None:
+    """Of a checkpoint, the model is exported first, to a place that is thrown away."""
+    from tempfile import TemporaryDirectory
+
+    from unhiss.train.export import export
+    from unhiss.train.waveform import export_waveform
+
+    with TemporaryDirectory() as folder:
+        model = source
+        if source.suffix == ".safetensors":
+            model = Path(folder) / "model.onnx"
+            export(source, model, name=name, licence=None, summary="")
+        worst = export_waveform(model, output, rate, name)
+    click.echo(f"{output}: {rate:,} Hz, {output.stat().st_size / 1e6:.2f} MB")
+    click.echo(f"equals unhiss.Stream({rate}, guard=False) within {worst:.1e} of full scale")

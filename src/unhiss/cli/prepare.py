@@ -1,0 +1,214 @@
+"""`unhiss prepare`."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import click
+
+from unhiss.cli.sources import Folder, Here
+
+EXAMPLES = """
+\b
+unhiss prepare --speech common-voice:cv-corpus/ --noise urbansound8k:UrbanSound8K/ -o dataset/
+unhiss prepare --speech folder:my-voices/ --noise synth:wind,siren=120 --keep-silence -o dataset/
+unhiss prepare … --pairs 2000 --wav pairs/             the reference's noisy/clean WAV pairs
+unhiss prepare … --spectrograms frames/ --split 21000/1179
+unhiss prepare --speech folder:s3://bucket/voices/ --noise folder:https://host/noise/ -o s3://bucket/dataset/
+
+A corpus is NAME:PATH[:PART], PATH a folder or a URL; names: common-voice, voxceleb1, librispeech,
+urbansound8k, esc50, musan, demand, pairs, folder. Noise can be made from equations: synth:KIND, of wind, rain,
+hum, siren, breathing, thuds, knocks, coloured, engine, drill, jackhammer, air_conditioner, car_horn, alarm,
+bang, keyboard, clicks, music.
+Interrupted at any moment, the same command carries on.
+"""
+
+
+class Finite(click.FloatRange):
+    """A number, which NaN and the infinities are not: a limit of NaN would limit nothing."""
+
+    def convert(self, value, parameter, context):
+        number = super().convert(value, parameter, context)
+        if not math.isfinite(number):
+            self.fail(f"{value} is no number to compare with", parameter, context)
+        return number
+
+
+@click.command("prepare", epilog=EXAMPLES)
+@click.option("--speech", multiple=True, metavar="NAME:PATH[:PART]", help="Clean speech; may be given again.")
+@click.option("--noise", multiple=True, metavar="NAME:PATH[:PART]", help="Noise; may be given again.")
+@click.option("-o", "--output", required=True, type=Folder(), help="Folder of the data set, here or on s3://….")
+@click.option("--sample-rate", type=click.IntRange(1000), default=22050, show_default=True, help="Hz of all clips.")
+@click.option("--keep-silence", is_flag=True, help="Leave silent frames in.")
+@click.option("--max-seconds", type=Finite(0, min_open=True), default=10.0, show_default=True,
+              help="Leave longer clips of speech out.")  # fmt: skip
+@click.option("--min-snr", type=Finite(), help="Leave speech of a lower estimated SNR out, in dB.")
+@click.option("--min-dnsmos", type=Finite(), help="Leave speech of a lower DNSMOS OVRL out (unhiss[eval]).")
+@click.option("--commercial-only", is_flag=True, help="Leave clips out whose licence bars commercial use.")
+@click.option("--valid-share", type=Finite(0, 0.5), default=0.05, show_default=True,
+              help="Share of clips kept for validation, where no corpus says which.")  # fmt: skip
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Decides splits and mixtures.")
+@click.option("--pairs", type=click.IntRange(1), help="Also make this many noisy/clean pairs, with --wav.")
+@click.option("--wav", type=Here(path_type=Path), help="Folder of the pairs.")
+@click.option("--spectrograms", type=Here(path_type=Path), help="Also make 128 x 128 frames as arrays here.")
+@click.option("--split", default="21000/1179", show_default=True, help="Frames for training/validation.")
+@click.option("--snr", default="-5:20", show_default=True, help="Range of SNRs of pairs and frames, in dB.")
+@click.option("-j", "--jobs", type=click.IntRange(1), help="Processes; all cores if not given.")
+@click.option("--ray", metavar="ADDRESS", help="Do it on Ray: local, or a cluster's auto or HOST:PORT.")
+def command(speech, noise, output, pairs, wav, spectrograms, split, snr, seed, jobs, ray, **settings) -> None:
+    """Turn corpora into a data set to train on.
+
+    Loads to mono, resamples, removes silent frames, splits without tearing a speaker, video, fold or
+    source recording apart, and writes memory-mapped shards, a manifest and a card with plots.
+    """
+    from unhiss.data.output import refuse_foreign
+
+    if (pairs is None) != (wav is None):
+        raise click.UsageError("--pairs COUNT and --wav DIR go together")
+    if (wav or spectrograms) and not (speech and noise):
+        raise click.UsageError("mixtures need both: give at least one --speech and one --noise")
+    wanted, config = _wanted(split), _mixing(snr)
+    folders = {"data set": output, "set of pairs": wav, "set of spectrograms": spectrograms}
+    given = [folder.absolute() for folder in folders.values() if isinstance(folder, Path)]
+    if len(set(given)) < len(given):
+        raise click.UsageError("-o, --wav and --spectrograms need a folder each")
+    for what, folder in folders.items():
+        if folder:
+            refuse_foreign(folder, what)
+    store = _prepare(_sources(speech, noise), output, seed, jobs, ray, **settings)
+    for part, entry in sorted(store.settings["splits"].items()):
+        click.echo(f"{part:14} {entry['clips']:7,} clips {entry['hours']:8.2f} h")
+    for reason, count in store.settings["rejected"].items():
+        click.echo(f"left out: {count} {reason} (listed in {output}/rejected.csv)")
+    _refuse_lack(store, speech=speech, noise=noise)
+    if wav:
+        _report("noisy/clean pairs", "write_pairs", store, wav, pairs, pairs, config, seed, jobs, ray)
+    if spectrograms:
+        _report(
+            "spectrograms", "write_spectrograms", store, spectrograms, wanted, sum(wanted.values()), config, seed, jobs,
+            ray,
+        )  # fmt: skip
+    click.echo(f"ready: {output} (card: {output}/card.md)")
+
+
+def _sources(speech: tuple[str, ...], noise: tuple[str, ...]) -> list:
+    from unhiss.cli.screen import progress
+    from unhiss.data import elsewhere, synth
+    from unhiss.data.corpora import parse
+    from unhiss.data.plan import Source
+    from unhiss.errors import CorpusError
+
+    if not speech and not noise:
+        raise click.UsageError("give at least one --speech or --noise")
+    sources = []
+    for role, specs in (("speech", speech), ("noise", noise)):
+        for spec in specs:
+            if spec.startswith("synth:"):
+                if role == "speech":
+                    raise CorpusError(f"{spec} is noise; give it to --noise")
+                sources.append(Source(spec, Path("synth"), list(synth.clips(spec.removeprefix("synth:")))))
+                continue
+            corpus, path, part = parse(spec, role)
+            if isinstance(path, Path):
+                sources.append(Source(spec, path, list(corpus.read(path, part, role))))
+                continue
+            with progress() as bar:
+                bar.add_task(f"listing {path}", total=None)
+                sources.append(elsewhere.source(spec, corpus, path, part, role))
+    return sources
+
+
+def _prepare(
+    sources,
+    output,
+    seed,
+    jobs,
+    ray,
+    *,
+    sample_rate,
+    keep_silence,
+    max_seconds,
+    min_snr,
+    min_dnsmos,
+    commercial_only,
+    valid_share,
+):
+    from unhiss.cli.screen import progress
+    from unhiss.data.prepare import prepare
+    from unhiss.data.shards import Preprocessing
+
+    preprocessing = Preprocessing(
+        sample_rate=sample_rate, keep_silence=keep_silence, max_seconds=max_seconds,
+        min_snr_db=min_snr, min_mos=min_dnsmos, commercial_only=commercial_only,
+    )  # fmt: skip
+    with progress("clips") as bar:
+        task = bar.add_task("preparing")
+        return prepare(
+            sources, output, preprocessing, valid_share=valid_share, seed=seed, jobs=jobs, ray=ray,
+            rater=_rater(min_dnsmos),
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )  # fmt: skip
+
+
+def _refuse_lack(store, **asked) -> None:
+    """Raise DataError if all clips of a role that was asked for were left out; say if none is for validation."""
+    from unhiss.errors import DataError
+
+    for role, specs in asked.items():
+        if specs and not any(row.role == role for row in store.rows):
+            raise DataError(
+                f"no {role} is left of {', '.join(specs)}; {store.folder}/rejected.csv says why: "
+                "give another source or a milder limit, and another -o"
+            )
+        if specs and (role, "valid") not in store.parts:
+            click.echo(
+                f"note: no clip of {role} is left for validation, and unhiss train needs one; more clips, a larger"
+                " --valid-share or another --seed help", err=True,
+            )  # fmt: skip
+
+
+def _rater(min_dnsmos: float | None):
+    if min_dnsmos is None:
+        return None
+    from unhiss.score.dnsmos import model_file, overall
+
+    model_file()  # says which extra is missing, before any work
+    return overall
+
+
+def _wanted(split: str) -> dict[str, int]:
+    """How many frames each split gets, from such as 21000/1179."""
+    try:
+        train, valid = (int(part) for part in split.split("/"))
+    except ValueError as error:
+        raise click.UsageError(f"--split {split}: expected TRAINING/VALIDATION, such as 21000/1179") from error
+    if min(train, valid) < 0 or train + valid == 0:
+        raise click.UsageError(f"--split {split}: expected counts of frames, such as 21000/1179")
+    return {"train": train, "valid": valid}
+
+
+def _mixing(snr: str):
+    from unhiss.settings import MixConfig
+
+    try:
+        low, high = (float(part) for part in snr.split(":"))
+    except ValueError as error:
+        raise click.UsageError(f"--snr {snr}: expected LOW:HIGH in dB, such as -5:20") from error
+    if not -100 <= low <= high <= 100:
+        raise click.UsageError(f"--snr {snr}: expected LOW:HIGH within -100 and 100 dB, such as -5:20")
+    return MixConfig(snr_db=(low, high))
+
+
+def _report(what, make, store, folder, count, total, config, seed, jobs, ray) -> None:
+    """Make pairs or spectrograms under a progress bar, then say how many."""
+    from unhiss.cli.screen import progress
+    from unhiss.data import material
+
+    with progress(what) as bar:
+        task = bar.add_task("mixing", total=total)
+        counts = getattr(material, make)(
+            store, folder, count, config, seed, lambda done: bar.update(task, completed=done), jobs, ray
+        )
+    shares = ", ".join(f"{number:,} {split}" for split, number in counts.items())
+    click.echo(f"{sum(counts.values()):,} {what} in {folder} ({shares})")

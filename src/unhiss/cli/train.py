@@ -1,0 +1,118 @@
+"""`unhiss train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from unhiss.cli.sources import Here, PathOrUrl
+
+EXAMPLES = """
+\b
+unhiss train configs/unet.toml --data dataset/ -o runs/unet
+unhiss train configs/unet.toml --data dataset/ -o runs/unet --resume
+unhiss train configs/unet.toml --data dataset/ -o runs/few train.epochs=5 train.batch_size=16
+unhiss train configs/small.toml --data mine/ -o runs/mine --init small train.epochs=1 train.lr=2e-4
+torchrun --nproc-per-node 2 -m unhiss train configs/small.toml --data dataset/ -o runs/small
+"""
+
+
+@click.command("train", epilog=EXAMPLES)
+@click.argument("config", type=click.Path(path_type=Path))
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--data", required=True, type=PathOrUrl(), help="A set made by unhiss prepare, here or on s3://….")
+@click.option("-o", "--output", required=True, type=Here(path_type=Path), help="Folder of the run.")
+@click.option("--resume", is_flag=True, help="Go on from the run's last checkpoint.")
+@click.option("--init", metavar="NAME|PATH", help="Start from these weights: an installed model's, or a checkpoint.")
+@click.option(
+    "--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 …; auto takes a GPU if there is one."
+)
+def command(config, overrides, data, output, resume, init, device) -> None:
+    """Train a model on a prepared data set.
+
+    Writes best.safetensors (by validation), last.safetensors, and index.html, a page to keep open: curves,
+    and samples to see and hear. Ctrl-C or a crash loses at most the steps since the last save; --resume goes on.
+    """
+    from unhiss.errors import need
+
+    need("train", "torch", "safetensors", "matplotlib")
+
+    from unhiss.config import load
+    from unhiss.data.store import Store
+    from unhiss.train.checkpoint import load_weights
+    from unhiss.train.device import pick_device
+    from unhiss.train.loop import Run
+    from unhiss.train.processes import join, leave, started_anew
+    from unhiss.weights import find_checkpoint
+
+    experiment = load(config, overrides)
+    where = pick_device(device)
+    place = join(where)
+    resume = resume or (started_anew() and (output / "last.safetensors").exists())
+    _check(output, resume, init)
+    run = Run(experiment, Store(data), output, where, place)
+    if resume:
+        run.resume()
+    elif init:
+        load_weights(run.model, run.average, find_checkpoint(init), experiment.model.kind, run.adversary)
+    output.mkdir(parents=True, exist_ok=True)
+    if place.first:
+        click.echo(_head(run), err=True)
+    try:
+        _train(run)
+    except KeyboardInterrupt:
+        click.echo(f"stopped at step {run.step:,}; --resume goes on from step {run.saved:,}", err=True)
+        raise
+    leave(place)
+    if place.first:
+        click.echo(f"best: {output}/best.safetensors (validation loss {run.best:.5f})")
+        click.echo(f"page: {output}/index.html")
+
+
+def _check(output: Path, resume: bool, init: str | None) -> None:
+    """Refuse a folder that holds another run, and options that do not go together."""
+    from unhiss.errors import ConfigError
+
+    if resume and init:
+        raise ConfigError("--resume goes on with the run's own weights; leave --init out")
+    if not resume and (output / "last.safetensors").exists():
+        raise ConfigError(f"{output} holds a run already; --resume goes on with it, or choose another -o")
+    if output.exists() and not output.is_dir():
+        raise ConfigError(f"{output} is a file; choose a folder for the run")
+
+
+def _train(run) -> None:
+    """Train with a progress line on a terminal, and a line an epoch."""
+    from unhiss.cli.screen import progress
+    from unhiss.train.loop import Progress, train
+
+    config = run.experiment.train
+    if not run.place.first:
+        train(run)
+        return
+    with progress("examples") as bar:
+        task = bar.add_task("training", total=config.steps * config.batch, completed=run.step * config.batch)
+
+        def show(now: Progress) -> None:
+            line = f"loss {now.loss:.4f}  {now.samples_per_second:,.0f} examples/s"
+            bar.update(task, completed=now.frames, description=line)
+
+        train(run, show, lambda row: click.echo(_line(row, config.epochs)))
+
+
+def _head(run) -> str:
+    parameters = sum(p.numel() for p in run.model.parameters())
+    kind = str(run.dtype).removeprefix("torch.")
+    return (
+        f"{run.experiment.name}: {parameters:,} parameters on {run.device} ({kind}), "
+        f"{run.experiment.train.steps:,} steps, from step {run.step:,}"
+    )
+
+
+def _line(row: dict, epochs: int) -> str:
+    return (
+        f"epoch {row['epoch']}/{epochs}  loss {row['loss']:.5f}  valid {row['valid_loss']:.5f}  "
+        f"SNR {row['valid_noisy_snr_db']:.1f} -> {row['valid_snr_db']:.1f} dB  "
+        f"{row['samples_per_second']:,.0f} examples/s"
+    )

@@ -1,0 +1,96 @@
+"""Mozilla Common Voice: read sentences in many languages, given by volunteers.
+
+    cv-corpus-6.1-2020-12-11/       PATH may be this folder: all languages
+      en/                           or one language
+        train.tsv dev.tsv test.tsv validated.tsv …     client_id, path, sentence, …
+        clip_durations.tsv          clip, duration[ms]  (newer releases)
+        clips/common_voice_en_78545.mp3
+
+Parts: train (default), dev, test, and validated, which holds all three and counts as training.
+A speaker (client_id) must not be torn apart. Columns are found by name, so every release reads.
+
+Licence: CC0 1.0 (promise not to identify the speakers). Get it: https://commonvoice.mozilla.org/datasets
+Citation: R. Ardila et al., "Common Voice: A Massively-Multilingual Speech Corpus", LREC 2020.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from unhiss.data.clips import Clip, Corpus, group, listing, number, table
+from unhiss.errors import CorpusError
+
+SPLIT_OF_PART = {"train": "train", "dev": "valid", "test": "test", "validated": "train"}
+QUOTED = re.compile(r'"((?:[^"]|"")*)"')
+
+
+def unquote(sentence: str) -> str:
+    """A sentence without the quotes that CSV put around it; lone quotes stay.
+
+    >>> unquote('"He saw ""x""."'), unquote('5" of snow'), unquote('"Go," he said, "now"')
+    ('He saw "x".', '5" of snow', '"Go," he said, "now"')
+    """
+    match = QUOTED.fullmatch(sentence)
+    return match[1].replace('""', '"') if match else sentence
+
+
+def _is_language(folder: Path) -> bool:
+    return (folder / "clips").is_dir() or any((folder / f"{part}.tsv").is_file() for part in SPLIT_OF_PART)
+
+
+def _languages(path: Path, part: str) -> list[Path]:
+    """Folders that hold the part's table: the path itself, or its sub-folders."""
+    if _is_language(path):
+        return [path]
+    languages = [entry for entry in sorted(path.iterdir()) if entry.is_dir() and _is_language(entry)]
+    if not languages:
+        raise CorpusError(f"{path} is not Common Voice: expected LANG/{part}.tsv; found: {listing(path)}")
+    having = [folder for folder in languages if (folder / f"{part}.tsv").is_file()]
+    if not having:
+        found = ", ".join(sorted({file.name for folder in languages for file in folder.glob("*.tsv")}))
+        raise CorpusError(f"no language in {path} has a {part}.tsv; found: {found or 'no tables'}")
+    return having
+
+
+def _durations(language: Path) -> dict[str, float | None]:
+    file = language / "clip_durations.tsv"
+    if not file.is_file():
+        return {}
+    rows = table(file, ["clip", "duration[ms]"])
+    milliseconds = {row["clip"]: number(row["duration[ms]"]) for row in rows}
+    return {clip: ms / 1000 if ms is not None else None for clip, ms in milliseconds.items()}
+
+
+def _clips(path: Path, part: str, role: str) -> Iterator[Clip]:
+    for language in _languages(path, part):
+        seconds = _durations(language)
+        for row in table(language / f"{part}.tsv", ["client_id", "path"]):
+            # The first releases name clips without their extension.
+            name = row["path"] if row["path"].lower().endswith(".mp3") else row["path"] + ".mp3"
+            yield Clip(
+                path=language / "clips" / name,
+                corpus=CORPUS.name,
+                role=role,
+                kind=row["client_id"],
+                groups=(group("Common Voice", "speaker", row["client_id"] or name),),
+                split=SPLIT_OF_PART[part],
+                licence=CORPUS.licence,
+                commercial_use=True,
+                language=row.get("locale") or language.resolve().name,
+                text=unquote(row.get("sentence", "")),
+                seconds=seconds.get(name),
+            )
+
+
+CORPUS = Corpus(
+    name="common-voice",
+    role="speech",
+    parts=tuple(SPLIT_OF_PART),
+    licence="CC0 1.0",
+    citation='R. Ardila et al., "Common Voice: A Massively-Multilingual Speech Corpus", LREC 2020',
+    source="https://commonvoice.mozilla.org/datasets",
+    reader=_clips,
+    tables=("{part}.tsv", "clip_durations.tsv"),
+)

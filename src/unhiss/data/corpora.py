@@ -1,0 +1,54 @@
+"""All corpora unhiss can read, by the name the command line gives them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from unhiss.data import (
+    common_voice,
+    demand,
+    esc50,
+    folder,
+    librispeech,
+    musan,
+    pairs,
+    urbansound8k,
+    voxceleb,
+)
+from unhiss.data.clips import Corpus
+from unhiss.errors import CorpusError, nearest
+from unhiss.remote import RemotePath, parse_path
+
+MODULES = (common_voice, voxceleb, librispeech, urbansound8k, esc50, musan, demand, pairs, folder)
+CORPORA: dict[str, Corpus] = {module.CORPUS.name: module.CORPUS for module in MODULES}
+
+
+def parse(spec: str, role: str = "") -> tuple[Corpus, Path | RemotePath, str]:
+    """The reader, folder and part that `NAME:PATH[:SPLIT]` means; PATH may be a URL.
+
+    PATH may hold colons: only a part the corpus has, after the last one, counts as SPLIT. Without one it
+    is the corpus's default for the role. Raises CorpusError for an unknown name (the nearest is
+    suggested), a missing path, and what can only be a mistyped part.
+
+    >>> corpus, path, part = parse("urbansound8k:/data/a:b:test")
+    >>> corpus.name, path.as_posix(), part
+    ('urbansound8k', '/data/a:b', 'test')
+    """
+    name, _, rest = spec.partition(":")
+    if name not in CORPORA:
+        raise CorpusError(f"no corpus {name!r} in {spec!r}; {nearest(name, list(CORPORA))}")
+    corpus = CORPORA[name]
+    head, _, tail = rest.rpartition(":")
+    if head and tail in corpus.parts:
+        return corpus, _folder(head), tail
+    if not rest:
+        raise CorpusError(f"{spec!r} names no folder; expected {name}:PATH or {name}:PATH:{corpus.parts[0]}")
+    path = _folder(rest)
+    if isinstance(path, Path) and head and not path.exists() and Path(head).expanduser().is_dir():
+        raise CorpusError(f"{name} has no part {tail!r}; {nearest(tail, list(corpus.parts))}")
+    return corpus, path, corpus.default_part(role)
+
+
+def _folder(given: str) -> Path | RemotePath:
+    path = parse_path(given)
+    return path.expanduser() if isinstance(path, Path) else path

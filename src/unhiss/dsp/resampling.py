@@ -1,0 +1,51 @@
+"""Audio at another rate (soxr): whole, or block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import soxr
+
+FASTEST = 10_000_000  # Hz; what states more has a damaged header, and soxr crashes on some of it
+SLOWEST = 1000  # Hz; what states less holds no speech, and a small file of it would last for days
+
+
+def to_mono(audio: np.ndarray) -> np.ndarray:
+    """The mean of all channels, `(T,)`."""
+    return audio if audio.ndim == 1 else audio.mean(axis=0, dtype=np.float32)
+
+
+def resample(audio: np.ndarray, from_rate: float, to_rate: float) -> np.ndarray:
+    """float32 `(..., T)` at another rate (soxr, high quality), aligned with the input."""
+    if from_rate == to_rate or audio.shape[-1] == 0:
+        return audio
+    columns = np.ascontiguousarray(np.atleast_2d(audio).T)
+    out: np.ndarray = soxr.resample(columns, from_rate, to_rate).T
+    return np.ascontiguousarray(out.reshape(*audio.shape[:-1], -1), dtype=np.float32)
+
+
+class Resampler:
+    """Resample a stream of float32 `(C, T)` blocks; all pushed and flushed aligns with the input."""
+
+    def __init__(self, from_rate: float, to_rate: float, channels: int) -> None:
+        self._same = from_rate == to_rate
+        self._channels = channels
+        self._soxr = None if self._same else soxr.ResampleStream(from_rate, to_rate, channels, dtype="float32")
+
+    def push(self, block: np.ndarray, last: bool = False) -> np.ndarray:
+        if self._soxr is None:
+            return block
+        out = self._soxr.resample_chunk(np.ascontiguousarray(block.T), last=last)
+        return np.ascontiguousarray(out.reshape(-1, self._channels).T)
+
+    def flush(self) -> np.ndarray:
+        return self.push(np.zeros((self._channels, 0), np.float32), last=True)
+
+
+def resampled(stream: Iterable[np.ndarray], from_rate: float, to_rate: float, channels: int) -> Iterator[np.ndarray]:
+    """A stream of blocks at another rate, all of it."""
+    resampler = Resampler(from_rate, to_rate, channels)
+    for block in stream:
+        yield resampler.push(block)
+    yield resampler.flush()

@@ -1,0 +1,60 @@
+"""Causal models: spectra and a state in, cleaned spectra and the next state out. They never look ahead."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from unhiss.errors import ModelError
+from unhiss.infer.session import Session
+
+CALL = 128  # frames per call at most: more gains no speed, and memory stays bounded
+INPUTS = "spectrum (B, T, F, 2) and state (B, S)"
+
+
+class CausalModel:
+    """An ONNX causal model; `model.run(spectrum, state)` works on as many frames as are there.
+
+    name; config: its "model" and "stft" tables; state_size: S; window_s: seconds that a frame covers, half
+    of which is the step to the next; fingerprint: the same where the model is. One model may serve any number
+    of streams.
+    Raises ModelError if the file is of another kind or damaged.
+    """
+
+    def __init__(self, path: str | Path | Session, threads: int = 1) -> None:
+        self._session = session = path if isinstance(path, Session) else Session(Path(path), threads)
+        kinds = [(name, len(shape)) for name, *shape in session.inputs]
+        size = session.inputs[-1][-1]
+        if kinds != [("spectrum", 4), ("state", 2)] or not isinstance(size, int):
+            raise ModelError(f"{session.path}: a model with inputs {session.inputs}; expected {INPUTS}, S a number")
+        try:
+            stft = session.config["stft"]
+            self.window_s, hop_s = float(stft["window_s"]), float(stft["hop_s"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise session.damaged(error) from error
+        if not (self.window_s > 0 and abs(hop_s - self.window_s / 2) < 1e-9):
+            raise ModelError(
+                f"{session.path}: stft.hop_s = {hop_s}; expected {self.window_s / 2}, half of stft.window_s"
+            )
+        self.name, self.config, self.state_size = session.name, session.config, size
+        self.fingerprint, self.latency_ms = session.fingerprint, self.window_s * 1000
+
+    def start(self, streams: int) -> np.ndarray:
+        """The state `(B, S)` before the first frame."""
+        return np.zeros((streams, self.state_size), np.float32)
+
+    def run(self, spectrum: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """complex64 `(B, T, F)` and the state before it -> cleaned, of the same shape, and the state after it.
+
+        Streams in one batch do not hear each other, so several may share a call. Raises ModelError.
+        """
+        if spectrum.shape[1] == 0:
+            return spectrum, state
+        parts = []
+        for first in range(0, spectrum.shape[1], CALL):
+            part = np.ascontiguousarray(spectrum[:, first : first + CALL], np.complex64)
+            pairs = part.view(np.float32).reshape(*part.shape, 2)
+            out, state = self._session.run({"spectrum": pairs, "state": state})
+            parts.append(np.ascontiguousarray(out).view(np.complex64)[..., 0])
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1), state

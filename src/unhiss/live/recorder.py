@@ -1,0 +1,63 @@
+"""Both sides of a live session as two files, written on a thread of their own."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+
+from unhiss.errors import AudioError
+from unhiss.infer.stream import Stream
+from unhiss.media.audio import AudioInfo
+from unhiss.media.writer import Writer
+
+
+class Recorder:
+    """BASE.noisy.wav and BASE.clean.wav, 24 bit, of the same length and aligned: the clean one is not late.
+
+    Raises AudioError if a file exists (without force) or cannot be begun, and from `close` if it could not be
+    written. Both files are there when `close` has ended, and not before.
+    """
+
+    def __init__(self, base: Path, stream: Stream, *, force: bool = False) -> None:
+        base = base.with_suffix("") if base.suffix.lower() == ".wav" else base
+        self.paths = [base.with_name(f"{base.name}.{side}.wav") for side in ("noisy", "clean")]
+        for path in self.paths:
+            if path.exists() and not force:
+                raise AudioError(f"{path} exists; --force overwrites it")
+        self._stream, self._late = stream, stream.latency.samples
+        self._files = ExitStack()
+        like = AudioInfo(stream.rate, stream.channels, 0)
+        self._writers = [self._files.enter_context(Writer(path, like, "PCM_24")) for path in self.paths]
+        self._blocks: queue.SimpleQueue[tuple[np.ndarray, np.ndarray] | None] = queue.SimpleQueue()
+        self._failed: AudioError | None = None
+        self._thread = threading.Thread(target=self._write, name="unhiss recorder", daemon=True)
+        self._thread.start()
+
+    def put(self, noisy: np.ndarray, clean: np.ndarray) -> None:
+        """Blocks `(C, T)` that nobody writes to any more. Never waits."""
+        self._blocks.put((noisy, clean))
+
+    def close(self) -> None:
+        """The rest of the clean side, and the files at their places; the stream is flushed."""
+        rest = self._stream.flush().reshape(self._stream.channels, -1)
+        self._blocks.put((rest[:, :0], rest))
+        self._blocks.put(None)
+        self._thread.join()
+        if self._failed:
+            raise self._failed
+
+    def _write(self) -> None:
+        try:
+            with self._files:
+                while (pair := self._blocks.get()) is not None:
+                    noisy, clean = pair
+                    cut = min(self._late, clean.shape[1])
+                    self._late -= cut
+                    self._writers[0].write(noisy)
+                    self._writers[1].write(clean[:, cut:])
+        except AudioError as error:
+            self._failed = error

@@ -1,0 +1,44 @@
+"""What telephones and files do to sound: encoded and decoded again by libsndfile, in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from io import BytesIO
+
+import numpy as np
+import soundfile
+
+from unhiss.dsp.resampling import resample
+
+
+@dataclass(frozen=True)
+class Codec:
+    """container, coding: libsndfile's names; rate: Hz it works at; width_hz: where its sound ends."""
+
+    container: str
+    coding: str
+    rate: int
+    width_hz: float
+
+    def __call__(self, audio: np.ndarray, rate: int, compression: float) -> np.ndarray:
+        """float32 `(L,)` at `rate` Hz, full scale 1 -> what is left of it, in time and of the same length.
+
+        compression: 0 (best) to 1 (smallest), where the coding has levels.
+        """
+        held = BytesIO()
+        with soundfile.SoundFile(
+            held, "w", self.rate, 1, self.coding, format=self.container,
+            compression_level=compression if self.container == "OGG" else None,
+        ) as sound:  # fmt: skip
+            sound.write(resample(audio, rate, self.rate).clip(-1, 1))
+        held.seek(0)
+        decoded = resample(soundfile.read(held, dtype="float32")[0], self.rate, rate)[: audio.size]
+        return np.pad(decoded, (0, audio.size - decoded.size))
+
+
+CODECS = (
+    Codec("WAV", "ULAW", 8000, 3600),
+    Codec("WAV", "GSM610", 8000, 3600),
+    Codec("OGG", "VORBIS", 48000, 24000),
+    Codec("OGG", "OPUS", 48000, 20000),
+)

@@ -1,0 +1,107 @@
+"""Opening media files: which are let in, which of their tracks is heard, and what its coding is called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from unhiss.dsp.resampling import FASTEST, SLOWEST
+from unhiss.errors import AudioError, need
+
+if TYPE_CHECKING:
+    import av
+
+# Formats looked into: none that names other files to open (playlists), nor pictures and text.
+_DEMUXERS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,asf,avi,flv,mpegts,mpeg,ogg,wav,w64,aiff,flac,mp3,aac,ac3,eac3,dts,ape,amr,"
+    "wv,tta,mpc,mpc8,caf,au"
+)
+_ASF_FACTS = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+# FFmpeg's codecs under libsndfile's names, so that a WAV made from them gets their depth.
+_CODINGS = {
+    "pcm_u8": "PCM_U8", "pcm_s8": "PCM_S8", "pcm_s16": "PCM_16", "pcm_s24": "PCM_24", "pcm_s32": "PCM_32",
+    "pcm_f32": "FLOAT", "pcm_f64": "DOUBLE", "pcm_alaw": "ALAW", "pcm_mulaw": "ULAW",
+    "mp3": "MPEG_LAYER_III", "mp2": "MPEG_LAYER_II",
+}  # fmt: skip
+_DEEP = ("s32", "s32p", "flt", "fltp")  # sample formats of lossless codecs that hold 24 bits
+
+
+def open_media(path: Path) -> av.container.InputContainer:
+    """A container to demux. Raises AudioError if it is none, MissingExtra without PyAV."""
+    need("media", "av")
+    import av
+
+    if path.is_dir():
+        raise AudioError(f"{path} is a folder, not a recording; name the files in it")
+    try:
+        with path.open("rb") as probe:
+            head = probe.read(1 << 16)
+        if not head:
+            raise AudioError(f"{path}: 0 bytes, not a recording")
+        stated, there = _asf_size(head), path.stat().st_size
+        if there < stated:
+            raise AudioError(f"{path}: truncated, holds {there:,} of {stated:,} bytes; get the whole file")
+        return av.open(
+            str(path.resolve()), metadata_errors="surrogateescape", container_options={"format_whitelist": _DEMUXERS}
+        )
+    except FileNotFoundError as error:
+        raise AudioError(f"{path}: no such file") from error
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise AudioError(f"{path}: not a readable recording ({reason(error)}); is it whole?") from error
+
+
+def _asf_size(head: bytes) -> int:
+    """Bytes that a WMA or WMV says it has (ASF's file properties, where they are no broadcast's); 0 for others."""
+    at = head.find(_ASF_FACTS)
+    flags = head[at + 88 : at + 89]
+    return 0 if at < 0 or not flags or flags[0] & 1 else int.from_bytes(head[at + 40 : at + 48], "little")
+
+
+def reason(error: BaseException) -> str:
+    """What FFmpeg said last and closest to the matter, without addresses in memory."""
+    log = getattr(error, "log", None)
+    return str(log[2] if log else getattr(error, "strerror", None) or error).strip(". \n")
+
+
+def first_sound(container: av.container.InputContainer, path: Path) -> av.AudioStream:
+    """The track a player plays: the default one, else the first. Raises AudioError if there is none."""
+    import av
+
+    tracks = container.streams.audio
+    if not tracks:
+        raise AudioError(f"{path}: holds no sound, only {_others(container)}; name a file with sound")
+    track = next((t for t in tracks if t.disposition & av.stream.Disposition.default), tracks[0])
+    if track.codec_context is None:
+        raise AudioError(f"{path}: its sound is in a coding unknown to FFmpeg; convert it to WAV first")
+    rate, channels = track.rate, track.channels
+    if not (SLOWEST <= rate <= FASTEST and channels > 0):
+        raise AudioError(f"{path}: damaged, or no speech: {channels} channels at {rate:,} Hz; get a whole copy")
+    return track
+
+
+def has_pictures(path: Path) -> bool:
+    """Whether a file shows moving pictures (cover art is none), which a part of its sound would not fit."""
+    with open_media(path) as container:
+        return any(not is_cover(track) for track in container.streams.video)
+
+
+def is_cover(track: av.VideoStream) -> bool:
+    """Whether a track is one picture that goes with sound."""
+    import av
+
+    return bool(track.disposition & av.stream.Disposition.attached_pic)
+
+
+def _others(container: av.container.InputContainer) -> str:
+    return ", ".join(sorted({track.type for track in container.streams})) or "nothing"
+
+
+def coding(track: av.AudioStream) -> str:
+    """The name of a track's coding: libsndfile's where it has one (ALAC_24, PCM_16), else FFmpeg's (AAC, OPUS)."""
+    name = track.codec_context.codec.canonical_name
+    deep = track.codec_context.format is not None and track.codec_context.format.name in _DEEP
+    if name == "alac":
+        return "ALAC_24" if deep else "ALAC_16"
+    if name in ("flac", "wavpack", "tta", "ape"):
+        return "PCM_24" if deep else "PCM_16"
+    return next((theirs for ours, theirs in _CODINGS.items() if name.startswith(ours)), name.upper())

@@ -1,0 +1,166 @@
+"""Settings of a training experiment as frozen dataclasses that check themselves."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from unhiss.errors import ConfigError, nearest
+
+
+def check(good: bool, line: str) -> None:
+    if not good:
+        raise ConfigError(line)
+
+
+def one_of(key: str, value: str, *known: str) -> None:
+    check(value in known, f"{key} = {value!r}; {nearest(value, list(known))}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    kind: str = "unet"  # unet | rced (frames in, frames out) | causal (spectra and state)
+    output: str = "attenuation"  # "magnitude": the clean frame itself, as the reference; "attenuation": dB to take off
+    dropout: float = 0.5  # of the U-Net; R-CED has none
+
+    def __post_init__(self) -> None:
+        one_of("model.kind", self.kind, "unet", "rced", "causal")
+        one_of("model.output", self.output, "magnitude", "attenuation")
+        check(0 <= self.dropout < 1, f"model.dropout = {self.dropout}; expected 0 up to below 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameConfig:
+    sample_rate: int = 22050
+    scaling: str = "file"  # "frame": each frame by its own maximum, as the reference; "file": one scale for all
+    edges: str = "context"  # "zeros": each frame stands alone, as the reference; "context": it sees what is beside it
+
+    def __post_init__(self) -> None:
+        one_of("frames.scaling", self.scaling, "frame", "file")
+        one_of("frames.edges", self.edges, "zeros", "context")
+        check(self.sample_rate > 0, f"frames.sample_rate = {self.sample_rate}; expected Hz above 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CausalConfig:
+    """Shape of a causal model (train/causal.py) and of what it learns from."""
+
+    sample_rate: int = 48000  # of the training set; the model itself serves 8 to 96 kHz
+    segment_s: float = 4.0  # length of an example
+    width: int = 48  # channels over the 64 groups of four bins
+    channels: int = 36  # channels over the bands
+    bands: int = 28  # fine below 2 kHz, coarse above
+    blocks: int = 3  # recurrence over time, then mixing over bands
+    bottleneck: int = 96  # units of the recurrence over all bands at once
+
+    def __post_init__(self) -> None:
+        for name in ("width", "channels", "bands", "blocks", "bottleneck"):
+            check(getattr(self, name) >= 1, f"causal.{name} = {getattr(self, name)}; expected 1 or more")
+        check(self.bands <= 64, f"causal.bands = {self.bands}; expected 64 at most, one for each group of bins")
+        check(self.segment_s >= 0.5, f"causal.segment_s = {self.segment_s}; expected 0.5 or more")
+        rates = (16000, 24000, 32000, 48000)
+        check(self.sample_rate in rates, f"causal.sample_rate = {self.sample_rate}; expected one of {rates}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentConfig:
+    """What happens to an example besides mixing: shares of examples, and how far."""
+
+    babble: float = 0.0  # noise is several voices at once, part of them raised to a child's pitch
+    gate: float = 0.0  # the noise comes and goes
+    reverb: float = 0.0  # speech and noise stand at two places of one room
+    speed: float = 0.0  # half of the speech is played faster or slower by up to this share
+    noise_speed: float = 0.0  # likewise of the noise
+    eq_db: float = 0.0  # speech and noise each get a smooth random response of at most so much
+    band_limit: float = 0.0  # the mixture ends at some frequency from 3.4 to 16 kHz
+    clip: float = 0.0  # the mixture is driven into full scale
+    codec: float = 0.0  # the mixture went through a telephone or a lossy file (see dsp/codecs.py)
+
+    def __post_init__(self) -> None:
+        for name in ("babble", "gate", "reverb", "speed", "band_limit", "clip", "codec"):
+            check(0 <= getattr(self, name) <= 1, f"augment.{name} = {getattr(self, name)}; expected 0 to 1")
+        check(0 <= self.noise_speed < math.inf, f"augment.noise_speed = {self.noise_speed}; expected a share from 0")
+        check(0 <= self.eq_db < math.inf, f"augment.eq_db = {self.eq_db}; expected dB from 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MixConfig:
+    snr_db: tuple[float, float] = (-5.0, 20.0)  # drawn evenly, on active speech level
+    level_dbfs: tuple[float, float] = (-40.0, -15.0)  # active speech level of the mixture
+    two_noises: float = 0.0  # share of examples with a second noise
+    noise_only: float = 0.0  # share of examples without speech
+    speech_only: float = 0.0  # share of examples without noise
+    kind_balance: float = 0.5  # 0: every noise clip as likely; 1: every kind of noise as likely
+    reference_offset_db: tuple[float, float] = (0.0, 0.0)  # how far a frame's maximum lies below the file's
+    dynamic: bool = True  # new mixtures each epoch; False: the same ones, as the reference
+
+    def __post_init__(self) -> None:
+        for name in ("snr_db", "level_dbfs", "reference_offset_db"):
+            pair = tuple(float(value) for value in getattr(self, name))
+            good = len(pair) == 2 and all(map(math.isfinite, pair)) and pair[0] <= pair[1]
+            check(good, f"mixing.{name} = {list(pair)}; expected [low, high]")
+            object.__setattr__(self, name, pair)
+        for name in ("two_noises", "noise_only", "speech_only", "kind_balance"):
+            check(0 <= getattr(self, name) <= 1, f"mixing.{name} = {getattr(self, name)}; expected 0 to 1")
+        both = self.noise_only + self.speech_only
+        check(both <= 1, f"mixing.noise_only + mixing.speech_only = {both:g}; expected 1 at most")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    seed: int = 0
+    epochs: int = 60
+    examples: int = 21000  # frames an epoch
+    valid_examples: int = 1179
+    batch_size: int = 64
+    micro_batches: int = 1  # a step adds up the gradients of so many parts of a batch; processes share the parts
+    lr: float = 1e-3
+    schedule: str = "constant"  # constant | cosine (to a hundredth of lr)
+    warmup_steps: int = 0
+    clip_norm: float = 5.0  # longest gradient an optimiser step may see; 0: any, as the reference
+    loss: str = "mse"  # mse (scaled dB, as the reference) | compressed_spectrum (train/losses.py); causal: the latter
+    pesq_weight: float = (
+        0.0  # weight, beside compressed_spectrum, of what PESQ would take off (see train/perception.py)
+    )
+    stoi_weight: float = 0.0  # and of how unlike speech's envelopes are, as STOI has it
+    sdr_weight: float = 0.0  # and of each dB of the ratio of speech to what is wrong with it
+    dnsmos_weight: float = 0.0  # and of each point of MOS that lacks to the clean recording's (see train/listener.py)
+    adversarial_weight: float = (
+        0.0  # pull of critics that learn to tell cleaned from clean, as a share of the loss's own
+    )
+    weight_decay: float = 0.0  # decoupled, as in AdamW
+    ema_decay: float = 0.0  # decay of the averaged weights that are validated and shipped; 0: none
+    curriculum_epochs: float = 0.0  # SNRs start in the upper half of mixing.snr_db and reach all of it by then
+    precision: str = "auto"  # auto (bf16 where the machine is fast at it) | fp32 | bf16
+    save_every_steps: int = 200
+    samples_every_epochs: int = 1  # epochs between samples to hear and see in the run's folder; 0: none
+
+    def __post_init__(self) -> None:
+        one_of("train.schedule", self.schedule, "constant", "cosine")
+        one_of("train.loss", self.loss, "mse", "compressed_spectrum")
+        one_of("train.precision", self.precision, "auto", "fp32", "bf16")
+        for name in ("epochs", "examples", "valid_examples", "batch_size", "micro_batches", "save_every_steps"):
+            check(getattr(self, name) >= 1, f"train.{name} = {getattr(self, name)}; expected 1 or more")
+        for name in ("seed", "warmup_steps", "curriculum_epochs", "clip_norm", "weight_decay", "samples_every_epochs",
+                     "pesq_weight", "stoi_weight", "sdr_weight", "dnsmos_weight", "adversarial_weight"):  # fmt: skip
+            check(getattr(self, name) >= 0, f"train.{name} = {getattr(self, name)}; expected 0 or more")
+        check(self.seed < 2**32, f"train.seed = {self.seed}; expected at most {2**32 - 1}")
+        check(
+            self.batch_size % self.micro_batches == 0,
+            f"train.batch_size = {self.batch_size} in train.micro_batches = {self.micro_batches}; expected a divisor",
+        )
+        check(0 < self.lr < math.inf, f"train.lr = {self.lr}; expected above 0")
+        check(0 <= self.ema_decay < 1, f"train.ema_decay = {self.ema_decay}; expected 0 up to below 1")
+
+    @property
+    def micro_batch_size(self) -> int:
+        """Examples in a part of a batch."""
+        return self.batch_size // self.micro_batches
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return -(-self.examples // self.batch_size)
+
+    @property
+    def steps(self) -> int:
+        return self.epochs * self.steps_per_epoch

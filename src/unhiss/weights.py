@@ -1,0 +1,98 @@
+"""Models by name: where the file lies, what it is, and whether it is whole."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from unhiss.errors import ModelError, nearest
+
+SHIPPED = Path(__file__).parent / "models"
+DEFAULT = "small"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCard:
+    """Facts of a model: the .json beside its .onnx, written by `unhiss export`.
+
+    sample_rate: Hz it works at inside, 0 if it takes any. causal: whether it can run live; latency_ms: how
+    far it looks ahead, or how long it holds live sound back.
+    mmac_per_s: multiply-adds per second of audio, in millions, as files are denoised.
+    """
+
+    name: str
+    summary: str
+    sample_rate: int
+    causal: bool
+    latency_ms: float
+    parameters: int
+    mmac_per_s: float
+    licence: str
+    commercial_use: bool
+    data: str
+    sha256: str
+
+    @property
+    def rates(self) -> str:
+        """The rate inside, for people."""
+        return f"{self.sample_rate:,} Hz" if self.sample_rate else "any"
+
+    @property
+    def delay(self) -> str:
+        """What live sound would wait for, for people."""
+        return f"latency {self.latency_ms:g} ms" if self.causal else f"looks ahead {self.latency_ms:g} ms: files only"
+
+    @classmethod
+    def read(cls, path: Path) -> ModelCard:
+        try:
+            tree = json.loads(path.read_text(encoding="utf-8"))
+            return cls(**{item.name: tree[item.name] for item in fields(cls)})
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ModelError(
+                f"{path}: missing or damaged ({error}); unhiss export writes it beside the .onnx"
+            ) from error
+
+
+def models() -> list[ModelCard]:
+    """The installed models, by name."""
+    return [ModelCard.read(path) for path in sorted(SHIPPED.glob("*.json"))]
+
+
+def find_checkpoint(name: str | Path) -> Path:
+    """What training can start from: an installed name, a .safetensors file, or the folder of a run.
+
+    Raises ModelError for a name that has no weights to train on from here.
+    """
+    path = Path(name)
+    if path.is_dir():
+        return path / "best.safetensors"
+    if path.suffix or len(path.parts) > 1:
+        return path
+    path = SHIPPED / f"{name}.safetensors"
+    if not path.is_file():
+        known = [item.stem for item in SHIPPED.glob("*.safetensors")]
+        raise ModelError(
+            f"no weights of {str(name)!r} to start from; {nearest(str(name), known)}; or give a .safetensors file"
+        )
+    return path
+
+
+def find(name: str | Path) -> Path:
+    """The .onnx file of a model: an installed name, or a path to a file of one's own.
+
+    Raises ModelError for an unknown name (with the nearest), and for a shipped file that is damaged.
+    """
+    path = Path(name)
+    if path.suffix == ".onnx" or len(path.parts) > 1:
+        if not path.is_file():
+            raise ModelError(f"{path}: no such model file; unhiss export makes one from a checkpoint")
+        return path
+    path = SHIPPED / f"{name}.onnx"
+    if not path.is_file():
+        known = [item.stem for item in SHIPPED.glob("*.onnx")]
+        raise ModelError(f"no model {str(name)!r}; {nearest(str(name), known)}; or give the path of an .onnx file")
+    if hashlib.sha256(path.read_bytes()).hexdigest() != ModelCard.read(path.with_suffix(".json")).sha256:
+        raise ModelError(f"model {name!r} is damaged (its SHA-256 differs); install unhiss again")
+    return path
