@@ -25,6 +25,7 @@ class Package:
 
 PACKAGES = {
     "errors": Package(0),
+    "legacy": Package(0),
     "atomic": Package(1),
     "runtime": Package(1, frozenset({"onnxruntime"})),
     "remote": Package(1, frozenset({"fsspec"})),

@@ -116,7 +116,7 @@ def test_a_damaged_table_is_one_clear_line(store: Store, name: str, content: byt
 def test_a_set_of_another_format_is_refused(store: Store) -> None:
     path = store.folder / "dataset.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 9}))
-    assert "has format 9, this unhiss reads 1" in refusal(store.folder)
+    assert "has format 9, this unhiss reads 2" in refusal(store.folder)
 
 
 @pytest.mark.parametrize("size", [0, 40, 1000])

@@ -115,7 +115,7 @@ def test_a_prepared_set_is_read_where_it_lies(bucket: RemotePath, tmp_path: Path
         ).to_json())  # fmt: skip
     for name, content in manifest_files(lines).items():
         (tmp_path / "set" / name).write_bytes(content)
-    (tmp_path / "set" / "dataset.json").write_text('{"format": 1, "sample_rate": 16000}')
+    (tmp_path / "set" / "dataset.json").write_text('{"format": 2, "sample_rate": 16000}')
     for path in (tmp_path / "set").rglob("*.*"):
         (bucket / "set" / path.relative_to(tmp_path / "set").as_posix()).send(path)
     here, there = Store(tmp_path / "set"), Store(bucket / "set")

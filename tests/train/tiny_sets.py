@@ -52,6 +52,6 @@ def make_store(folder: Path, rate: int = 22050) -> Store:
             np.save(folder / "shards" / name, np.concatenate(pieces))
     (folder / "manifest.jsonl").write_text("".join(f"{row.to_json()}\n" for row in rows))
     licences = {"made: CC0": {"clips": len(rows), "hours": 0.1, "commercial_use": True}}
-    settings = {"format": 1, "sample_rate": rate, "seed": 0, "licences": licences}
+    settings = {"format": 2, "sample_rate": rate, "seed": 0, "licences": licences}
     (folder / "dataset.json").write_text(json.dumps(settings))
     return Store(folder)

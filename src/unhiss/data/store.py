@@ -16,7 +16,7 @@ from unhiss.remote import RemotePath, parse_path
 
 __all__ = ["FORMAT", "FULL_SCALE", "Row", "Rows", "Store", "manifest_files"]
 
-FORMAT = 1  # of the folder; another number means another layout
+FORMAT = 2  # of the folder; another number means another layout. 1 was that of before the rename
 FULL_SCALE = 32767.0
 MANIFEST = "manifest.jsonl"
 REMOTE_SHARDS = 8  # that are held in memory, 67 MB each at most, or one clip
@@ -43,7 +43,9 @@ class Store:
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"{self.folder} is damaged ({error}); remove it and prepare it again") from error
         if found != FORMAT:
-            raise DataError(f"{self.folder} has format {found}, this unhiss reads {FORMAT}; prepare it again")
+            raise DataError(
+                f"{self.folder} has format {found}, this unhiss reads {FORMAT}; make it again with unhiss prepare"
+            )
         self._shards: dict[str, np.ndarray] = {}
 
     @property

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from unhiss.errors import ConfigError, ModelError
+from unhiss.legacy import OLD_NAME, is_old
 from unhiss.runtime import onnxruntime
 
 
@@ -38,6 +39,10 @@ class Session:
                 f"{path}: no model onnxruntime can load ({_line(error)}); unhiss export turns a checkpoint into one"
             ) from error
         facts = self._session.get_modelmeta().custom_metadata_map
+        if is_old(facts):
+            raise ModelError(
+                f"{path}: a model of {OLD_NAME}, the former name of unhiss; train it again and unhiss export it"
+            )
         if facts.get("unhiss.format") != "1":
             found = facts.get("unhiss.format", "none")
             raise ModelError(f"{path}: format {found}, expected 1; use a model that this version's unhiss export wrote")

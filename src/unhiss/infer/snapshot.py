@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from unhiss.errors import ModelError
+from unhiss.legacy import OLD_NAME, is_old
 
 VERSION = 1
 _DTYPES = {"F32": np.dtype("<f4"), "C64": np.dtype("<c8")}
@@ -42,6 +43,10 @@ def read(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         size = int.from_bytes(data[:8], "little")
         header, body = json.loads(data[8 : 8 + size]), memoryview(data)[8 + size :]
         metadata = header.pop("__metadata__")
+        if is_old(metadata):
+            raise ModelError(
+                f"a stream's state of {OLD_NAME}, the former name of unhiss; begin a new Stream and save it"
+            )
         facts = json.loads(metadata["unhiss.stream"])
         version, whole = facts["version"], metadata["unhiss.crc32"] == _sum(metadata["unhiss.stream"], header, body)
         arrays = {name: _array(entry, body) for name, entry in header.items()} if version == VERSION and whole else {}

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from unhiss.atomic import atomic_write
 from unhiss.config import Experiment
 from unhiss.errors import ConfigError, ModelError
+from unhiss.legacy import OLD_NAME, is_old
 from unhiss.train.tasks import network
 
 
@@ -44,6 +45,10 @@ def _opened(path: str | Path) -> Iterator[tuple[Any, dict[str, Any]]]:
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
+            if is_old(metadata):
+                raise ModelError(
+                    f"{path} is a checkpoint of {OLD_NAME}, the former name of unhiss; train it again with unhiss train"
+                )
             if "unhiss" not in metadata:
                 raise ModelError(f"{path} is a safetensors file, but no unhiss checkpoint")
             yield file, json.loads(metadata["unhiss"])
