@@ -12,17 +12,59 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).parent.parent
+CORPORA = Path(os.environ["UNHISS_DATA"]) if os.environ.get("UNHISS_DATA") else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests on large real corpora `corpus`, and keep each file's tests on one worker of pytest-xdist.
+
+    A file's tests share its fixtures. A marker `xdist_group` of a test's own stays: it joins tests of several files.
+    """
+    for item in items:
+        if "data" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.corpus)
+            if CORPORA is None:
+                item.add_marker(pytest.mark.skip(reason="UNHISS_DATA names no folder with real corpora"))
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 @pytest.fixture(scope="session")
 def data() -> Path:
-    """The folder of real recordings; tests that need it skip without it, and fail in CI."""
-    folder = Path(os.environ.get("UNHISS_DATA", ROOT.parent / "shared" / "data"))
-    if not (folder / "manifest.csv").is_file():
-        line = f"real recordings not found at {folder}; set UNHISS_DATA to the folder that holds them"
-        if os.environ.get("CI") == "true":
-            pytest.fail(line)
-        pytest.skip(line)
+    """The folder of real corpora that UNHISS_DATA names. A test that takes it is marked `corpus`."""
+    assert CORPORA is not None
+    if not (CORPORA / "manifest.csv").is_file():
+        pytest.fail(f"UNHISS_DATA = {CORPORA}, which has no manifest.csv; name the folder of recordings, or unset it")
+    return CORPORA
+
+
+@pytest.fixture(scope="session")
+def recordings() -> Path:
+    """A few free recordings in the layout of their corpora; see recordings/README.md."""
+    return ROOT / "tests" / "recordings"
+
+
+@pytest.fixture(scope="session")
+def real_pairs(recordings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of four noisy/clean pairs of real recordings, 48 kHz, 5 dB: `clean/ID.wav`, `noisy/ID.wav`, manifest."""
+    from unhiss.dsp.levels import active_level_dbfs, rms_dbfs
+    from unhiss.dsp.resampling import resample
+    from unhiss.media.audio import read
+    from unhiss.media.writer import write
+
+    folder = tmp_path_factory.mktemp("real") / "pairs"
+    clips = sorted((recordings / "cv-corpus-6.1-2020-12-11" / "en" / "clips").glob("*.mp3"))
+    lines = ["id,speaker,language,noise_kind,snr_db"]
+    for number, noise_path in enumerate(sorted((recordings / "noise").glob("*/*.ogg"))[::2]):
+        clean, noise = (resample(*read(path), 48_000) for path in (clips[number], noise_path))
+        clean = 0.5 * clean / np.abs(clean).max()
+        noise = np.resize(noise, clean.shape)
+        gain = 10 ** ((active_level_dbfs(clean, 48_000) - 5 - rms_dbfs(noise)) / 20)
+        for side, audio in (("clean", clean), ("noisy", clean + np.float32(gain) * noise)):
+            (folder / side).mkdir(parents=True, exist_ok=True)
+            write(folder / side / f"{number:03}.wav", audio, 48_000, subtype="FLOAT")
+        lines.append(f"{number:03},{clips[number].stem},en,{noise_path.parent.name},5")
+    (folder / "manifest.csv").write_text("\n".join([*lines, ""]), encoding="utf-8")
     return folder
 
 
