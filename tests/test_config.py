@@ -55,12 +55,12 @@ def test_every_shipped_config_loads_and_is_named_after_its_file(path: Path) -> N
 
 
 def test_a_file_says_only_how_it_differs_from_its_base(tmp_path: Path) -> None:
-    write(tmp_path, "a.toml", 'name = "a"\n[train]\nepochs = 5\nbatch = 8\n')
+    write(tmp_path, "a.toml", 'name = "a"\n[train]\nepochs = 5\nbatch_size = 8\n')
     (tmp_path / "sub").mkdir()
-    write(tmp_path / "sub", "b.toml", 'base = "../a.toml"\n[train]\nbatch = 4\n')
+    write(tmp_path / "sub", "b.toml", 'base = "../a.toml"\n[train]\nbatch_size = 4\n')
     train = load(tmp_path / "sub" / "b.toml").train
     assert (train.epochs, train.batch_size) == (5, 4)
-    assert dataclasses.replace(train, epochs=60, batch=64) == Experiment().train
+    assert dataclasses.replace(train, epochs=60, batch_size=64) == Experiment().train
 
 
 def test_overrides_come_last_and_are_toml_or_plain_words(tmp_path: Path) -> None:

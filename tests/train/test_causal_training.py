@@ -185,7 +185,7 @@ def test_the_loss_is_least_at_its_target_and_lost_speech_costs_more_than_noise_l
     assert losses.causal(clean + noise, batch) > losses.causal(clean + 0.3 * noise, batch)
 
 
-HEARD = TrainConfig(disturbance=0.02, unlikeness=0.1)
+HEARD = TrainConfig(pesq_weight=0.02, stoi_weight=0.1)
 
 
 @pytest.mark.parametrize("config", [None, HEARD])

@@ -66,7 +66,7 @@ def test_the_loss_takes_what_lacks_to_the_clean_recording_where_there_is_speech(
 
     def added(estimate: torch.Tensor, wanted: torch.Tensor) -> float:
         batch = CausalBatch(noisy, wanted, torch.ones(2, 1, 1, 1), torch.ones(2, 1, clean.shape[2], 1))
-        plain, told = (losses.causal(estimate, batch, config) for config in (None, TrainConfig(opinion=0.1)))
+        plain, told = (losses.causal(estimate, batch, config) for config in (None, TrainConfig(dnsmos_weight=0.1)))
         return (told - plain).item()
 
     best, worse = (listener(losses.low_sound(spectrum)[:1]).item() for spectrum in (clean, noisy))

@@ -55,7 +55,7 @@ def same_files(one: Path, other: Path) -> None:
         assert first.keys() == second.keys()
         assert all(torch.equal(first[key], second[key]) for key in first)
         for said in (notes, other_notes):
-            said["seconds"] = said["experiment"]["train"]["show_every_epochs"] = 0
+            said["seconds"] = said["experiment"]["train"]["samples_every_epochs"] = 0
         assert notes == other_notes
     rows = [[{**row, "samples_per_second": 0} for row in read(folder / "metrics.jsonl")] for folder in (one, other)]
     assert rows[0] == rows[1] and len(rows[0]) == 2
@@ -71,7 +71,7 @@ def test_a_resumed_run_ends_as_the_unbroken_one_to_the_bit(
 ) -> None:
     experiment = tiny(kind, "model.dropout=0.3", "train.ema_decay=0.9", "train.schedule=cosine", "train.warmup_steps=2")
     train(start(experiment, store, tmp_path / "whole"))
-    often = dataclasses.replace(experiment.train, show_every_epochs=shown)  # samples change nothing
+    often = dataclasses.replace(experiment.train, samples_every_epochs=shown)  # samples change nothing
     experiment = dataclasses.replace(experiment, train=often)
     kill_after(died_at)(start(experiment, store, tmp_path / "broken"))
     torch.manual_seed(99)  # another process has drawn other random numbers

@@ -243,5 +243,5 @@ def test_hours_are_those_of_training(tiny: Tiny) -> None:
 def test_how_often_samples_come_may_change_when_a_run_goes_on(store: Store, tiny: Tiny, tmp_path: Path) -> None:
     experiment = tiny("rced", "train.epochs=1")
     trained(experiment, store, tmp_path / "run")
-    often = dataclasses.replace(experiment.train, show_every_epochs=5)
+    often = dataclasses.replace(experiment.train, samples_every_epochs=5)
     Run(dataclasses.replace(experiment, train=often), store, tmp_path / "run", CPU).resume()

@@ -92,7 +92,7 @@ def _train(run) -> None:
         train(run)
         return
     with progress("examples") as bar:
-        task = bar.add_task("training", total=config.steps * config.batch, completed=run.step * config.batch)
+        task = bar.add_task("training", total=config.steps * config.batch_size, completed=run.step * config.batch_size)
 
         def show(now: Progress) -> None:
             line = f"loss {now.loss:.4f}  {now.samples_per_second:,.0f} examples/s"

@@ -103,7 +103,7 @@ class Run:
         for number, batch in enumerate(batches):
             # Dropout too follows from step and part alone, so that a resumed run repeats an unbroken one.
             part = self.place.rank + number * self.place.count
-            torch.manual_seed((config.seed * 1_000_003 + self.step) * config.parts + part)
+            torch.manual_seed((config.seed * 1_000_003 + self.step) * config.micro_batches + part)
             loss += self._add_gradient(batch, 1 / len(batches))
         shared = self.place.share([*gradients(self.model), loss])
 
@@ -181,7 +181,7 @@ class Run:
         config = self.experiment.train
         self.refuse_divergence()
         self._agree()
-        row: Row = {"epoch": self.step // config.steps_per_epoch, "step": self.step, "frames": self.step * config.batch}
+        row: Row = {"epoch": self.step // config.steps_per_epoch, "step": self.step, "frames": self.step * config.batch_size}
         row |= {"loss": float(self.loss_sum) / max(1, self.loss_steps), "lr": self.lr()}
         self.loss_sum, self.loss_steps = torch.zeros((), device=self.device), 0
         return row | self.validate()
@@ -237,7 +237,7 @@ class Run:
         tensors, notes = checkpoint.load(path)
         before = checkpoint.experiment_of(path, notes)
         epochs = max(before.train.epochs, self.experiment.train.epochs)
-        often = {name: getattr(self.experiment.train, name) for name in ("save_every_steps", "show_every_epochs")}
+        often = {name: getattr(self.experiment.train, name) for name in ("save_every_steps", "samples_every_epochs")}
         longer = dataclasses.replace(before, train=dataclasses.replace(before.train, epochs=epochs, **often))
         odd = longer.differences(self.experiment)
         if odd:
@@ -282,9 +282,9 @@ def train(
             batches = next(steps, None)  # made while slower processes catch up
             loss = end()
             run.seconds = spent + time.perf_counter() - began
-            speed = (run.step - first) * config.batch / (run.seconds - spent)
+            speed = (run.step - first) * config.batch_size / (run.seconds - spent)
             if run.step % 10 == 0 or run.step == first + 1:
-                show(Progress(run.step * config.batch, float(loss), speed))
+                show(Progress(run.step * config.batch_size, float(loss), speed))
             if run.step % config.save_every_steps == 0 and run.step % config.steps_per_epoch:
                 run.refuse_divergence()
                 run.save("last")

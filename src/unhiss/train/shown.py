@@ -82,7 +82,7 @@ class Shown:
         """An epoch is over: its figures, and what the model, in evaluation mode, makes of the samples."""
         self.record.add(row)
         config, step = self.experiment.train, int(row["step"])
-        if self.samples and (row["epoch"] % config.show_every_epochs == 0 or step == config.steps):
+        if self.samples and (row["epoch"] % config.samples_every_epochs == 0 or step == config.steps):
             self.samples.add(model, step, self.record.board)
         self.write_page()
 
@@ -112,7 +112,7 @@ def status(rows: list[Row], experiment: Experiment) -> str:
     if not rows:
         return f"The first validation comes after step {config.steps_per_epoch:,} of {config.steps:,}."
     row, best = rows[-1], min(rows, key=lambda row: row["valid_loss"])
-    left = (config.steps * config.batch - row["frames"]) / max(1e-9, row["samples_per_second"])
+    left = (config.steps * config.batch_size - row["frames"]) / max(1e-9, row["samples_per_second"])
     parts = [
         f"Epoch <b>{row['epoch']} of {config.epochs}</b>, step {row['step']:,} of {config.steps:,}",
         f"{_time(hours(rows)[-1] * 3600)} of training" + (f", about <b>{_time(left)}</b> to go" if left > 0 else ""),
