@@ -178,9 +178,10 @@ class CausalNetwork(nn.Module):
     def forward(self, spectrum: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
         bands, channels = self.config.bands, self.config.channels
         state = self.initial_state(len(spectrum)) if state is None else state
-        previous, *parts = state.split(self.sizes, 1)
+        previous, *parts = torch.split(state, self.sizes, 1)
         lstm_states = [reshape(part, 1, -1, units) for part, units in zip(parts, self.units, strict=True)]
-        low, high = functional.pad(spectrum, (0, 0, 0, ALL_BINS))[:, :, :ALL_BINS].split([LOW, ALL_BINS - LOW], 2)
+        padded = functional.pad(spectrum, (0, 0, 0, ALL_BINS))[:, :, :ALL_BINS]
+        low, high = torch.split(padded, [LOW, ALL_BINS - LOW], 2)
         compressed = compress(low)
         shifted = torch.cat([reshape(previous, -1, 1, LOW, 2), compressed], 1)
         inputs = torch.cat([compressed, shifted[:, :-1]], -1)

@@ -14,7 +14,7 @@ from unhiss.data.store import FULL_SCALE, Store
 from unhiss.media.codecs import CODECS, Codec
 from unhiss.train import stft
 from unhiss.train.augmentation import change_speed, draw_speeds, intermittent_gains
-from unhiss.train.batches import mix, to_device
+from unhiss.train.batches import Batches, mix, to_device
 from unhiss.train.distributed import SINGLE_PROCESS, ProcessGroup
 from unhiss.train.room_responses import reverberate, room_responses
 

@@ -45,7 +45,7 @@ def load_metadata(path: str | Path) -> dict[str, Any]:
 @contextmanager
 def _open(path: str | Path) -> Iterator[tuple[Any, dict[str, Any]]]:
     try:
-        with safe_open(path, "pt") as file:  # type: ignore[no-untyped-call]
+        with safe_open(path, "pt") as file:
             header = file.metadata() or {}
             if is_old(header):
                 raise ModelError(

@@ -27,7 +27,7 @@ class MetricsLog:
         try:
             from torch.utils.tensorboard import SummaryWriter
 
-            self.board: Any = SummaryWriter(str(folder), purge_step=step + 1)  # type: ignore[no-untyped-call]
+            self.board: Any = SummaryWriter(str(folder), purge_step=step + 1)
         except ImportError:
             self.board = None
 
@@ -123,5 +123,5 @@ def _png(figure: Any, integers: Any, logarithmic: Any) -> bytes:
     for axes in figure.axes:
         axes.grid(alpha=0.3)
     picture = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(picture)
+    FigureCanvasAgg(figure).print_png(picture)  # type: ignore[no-untyped-call]
     return picture.getvalue()

@@ -100,4 +100,5 @@ def balanced_gradient(loss: Tensor, generator_loss: Tensor, estimate: Tensor, we
     """
     (gradient,) = torch.autograd.grad(loss, estimate)
     (adversarial,) = torch.autograd.grad(generator_loss, estimate)
-    return gradient + adversarial * (weight * gradient.norm() / adversarial.norm().clamp(min=1e-12))
+    balanced: Tensor = gradient + adversarial * (weight * gradient.norm() / adversarial.norm().clamp(min=1e-12))
+    return balanced

@@ -23,7 +23,7 @@ class Reduction:
         """Block until every value holds the mean over all processes."""
         if self._count > 1:
             self._work.wait()
-            means = (self._message / self._count).split([value.numel() for value in self._values])
+            means = torch.split(self._message / self._count, [value.numel() for value in self._values])
             for value, mean in zip(self._values, means, strict=True):
                 value.copy_(mean.view_as(value))
 

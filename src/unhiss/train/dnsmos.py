@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import onnx
 import torch
 from onnx import numpy_helper
@@ -57,7 +59,7 @@ class DnsmosP808(nn.Module):
         return (levels_db.clamp(min=-80) + 40) / 40
 
 
-def _next(graph: onnx.GraphProto, node: onnx.NodeProto) -> onnx.NodeProto:
+def _next(graph: Any, node: Any) -> Any:
     """The one node that takes this node's output."""
     (following,) = (other for other in graph.node if node.output[0] in other.input)
     return following

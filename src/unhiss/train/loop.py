@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -120,9 +121,10 @@ class Run:
         with self._autocast():
             loss, estimate = losses.evaluate(self.model, batch, self.experiment)
         if self.discriminator and isinstance(batch, CausalBatch):
-            estimate.backward(self._adversarial_gradient(self.discriminator, batch, loss, estimate) * weight)
+            gradient = self._adversarial_gradient(self.discriminator, batch, loss, estimate)
+            torch.autograd.backward(estimate, gradient * weight)
         else:
-            (loss * weight).backward()  # type: ignore[no-untyped-call]
+            torch.autograd.backward(loss * weight)
         return loss.detach() * weight
 
     def _adversarial_gradient(
@@ -133,7 +135,7 @@ class Run:
             denoised, clean = discriminator.segments(estimate, batch)
             discriminator_loss = discriminator.discriminator_loss(denoised.detach(), clean)
         self.discriminator_optimiser.zero_grad(set_to_none=True)
-        discriminator_loss.backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(discriminator_loss)
         self.group.all_reduce(gradients(discriminator)).wait()
         self.discriminator_optimiser.step()
         with self._autocast():
@@ -227,7 +229,7 @@ class Run:
             raise ModelError(f"{self.folder} holds no run to resume; leave --resume out to start one")
         tensors, metadata = checkpoint.load(path)
         before, config = checkpoint.read_experiment(path, metadata), self.experiment.train
-        may_change = {
+        may_change: dict[str, Any] = {
             "epochs": max(before.train.epochs, config.epochs), "save_every_steps": config.save_every_steps,
             "samples_every_epochs": config.samples_every_epochs,
         }  # fmt: skip

@@ -56,4 +56,5 @@ def reverberate(audio: Tensor, response: Tensor) -> Tensor:
     """`(B, T)` convolved with responses `(B, N)`, cut to T."""
     size = 1 << (audio.shape[-1] + response.shape[-1] - 1).bit_length()
     spectrum = torch.fft.rfft(audio, size) * torch.fft.rfft(response, size)
-    return torch.fft.irfft(spectrum, size)[..., : audio.shape[-1]]
+    reverberant: Tensor = torch.fft.irfft(spectrum, size)[..., : audio.shape[-1]]
+    return reverberant

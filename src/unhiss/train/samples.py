@@ -163,8 +163,8 @@ def draw_sheet(examples: list[Example], denoised: list[np.ndarray], rate: int, p
             axes.label_outer()  # fewer labels to draw
         row[0].set_ylabel(f"{example.title}\nkHz", fontsize=9)
     with atomic_write(path) as draft:
-        canvas.print_png(str(draft))
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+        canvas.print_png(str(draft))  # type: ignore[no-untyped-call]
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()  # type: ignore[no-untyped-call]
 
 
 def snr_db(audio: np.ndarray, clean: np.ndarray) -> float:

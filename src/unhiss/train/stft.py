@@ -56,4 +56,5 @@ def synthesise(spectrum: Tensor, rate: int) -> Tensor:
     size = len(window)
     frames = torch.fft.irfft(torch.view_as_complex(spectrum.contiguous()), size) * (size / SCALE)
     first, second = (frames * window).split(size // 2, dim=-1)
-    return (second[:, :-1] + first[:, 1:]).flatten(1)
+    audio: Tensor = (second[:, :-1] + first[:, 1:]).flatten(1)
+    return audio
