@@ -77,7 +77,9 @@ def export(folder, output) -> None:
 @click.option("-o", "--output", required=True, type=LOCAL, help="Local folder to write.")
 @click.option("--role", type=click.Choice(["speech", "noise"]), default="speech", show_default=True,
               help="Content of foreign tars; unhiss's own state it.")  # fmt: skip
-@click.option("--sample-rate", type=click.IntRange(1000), default=22050, show_default=True, help="Hz, for foreign tars.")
+@click.option(
+    "--sample-rate", type=click.IntRange(1000), default=22050, show_default=True, help="Hz, for foreign tars."
+)
 @click.option("--keep-silence", is_flag=True, help="Keep silent frames of foreign clips.")
 def import_(tars: tuple[Path, ...], output: Path, role: str, sample_rate: int, keep_silence: bool) -> None:
     """Make a data set from WebDataset tars; tars of unhiss data export give the set they were exported from."""

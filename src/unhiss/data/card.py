@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from unhiss.data.clips import ROLES
 from unhiss.data.manifest import ManifestRow
 from unhiss.data.storage import save_bytes, save_text
 from unhiss.dsp.charts import Panel, chart_png, histogram
@@ -77,23 +78,20 @@ def _table(head: Sequence[str], lines: Sequence[Sequence[object]]) -> str:
 
 def _panels(rows: list[ManifestRow], rate: int) -> list[list[Panel]]:
     """Rows of charts: speech on the left, noise on the right."""
-    by_role = [[row for row in rows if row.role == role] for role in ("speech", "noise")]
+    by_role = [[row for row in rows if row.role == role] for role in ROLES]
     longest = max(np.percentile([row.length for row in part], 98) for part in by_role if part) / rate
-    measures = (
+    measures: list[tuple[str, Callable[[ManifestRow], float], list[float]]] = [
         ("seconds", lambda row: row.length / rate, _steps(0, longest, (0.1, 0.25, 0.5, 1, 2, 5, 10, 30))),
         ("level, dBFS", lambda row: row.level_dbfs, np.arange(-70, 1, 5.0).tolist()),
         ("bandwidth, kHz", lambda row: row.bandwidth_hz / 1000, _steps(0, rate / 2000, (0.25, 0.5, 1, 2, 4))),
         ("estimated SNR, dB", lambda row: row.snr_db, np.arange(0, 81, 5.0).tolist()),
-    )
-    names = ("speech", "noise")
-    panels = [
-        [histogram(f"{names[i]}: {title}", [measure(row) for row in by_role[i]], edges, i) for i in range(2) if by_role[i]]
-        for title, measure, edges in measures[:3]
     ]
-    last = []
-    if by_role[0]:
-        title, measure, edges = measures[3]
-        last.append(histogram(f"speech: {title}", [measure(row) for row in by_role[0]], edges))
+
+    def chart(role: int, title: str, measure: Callable[[ManifestRow], float], edges: list[float]) -> Panel:
+        return histogram(f"{ROLES[role]}: {title}", [measure(row) for row in by_role[role]], edges, role)
+
+    panels = [[chart(i, *measure) for i in range(2) if by_role[i]] for measure in measures[:3]]
+    last = [chart(0, *measures[3])] if by_role[0] else []
     if by_role[1]:
         last.append(_kinds(by_role[1], rate))
     return [*panels, last]

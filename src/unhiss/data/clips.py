@@ -175,9 +175,7 @@ def table(path: Path, needed: Sequence[str], delimiter: str = "\t") -> Iterator[
             columns = reader.fieldnames or []
             missing = [name for name in needed if name not in columns]
             if missing:
-                raise CorpusError(
-                    f"{path} has no column {missing[0]!r}; found: {', '.join(columns) or 'nothing'}"
-                )
+                raise CorpusError(f"{path} has no column {missing[0]!r}; found: {', '.join(columns) or 'nothing'}")
             for row in reader:
                 yield {key: value or "" for key, value in row.items() if key is not None}
     except (UnicodeDecodeError, csv.Error) as error:

@@ -61,7 +61,7 @@ class Mixer:
         self.store, self.split, self.config = store, split, config
         self.speech, self.noise = store.part("speech", split), store.part("noise", split)
         self._speech_cdf = _cdf(self.speech.column("length").astype(np.float64))
-        self._noise_cdf = _cdf(_balance(self.noise, config.balance))
+        self._noise_cdf = _cdf(_balance(self.noise, config.kind_balance))
 
     def draw(
         self, rng: np.random.Generator, count: int, length: int | None = None, snrs_db: Range | None = None
@@ -112,7 +112,7 @@ class Mixer:
         row = self.noise[noise]
         samples = _loop(self.store.samples(row), begin, length).astype(np.float64)
         power = float(np.einsum("i,i->", samples, samples)) / length / FULL_SCALE**2
-        return max(10 * np.log10(max(power, 1e-15)), row.level_dbfs - 40)
+        return float(max(10 * np.log10(max(power, 1e-15)), row.level_dbfs - 40))
 
 
 def _gain(change_db: float) -> float:
@@ -129,6 +129,6 @@ def _balance(rows: ManifestRows, balance: float) -> np.ndarray:
 
 def _cdf(weights: np.ndarray) -> np.ndarray:
     """Cumulative probabilities: upper ends of the intervals of [0, 1) that belong to each item."""
-    ends = np.cumsum(weights) / weights.sum()
+    ends: np.ndarray = np.cumsum(weights) / weights.sum()
     ends[-1] = 1.0
     return ends

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from unhiss.data.completion import complete_set
 from unhiss.data.locks import run_workers
@@ -56,14 +57,22 @@ def prepare(
         items = [(name, shards[name], folder, preprocessing, rater, temp_folder) for name in todo]
         run_workers(write_shards, items, temp_folder, Fleet(jobs, ray), on_finished)
         if todo or not (target / SETTINGS).is_file():
-            lines: list[str] = []
-            rejected = list(plan.rejected)
-            hashes: dict[str, str] = {}
-            for content in threads.map(lambda name: (folder / f"{name}.json").read_bytes(), sorted(shards)):
-                part = json.loads(content)
-                lines += part["rows"]
-                rejected += part["rejected"]
-                hashes |= part["shards"]
-            metadata = {"seed": seed, "sources": [source.spec for source in sources], "shards": hashes}
-            complete_set(target, lines, rejected, asdict(preprocessing), metadata)
+            contents = threads.map(lambda name: (folder / f"{name}.json").read_bytes(), sorted(shards))
+            metadata = {"seed": seed, "sources": [source.spec for source in sources]}
+            _complete(target, contents, plan.rejected, preprocessing, metadata)
     return Store(target)
+
+
+def _complete(
+    target: Path | RemotePath, contents: Iterable[bytes], rejected: list[dict[str, str]], preprocessing: Preprocessing,
+    metadata: dict[str, Any],
+) -> None:  # fmt: skip
+    """Complete the set with the rows of all shards. contents: of each shard's .json, by name."""
+    lines: list[str] = []
+    hashes: dict[str, str] = {}
+    for content in contents:
+        part = json.loads(content)
+        lines += part["rows"]
+        rejected = [*rejected, *part["rejected"]]
+        hashes |= part["shards"]
+    complete_set(target, lines, rejected, asdict(preprocessing), metadata | {"shards": hashes})

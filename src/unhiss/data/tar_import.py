@@ -50,7 +50,9 @@ def import_tars(tars: list[Path], target: Path, role: str, preprocessing: Prepro
             }  # fmt: skip
             rejected = [*(read_rejected(tars[0].parent) if settings else ()), *importer.rejected]
             lines = [row.to_json() for row in importer.rows]
-            complete_set(target, lines, rejected, settings.get("preprocessing", asdict(importer.preprocessing)), metadata)
+            complete_set(
+                target, lines, rejected, settings.get("preprocessing", asdict(importer.preprocessing)), metadata
+            )
     return Store(target)
 
 

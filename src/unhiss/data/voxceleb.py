@@ -49,7 +49,10 @@ def _sets(path: Path) -> dict[str, str]:
 
 
 def _clips(path: Path, part: str, role: str) -> Iterator[Clip]:
-    candidates = (path, *(folder for pattern in ("wav", "*/wav", "vox1_*_wav") for folder in sorted(path.glob(pattern))))
+    candidates = (
+        path,
+        *(folder for pattern in ("wav", "*/wav", "vox1_*_wav") for folder in sorted(path.glob(pattern))),
+    )
     speakers = [speaker for folder in candidates if folder.is_dir() for speaker in _speakers(folder)]
     if not speakers:
         raise CorpusError(f"{path} is not VoxCeleb1: expected wav/idNNNNN/VIDEO/NNNNN.wav; found: {listing(path)}")

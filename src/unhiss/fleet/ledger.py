@@ -63,9 +63,7 @@ class Ledger:
                 return
         except (ValueError, KeyError, TypeError, AttributeError):
             pass
-        raise UnhissError(
-            f"{self.path} is of a run with other inputs or settings; repeat that one, or remove the file"
-        )
+        raise UnhissError(f"{self.path} is of a run with other inputs or settings; repeat that one, or remove the file")
 
     def add(self, key: int | str, result: Any) -> None:
         line = json.dumps([key, self._pack(result)], ensure_ascii=False)

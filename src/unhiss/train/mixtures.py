@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from unhiss.config import Experiment
+from unhiss.data.manifest import ManifestRows
 from unhiss.data.mixing import Mixer, Recipe
-from unhiss.data.store import Rows, Store
+from unhiss.data.store import Store
 from unhiss.train.ahead import ahead
 from unhiss.train.processes import ALONE, Place
 
@@ -21,7 +22,7 @@ AHEAD = 4  # threads that make batches for a GPU, which would wait for the Pytho
 class Pool:
     """All clips of one role and split end to end on the device, int16, and where each begins."""
 
-    def __init__(self, store: Store, rows: Rows, device: torch.device) -> None:
+    def __init__(self, store: Store, rows: ManifestRows, device: torch.device) -> None:
         self.lengths = rows.column("length")
         samples = torch.empty(int(self.lengths.sum()), dtype=torch.int16)
         self.starts = np.concatenate([[0], np.cumsum(self.lengths)])

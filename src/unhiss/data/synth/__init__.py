@@ -36,7 +36,8 @@ def make(kind: str, seed: int, rate: int, seconds: float = SECONDS) -> np.ndarra
     rng = np.random.default_rng([seed, *kind.encode()])
     audio = KINDS[kind](rng, int(seconds * rate), rate)
     audio = audio - audio.mean()
-    return (audio * (10 ** (-3 / 20) / max(1e-9, float(np.abs(audio).max())))).astype(np.float32)
+    scaled: np.ndarray = (audio * (10 ** (-3 / 20) / max(1e-9, float(np.abs(audio).max())))).astype(np.float32)
+    return scaled
 
 
 def is_synthetic(clip: Clip) -> bool:

@@ -14,11 +14,12 @@ def _late_reverberation(rng: np.random.Generator, rate: int, t60_s: float) -> np
     dull = shaped_noise(rng, n, rate, lambda f: 1 / (1 + (f / 1000) ** 1.5)) * np.exp(-fall)
     bright = shaped_noise(rng, n, rate, lambda f: 1 / (1 + (f / 6000) ** 2)) * np.exp(-rng.uniform(1.5, 4) * fall)
     tail = dull + rng.uniform(0.2, 1) * bright
-    return tail / np.sqrt(np.sum(tail**2))
+    result: np.ndarray = tail / np.sqrt(np.sum(tail**2))
+    return result
 
 
 def _impulse_response(rng: np.random.Generator, rate: int, echo: float) -> np.ndarray:
-    """Direct sound, low-passed by distance in half of the cases; with probability `echo` reflections and reverberation."""
+    """Direct sound, often low-passed by distance; with probability `echo` also reflections and reverberation."""
     response = np.zeros(int(1.6 * rate))
     if rng.random() < 0.5:
         corner = min(log_uniform(rng, 1500, 15000), 0.4 * rate)
@@ -60,4 +61,5 @@ def apply_acoustics(
     corner, steep = log_uniform(rng, 80, 3000), rng.uniform(0.7, 1.5)
     background = shaped_noise(rng, dry.size, rate, lambda f: 1 / (1 + (f / corner) ** steep))
     background *= 1 + 0.2 * drift(rng, dry.size, rate, 0.5)
-    return audio + np.sqrt(np.mean(audio**2)) * 10 ** (rng.uniform(*noise_db) / 20) * background
+    result: np.ndarray = audio + np.sqrt(np.mean(audio**2)) * 10 ** (rng.uniform(*noise_db) / 20) * background
+    return result

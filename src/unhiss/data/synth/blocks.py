@@ -86,7 +86,8 @@ def body_response(
     t = np.arange(int(min(1.0, 5 / decay.min()) * rate) + 2) / rate
     strength = rng.uniform(0.2, 1, (count, 1)) * np.sqrt(decay) * (hz / low) ** -tilt
     response = (strength * np.exp(-decay * t) * np.sin(2 * np.pi * hz * t + rng.uniform(0, 6.3, (count, 1)))).sum(0)
-    return response / max(1e-9, float(np.sqrt(np.sum(response**2))))
+    result: np.ndarray = response / max(1e-9, float(np.sqrt(np.sum(response**2))))
+    return result
 
 
 def exp_decay(rate: int, seconds: float) -> np.ndarray:
@@ -113,19 +114,22 @@ def harmonics(turns: np.ndarray, strengths: np.ndarray) -> np.ndarray:
     table = np.append(period := np.fft.irfft(spectrum, size) * size / 2, period[0])
     position = turns % 1 * size
     first = np.minimum(position.astype(int), size - 1)  # -1e-17 % 1 is 1
-    return table[first] + (position - first) * (table[first + 1] - table[first])
+    result: np.ndarray = table[first] + (position - first) * (table[first + 1] - table[first])
+    return result
 
 
 def on_off(
     rng: np.random.Generator, n: int, rate: int, on_s: tuple[float, float], off_s: tuple[float, float]
 ) -> np.ndarray:
-    """1 while something is switched on, 0 while it is off, for random times in alternation; starts at a random moment."""
+    """1 while something is switched on, 0 while it is off, for random times in turn, from a random moment on."""
     spans = np.ravel([(log_uniform(rng, *on_s), log_uniform(rng, *off_s)) for _ in range(int(n / rate / on_s[0]) + 3)])
     edges = (np.cumsum(spans) - rng.uniform(0, spans[0] + 0.5 * spans[1])) * rate
-    return (np.searchsorted(edges, np.arange(n), "right") % 2 == 0) * 1.0
+    result: np.ndarray = (np.searchsorted(edges, np.arange(n), "right") % 2 == 0) * 1.0
+    return result
 
 
 def smooth(x: np.ndarray, rate: int, seconds: float) -> np.ndarray:
     """`x` through a first-order low-pass with the time constant `seconds`, which starts at x[0]."""
     response = exp_decay(rate, seconds)
-    return x[0] + convolve(x - x[0], response / response.sum())
+    result: np.ndarray = x[0] + convolve(x - x[0], response / response.sum())
+    return result

@@ -4,8 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from unhiss.data.synth.blocks import impact, convolve, exp_decay, active_rms, log_uniform, impulses, add_events, shaped_noise, body_response
 from unhiss.data.synth.acoustics import apply_acoustics
+from unhiss.data.synth.blocks import (
+    active_rms,
+    add_events,
+    body_response,
+    convolve,
+    exp_decay,
+    impact,
+    impulses,
+    log_uniform,
+    shaped_noise,
+)
 
 
 def thuds(rng: np.random.Generator, n: int, rate: int) -> np.ndarray:
@@ -46,7 +56,8 @@ def _slam(rng: np.random.Generator, rate: int) -> np.ndarray:
     blow = exp_decay(rate, log_uniform(rng, 0.0003, 0.003))
     body = convolve(impulses(n, np.array([hit]), np.ones(1)), np.convolve(panel, blow / blow.sum()))
     clicks = impulses(n, np.array([latch, hit, *rattle]), np.append([0.5, 1], rng.uniform(0, 0.5, 6)))
-    return body / np.abs(body).max() + log_uniform(rng, 0.02, 0.5) * convolve(clicks, metal)
+    result: np.ndarray = body / np.abs(body).max() + log_uniform(rng, 0.02, 0.5) * convolve(clicks, metal)
+    return result
 
 
 def _drop(rng: np.random.Generator, rate: int) -> np.ndarray:

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 
+from unhiss.data.synth.acoustics import apply_acoustics
 from unhiss.data.synth.blocks import (
+    body_response,
     convolve,
-    on_off,
+    drift,
     exp_decay,
-    smooth,
+    harmonics,
+    impulses,
     log_uniform,
     mix_levels,
+    on_off,
     resonance,
-    impulses,
     shaped_noise,
-    drift,
-    body_response,
-    harmonics,
+    smooth,
 )
-from unhiss.data.synth.acoustics import apply_acoustics
 
 
 def hum(rng: np.random.Generator, n: int, rate: int) -> np.ndarray:
@@ -35,7 +35,8 @@ def hum(rng: np.random.Generator, n: int, rate: int) -> np.ndarray:
     for coefficient in reversed(coefficients):  # Horner's rule takes a third of the time of 80 sines
         total += coefficient
         total *= turn
-    return hiss + total.imag
+    result: np.ndarray = hiss + total.imag
+    return result
 
 
 def _speed(rng: np.random.Generator, n: int, rate: int) -> np.ndarray:
@@ -43,13 +44,16 @@ def _speed(rng: np.random.Generator, n: int, rate: int) -> np.ndarray:
     wobble = 1 + rng.uniform(0.002, 0.02) * drift(rng, n, rate, rng.uniform(0.5, 4))
     driving = rng.random()
     if driving < 0.5:
-        return wobble * rng.choice([1.0, rng.uniform(1, 3)])
-    if driving < 0.75:
+        course = rng.choice([1.0, rng.uniform(1, 3)])
+    elif driving < 0.75:
         pedal = on_off(rng, n, rate, (0.2, 1.2), (0.4, 2.5)) * rng.uniform(0.8, 3.5)
-        return wobble * (1 + smooth(pedal, rate, rng.uniform(0.15, 0.6)))
-    shift_s, top, bottom = rng.uniform(1.5, 5), rng.uniform(2.2, 4.5), rng.uniform(1.1, 1.8)
-    gear = (np.arange(n) / rate / shift_s + rng.uniform(0, 1)) % 1
-    return wobble * smooth(bottom + (top - bottom) * gear ** rng.uniform(0.5, 1), rate, 0.12)
+        course = 1 + smooth(pedal, rate, rng.uniform(0.15, 0.6))
+    else:
+        shift_s, top, bottom = rng.uniform(1.5, 5), rng.uniform(2.2, 4.5), rng.uniform(1.1, 1.8)
+        gear = (np.arange(n) / rate / shift_s + rng.uniform(0, 1)) % 1
+        course = smooth(bottom + (top - bottom) * gear ** rng.uniform(0.5, 1), rate, 0.12)
+    speed: np.ndarray = wobble * course
+    return speed
 
 
 def _motor(rng: np.random.Generator, n: int, rate: int) -> np.ndarray:
@@ -66,14 +70,19 @@ def _motor(rng: np.random.Generator, n: int, rate: int) -> np.ndarray:
     heights = load * (1 + rng.normal(0, spread, cylinders)[which % cylinders])
     train = impulses(n, at, heights * (1 + rng.normal(0, log_uniform(rng, 0.03, 0.2), which.size)))
     blow = exp_decay(rate, log_uniform(rng, 0.0006, 0.004))  # the valve opens, the pressure leaves
-    pipe = body_response(rng, rate, 3, (25, 300), (1.5, 8)), body_response(rng, rate, 5, (90, 1200), (2, 9), rng.uniform(0, 0.7))
+    pipe = (
+        body_response(rng, rate, 3, (25, 300), (1.5, 8)),
+        body_response(rng, rate, 5, (90, 1200), (2, 9), rng.uniform(0, 0.7)),
+    )
     exhaust = convolve(train, blow / blow.sum())
     metal = body_response(rng, rate, 8, (800, 8000), (3, 14), rng.uniform(0, 0.5))
     clatter = convolve(impulses(n, at, heights * rng.exponential(1, which.size)), metal)
     breath = rng.uniform(0.1, 1.5) + convolve(train, exp_decay(rate, log_uniform(rng, 0.004, 0.04)))
     corner, steep = log_uniform(rng, 300, 3000), rng.uniform(0.5, 1.6)
     rush = shaped_noise(rng, n, rate, lambda f: 1 / (1 + (f / corner) ** steep)) * breath
-    whine = speed**1.5 * harmonics(turns * rng.uniform(4, 30), rng.exponential(1, 3) * np.exp(1j * rng.uniform(0, 6.3, 3)))
+    whine = speed**1.5 * harmonics(
+        turns * rng.uniform(4, 30), rng.exponential(1, 3) * np.exp(1j * rng.uniform(0, 6.3, 3))
+    )
     return mix_levels(
         [
             (0, convolve(exhaust, pipe[0])),
@@ -130,7 +139,9 @@ def jackhammer(rng: np.random.Generator, n: int, rate: int) -> np.ndarray:
     chisel = body_response(rng, rate, int(rng.integers(5, 14)), (600, 11000), (8, 70), rng.uniform(-0.2, 0.4))
     ground = body_response(rng, rate, 4, (50, 400), (1.5, 6))
     bump, corner = resonance(log_uniform(rng, 1500, 7000), log_uniform(rng, 800, 5000)), log_uniform(rng, 500, 6000)
-    chips = shaped_noise(rng, n, rate, lambda f: 0.15 + bump(f)) * convolve(train, exp_decay(rate, log_uniform(rng, 0.003, 0.02)))
+    chips = shaped_noise(rng, n, rate, lambda f: 0.15 + bump(f)) * convolve(
+        train, exp_decay(rate, log_uniform(rng, 0.003, 0.02))
+    )
     spent = convolve(rebound, exp_decay(rate, rng.uniform(0.008, 0.03)))
     air = shaped_noise(rng, n, rate, lambda f: (f / corner) / (1 + (f / corner) ** 2)) * (spent + 0.1 * on)
     parts = [(0, convolve(train + 0.3 * rebound, chisel)), (rng.uniform(-10, 8), convolve(train, ground))]
@@ -158,7 +169,9 @@ def air_conditioner(rng: np.random.Generator, n: int, rate: int) -> np.ndarray:
     blade_tones = harmonics(turns * blades, fading) * (1 + 0.3 * drift(rng, n, rate, 4))
     mains = np.arange(n) / rate * rng.choice([100.0, 120.0]) * rng.uniform(0.998, 1.002)
     orders = np.arange(1, 31)
-    buzz = harmonics(mains, rng.exponential(1, 30) * orders ** -rng.uniform(0.8, 2) * np.exp(1j * rng.uniform(0, 6.3, 30)))
+    buzz = harmonics(
+        mains, rng.exponential(1, 30) * orders ** -rng.uniform(0.8, 2) * np.exp(1j * rng.uniform(0, 6.3, 30))
+    )
     parts = [(0, air * beat), (rng.uniform(-28, -2), blade_tones), (rng.uniform(-40, -4), buzz)]
     if rng.random() < 0.4:
         plate = body_response(rng, rate, 6, (300, 6000), (4, 25))

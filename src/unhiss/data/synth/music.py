@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unhiss.data.synth.blocks import convolve, exp_decay, log_uniform, mix_levels, shaped_noise, harmonics
 from unhiss.data.synth.acoustics import apply_acoustics
+from unhiss.data.synth.blocks import convolve, exp_decay, harmonics, log_uniform, mix_levels, shaped_noise
 
 SCALES = ((0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10), (0, 2, 3, 5, 7, 9, 10))
 PROGRESSIONS = ((0, 4, 5, 3), (0, 3, 4, 4), (5, 3, 0, 4), (0, 5, 1, 4), (0, 0, 3, 4), (0, 6, 5, 4), (1, 4, 0, 0))
@@ -36,7 +36,8 @@ class Voice:
         if self.chorus:
             sound += 0.7 * harmonics(turns * (1 + self.chorus), (self.dark + 0.4 * self.bright)[:most])
         rise = 1 - np.exp(-t / self.attack_s)
-        return sound * rise * np.exp(-t / self.ring_s) * np.clip((seconds + 0.12 - t) / 0.12, 0, 1)
+        result: np.ndarray = sound * rise * np.exp(-t / self.ring_s) * np.clip((seconds + 0.12 - t) / 0.12, 0, 1)
+        return result
 
 
 def _voice(rng: np.random.Generator, sustained: bool) -> Voice:

@@ -4,8 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from unhiss.data.synth.blocks import convolve, on_off, exp_decay, smooth, log_uniform, impulses, shaped_noise, drift, body_response, harmonics
 from unhiss.data.synth.acoustics import apply_acoustics
+from unhiss.data.synth.blocks import (
+    body_response,
+    convolve,
+    drift,
+    exp_decay,
+    harmonics,
+    impulses,
+    log_uniform,
+    on_off,
+    shaped_noise,
+    smooth,
+)
 
 
 def siren(rng: np.random.Generator, n: int, rate: int) -> np.ndarray:
@@ -74,7 +85,10 @@ def _beeps(rng: np.random.Generator, n: int, rate: int) -> np.ndarray:
     orders = np.arange(1, max(1, int(0.45 * rate / max(pitch, second))) + 1)
     even = np.where(orders % 2 == 0, rng.choice([0.02, 1]), 1)  # absent in a square wave
     strengths = orders ** -rng.uniform(0.9, 3) * even * np.exp(1j * rng.uniform(0, 6.3, orders.size))
-    return harmonics(np.cumsum(frequency) / rate, strengths) * smooth(on * 1.0, rate, log_uniform(rng, 0.0005, 0.01))
+    result: np.ndarray = harmonics(np.cumsum(frequency) / rate, strengths) * smooth(
+        on * 1.0, rate, log_uniform(rng, 0.0005, 0.01)
+    )
+    return result
 
 
 def _bells(rng: np.random.Generator, n: int, rate: int) -> np.ndarray:
@@ -93,7 +107,9 @@ def _bells(rng: np.random.Generator, n: int, rate: int) -> np.ndarray:
         heights[:] = 1
     clapper = body_response(rng, rate, 5, (1500, 9000), (3, 10))
     train = impulses(n, at * rng.uniform(0.995, 1.005, at.size), heights)
-    return convolve(train, response) + rng.uniform(0, 2) * convolve(train, np.convolve(clapper, exp_decay(rate, 0.0005)))
+    return convolve(train, response) + rng.uniform(0, 2) * convolve(
+        train, np.convolve(clapper, exp_decay(rate, 0.0005))
+    )
 
 
 def alarm(rng: np.random.Generator, n: int, rate: int) -> np.ndarray:

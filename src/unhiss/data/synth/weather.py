@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from unhiss.data.synth.blocks import impact, resonance, add_events, shaped_noise, drift
+from unhiss.data.synth.blocks import add_events, drift, impact, resonance, shaped_noise
 
 
 def wind(rng: np.random.Generator, n: int, rate: int) -> np.ndarray:
@@ -13,7 +13,8 @@ def wind(rng: np.random.Generator, n: int, rate: int) -> np.ndarray:
     corner = rng.uniform(60, 300)
     rumble = shaped_noise(rng, n, rate, lambda f: 1 / (1 + (f / corner) ** rng.uniform(1.2, 2.0)))
     whistle = shaped_noise(rng, n, rate, resonance(rng.uniform(300, 1500), rng.uniform(30, 150)))
-    return gusts * rumble + gusts**2 * whistle * rng.uniform(0, 0.15)
+    result: np.ndarray = gusts * rumble + gusts**2 * whistle * rng.uniform(0, 0.15)
+    return result
 
 
 def rain(rng: np.random.Generator, n: int, rate: int) -> np.ndarray:
@@ -34,7 +35,8 @@ def breathing(rng: np.random.Generator, n: int, rate: int) -> np.ndarray:
     mouth = [resonance(rng.uniform(*band), rng.uniform(150, 600)) for band in ((300, 900), (1000, 2200), (2500, 4500))]
     air_in = shaped_noise(rng, n, rate, lambda f: 0.1 + mouth[1](f) + mouth[2](f))
     air_out = shaped_noise(rng, n, rate, lambda f: 0.1 + mouth[0](f) + 0.6 * mouth[1](f))
-    return inward * air_in * rng.uniform(0.3, 1) + outward * air_out * (1 + 0.2 * drift(rng, n, rate, 8))
+    result: np.ndarray = inward * air_in * rng.uniform(0.3, 1) + outward * air_out * (1 + 0.2 * drift(rng, n, rate, 8))
+    return result
 
 
 def coloured(rng: np.random.Generator, n: int, rate: int) -> np.ndarray:
