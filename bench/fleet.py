@@ -88,11 +88,11 @@ def work(folder: Path, options: argparse.Namespace) -> dict[str, dict[str, float
 
 def opening(folder: Path, clips: int, runs: int) -> tuple[float, float]:
     """Seconds until a manifest of so many clips is open, and the bytes of memory each takes; medians."""
-    from unhiss.data.rows import Row
-    from unhiss.data.store import manifest_files
+    from unhiss.data.manifest import ManifestRow, manifest_files
+    from unhiss.data.store import FORMAT
 
     lines = [
-        Row(
+        ManifestRow(
             id=f"common-voice/clips/common_voice_en_{n:08}.mp3", corpus="common-voice", kind=f"{n % 4000:064x}",
             role="speech" if n % 3 else "noise", split="train" if n % 20 else "valid", licence="CC0-1.0",
             groups=(f"commonvoice/speaker/{n % 4000:064x}",), commercial_use=True, language="en",
@@ -104,7 +104,7 @@ def opening(folder: Path, clips: int, runs: int) -> tuple[float, float]:
     folder.mkdir()
     for name, content in manifest_files(lines).items():
         (folder / name).write_bytes(content)
-    (folder / "dataset.json").write_text('{"format": 1, "sample_rate": 22050}')
+    (folder / "dataset.json").write_text(f'{{"format": {FORMAT}, "sample_rate": 22050}}')
     opened = [
         json.loads(subprocess.check_output([sys.executable, "-c", OPEN, str(folder)], env=environment()))
         for _ in range(runs)

@@ -35,7 +35,7 @@ PACKAGES = {
     "dsp": Package(1, frozenset({"numpy", "soxr", "PIL"})),
     "media": Package(2, frozenset({"numpy", "soundfile", "PIL", "av"})),
     "fleet": Package(2, frozenset({"ray"})),
-    "data": Package(3, frozenset({"numpy"})),
+    "data": Package(3, frozenset({"numpy", "filelock"})),
     "infer": Package(3, frozenset({"numpy"})),
     "score": Package(3, frozenset({"numpy", "pesq", "pystoi", "speechmos", "pocketsphinx"})),
     "train": Package(

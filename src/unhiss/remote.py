@@ -1,7 +1,7 @@
-"""Files that lie elsewhere - s3://, gs://, https:// and all that fsspec reaches - each fetched or sent whole.
+"""Remote files - s3://, gs://, https:// and all that fsspec reaches - each downloaded or uploaded whole.
 
-What the far side drops or is too busy for is tried again; credentials and addresses come from where its own tools
-have them (AWS_ENDPOINT_URL, ~/.aws, …).
+Requests that are cut off, or that the server is too busy for, are tried again. Credentials and endpoints come from
+the stores' own settings (AWS_ENDPOINT_URL, ~/.aws, …).
 """
 
 from __future__ import annotations
@@ -19,32 +19,32 @@ from urllib.parse import quote, unquote
 
 from unhiss.errors import MissingExtra, UnhissError, need
 
-TRIES = 6
-PAUSE_S = 0.2  # before the second try, and twice as long before each one after
-FINAL = (PermissionError, IsADirectoryError, NotImplementedError)  # trying again cannot help
-AT_ONCE = 16  # files or pages that are asked for at a time
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-BUSY = (408, 425, 429)  # of HTTP's "your fault" the ones that pass
-WEB = ("http", "https")
+ATTEMPTS = 6
+BACKOFF_S = 0.2  # before the second attempt, and twice as long before each one after
+PERMANENT = (PermissionError, IsADirectoryError, NotImplementedError)  # another attempt cannot help
+MAX_REQUESTS = 16  # for files or pages at a time
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+TRANSIENT_STATUS = (408, 425, 429)  # of HTTP's client errors the ones that pass
+WEB_SCHEMES = ("http", "https")
 UPWARD = re.compile(r"/\.\.?(/|$)")
 
 Result = TypeVar("Result")
 
 
-class Missing(UnhissError, FileNotFoundError):
-    """Nothing lies there."""
+class RemoteNotFound(UnhissError, FileNotFoundError):
+    """The remote file does not exist."""
 
 
-class Refused(UnhissError):
-    """The far side says no, and will again."""
+class RemoteRejected(UnhissError):
+    """The server rejects the request, and would reject it again."""
 
 
 @dataclass(frozen=True, order=True)
 class RemotePath:
-    """A place such as s3://bucket/folder/a.wav, with what unhiss asks of a `pathlib.Path`.
+    """A URL such as s3://bucket/folder/a.wav, with the methods of `pathlib.Path` that unhiss uses.
 
-    Without an ending it is taken for a folder, which exists as soon as something lies in it. Each call may raise
-    MissingExtra, and UnhissError when the far side refuses, or fails again and again.
+    Without an extension it is taken for a folder, which exists as soon as it contains something. Each call may raise
+    MissingExtra, and UnhissError when the server rejects the request, or fails repeatedly.
     """
 
     url: str
@@ -88,136 +88,136 @@ class RemotePath:
         return False
 
     def exists(self) -> bool:
-        return bool(self._ask(lambda there, path: there.exists(path)))
+        return bool(self._request(lambda fs, path: fs.exists(path)))
 
     @property
-    def web(self) -> bool:
-        """Whether this is an address of the web: to be read only."""
-        return self.scheme in WEB
+    def is_web(self) -> bool:
+        """Whether this is an address of the web, which can only be read."""
+        return self.scheme in WEB_SCHEMES
 
-    def below(self, place: PurePosixPath) -> RemotePath:
-        """The file of this name in this folder; unlike `/`, it knows that names are quoted in an address of the web."""
-        return self / (quote(str(place)) if self.web else place)
+    def child(self, name: PurePosixPath) -> RemotePath:
+        """The file of this name in this folder. Unlike `/`, it quotes the name in an address of the web."""
+        return self / (quote(str(name)) if self.is_web else name)
 
     def files(self) -> list[tuple[RemotePath, PurePosixPath]]:
-        """All files below, sorted, each with its place below this folder."""
-        return [(self.below(place), place) for place in self.sizes()]
+        """All files below, sorted, each with its path relative to this folder."""
+        return [(self.child(relative), relative) for relative in self.sizes()]
 
     def sizes(self) -> dict[PurePosixPath, int | None]:
-        """The places of all files below, sorted, with their bytes; None on the web, where lists do not say.
+        """Relative paths of all files below, sorted, with their bytes; None on the web, where lists do not say.
 
-        Raises Missing or Refused on the web, where a folder may have no list.
+        Raises RemoteNotFound or RemoteRejected on the web, where a folder may have no list.
         """
-        if self.web:
+        if self.is_web:
             return dict.fromkeys(sorted(self._linked()))
-        root = PurePosixPath(self._ask(lambda there, path: there._strip_protocol(path)))
+        root = PurePosixPath(self._request(lambda fs, path: fs._strip_protocol(path)))
         try:
-            found = self._ask(lambda there, path: there.find(path, detail=True))
-        except Missing:
+            entries = self._request(lambda fs, path: fs.find(path, detail=True))
+        except RemoteNotFound:
             return {}
-        marks = {name for name in found if name.endswith("/")}  # of folders; some tools leave them
-        sizes = {PurePosixPath(name): found[name].get("size") for name in found.keys() - marks}
-        # A name with .. in it is allowed there; here it would lead out of any folder that it is copied to.
+        markers = {name for name in entries if name.endswith("/")}  # of folders; some tools leave them
+        sizes = {PurePosixPath(name): entries[name].get("size") for name in entries.keys() - markers}
+        # Object stores allow .. in names; in a local copy it would lead out of the folder.
         inside = (path for path in sorted(sizes) if path != root and ".." not in path.parts)
         return {path.relative_to(root): sizes[path] for path in inside}
 
     def _linked(self) -> set[PurePosixPath]:
-        """What the pages of a folder and those below it link to; links upwards and to orders of the list are none."""
+        """Files that the pages of this folder and of those below link to; links upwards and to sort orders excluded."""
         root = self.url.rstrip("/") + "/"
-        found: set[str] = set()
+        files: set[str] = set()
         pages = seen = {root}
-        with ThreadPoolExecutor(AT_ONCE) as readers:
+        with ThreadPoolExecutor(MAX_REQUESTS) as threads:
             while pages:
-                links = {link for more in readers.map(_links, pages) for link in more} - seen
+                links = {link for page_links in threads.map(_links, pages) for link in page_links} - seen
                 inward = {link for link in links if link.startswith(root) and not UPWARD.search(unquote(link))}
                 new = {link for link in inward if not set("?#") & set(link)}
                 pages = {link for link in new if link.endswith("/")}
-                found |= new - pages
+                files |= new - pages
                 seen = seen | new
-        return {PurePosixPath(unquote(link.removeprefix(root))) for link in found}
+        return {PurePosixPath(unquote(link.removeprefix(root))) for link in files}
 
     def is_empty(self) -> bool:
-        """Whether nothing lies in this folder; the mark that some tools make a folder with is nothing."""
+        """Whether this folder contains nothing; the marker that some tools create a folder with does not count."""
         try:
-            names = self._ask(lambda there, path: there.ls(path, detail=False))
-        except Missing:
+            names = self._request(lambda fs, path: fs.ls(path, detail=False))
+        except RemoteNotFound:
             return True
         return all(name.endswith("/") and PurePosixPath(name).name == self.name for name in names)
 
     def read_bytes(self) -> bytes:
-        content: bytes = self._ask(lambda there, path: there.cat_file(path))
+        content: bytes = self._request(lambda fs, path: fs.cat_file(path))
         return content
 
     def write_bytes(self, content: bytes) -> None:
-        """Whole, or not there, as `send`."""
-        self._put(len(content), lambda there, path: there.pipe_file(path, content))
+        """Write the whole file, or nothing, as `upload`."""
+        self._put(len(content), lambda fs, path: fs.pipe_file(path, content))
 
-    def fetch(self, target: Path) -> None:
-        """The whole of it as a local file, in a folder that is made where it is missing."""
-
+    def download(self, target: Path) -> None:
+        """Copy the whole file to a local path, whose folder is created where it is missing."""
         target.parent.mkdir(parents=True, exist_ok=True)
 
-        def get(there: Any, path: str) -> None:
-            # The web client takes whatever goes wrong while it asks for the size for a missing file.
-            size = None if self.web else there.info(path).get("size")
-            there.get_file(path, str(target))
+        def get(fs: Any, path: str) -> None:
+            # fsspec's web client reports any error while it asks for the size as a missing file.
+            size = None if self.is_web else fs.info(path).get("size")
+            fs.get_file(path, str(target))
             if size is not None and target.stat().st_size != size:
                 raise ConnectionError(f"{target.stat().st_size} of {size} bytes came")
 
-        self._ask(get)
+        self._request(get)
 
-    def send(self, source: Path) -> None:
-        """A local file to this place; object stores show it when all of it is there."""
-        self._put(source.stat().st_size, lambda there, path: there.put_file(str(source), path))
+    def upload(self, source: Path) -> None:
+        """Copy a local file to this URL; object stores show it only when it is complete."""
+        self._put(source.stat().st_size, lambda fs, path: fs.put_file(str(source), path))
 
     def _put(self, size: int, action: Callable[[Any, str], object]) -> None:
-        if self.web:
+        if self.is_web:
             raise UnhissError(f"{self}: {self.scheme} can only be read; write to a folder, s3:// or gs://")
 
-        def put(there: Any, path: str) -> None:
-            action(there, path)
-            there.invalidate_cache()
-            arrived = there.info(path)["size"]
+        def put(fs: Any, path: str) -> None:
+            action(fs, path)
+            fs.invalidate_cache()
+            arrived = fs.info(path)["size"]
             if arrived != size:
                 raise ConnectionError(f"{arrived} of {size} bytes arrived")
 
         try:
-            self._ask(put)
-        except Missing as error:
-            raise UnhissError(f"{self}: its bucket is not there; make it first") from error
+            self._request(put)
+        except RemoteNotFound as error:
+            raise UnhissError(f"{self}: the bucket does not exist; create it first") from error
 
-    def _ask(self, action: Callable[[Any, str], Result]) -> Result:
-        for attempt in range(TRIES):
+    def _request(self, action: Callable[[Any, str], Result]) -> Result:
+        """`action(file system, url)`, tried again after errors that may pass."""
+        for attempt in range(ATTEMPTS):
             if attempt:
-                time.sleep(PAUSE_S * 2 ** (attempt - 1))
+                time.sleep(BACKOFF_S * 2 ** (attempt - 1))
             try:
-                return action(_system(self.scheme), self.url)
+                return action(_filesystem(self.scheme), self.url)
             except UnhissError:
                 raise
             except FileNotFoundError as error:
-                raise Missing(f"{self}: no such file") from error
+                raise RemoteNotFound(f"{self}: no such file") from error
             except Exception as error:  # every store has its own: of its client, of the network, of the system
-                if isinstance(error, OSError) and error.errno in FULL:
-                    why = f"no room here for a copy ({error.strerror}); TMPDIR says where temporary files lie"
-                    raise UnhissError(f"{self}: {why}") from error
-                if why := _final(error):
-                    raise Refused(f"{self}: {why}") from error
+                if isinstance(error, OSError) and error.errno in DISK_FULL:
+                    reason = f"no room here for a copy ({error.strerror}); TMPDIR says where temporary files lie"
+                    raise UnhissError(f"{self}: {reason}") from error
+                if reason := _permanent(error):
+                    raise RemoteRejected(f"{self}: {reason}") from error
                 last = error
-        raise UnhissError(f"{self}: {_line(last)} (tried {TRIES} times)") from last
+        raise UnhissError(f"{self}: {_line(last)} (tried {ATTEMPTS} times)") from last
 
 
 def _links(page: str) -> list[str]:
-    links: list[str] = RemotePath(page)._ask(lambda there, path: there.ls(path, detail=False))
+    links: list[str] = RemotePath(page)._request(lambda fs, path: fs.ls(path, detail=False))
     return links
 
 
-def parse_path(given: str) -> Path | RemotePath:
-    """What a command line means: a URL, or a path here."""
-    return RemotePath(given) if "://" in given else Path(given)
+def parse_path(text: str) -> Path | RemotePath:
+    """What a command line means: a URL, or a local path."""
+    return RemotePath(text) if "://" in text else Path(text)
 
 
 @lru_cache
-def _system(scheme: str) -> Any:
+def _filesystem(scheme: str) -> Any:
     need("remote", "fsspec")
     import fsspec
 
@@ -229,16 +229,16 @@ def _system(scheme: str) -> Any:
         raise UnhissError(f"{scheme}:// is not known ({error}); expected s3://, gs://, https:// …") from error
 
 
-def _final(error: Exception) -> str:
-    """Why the far side will say no again; "" where it may not."""
+def _permanent(error: Exception) -> str:
+    """Why the server will reject the request again; "" where it may not."""
     status = getattr(error, "status", None)
-    if isinstance(error, FINAL):
+    if isinstance(error, PERMANENT):
         return _line(error)
     if "Credentials" in type(error).__name__:
         return (
             f"{_line(error)}; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or FSSPEC_S3_ANON=true for open buckets"
         )
-    if isinstance(status, int) and 400 <= status < 500 and status not in BUSY:
+    if isinstance(status, int) and 400 <= status < 500 and status not in TRANSIENT_STATUS:
         return f"{status} {getattr(error, 'message', '')}".strip()
     return ""
 

@@ -9,8 +9,8 @@ import numpy as np
 import soundfile
 
 from unhiss.data import folder, synth
-from unhiss.data.plan import Source
 from unhiss.data.prepare import prepare
+from unhiss.data.shard_plan import ClipSource
 from unhiss.data.shards import Preprocessing
 from unhiss.data.store import Store
 
@@ -37,14 +37,14 @@ def speech_folder(root: Path, speakers: int = 4, each: int = 2, seconds: float =
     return root
 
 
-def sources(tmp_path: Path, noise: str = "wind=3,hum=3,thuds=3", speakers: int = 4) -> list[Source]:
+def sources(tmp_path: Path, noise: str = "wind=3,hum=3,thuds=3", speakers: int = 4) -> list[ClipSource]:
     """A folder of speech and noise from equations."""
     root = tmp_path / "speech"
     if not root.exists():
         speech_folder(root, speakers)
     return [
-        Source("folder:speech", root, list(folder.CORPUS.read(root, role="speech"))),
-        Source(f"synth:{noise}", Path("synth"), list(synth.clips(noise))),
+        ClipSource("folder:speech", root, list(folder.CORPUS.read(root, role="speech"))),
+        ClipSource(f"synth:{noise}", Path("synth"), list(synth.clips(noise))),
     ]
 
 

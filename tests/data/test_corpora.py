@@ -8,7 +8,7 @@ import pytest
 from corpus_trees import plant
 
 from unhiss.data.clips import ROLES, Corpus
-from unhiss.data.corpora import CORPORA, MODULES, parse
+from unhiss.data.corpora import CORPORA, MODULES, parse_spec
 from unhiss.errors import CorpusError
 
 NAMES = {
@@ -29,7 +29,7 @@ def test_all_corpora_are_there_by_name() -> None:
 def test_each_file_states_layout_licence_and_source_on_top(module) -> None:  # type: ignore[no-untyped-def]
     text, corpus = " ".join(module.__doc__.split()), module.CORPUS
     assert "Licence: " in text
-    assert "torn apart" in text
+    assert "stay in one split" in text
     assert corpus.licence.split(" (")[0] in text
     assert corpus.source in text
     assert bool(corpus.source) == bool(corpus.citation) == (corpus.name not in ("folder", "pairs"))
@@ -52,28 +52,28 @@ def test_each_file_states_layout_licence_and_source_on_top(module) -> None:  # t
     ],
 )
 def test_a_spec_is_name_path_and_maybe_part(spec: str, name: str, path: str, part: str) -> None:
-    corpus, found, got = parse(spec)
+    corpus, found, got = parse_spec(spec)
     assert (corpus.name, str(found), got) == (name, path, part)
 
 
 def test_the_default_part_of_musan_follows_the_role() -> None:
-    assert parse("musan:m", "speech")[2] == "speech"
-    assert parse("musan:m", "noise")[2] == parse("musan:m")[2] == "noise"
+    assert parse_spec("musan:m", "speech")[2] == "speech"
+    assert parse_spec("musan:m", "noise")[2] == parse_spec("musan:m")[2] == "noise"
 
 
 def test_home_is_written_as_a_tilde() -> None:
-    assert parse("folder:~/noise:valid")[1] == Path.home() / "noise"
+    assert parse_spec("folder:~/noise:valid")[1] == Path.home() / "noise"
 
 
 def test_a_mistyped_name_or_part_gets_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match=r"no corpus 'urbansound' in .*; did you mean 'urbansound8k'"):
-        parse("urbansound:/data")
+        parse_spec("urbansound:/data")
     with pytest.raises(CorpusError, match="urbansound8k has no part 'trian'; did you mean 'train'"):
-        parse(f"urbansound8k:{tmp_path}:trian")
+        parse_spec(f"urbansound8k:{tmp_path}:trian")
     with pytest.raises(CorpusError, match="names no folder; expected folder:PATH or folder:PATH:train"):
-        parse("folder")
+        parse_spec("folder")
     with pytest.raises(CorpusError, match="no corpus '/data/noise' in '/data/noise'; known: common-voice, "):
-        parse("/data/noise")
+        parse_spec("/data/noise")
 
 
 @EVERY

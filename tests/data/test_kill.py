@@ -1,4 +1,4 @@
-"""`unhiss prepare` killed at any moment, then called again, ends with the files of an undisturbed run."""
+"""`unhiss prepare`, killed at any moment and repeated, ends with the files of an undisturbed run."""
 
 from __future__ import annotations
 
@@ -96,8 +96,13 @@ def exists(folder: Path, pattern: str, count: int = 1) -> Callable[[], bool]:
 
 
 def test_a_run_killed_again_and_again_ends_with_the_same_bytes(fresh: Path, undisturbed) -> None:
-    for pattern in ("out/set/shards/.*.part", "out/set/shards/*.json", "out/pairs/clean/*.wav", "out/frames/.*.done"):
-        kill_when(fresh, exists(fresh, pattern))
+    for pattern in (
+        "out/set/shards/.*.part",
+        "out/set/shards/*.json",
+        "out/pairs/clean/*.wav",
+        "out/frames/.unhiss-ledger.jsonl",
+    ):
+        kill_when(fresh, exists(fresh / "out", pattern))
     assert finish(fresh) == undisturbed[1]
     assert finish(fresh) == undisturbed[1], "a run over a finished set changes nothing"
 

@@ -15,16 +15,17 @@ from sounds import RATE, hashes, small_set, sources, speech_folder, voice
 
 from unhiss.data import folder, shards, synth
 from unhiss.data.clips import Clip, leaks
-from unhiss.data.plan import Source, make_plan
 from unhiss.data.prepare import prepare
-from unhiss.data.shards import Preprocessing, Rejected, load
+from unhiss.data.shard_plan import ClipSource, plan_shards
+from unhiss.data.shards import Preprocessing, Rejected
+from unhiss.data.shards import load as load_with_id
 from unhiss.data.store import FULL_SCALE, Store
 from unhiss.errors import CorpusError, DataError
 
 
-def speech(root: Path, **changes) -> list[Source]:
+def speech(root: Path, **changes) -> list[ClipSource]:
     clips = [replace(clip, **changes) for clip in folder.CORPUS.read(root, role="speech")]
-    return [Source(f"folder:{root}", root, clips)]
+    return [ClipSource(f"folder:{root}", root, clips)]
 
 
 def rejected(store: Store) -> dict[str, str]:
@@ -34,6 +35,10 @@ def rejected(store: Store) -> dict[str, str]:
 
 def one_clip(path: Path, role: str = "speech") -> Clip:
     return next(folder.CORPUS.read(path, role=role))
+
+
+def load_clip(clip: Clip, preprocessing: Preprocessing, **options):
+    return load_with_id("id", clip, preprocessing, **options)
 
 
 def test_a_set_holds_every_clip_once_with_its_measures(tmp_path: Path) -> None:
@@ -50,7 +55,7 @@ def test_a_set_holds_every_clip_once_with_its_measures(tmp_path: Path) -> None:
 def test_clips_are_loaded_and_resampled_as_librosa_does(tmp_path: Path) -> None:
     speech_folder(tmp_path, speakers=3, each=1)
     for path in sorted(tmp_path.rglob("*.wav")):
-        samples, _ = load(one_clip(path.parent), Preprocessing(keep_silence=True))
+        _, samples = load_clip(one_clip(path.parent), Preprocessing(keep_silence=True))
         audio, rate = soundfile.read(path, dtype="float32")
         expected = librosa.resample(audio, orig_sr=rate, target_sr=RATE)
         assert samples.size == pytest.approx(expected.size, abs=1)
@@ -61,15 +66,15 @@ def test_clips_are_loaded_and_resampled_as_librosa_does(tmp_path: Path) -> None:
 def test_stereo_is_mixed_down_to_its_mean(tmp_path: Path) -> None:
     audio = np.stack([voice(np.random.default_rng(0), 1.0), np.zeros(RATE, np.float32)], axis=1)
     soundfile.write(tmp_path / "a.wav", audio, RATE, "FLOAT")
-    samples, _ = load(one_clip(tmp_path), Preprocessing(keep_silence=True))
+    _, samples = load_clip(one_clip(tmp_path), Preprocessing(keep_silence=True))
     assert samples / FULL_SCALE == pytest.approx(audio[:, 0] / 2, abs=1 / FULL_SCALE)
 
 
 def test_silence_goes_unless_it_is_kept(tmp_path: Path) -> None:
     audio = np.concatenate([np.zeros(RATE), voice(np.random.default_rng(0), 0.5), np.zeros(RATE)])
     soundfile.write(tmp_path / "a.wav", audio, RATE)
-    kept, _ = load(one_clip(tmp_path), Preprocessing(keep_silence=True))
-    cut, _ = load(one_clip(tmp_path), Preprocessing())
+    _, kept = load_clip(one_clip(tmp_path), Preprocessing(keep_silence=True))
+    _, cut = load_clip(one_clip(tmp_path), Preprocessing())
     assert kept.size == audio.size
     assert 0.4 * RATE < cut.size < 0.7 * RATE
 
@@ -100,23 +105,23 @@ def test_a_clip_that_cannot_be_used_is_rejected_for_its_reason(
     if name in ("broken", "nothing"):
         path.write_bytes(b"RIFF" if name == "broken" else b"")
     with pytest.raises(Rejected) as caught:
-        load(one_clip(tmp_path), Preprocessing(**settings), rater=lambda audio, rate: 2.5)
+        load_clip(one_clip(tmp_path), Preprocessing(**settings), rater=lambda audio, rate: 2.5)
     assert caught.value.reason == reason
 
 
 def test_noise_is_not_filtered_by_length_snr_or_mos(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", np.random.default_rng(0).standard_normal(2 * RATE) * 0.1, RATE)
     strict = Preprocessing(max_seconds=1, min_snr_db=50, min_mos=5)
-    assert load(one_clip(tmp_path, "noise"), strict, rater=lambda audio, rate: 1.0)[0].size > RATE
+    assert load_clip(one_clip(tmp_path, "noise"), strict, rater=lambda audio, rate: 1.0)[1].size > RATE
 
 
 def test_missing_silent_and_broken_clips_are_counted_and_listed_but_not_fatal(tmp_path: Path) -> None:
     root = speech_folder(tmp_path / "speech")
     soundfile.write(root / "speaker0" / "still.wav", np.zeros(RATE), RATE)
     (root / "speaker0" / "torn.wav").write_bytes(b"RIFF....")
-    given = sources(tmp_path)
+    clips = sources(tmp_path)
     (root / "speaker1" / "0.wav").unlink()
-    store = prepare(given, tmp_path / "set", Preprocessing(), jobs=1)
+    store = prepare(clips, tmp_path / "set", Preprocessing(), jobs=1)
     assert rejected(store) == {
         "folder/speaker0/still.wav": "silent",
         "folder/speaker0/torn.wav": "broken",
@@ -126,11 +131,11 @@ def test_missing_silent_and_broken_clips_are_counted_and_listed_but_not_fatal(tm
     assert sum(entry["clips"] for entry in store.settings["splits"].values()) == len(store.rows) == 7 + 9
 
 
-def test_missing_files_do_not_count_when_the_validation_part_is_carved(tmp_path: Path) -> None:
+def test_missing_files_do_not_count_when_the_validation_part_is_split_off(tmp_path: Path) -> None:
     root = speech_folder(tmp_path / "speech", speakers=5, each=1)
-    ghosts = [replace(one_clip(root), path=root / f"{i}.wav", groups=(f"ghost{i}",)) for i in range(95)]
+    missing = [replace(one_clip(root), path=root / f"{i}.wav", groups=(f"missing{i}",)) for i in range(95)]
     (source,) = speech(root)
-    plan = make_plan([replace(source, clips=[*ghosts, *source.clips])], Preprocessing(), 0.2, 0)
+    plan = plan_shards([replace(source, clips=[*missing, *source.clips])], Preprocessing(), 0.2, 0)
     assert sorted(clip.split for _, clip in plan.clips) == ["train"] * 4 + ["valid"]
     assert [item["reason"] for item in plan.rejected] == ["missing"] * 95
 
@@ -139,14 +144,14 @@ def test_clips_that_may_not_be_used_commercially_can_be_left_out(tmp_path: Path)
     root = speech_folder(tmp_path / "speech", speakers=4, each=1)
     (source,) = speech(root)
     clips = [replace(clip, commercial_use=i > 0, licence="CC BY-NC 3.0") for i, clip in enumerate(source.clips)]
-    plan = make_plan([replace(source, clips=clips)], Preprocessing(commercial_only=True), 0.0, 0)
+    plan = plan_shards([replace(source, clips=clips)], Preprocessing(commercial_only=True), 0.0, 0)
     assert [name for name, _ in plan.clips] == [f"folder/speaker{i}/0.wav" for i in (1, 2, 3)]
     assert [(item["reason"], item["detail"]) for item in plan.rejected] == [("licence", "CC BY-NC 3.0")]
 
 
 def test_a_file_named_twice_counts_once_and_files_of_one_name_get_ids_of_their_own(tmp_path: Path) -> None:
     one, two = (speech_folder(tmp_path / name, speakers=2, each=1) for name in ("one", "two"))
-    plan = make_plan([*speech(one), *speech(one / "speaker0"), *speech(two)], Preprocessing(), 0.0, 0)
+    plan = plan_shards([*speech(one), *speech(one / "speaker0"), *speech(two)], Preprocessing(), 0.0, 0)
     names = [name for name, _ in plan.clips]
     assert names == [f"folder/speaker{i}/0.wav{twin}" for i in (0, 1) for twin in ("", "~2")]
     assert [item["reason"] for item in plan.rejected] == ["repeated"]
@@ -154,7 +159,7 @@ def test_a_file_named_twice_counts_once_and_files_of_one_name_get_ids_of_their_o
 
 def test_what_a_corpus_puts_into_two_splits_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     root = speech_folder(tmp_path / "speech", speakers=1)
-    (train,), (valid,) = speech(root, loose=False), speech(root, loose=False, split="valid")
+    (train,), (valid,) = speech(root, flexible_split=False), speech(root, flexible_split=False, split="valid")
     with pytest.raises(CorpusError, match=r"speaker/speech/speaker0 in train .* and valid"):
         prepare([train, valid], tmp_path / "set", Preprocessing(), jobs=1)
     assert not (tmp_path / "set").exists()
@@ -164,18 +169,18 @@ def test_nothing_usable_is_one_clear_line(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", np.zeros(RATE), RATE)
     with pytest.raises(DataError, match=r"nothing usable: all 1 clips were left out, the first for: silent"):
         prepare(speech(tmp_path), tmp_path / "set", Preprocessing(), jobs=1)
-    given = speech(tmp_path)
+    clips = speech(tmp_path)
     (tmp_path / "a.wav").unlink()
     with pytest.raises(
         DataError, match=r"nothing usable: all 1 clips were left out, the first for: missing \(.*a\.wav\)"
     ):
-        prepare(given, tmp_path / "set2", Preprocessing(), jobs=1)
+        prepare(clips, tmp_path / "set2", Preprocessing(), jobs=1)
 
 
 def test_one_process_and_two_give_the_same_bytes(tmp_path: Path) -> None:
-    given = sources(tmp_path, "knocks=70")
-    prepare(given, tmp_path / "one", Preprocessing(), jobs=1)
-    prepare(given, tmp_path / "two", Preprocessing(), jobs=2)
+    clips = sources(tmp_path, "knocks=70")
+    prepare(clips, tmp_path / "one", Preprocessing(), jobs=1)
+    prepare(clips, tmp_path / "two", Preprocessing(), jobs=2)
     assert hashes(tmp_path / "one") == hashes(tmp_path / "two")
 
 
@@ -197,17 +202,17 @@ def test_other_settings_or_sources_need_another_folder(tmp_path: Path) -> None:
 
 def test_dataset_json_states_settings_counts_hours_licences_and_hashes(tmp_path: Path) -> None:
     store = small_set(tmp_path)
-    facts = json.loads((store.folder / "dataset.json").read_text())
-    assert facts["preprocessing"]["max_seconds"] == 10.0
-    assert facts["sources"] == ["folder:speech", "synth:wind=3,hum=3,thuds=3"]
-    made = sum(row.length for row in store.rows if row.corpus == "synth") / RATE / 3600
-    assert facts["licences"]["synth: CC0"] == {
-        "clips": 9, "hours": pytest.approx(made, abs=5e-5), "commercial_use": True
+    settings = json.loads((store.folder / "dataset.json").read_text())
+    assert settings["preprocessing"]["max_seconds"] == 10.0
+    assert settings["sources"] == ["folder:speech", "synth:wind=3,hum=3,thuds=3"]
+    hours_of_noise = sum(row.length for row in store.rows if row.corpus == "synth") / RATE / 3600
+    assert settings["licences"]["synth: CC0"] == {
+        "clips": 9, "hours": pytest.approx(hours_of_noise, abs=5e-5), "commercial_use": True
     }  # fmt: skip
-    assert facts["licences"]["folder: unknown"]["commercial_use"] is False
+    assert settings["licences"]["folder: unknown"]["commercial_use"] is False
     hours = sum(row.length for row in store.rows) / RATE / 3600
-    assert sum(part["hours"] for part in facts["splits"].values()) == pytest.approx(hours, abs=2e-4)
-    for name, digest in facts["shards"].items():
+    assert sum(part["hours"] for part in settings["splits"].values()) == pytest.approx(hours, abs=2e-4)
+    for name, digest in settings["shards"].items():
         assert hashlib.sha256((store.folder / "shards" / name).read_bytes()).hexdigest() == digest
 
 
@@ -237,8 +242,8 @@ def test_shards_are_what_numpy_would_have_saved(tmp_path: Path) -> None:
 
 
 def test_synthetic_noise_needs_no_file_but_a_file_of_that_name_is_read(tmp_path: Path) -> None:
-    made = next(synth.clips("hum=1"))
-    samples, _ = load(made, Preprocessing(keep_silence=True))
+    clip = next(synth.clips("hum=1"))
+    _, samples = load_clip(clip, Preprocessing(keep_silence=True))
     assert samples / FULL_SCALE == pytest.approx(synth.make("hum", 0, RATE), abs=0.51 / FULL_SCALE)
-    assert not synth.is_made(replace(made, path=tmp_path / "hum" / "0"))
+    assert not synth.is_synthetic(replace(clip, path=tmp_path / "hum" / "0"))
     assert shards.CLIPS_PER_SHARD > 1

@@ -28,7 +28,7 @@ def dns(tmp_path: Path) -> Path:
     return plant(tmp_path, *(f"clean/clean_fileid_{n}.wav" for n in (1, 2, 10)))
 
 
-def test_voicebank_has_train_and_test_with_twins_and_vctks_speakers(voicebank: Path) -> None:
+def test_voicebank_has_train_and_test_with_noisy_recordings_and_vctks_speakers(voicebank: Path) -> None:
     train, test = list(CORPUS.read(voicebank, role="speech")), list(CORPUS.read(voicebank, "test", "speech"))
     assert [clip.path.name for clip in train] == ["p226_001.wav", "p226_002.wav"]
     assert train[0].noisy == voicebank / "noisy_trainset_28spk_wav" / "p226_001.wav"
@@ -50,8 +50,8 @@ def test_a_vctk_speaker_is_the_same_in_voicebank_and_in_a_manifest(voicebank: Pa
 
 def test_dns_pairs_by_file_id_and_groups_by_reader(dns: Path) -> None:
     clips = list(CORPUS.read(dns, role="speech"))
-    twins = [(clip.path.stem.split("_")[-1], clip.noisy.stem.split("_")[-1]) for clip in clips if clip.noisy]
-    assert twins == [("1", "1"), ("10", "10"), ("2", "2")]
+    ids = [(clip.path.stem.split("_")[-1], clip.noisy.stem.split("_")[-1]) for clip in clips if clip.noisy]
+    assert ids == [("1", "1"), ("10", "10"), ("2", "2")]
     assert {clip.groups for clip in clips} == {("dns/speaker/06709",)}
     assert {(clip.licence, clip.commercial_use) for clip in clips} == {("mixed (DNS challenge, by part)", False)}
 
@@ -75,7 +75,7 @@ def test_the_dev_pairs_have_64_clips_with_speaker_and_language(data: Path) -> No
     assert {(clip.licence, clip.commercial_use) for clip in clips} == {("unknown", False)}
 
 
-def test_own_pairs_without_a_manifest_stand_each_for_itself(tmp_path: Path) -> None:
+def test_own_pairs_without_a_manifest_have_a_group_each(tmp_path: Path) -> None:
     plant(tmp_path / "set", "clean/a.flac", "noisy/a.wav", "clean/b.flac", "noisy/b.wav")
     first, second = CORPUS.read(tmp_path / "set", role="speech")
     assert first.groups == ("pairs/recording/set/clean/a.flac",)
@@ -92,9 +92,9 @@ def test_a_split_in_the_manifest_wins_over_the_part(tmp_path: Path) -> None:
         list(CORPUS.read(tmp_path, role="speech"))
 
 
-def test_what_is_wrong_with_pairs_is_told(tmp_path: Path) -> None:
+def test_faults_of_pairs_are_reported(tmp_path: Path) -> None:
     plant(tmp_path, "clean/a.wav", "noisy/b.wav")
-    with pytest.raises(CorpusError, match=r"a\.wav has no noisy twin in .*noisy; pairs need both"):
+    with pytest.raises(CorpusError, match=r"a\.wav has no noisy recording in .*noisy; pairs need both"):
         list(CORPUS.read(tmp_path, role="speech"))
     lines(tmp_path / "manifest.csv", "name,speaker", "a,ann")
     with pytest.raises(CorpusError, match=r"manifest\.csv has no column 'id'; found: name, speaker"):

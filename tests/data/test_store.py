@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from sounds import small_set
 
-from unhiss.data.store import Row, Store, manifest_files
+from unhiss.data.manifest import ManifestRow, manifest_files
+from unhiss.data.store import Store
 from unhiss.errors import DataError
 
 
@@ -43,12 +44,12 @@ def test_the_set_states_the_hash_of_every_shard(store: Store) -> None:
 
 
 def test_a_row_survives_json_in_any_script() -> None:
-    row = Row(
+    row = ManifestRow(
         id="a/ü.wav", corpus="c", role="speech", kind="k", groups=("x", "y"), split="train", licence="CC0",
         commercial_use=True, language="ja", text="\u2028 猫", shard="s.npy", offset=1, length=2, level_dbfs=-20.5,
         bandwidth_hz=8000.0, snr_db=30.25,
     )  # fmt: skip
-    assert Row.from_json(row.to_json()) == row
+    assert ManifestRow.from_json(row.to_json()) == row
 
 
 def test_texts_with_odd_line_separators_do_not_tear_the_manifest(store: Store) -> None:
@@ -68,7 +69,7 @@ def test_rows_are_the_same_with_and_without_columns(store: Store, size: int | No
     if size is not None:
         path.write_bytes(content[:size])
     bare = Store(store.folder)
-    assert list(bare.rows) == rows == [Row.from_json(line) for line in manifest(store.folder)]
+    assert list(bare.rows) == rows == [ManifestRow.from_json(line) for line in manifest(store.folder)]
     for (role, split), part in bare.parts.items():
         assert (
             list(part)

@@ -258,7 +258,7 @@ def test_clips_name_what_make_needs_and_carry_a_group_each() -> None:
     clips = list(synth.clips("wind=2,siren"))
     assert len(clips) == 2 + synth.CLIPS_PER_KIND
     assert len({clip.groups for clip in clips}) == len(clips)
-    assert all(synth.is_made(clip) and clip.loose and clip.commercial_use for clip in clips)
+    assert all(synth.is_synthetic(clip) and clip.flexible_split and clip.commercial_use for clip in clips)
 
 
 @pytest.mark.parametrize(

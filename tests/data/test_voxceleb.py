@@ -68,13 +68,13 @@ def test_the_real_table_splits_1251_speakers_without_a_leak(data: Path, tmp_path
     assert not leaks(clips)
 
 
-def test_a_missing_table_an_unknown_speaker_and_an_odd_set_are_told(tmp_path: Path) -> None:
+def test_a_missing_table_an_unknown_speaker_and_an_odd_set_are_reported(tmp_path: Path) -> None:
     plant(tmp_path, f"deep/down/wav/{WAVS[0]}")
     root = tmp_path / "deep" / "down"
     with pytest.raises(CorpusError, match=r"vox1_meta\.csv is neither in"):
         list(CORPUS.read(root))
     lines(root / META, VOXCELEB1, "id10270\tEartha_Kitt\tf\tUSA\ttest")
-    with pytest.raises(CorpusError, match=r"id10001 stands not in vox1_meta\.csv; is this VoxCeleb2\?"):
+    with pytest.raises(CorpusError, match=r"id10001 is not in vox1_meta\.csv; is this VoxCeleb2\?"):
         list(CORPUS.read(root))
     lines(root / META, VOXCELEB1, "id10001\tA\tm\tIreland\ttrain")
     with pytest.raises(CorpusError, match="has the set 'train'; expected dev or test"):
@@ -84,6 +84,6 @@ def test_a_missing_table_an_unknown_speaker_and_an_odd_set_are_told(tmp_path: Pa
         list(CORPUS.read(root))
 
 
-def test_another_corpus_at_the_path_is_told(data: Path) -> None:
+def test_another_corpus_at_the_path_is_reported(data: Path) -> None:
     with pytest.raises(CorpusError, match=r"is not VoxCeleb1: expected wav/idNNNNN/VIDEO/NNNNN\.wav; found: audio"):
         list(CORPUS.read(data / "UrbanSound8K"))

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are f
 
 SOURCE = Path(unhiss.__file__).parent.parent
 PATIENCE_S = 240.0
-WORKER = b"ray::_chunk"  # what Ray calls a process of unhiss that is at work
+WORKER = b"ray::_run_chunk"  # how Ray names a process that is running a chunk
 
 
 def start(folder: Path, *words: str) -> subprocess.Popen:

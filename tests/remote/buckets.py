@@ -11,7 +11,7 @@ import fsspec
 import pytest
 
 import unhiss
-from unhiss.remote import _system
+from unhiss.remote import _filesystem
 
 HERE = Path(__file__).parent
 SOURCE = Path(unhiss.__file__).parent.parent
@@ -23,7 +23,7 @@ SETTINGS = {
 
 def reach(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Have this process and those it starts ask the server there, and leave it to s3fs and unhiss to ask again."""
-    _system.cache_clear()
+    _filesystem.cache_clear()
     for key, value in SETTINGS.items():
         monkeypatch.setenv(key, value)
     monkeypatch.setenv("AWS_ENDPOINT_URL", address)

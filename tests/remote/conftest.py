@@ -15,7 +15,7 @@ for package in ("s3fs", "moto", "flask_cors"):
 
 from buckets import HERE, reach  # noqa: E402
 
-from unhiss.remote import RemotePath, _system  # noqa: E402
+from unhiss.remote import RemotePath, _filesystem  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +46,6 @@ def bucket(faulty: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iter
     """A bucket of its own."""
     reach(faulty, monkeypatch)
     name = f"unhiss-{tmp_path.name.lower().replace('_', '-')}"[:60].rstrip("-")
-    RemotePath(f"s3://{name}")._ask(lambda there, path: there.exists(path) or there.mkdir(path))
+    RemotePath(f"s3://{name}")._request(lambda fs, path: fs.exists(path) or fs.mkdir(path))
     yield RemotePath(f"s3://{name}")
-    _system.cache_clear()
+    _filesystem.cache_clear()

@@ -19,9 +19,9 @@ from click.testing import CliRunner
 
 from unhiss.cli import unhiss
 from unhiss.data import synth
-from unhiss.data.merge import merge
-from unhiss.data.plan import Source
+from unhiss.data.merge import merge_sets
 from unhiss.data.prepare import prepare
+from unhiss.data.shard_plan import ClipSource
 from unhiss.data.shards import Preprocessing
 from unhiss.data.verify import faults
 from unhiss.remote import RemotePath
@@ -41,7 +41,7 @@ def corpus(tmp_path: Path, bucket: RemotePath) -> Path:
     (root / "voices" / "a" / "torn.wav").write_bytes(b"RIFF....")
     sf.write(root / "voices" / "b" / "long.wav", rng.uniform(-0.3, 0.3, 200_000), 16000)
     with ThreadPoolExecutor(8) as threads:
-        list(threads.map(lambda path: (bucket / "corpus" / path.relative_to(root)).send(path), root.rglob("*.*")))
+        list(threads.map(lambda path: (bucket / "corpus" / path.relative_to(root)).upload(path), root.rglob("*.*")))
     return root
 
 
@@ -76,7 +76,7 @@ def kept(scratch: Path) -> list[str]:
 def noted(output: RemotePath) -> dict[str, object]:
     """Each shard that is done, and when its note was written."""
     shards = output / "shards"
-    found = shards._ask(lambda there, path: there.find(path, detail=True))
+    found = shards._request(lambda fs, path: fs.find(path, detail=True))
     return {name: facts["LastModified"] for name, facts in found.items() if name.endswith(".json")}
 
 
@@ -94,18 +94,18 @@ def test_from_bucket_to_bucket_is_from_folder_to_folder(bucket: RemotePath, corp
 
 
 def test_a_set_in_a_bucket_is_checked_and_merged_there(bucket: RemotePath, tmp_path: Path) -> None:
-    given = [Source("synth:hum=70", Path("synth"), list(synth.clips("hum=70")))]
+    given = [ClipSource("synth:hum=70", Path("synth"), list(synth.clips("hum=70")))]
     local = prepare(given, tmp_path / "set", Preprocessing(), jobs=1).folder
     there = prepare(given, bucket / "set", Preprocessing(), jobs=1).folder
     assert list(faults(there)) == []
-    merge([there], bucket / "merged")
-    merge([there], tmp_path / "fetched")
-    merge([local], tmp_path / "merged")
+    merge_sets([there], bucket / "merged")
+    merge_sets([there], tmp_path / "fetched")
+    merge_sets([local], tmp_path / "merged")
     merged = held(tmp_path / "merged", tmp_path)
     assert held(bucket / "merged", tmp_path) == held(tmp_path / "fetched", tmp_path) == merged
     broken = there / "shards" / "noise-train-00000.npy"
     broken.write_bytes(broken.read_bytes()[:-2])
-    (there / "shards" / "noise-valid-00000.npy")._ask(lambda system, path: system.rm(path))
+    (there / "shards" / "noise-valid-00000.npy")._request(lambda fs, path: fs.rm(path))
     lines = "\n".join(faults(there))
     assert "noise-train-00000.npy: its SHA-256 is" in lines and "noise-valid-00000.npy: missing" in lines
 
@@ -198,7 +198,7 @@ def test_what_cannot_be_is_one_line(bucket: RemotePath, corpus: Path) -> None:
     there = bucket / "corpus"
     assert f"{there} is not empty and holds no data set; choose another folder" in said(*words(there, there))
     assert f"{bucket}/voices holds no file" in said(*words(bucket, bucket / "set"))
-    assert "its bucket is not there" in said(*words(there, RemotePath("s3://never-made/set")))
+    assert "the bucket does not exist; create it first" in said(*words(there, RemotePath("s3://never-made/set")))
     assert "https can only be read" in said(*words(there, RemotePath("https://127.0.0.1/set")))
     away = said(*words(there, bucket / "set", "--pairs", "3", "--wav", f"{bucket}/pairs"))
     assert f"{bucket}/pairs is elsewhere; give a path of this machine" in away

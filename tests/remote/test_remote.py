@@ -12,7 +12,7 @@ from buckets import HERE, reach, run
 
 from unhiss.data.store import Store
 from unhiss.errors import UnhissError
-from unhiss.remote import RemotePath, _system, parse_path
+from unhiss.remote import RemotePath, _filesystem, parse_path
 
 
 def test_a_folder_in_a_bucket_is_denoised_into_another(bucket: RemotePath, tmp_path: Path) -> None:
@@ -20,11 +20,11 @@ def test_a_folder_in_a_bucket_is_denoised_into_another(bucket: RemotePath, tmp_p
     (tmp_path / "in" / "deep").mkdir(parents=True)
     for name in ("a.wav", "deep/b.flac", "deep/c.wav"):
         sf.write(tmp_path / "in" / name, rng.uniform(-0.3, 0.3, 50_000), 16000)
-        (bucket / "in" / name).send(tmp_path / "in" / name)
-    (bucket / "in" / "notes.txt").send(HERE / "faulty_s3.py")
+        (bucket / "in" / name).upload(tmp_path / "in" / name)
+    (bucket / "in" / "notes.txt").upload(HERE / "faulty_s3.py")
     away = {"Bucket": bucket.name, "Key": "in/../../away.wav", "Body": (tmp_path / "in" / "a.wav").read_bytes()}
-    bucket._ask(lambda system, path: system.call_s3("put_object", **away))
-    assert any("away" in name for name in bucket._ask(lambda system, path: system.find(path)))
+    bucket._request(lambda fs, path: fs.call_s3("put_object", **away))
+    assert any("away" in name for name in bucket._request(lambda fs, path: fs.find(path)))
     here = run("denoise", tmp_path / "in", "-o", tmp_path / "out")
     there = run("denoise", bucket / "in", "-o", bucket / "out", "-j", "2")
     assert (here.returncode, there.returncode) == (0, 0), there.stderr
@@ -47,7 +47,7 @@ def test_pairs_in_a_bucket_have_the_scores_they_have_here(
         sf.write(tmp_path / "pairs" / name, rng.uniform(-0.3, 0.3, 20_000), 16000)
     (tmp_path / "pairs" / "manifest.csv").write_text("id,snr_db\nb,5\na,0\n")
     for path in (tmp_path / "pairs").rglob("*.*"):
-        (bucket / "pairs" / path.relative_to(tmp_path / "pairs")).send(path)
+        (bucket / "pairs" / path.relative_to(tmp_path / "pairs")).upload(path)
     for where, folder in (("here", tmp_path / "pairs"), ("there", bucket / "pairs")):
         given = ("--pairs", folder, "--metrics", "si_sdr_db,lag", "-j", "1")
         done = run("evaluate", *given, "-o", tmp_path / f"scores-{where}")
@@ -75,16 +75,16 @@ def test_a_server_that_never_answers_well_is_one_line(
     serve: Callable[[int], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reach(serve(9), monkeypatch)
-    monkeypatch.setattr("unhiss.remote.PAUSE_S", 0.001)
+    monkeypatch.setattr("unhiss.remote.BACKOFF_S", 0.001)
     with pytest.raises(UnhissError, match=r"s3://some/a.wav: .*\(tried 6 times\)"):
-        RemotePath("s3://some/a.wav").fetch(tmp_path / "a.wav")
-    _system.cache_clear()
+        RemotePath("s3://some/a.wav").download(tmp_path / "a.wav")
+    _filesystem.cache_clear()
 
 
 def test_https_is_read_only_and_unknown_schemes_are_said_to_be(tmp_path: Path) -> None:
     (tmp_path / "a").touch()
     with pytest.raises(UnhissError, match="https can only be read"):
-        RemotePath("https://127.0.0.1/a.wav").send(tmp_path / "a")
+        RemotePath("https://127.0.0.1/a.wav").upload(tmp_path / "a")
     with pytest.raises(UnhissError, match="carrier-pigeon:// is not known"):
         RemotePath("carrier-pigeon://a/b.wav").exists()
 
@@ -100,15 +100,14 @@ def test_a_url_behaves_as_a_path_does() -> None:
 def test_a_prepared_set_is_read_where_it_lies(bucket: RemotePath, tmp_path: Path) -> None:
     shards = tmp_path / "set" / "shards"
     shards.mkdir(parents=True)
-    from unhiss.data.rows import Row
-    from unhiss.data.store import manifest_files
+    from unhiss.data.manifest import ManifestRow, manifest_files
 
     rng = np.random.default_rng(4)
     lines = []
     for number in range(3):
         samples = rng.integers(-3000, 3000, 5000 + number, dtype=np.int16)
         np.save(shards / f"{number}.npy", samples)
-        lines.append(Row(
+        lines.append(ManifestRow(
             id=f"c{number}", corpus="made", role="speech", kind="k", groups=("g",), split="train", licence="CC0",
             commercial_use=True, language="", text="", shard=f"{number}.npy", offset=10, length=4000, level_dbfs=-20.0,
             bandwidth_hz=8000.0, snr_db=30.0,
@@ -117,7 +116,7 @@ def test_a_prepared_set_is_read_where_it_lies(bucket: RemotePath, tmp_path: Path
         (tmp_path / "set" / name).write_bytes(content)
     (tmp_path / "set" / "dataset.json").write_text('{"format": 2, "sample_rate": 16000}')
     for path in (tmp_path / "set").rglob("*.*"):
-        (bucket / "set" / path.relative_to(tmp_path / "set").as_posix()).send(path)
+        (bucket / "set" / path.relative_to(tmp_path / "set").as_posix()).upload(path)
     here, there = Store(tmp_path / "set"), Store(bucket / "set")
     assert list(here.rows) == list(there.rows) and there.part("speech", "train")[1].id == "c1"
     for row in here.rows:

@@ -10,13 +10,13 @@ import pytest
 import soundfile as sf
 from stumbling_web import Web
 
-from unhiss.data import elsewhere
-from unhiss.data.corpora import parse
-from unhiss.data.plan import Source
+from unhiss.data import remote_corpus
+from unhiss.data.corpora import parse_spec
 from unhiss.data.prepare import prepare
+from unhiss.data.shard_plan import ClipSource
 from unhiss.data.shards import Preprocessing
 from unhiss.errors import CorpusError, UnhissError
-from unhiss.remote import RemotePath, _system
+from unhiss.remote import RemotePath, _filesystem
 
 pytest.importorskip("aiohttp", reason="pip install 'unhiss[remote]'")
 
@@ -24,7 +24,7 @@ pytest.importorskip("aiohttp", reason="pip install 'unhiss[remote]'")
 @pytest.fixture
 def web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
     """Voices with and without a table."""
-    monkeypatch.setattr("unhiss.remote.PAUSE_S", 0.01)
+    monkeypatch.setattr("unhiss.remote.BACKOFF_S", 0.01)
     root = tmp_path / "web"
     rng = np.random.default_rng(3)
     names = [f"plain/{who}/{number} #?%41.wav" for who in "abc" for number in range(2)]
@@ -36,14 +36,14 @@ def web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
     served = Web(root)
     yield served
     served.close()
-    _system.cache_clear()
+    _filesystem.cache_clear()
 
 
-def sources(spec: str, role: str = "speech") -> list[Source]:
-    corpus, path, part = parse(spec, role)
+def sources(spec: str, role: str = "speech") -> list[ClipSource]:
+    corpus, path, part = parse_spec(spec, role)
     if isinstance(path, RemotePath):
-        return [elsewhere.source("said", corpus, path, part, role)]
-    return [Source("said", path, list(corpus.read(path, part, role)))]
+        return [remote_corpus.read_remote("said", corpus, path, part, role)]
+    return [ClipSource("said", path, list(corpus.read(path, part, role)))]
 
 
 def files(folder: Path) -> dict[str, bytes]:

@@ -17,7 +17,6 @@ from unhiss.cli.export import command as export_command
 from unhiss.cli.train import command as train_command
 from unhiss.config import Experiment, load
 from unhiss.data.mixing import mix
-from unhiss.data.rows import Row, Rows
 from unhiss.data.store import Store
 from unhiss.infer.denoiser import Denoiser
 from unhiss.media.codecs import CODECS, Codec
@@ -155,10 +154,10 @@ def test_responses_stay_within_their_decibels(wide: Store) -> None:
     assert 2 < np.abs(change_db).max() < 6.01
 
 
-class NarrowBand(Rows):
+class NarrowBand(ManifestRows):
     """Rows of recordings without anything above 8 kHz."""
 
-    def __getitem__(self, index: int) -> Row:  # type: ignore[override]
+    def __getitem__(self, index: int) -> ManifestRow:  # type: ignore[override]
         return replace(super().__getitem__(index), bandwidth_hz=8000.0)
 
 

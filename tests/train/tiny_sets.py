@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from unhiss.data.store import Row, Store
+from unhiss.data.manifest import ManifestRow
+from unhiss.data.store import Store
 from unhiss.train.loop import Run, train
 
 ROOT = Path(__file__).parent.parent.parent
@@ -49,7 +50,7 @@ def make_store(folder: Path, rate: int = 22050) -> Store:
                 samples = np.round(audio * 32767).clip(-32767, 32767).astype(np.int16)
                 level = 10 * np.log10(np.mean((samples / 32767) ** 2))
                 rows.append(
-                    Row(id=f"{split}-{number}", corpus="made", role=role, kind=f"{role}{number}", split=split,
+                    ManifestRow(id=f"{split}-{number}", corpus="made", role=role, kind=f"{role}{number}", split=split,
                         groups=(f"{role}/{split}",), licence="CC0", commercial_use=True, language="", text="",
                         shard=name, offset=offset, length=samples.size, level_dbfs=float(level), bandwidth_hz=rate / 2,
                         snr_db=40.0)

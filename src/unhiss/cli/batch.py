@@ -80,19 +80,22 @@ def _elsewhere(
 
     from unhiss.atomic import remove_stale
     from unhiss.cli.resuming import ledger
-    from unhiss.fleet.mapping import Fleet, Start, mapped  # which take longer to load than some recordings to clean
+    from unhiss.fleet.mapping import Fleet, map_items  # not at the top: slow to import
+    from unhiss.fleet.processes import WorkerSetup
 
     _denoiser.cache_clear()
     noted = ledger(where.ledger, todo, settings.model, settings.file) if where.ledger else None
-    there = noted.facts["there"] if noted else [number for number, job in enumerate(todo) if _exists(job)]
-    mark = noted.run if noted else uuid.uuid4().hex
+    there = noted.metadata["there"] if noted else [number for number, job in enumerate(todo) if _exists(job)]
+    mark = noted.run_id if noted else uuid.uuid4().hex
     new = {number: job for number, job in enumerate(todo) if number not in set(there)}
     items = [(job, settings, number, number in new) for number, job in enumerate(todo)]
-    start = Start(begin=_begin_process, given=(None if where.ray else notes, mark), preload=PRELOAD)
+    setup = WorkerSetup(function=_begin_process, args=(None if where.ray else notes, mark), preload=PRELOAD)
     again, failures = not settings.file.get("in_place"), 0
     fleet = Fleet(where.jobs or None, where.ray)
     try:
-        for number, outcome in mapped(_in_a_process, items, fleet, start, failed=_failed, ledger=noted, again=again):
+        for number, outcome in map_items(
+            _in_a_process, items, fleet, setup, is_failure=_failed, ledger=noted, retry=again
+        ):
             failures += _failed(outcome)
             yield number, outcome
     except BaseException:
@@ -162,7 +165,7 @@ def _one(job: Job, settings: Settings, show: Show) -> FileReport:
         except AudioError as error:
             raise AudioError(str(error).replace(str(outside), name).replace(str(inside), _name(job.source))) from error
         if not isinstance(job.target, Path):
-            job.target.send(outside)
+            job.target.upload(outside)
         elif job.target == PIPE:
             with outside.open("rb") as file:
                 shutil.copyfileobj(file, sys.stdout.buffer, 1 << 20)
@@ -186,7 +189,7 @@ def _spooled(source: Path | RemotePath, folder: Path) -> Path:
 
     if not isinstance(source, Path):
         path = folder / f"noisy{source.suffix}"
-        source.fetch(path)
+        source.download(path)
         return path
     if source == PIPE:
         return spool(sys.stdin.buffer, folder / "stdin")

@@ -1,4 +1,4 @@
-"""`unhiss data`: what can be done with prepared data sets."""
+"""`unhiss data`: check, merge, import and export prepared data sets."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ unhiss data verify s3://bucket/dataset/
 unhiss data import tars/ -o dataset/
 """
 
-HERE = Here(path_type=Path)
-OUTPUT = click.option("-o", "--output", required=True, type=Folder(), help="Folder to fill, here or on s3://….")
+LOCAL = Here(path_type=Path)
+OUTPUT = click.option("-o", "--output", required=True, type=Folder(), help="Folder to write, local or on s3://….")
 
 
 @click.group("data", epilog=EXAMPLES)
@@ -29,7 +29,7 @@ def command() -> None:
 @command.command()
 @click.argument("folder", type=Folder())
 def verify(folder) -> None:
-    """Read all of a data set and hold it against its hashes, counts, offsets and splits.
+    """Read all of a data set and check it against its hashes, counts, offsets and splits.
 
     A line for each fault, and exit code 1 if there is one.
     """
@@ -54,11 +54,11 @@ def verify(folder) -> None:
 def merge(folders, output) -> None:
     """Make one data set of several of one sample rate; they stay as they are.
 
-    On one file system the shards are not copied: both names lead to the same file.
+    On one file system the shards are not copied, but linked: both names are the same file.
     """
-    from unhiss.data.merge import merge as merged
+    from unhiss.data.merge import merge_sets
 
-    _say(merged(list(folders), output))
+    _print_summary(merge_sets(list(folders), output))
 
 
 @command.command()
@@ -67,28 +67,30 @@ def merge(folders, output) -> None:
 def export(folder, output) -> None:
     """Write a data set as WebDataset tars: KEY.wav and KEY.json of each clip, a tar for each shard."""
     from unhiss.data.store import Store
-    from unhiss.data.tars import export as exported
+    from unhiss.data.tar_export import export_tars
 
-    click.echo(f"{exported(Store(folder), output):,} clips in {output}")
+    click.echo(f"{export_tars(Store(folder), output):,} clips in {output}")
 
 
 @command.command("import")
-@click.argument("tars", nargs=-1, required=True, type=HERE, metavar="TAR|FOLDER...")
-@click.option("-o", "--output", required=True, type=HERE, help="Folder to fill.")
+@click.argument("tars", nargs=-1, required=True, type=LOCAL, metavar="TAR|FOLDER...")
+@click.option("-o", "--output", required=True, type=LOCAL, help="Local folder to write.")
 @click.option("--role", type=click.Choice(["speech", "noise"]), default="speech", show_default=True,
-              help="What tars of others hold; unhiss's own say it themselves.")  # fmt: skip
-@click.option("--sample-rate", type=click.IntRange(1000), default=22050, show_default=True, help="Hz, of others' tars.")
-@click.option("--keep-silence", is_flag=True, help="Leave silent frames of others' clips in.")
+              help="Content of foreign tars; unhiss's own state it.")  # fmt: skip
+@click.option(
+    "--sample-rate", type=click.IntRange(1000), default=22050, show_default=True, help="Hz, for foreign tars."
+)
+@click.option("--keep-silence", is_flag=True, help="Keep silent frames of foreign clips.")
 def import_(tars: tuple[Path, ...], output: Path, role: str, sample_rate: int, keep_silence: bool) -> None:
-    """Make a data set of WebDataset tars: those of unhiss data export give the set they came from."""
-    from unhiss.data.imports import expand, import_tars
+    """Make a data set from WebDataset tars; tars of unhiss data export give the set they were exported from."""
     from unhiss.data.shards import Preprocessing
+    from unhiss.data.tar_import import find_tars, import_tars
 
     preprocessing = Preprocessing(sample_rate=sample_rate, keep_silence=keep_silence)
-    _say(import_tars(list(expand(list(tars))), output, role, preprocessing))
+    _print_summary(import_tars(list(find_tars(list(tars))), output, role, preprocessing))
 
 
-def _say(store) -> None:
+def _print_summary(store) -> None:
     for part, entry in sorted(store.settings["splits"].items()):
         click.echo(f"{part:14} {entry['clips']:7,} clips {entry['hours']:8.2f} h")
     click.echo(f"ready: {store.folder} (card: {store.folder}/card.md)")

@@ -66,14 +66,14 @@ def command(
     unhiss evaluate --model small --system nr=python:peers:noisereduce --pairs dev/ -o report/ --metrics all
     unhiss evaluate --model small --noisy recordings/ -o report/
     """
-    from unhiss.cli.fetching import brought
-    from unhiss.fleet.processes import cores
+    from unhiss.cli.fetching import local_copies
+    from unhiss.fleet.processes import cpu_count
     from unhiss.score import tables
     from unhiss.score.measure import chosen
 
     places = _places(folder, noisy, ray)
-    jobs = jobs or cores()
-    with brought(places) as here:
+    jobs = jobs or cpu_count()
+    with local_copies(places) as here:
         found = _recordings(here, paired=folder is not None)
         text = any(pair.facts.get("text") for pair in found)
         heard = _recogniser(recogniser_given, text)

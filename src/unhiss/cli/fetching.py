@@ -1,4 +1,4 @@
-"""Recordings that lie elsewhere, brought here for as long as a command reads them again and again."""
+"""Local copies of remote recordings, for commands that read them several times."""
 
 from __future__ import annotations
 
@@ -14,46 +14,45 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def brought(given: Sequence[Path | RemotePath]) -> Iterator[list[Path]]:
-    """Each as a path of this machine: itself, or a copy of the file or folder until the block ends.
+def local_copies(sources: Sequence[Path | RemotePath]) -> Iterator[list[Path]]:
+    """Each source as a local path: itself, or a copy of the remote file or folder until the block ends.
 
-    Of a folder, the recordings and tables are copied. An UnhissError inside names what was given. Raises UnhissError.
+    Of a folder, the recordings and manifest.csv are copied. An UnhissError inside the block names the remote source,
+    not its copy. Raises UnhissError.
     """
     from unhiss.errors import UnhissError
-    from unhiss.remote import AT_ONCE
+    from unhiss.remote import MAX_REQUESTS
 
-    if all(isinstance(one, Path) for one in given):
-        yield [one for one in given if isinstance(one, Path)]
-        return
     with tempfile.TemporaryDirectory(prefix="unhiss-") as folder:
-        here = [one if isinstance(one, Path) else Path(folder, str(i), one.name) for i, one in enumerate(given)]
-        pairs = [
-            pair
-            for source, target in zip(given, here, strict=True)
+        copies = {
+            source: Path(folder, str(number), source.name)
+            for number, source in enumerate(sources)
             if not isinstance(source, Path)
-            for pair in _files(source, target)
-        ]
-        with ThreadPoolExecutor(AT_ONCE) as threads:
-            list(threads.map(lambda pair: pair[0].fetch(pair[1]), pairs))
+        }
+        pairs = [pair for source, copy in copies.items() for pair in _files(source, copy)]
+        with ThreadPoolExecutor(MAX_REQUESTS) as threads:
+            list(threads.map(lambda pair: pair[0].download(pair[1]), pairs))
         try:
-            yield here
+            yield [source if isinstance(source, Path) else copies[source] for source in sources]
         except UnhissError as error:
-            said = str(error)
-            for source, target in zip(given, here, strict=True):
-                said = said.replace(str(target), str(source))
-            raise type(error)(said) from error
+            if not copies:
+                raise
+            line = str(error)
+            for source, copy in copies.items():
+                line = line.replace(str(copy), str(source))
+            raise type(error)(line) from error
 
 
-def _files(source: RemotePath, target: Path) -> list[tuple[RemotePath, Path]]:
-    """What is to be copied where."""
+def _files(source: RemotePath, copy: Path) -> list[tuple[RemotePath, Path]]:
+    """The files to download, and where to."""
     if not source.is_dir():
-        return [(source, target)]
-    target.mkdir(parents=True)
-    return [(path, target / below) for path, below in source.files() if _wanted(below)]
+        return [(source, copy)]
+    copy.mkdir(parents=True)
+    return [(file, copy / relative) for file, relative in source.files() if _is_needed(relative)]
 
 
-def _wanted(below: PurePosixPath) -> bool:
-    from unhiss.media.containers import EXTENSIONS
+def _is_needed(relative: PurePosixPath) -> bool:
+    from unhiss.media.recordings import EXTENSIONS
 
-    odd = any(part.startswith(".") for part in below.parts)  # hidden, or on its way out of the folder
-    return not odd and (below.suffix.lower() in EXTENSIONS or below.name == "manifest.csv")
+    hidden = any(part.startswith(".") for part in relative.parts)
+    return not hidden and (relative.suffix.lower() in EXTENSIONS or relative.name == "manifest.csv")

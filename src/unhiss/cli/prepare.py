@@ -13,20 +13,20 @@ EXAMPLES = """
 \b
 unhiss prepare --speech common-voice:cv-corpus/ --noise urbansound8k:UrbanSound8K/ -o dataset/
 unhiss prepare --speech folder:my-voices/ --noise synth:wind,siren=120 --keep-silence -o dataset/
-unhiss prepare … --pairs 2000 --wav pairs/             the reference's noisy/clean WAV pairs
+unhiss prepare … --pairs 2000 --wav pairs/             noisy/clean WAV pairs as well
 unhiss prepare … --spectrograms frames/ --split 21000/1179
 unhiss prepare --speech folder:s3://bucket/voices/ --noise folder:https://host/noise/ -o s3://bucket/dataset/
 
 A corpus is NAME:PATH[:PART], PATH a folder or a URL; names: common-voice, voxceleb1, librispeech,
-urbansound8k, esc50, musan, demand, pairs, folder. Noise can be made from equations: synth:KIND, of wind, rain,
+urbansound8k, esc50, musan, demand, pairs, folder. Synthetic noise needs no corpus: synth:KIND, of wind, rain,
 hum, siren, breathing, thuds, knocks, coloured, engine, drill, jackhammer, air_conditioner, car_horn, alarm,
 bang, keyboard, clicks, music.
-Interrupted at any moment, the same command carries on.
+A run that was interrupted is resumed by the same command.
 """
 
 
 class Finite(click.FloatRange):
-    """A number, which NaN and the infinities are not: a limit of NaN would limit nothing."""
+    """A finite number: a limit of NaN would limit nothing."""
 
     def convert(self, value, parameter, context):
         number = super().convert(value, parameter, context)
@@ -36,112 +36,88 @@ class Finite(click.FloatRange):
 
 
 @click.command("prepare", epilog=EXAMPLES)
-@click.option("--speech", multiple=True, metavar="NAME:PATH[:PART]", help="Clean speech; may be given again.")
-@click.option("--noise", multiple=True, metavar="NAME:PATH[:PART]", help="Noise; may be given again.")
-@click.option("-o", "--output", required=True, type=Folder(), help="Folder of the data set, here or on s3://….")
+@click.option("--speech", multiple=True, metavar="NAME:PATH[:PART]", help="Clean speech; may be repeated.")
+@click.option("--noise", multiple=True, metavar="NAME:PATH[:PART]", help="Noise; may be repeated.")
+@click.option("-o", "--output", required=True, type=Folder(), help="Folder of the data set, local or on s3://….")
 @click.option("--sample-rate", type=click.IntRange(1000), default=22050, show_default=True, help="Hz of all clips.")
-@click.option("--keep-silence", is_flag=True, help="Leave silent frames in.")
+@click.option("--keep-silence", is_flag=True, help="Keep silent frames.")
 @click.option("--max-seconds", type=Finite(0, min_open=True), default=10.0, show_default=True,
               help="Leave longer clips of speech out.")  # fmt: skip
 @click.option("--min-snr", type=Finite(), help="Leave speech of a lower estimated SNR out, in dB.")
 @click.option("--min-dnsmos", type=Finite(), help="Leave speech of a lower DNSMOS OVRL out (unhiss[eval]).")
 @click.option("--commercial-only", is_flag=True, help="Leave clips out whose licence bars commercial use.")
 @click.option("--valid-share", type=Finite(0, 0.5), default=0.05, show_default=True,
-              help="Share of clips kept for validation, where no corpus says which.")  # fmt: skip
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Decides splits and mixtures.")
+              help="Share of clips used for validation, where the corpus has no division of its own.")  # fmt: skip
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Determines splits and mixtures.")
 @click.option("--pairs", type=click.IntRange(1), help="Also make this many noisy/clean pairs, with --wav.")
 @click.option("--wav", type=Here(path_type=Path), help="Folder of the pairs.")
-@click.option("--spectrograms", type=Here(path_type=Path), help="Also make 128 x 128 frames as arrays here.")
+@click.option("--spectrograms", type=Here(path_type=Path), help="Also make 128 x 128 frames as arrays in this folder.")
 @click.option("--split", default="21000/1179", show_default=True, help="Frames for training/validation.")
 @click.option("--snr", default="-5:20", show_default=True, help="Range of SNRs of pairs and frames, in dB.")
-@click.option("-j", "--jobs", type=click.IntRange(1), help="Processes; all cores if not given.")
-@click.option("--ray", metavar="ADDRESS", help="Do it on Ray: local, or a cluster's auto or HOST:PORT.")
+@click.option("-j", "--jobs", type=click.IntRange(1), help="Processes; one a processor if not given.")
+@click.option("--ray", metavar="ADDRESS", help="Run on Ray: local, or a cluster's auto or HOST:PORT.")
 def command(speech, noise, output, pairs, wav, spectrograms, split, snr, seed, jobs, ray, **settings) -> None:
     """Turn corpora into a data set to train on.
 
-    Loads to mono, resamples, removes silent frames, splits without tearing a speaker, video, fold or
-    source recording apart, and writes memory-mapped shards, a manifest and a card with plots.
+    Loads to mono, resamples, removes silent frames, makes splits in which no speaker, video, fold or source
+    recording is in two, and writes memory-mapped shards, a manifest and a card with plots.
     """
-    from unhiss.data.output import refuse_foreign
+    from unhiss.data.output_folder import refuse_foreign
 
     if (pairs is None) != (wav is None):
         raise click.UsageError("--pairs COUNT and --wav DIR go together")
     if (wav or spectrograms) and not (speech and noise):
         raise click.UsageError("mixtures need both: give at least one --speech and one --noise")
-    wanted, config = _wanted(split), _mixing(snr)
+    counts, config = _frame_counts(split), _mix_config(snr)
     folders = {"data set": output, "set of pairs": wav, "set of spectrograms": spectrograms}
-    given = [folder.absolute() for folder in folders.values() if isinstance(folder, Path)]
-    if len(set(given)) < len(given):
+    local = [folder.absolute() for folder in folders.values() if isinstance(folder, Path)]
+    if len(set(local)) < len(local):
         raise click.UsageError("-o, --wav and --spectrograms need a folder each")
     for what, folder in folders.items():
         if folder:
             refuse_foreign(folder, what)
     store = _prepare(_sources(speech, noise), output, seed, jobs, ray, **settings)
-    for part, entry in sorted(store.settings["splits"].items()):
-        click.echo(f"{part:14} {entry['clips']:7,} clips {entry['hours']:8.2f} h")
-    for reason, count in store.settings["rejected"].items():
-        click.echo(f"left out: {count} {reason} (listed in {output}/rejected.csv)")
-    _refuse_lack(store, speech=speech, noise=noise)
+    _print_summary(store, output, speech=speech, noise=noise)
+    options = {"config": config, "seed": seed, "jobs": jobs, "ray": ray}
     if wav:
-        _report("noisy/clean pairs", "write_pairs", store, wav, pairs, pairs, config, seed, jobs, ray)
+        _write_mixtures("noisy/clean pairs", "write_pairs", store, wav, pairs, pairs, options)
     if spectrograms:
-        _report(
-            "spectrograms", "write_spectrograms", store, spectrograms, wanted, sum(wanted.values()), config, seed, jobs,
-            ray,
-        )  # fmt: skip
+        total = sum(counts.values())
+        _write_mixtures("spectrograms", "write_spectrograms", store, spectrograms, counts, total, options)
     click.echo(f"ready: {output} (card: {output}/card.md)")
 
 
 def _sources(speech: tuple[str, ...], noise: tuple[str, ...]) -> list:
-    from unhiss.cli.screen import progress
-    from unhiss.data import elsewhere, synth
-    from unhiss.data.corpora import parse
-    from unhiss.data.plan import Source
-    from unhiss.errors import CorpusError
-
     if not speech and not noise:
         raise click.UsageError("give at least one --speech or --noise")
-    sources = []
-    for role, specs in (("speech", speech), ("noise", noise)):
-        for spec in specs:
-            if spec.startswith("synth:"):
-                if role == "speech":
-                    raise CorpusError(f"{spec} is noise; give it to --noise")
-                sources.append(Source(spec, Path("synth"), list(synth.clips(spec.removeprefix("synth:")))))
-                continue
-            corpus, path, part = parse(spec, role)
-            if isinstance(path, Path):
-                sources.append(Source(spec, path, list(corpus.read(path, part, role))))
-                continue
-            with progress() as bar:
-                bar.add_task(f"listing {path}", total=None)
-                sources.append(elsewhere.source(spec, corpus, path, part, role))
-    return sources
+    return [_source(spec, role) for role, specs in (("speech", speech), ("noise", noise)) for spec in specs]
 
 
-def _prepare(
-    sources,
-    output,
-    seed,
-    jobs,
-    ray,
-    *,
-    sample_rate,
-    keep_silence,
-    max_seconds,
-    min_snr,
-    min_dnsmos,
-    commercial_only,
-    valid_share,
-):
+def _source(spec: str, role: str):
+    from unhiss.cli.screen import progress
+    from unhiss.data import remote_corpus, synth
+    from unhiss.data.corpora import parse_spec
+    from unhiss.data.shard_plan import ClipSource
+    from unhiss.errors import CorpusError
+
+    if spec.startswith("synth:"):
+        if role == "speech":
+            raise CorpusError(f"{spec} is noise; give it to --noise")
+        return ClipSource(spec, Path("synth"), list(synth.clips(spec.removeprefix("synth:"))))
+    corpus, path, part = parse_spec(spec, role)
+    if isinstance(path, Path):
+        return ClipSource(spec, path, list(corpus.read(path, part, role)))
+    with progress() as bar:
+        bar.add_task(f"listing {path}", total=None)
+        return remote_corpus.read_remote(spec, corpus, path, part, role)
+
+
+def _prepare(sources, output, seed, jobs, ray, *, min_snr, min_dnsmos, valid_share, **settings):
     from unhiss.cli.screen import progress
     from unhiss.data.prepare import prepare
     from unhiss.data.shards import Preprocessing
 
-    preprocessing = Preprocessing(
-        sample_rate=sample_rate, keep_silence=keep_silence, max_seconds=max_seconds,
-        min_snr_db=min_snr, min_mos=min_dnsmos, commercial_only=commercial_only,
-    )  # fmt: skip
+    preprocessing = Preprocessing(min_snr_db=min_snr, min_mos=min_dnsmos, **settings)
     with progress("clips") as bar:
         task = bar.add_task("preparing")
         return prepare(
@@ -151,11 +127,18 @@ def _prepare(
         )  # fmt: skip
 
 
-def _refuse_lack(store, **asked) -> None:
-    """Raise DataError if all clips of a role that was asked for were left out; say if none is for validation."""
+def _print_summary(store, output, **specs_of) -> None:
+    """Print counts and rejections; warn if a role has no clip for validation.
+
+    Raises DataError if a role was asked for and all its clips were left out.
+    """
     from unhiss.errors import DataError
 
-    for role, specs in asked.items():
+    for part, entry in sorted(store.settings["splits"].items()):
+        click.echo(f"{part:14} {entry['clips']:7,} clips {entry['hours']:8.2f} h")
+    for reason, count in store.settings["rejected"].items():
+        click.echo(f"left out: {count} {reason} (listed in {output}/rejected.csv)")
+    for role, specs in specs_of.items():
         if specs and not any(row.role == role for row in store.rows):
             raise DataError(
                 f"no {role} is left of {', '.join(specs)}; {store.folder}/rejected.csv says why: "
@@ -173,12 +156,12 @@ def _rater(min_dnsmos: float | None):
         return None
     from unhiss.score.dnsmos import model_file, overall
 
-    model_file()  # says which extra is missing, before any work
+    model_file()  # reports a missing extra before any work
     return overall
 
 
-def _wanted(split: str) -> dict[str, int]:
-    """How many frames each split gets, from such as 21000/1179."""
+def _frame_counts(split: str) -> dict[str, int]:
+    """Frames of each split, from such as 21000/1179."""
     try:
         train, valid = (int(part) for part in split.split("/"))
     except ValueError as error:
@@ -188,7 +171,7 @@ def _wanted(split: str) -> dict[str, int]:
     return {"train": train, "valid": valid}
 
 
-def _mixing(snr: str):
+def _mix_config(snr: str):
     from unhiss.settings import MixConfig
 
     try:
@@ -200,15 +183,14 @@ def _mixing(snr: str):
     return MixConfig(snr_db=(low, high))
 
 
-def _report(what, make, store, folder, count, total, config, seed, jobs, ray) -> None:
-    """Make pairs or spectrograms under a progress bar, then say how many."""
+def _write_mixtures(what, function, store, folder, count, total, options) -> None:
+    """Make pairs or spectrograms with a progress bar, then print how many."""
     from unhiss.cli.screen import progress
-    from unhiss.data import material
+    from unhiss.data import mixture_files
 
     with progress(what) as bar:
         task = bar.add_task("mixing", total=total)
-        counts = getattr(material, make)(
-            store, folder, count, config, seed, lambda done: bar.update(task, completed=done), jobs, ray
-        )
+        write = getattr(mixture_files, function)
+        counts = write(store, folder, count, progress=lambda done: bar.update(task, completed=done), **options)
     shares = ", ".join(f"{number:,} {split}" for split, number in counts.items())
     click.echo(f"{sum(counts.values()):,} {what} in {folder} ({shares})")

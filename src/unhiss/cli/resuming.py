@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def ledger(path: Path, todo: list[Job], model: dict[str, Any], file: dict[str, Any]) -> Ledger:
-    """The ledger at `path`, begun or gone on with. Its facts["there"]: jobs that had an output before the first start.
+    """The ledger at `path`, created or resumed. Its metadata["there"]: jobs that had an output before the first start.
 
     Raises UnhissError if it is of other recordings, settings or another model.
     """

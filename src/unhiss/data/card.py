@@ -3,43 +3,44 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from unhiss.data.files import save_bytes, save_text
-from unhiss.data.store import Row
+from unhiss.data.clips import ROLES
+from unhiss.data.manifest import ManifestRow
+from unhiss.data.storage import save_bytes, save_text
 from unhiss.dsp.charts import Panel, chart_png, histogram
 from unhiss.remote import RemotePath
 
-MOST_KINDS = 30
+MAX_KINDS = 30
 REASONS = {
-    "missing": "the corpus lists it, the folder lacks it",
-    "repeated": "two sources name the same file",
-    "broken": "cannot be read to its end",
+    "missing": "listed by the corpus, but not in its folder",
+    "repeated": "the same file is in two sources",
+    "broken": "cannot be decoded to its end",
     "silent": "less than 0.1 s of sound",
     "long": "longer than preprocessing.max_seconds",
     "noisy": "estimated SNR below preprocessing.min_snr_db",
     "poor": "DNSMOS below preprocessing.min_mos",
-    "licence": "bars commercial use",
+    "licence": "does not allow commercial use",
 }
 
 
-def write_card(folder: Path | RemotePath, rows: list[Row], settings: dict[str, Any]) -> None:
-    """Write card.md and card.png into a prepared set; the same set gives the same bytes."""
+def write_card(folder: Path | RemotePath, rows: list[ManifestRow], settings: dict[str, Any]) -> None:
+    """Write card.md and card.png into a prepared set; equal sets give equal bytes."""
     save_bytes(folder / "card.png", chart_png(_panels(rows, settings["sample_rate"])))
     save_text(folder / "card.md", card_text(rows, settings))
 
 
-def card_text(rows: list[Row], settings: dict[str, Any]) -> str:
+def card_text(rows: list[ManifestRow], settings: dict[str, Any]) -> str:
     """The card in Markdown."""
     parts = sorted(settings["splits"].items())
     groups = {part: {row.kind for row in rows if f"{row.role}/{row.split}" == part} for part, _ in parts}
     licences = sorted(settings["licences"].items())
-    facts = {"sample_rate": settings["sample_rate"], "seed": settings["seed"]}
-    facts |= {
+    shown = {"sample_rate": settings["sample_rate"], "seed": settings["seed"]}
+    shown |= {
         f"preprocessing.{key}": value
         for key, value in sorted(settings["preprocessing"].items())
         if key != "sample_rate"
@@ -47,12 +48,12 @@ def card_text(rows: list[Row], settings: dict[str, Any]) -> str:
     blocks = [
         "# Data set",
         f"{len(rows):,} clips, {sum(entry['hours'] for _, entry in parts):.2f} hours, mono, "
-        f"{settings['sample_rate']:,} Hz, 16 bits. `manifest.jsonl` names each, `rejected.csv` what was left out.",
+        f"{settings['sample_rate']:,} Hz, 16 bits. `manifest.jsonl` lists them, `rejected.csv` those left out.",
         "## Parts",
         _table(("part", "clips", "hours", "speakers or kinds"), [
             (part, f"{entry['clips']:,}", f"{entry['hours']:.3f}", f"{len(groups[part]):,}") for part, entry in parts
         ]),
-        "No speaker, video, fold or source recording stands in two splits.",
+        "No speaker, video, fold or source recording is in two splits.",
         "![Histograms of both roles, and the kinds of noise](card.png)",
         "## Licences",
         _table(("corpus and licence", "clips", "hours", "commercial use"), [
@@ -64,7 +65,7 @@ def card_text(rows: list[Row], settings: dict[str, Any]) -> str:
             (reason, f"{count:,}", REASONS.get(reason, "")) for reason, count in settings["rejected"].items()
         ]) if settings["rejected"] else "Nothing.",
         "## Settings",
-        _table(("setting", "value"), [(f"`{key}`", "–" if value is None else value) for key, value in facts.items()]),
+        _table(("setting", "value"), [(f"`{key}`", "–" if value is None else value) for key, value in shown.items()]),
         "Sources:\n\n" + "\n".join(f"- `{spec}`" for spec in settings["sources"]),
     ]  # fmt: skip
     return "\n\n".join(blocks) + "\n"
@@ -75,44 +76,41 @@ def _table(head: Sequence[str], lines: Sequence[Sequence[object]]) -> str:
     return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in rows)
 
 
-def _panels(rows: list[Row], rate: int) -> list[list[Panel]]:
-    """Speech to the left, noise to the right."""
-    both = [[row for row in rows if row.role == role] for role in ("speech", "noise")]
-    longest = max(np.percentile([row.length for row in part], 98) for part in both if part) / rate
-    measures = (
+def _panels(rows: list[ManifestRow], rate: int) -> list[list[Panel]]:
+    """Rows of charts: speech on the left, noise on the right."""
+    by_role = [[row for row in rows if row.role == role] for role in ROLES]
+    longest = max(np.percentile([row.length for row in part], 98) for part in by_role if part) / rate
+    measures: list[tuple[str, Callable[[ManifestRow], float], list[float]]] = [
         ("seconds", lambda row: row.length / rate, _steps(0, longest, (0.1, 0.25, 0.5, 1, 2, 5, 10, 30))),
         ("level, dBFS", lambda row: row.level_dbfs, np.arange(-70, 1, 5.0).tolist()),
         ("bandwidth, kHz", lambda row: row.bandwidth_hz / 1000, _steps(0, rate / 2000, (0.25, 0.5, 1, 2, 4))),
         ("estimated SNR, dB", lambda row: row.snr_db, np.arange(0, 81, 5.0).tolist()),
-    )
-    names = ("speech", "noise")
-    panels = [
-        [histogram(f"{names[i]}: {title}", [measure(row) for row in both[i]], edges, i) for i in range(2) if both[i]]
-        for title, measure, edges in measures[:3]
     ]
-    last = []
-    if both[0]:
-        title, measure, edges = measures[3]
-        last.append(histogram(f"speech: {title}", [measure(row) for row in both[0]], edges))
-    if both[1]:
-        last.append(_kinds(both[1], rate))
+
+    def chart(role: int, title: str, measure: Callable[[ManifestRow], float], edges: list[float]) -> Panel:
+        return histogram(f"{ROLES[role]}: {title}", [measure(row) for row in by_role[role]], edges, role)
+
+    panels = [[chart(i, *measure) for i in range(2) if by_role[i]] for measure in measures[:3]]
+    last = [chart(0, *measures[3])] if by_role[0] else []
+    if by_role[1]:
+        last.append(_kinds(by_role[1], rate))
     return [*panels, last]
 
 
 def _steps(low: float, high: float, sizes: Sequence[float]) -> list[float]:
-    """Edges of at most 24 columns from `low` to `high` or just beyond, by the smallest of `sizes` that will do."""
+    """Edges of at most 24 bins from `low` to `high` or just beyond, of the smallest of `sizes` that suffices."""
     size = next((size for size in sizes if (high - low) / size <= 24), sizes[-1])
     count = max(1, int(np.ceil((high - low) / size - 1e-9)))
     return [round(low + size * i, 6) for i in range(count + 1)]
 
 
-def _kinds(rows: list[Row], rate: int) -> Panel:
-    """Minutes of each kind of noise, the most first."""
+def _kinds(rows: list[ManifestRow], rate: int) -> Panel:
+    """Minutes of each kind of noise, the most frequent first."""
     minutes: Counter[str] = Counter()
     for row in rows:
         minutes[row.kind] += row.length
     ranked = sorted(minutes.items(), key=lambda item: (-item[1], item[0]))
-    shown, others = ranked[:MOST_KINDS], ranked[MOST_KINDS:]
+    shown, others = ranked[:MAX_KINDS], ranked[MAX_KINDS:]
     if others:
         shown.append((f"{len(others)} others", sum(length for _, length in others)))
     return Panel(

@@ -1,60 +1,60 @@
-"""Clips: one recording of a corpus, with all that decides how it may be used and split."""
+"""Clips and corpora: one recording with everything that decides how it is used and split, and its reader."""
 
 from __future__ import annotations
 
 import csv
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from unhiss.errors import CorpusError, nearest
+from unhiss.media.recordings import EXTENSIONS
 from unhiss.remote import RemotePath
 
 if TYPE_CHECKING:
-    from unhiss.data.rows import Row
+    from unhiss.data.manifest import ManifestRow
 
 SPLITS = ("train", "valid", "test")
 ROLES = ("speech", "noise")
-AUDIO = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".aifc", ".au", ".caf", ".w64")
+FREESOUND_CORPORA = ("urbansound8k", "esc50", "esc10")  # cut from Freesound: the same dog may bark in all of them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clip:
-    """One recording.
+    """One recording of a corpus.
 
-    corpus: the reader's name, or the source a manifest states for it (licences are summed up by it).
-    role: "speech" or "noise". kind: the speaker, or the kind of noise.
-    groups: names of all that must stay within one split (speaker, video, fold, source recording);
-    two clips that share any group may not be torn apart, whatever corpus each came from.
-    split: one of SPLITS, by the corpus's own division where it has one, else "train".
+    kind: the speaker, or the kind of noise. groups: names of everything that must stay within one split (speaker,
+    video, fold, source recording); two clips that share a group never go to different splits, whatever corpora they
+    come from. split: one of SPLITS, from the corpus's own division where it has one, else "train".
+    corpus, role, licence: `Corpus.read` fills in those that the reader leaves empty.
     """
 
     path: Path
-    corpus: str
-    role: str
     kind: str
     groups: tuple[str, ...]
-    split: str
-    licence: str
-    commercial_use: bool
+    corpus: str = ""  # name of the reader, or the source that a manifest states; licences are summed up by it
+    role: str = ""  # "speech" or "noise"
+    split: str = "train"
+    licence: str = ""
+    commercial_use: bool = False
     language: str = ""
     text: str = ""
     seconds: float | None = None  # as the corpus states it; None where it does not
-    loose: bool = False  # the corpus has no division of its own: the split may follow clips it shares groups with
+    flexible_split: bool = False  # the corpus has no division of its own: the split may follow clips of the same group
     noisy: Path | None = None  # the same speech with noise in it, sample for sample, where the corpus has it
-    there: RemotePath | None = None  # where it lies, if elsewhere: then `path` is only its name as if it were here
-    size: int | None = None  # bytes of what lies elsewhere; None where its folder does not have it
+    url: RemotePath | None = None  # location of a remote recording; `path` is then its name as if it were local
+    size: int | None = None  # bytes of a remote recording; None where its folder does not have it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Corpus:
-    """A reader and the facts a user needs before using it; one short file each in this folder.
+    """A reader, and what a user needs to know before using the corpus.
 
-    role: "speech", "noise", or "" where the user says which by --speech or --noise.
+    role: "speech", "noise", or "" where the user chooses by --speech or --noise.
     parts[0] is the default (the training part) unless a part is named as the role (MUSAN).
-    tables: patterns of the files that the reader opens, with {part} for the part's name.
+    reader(path, part, role) yields the clips. tables: patterns of the files that it opens, with {part} for the part.
     """
 
     name: str
@@ -72,9 +72,9 @@ class Corpus:
     def read(self, path: Path, part: str = "", role: str = "") -> Iterator[Clip]:
         """Clips of one part below `path`, in the same order on every machine.
 
-        Each clip's path starts with `path` as given; the file may be missing on disk.
-        Raises CorpusError, before the first clip, for an unknown part, a role the corpus cannot serve
-        and a missing or empty folder; while reading, for another corpus at the path, or no clip at all.
+        Each clip's path starts with `path` as given; the file itself may be missing.
+        Raises CorpusError: before the first clip for an unknown part, a role that the corpus cannot serve, and a
+        missing or empty folder; while reading for another corpus at the path, or no clip at all.
         """
         path, role = Path(path), role or self.role
         part = part or self.default_part(role)
@@ -88,32 +88,34 @@ class Corpus:
         return self._read(path, part, role)
 
     def _read(self, path: Path, part: str, role: str) -> Iterator[Clip]:
-        empty = True
+        clip = None
         for clip in self.reader(path, part, role):
-            empty = False
-            yield clip
-        if empty:
+            yield replace(clip, role=role, corpus=clip.corpus or self.name, licence=clip.licence or self.licence)
+        if clip is None:
             raise CorpusError(f"{path} holds no {role} of {self.name}, part {part!r}; found: {listing(path)}")
 
 
 def check_folder(path: Path) -> None:
     """Raise CorpusError unless `path` is a folder with something in it."""
     if not path.exists():
-        raise CorpusError(f"{path} does not exist; give the folder the corpus was unpacked into")
-    if not path.is_dir():
-        raise CorpusError(f"{path} is a file; give the folder the corpus was unpacked into")
-    if listing(path) == "nothing":
-        raise CorpusError(f"{path} is empty; give the folder the corpus was unpacked into")
+        problem = "does not exist"
+    elif not path.is_dir():
+        problem = "is a file"
+    elif listing(path) == "nothing":
+        problem = "is empty"
+    else:
+        return
+    raise CorpusError(f"{path} {problem}; give the folder the corpus was unpacked into")
 
 
-def listing(path: Path, most: int = 5) -> str:
-    """The first few names in a folder, for a line that says what was found instead."""
+def listing(path: Path, limit: int = 5) -> str:
+    """The first few names in a folder, for an error that says what is there instead."""
     names = sorted(entry.name for entry in path.iterdir() if not entry.name.startswith("."))
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "") or "nothing"
+    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "") or "nothing"
 
 
 def root_of(path: Path, corpus: str, *markers: str) -> Path:
-    """`path`, or the one folder in it that an archive unpacked into, that holds every marker."""
+    """`path`, or the one folder in it that an archive was unpacked into, that contains every marker."""
     for folder in (path, *(entry for entry in sorted(path.iterdir()) if entry.is_dir())):
         if all((folder / marker).exists() for marker in markers):
             return folder
@@ -121,20 +123,20 @@ def root_of(path: Path, corpus: str, *markers: str) -> Path:
 
 
 def recordings(folder: Path) -> Iterator[Path]:
-    """Audio files below a folder, by extension, sorted; hidden ones (`._x.wav` of macOS) left out."""
+    """Audio files below a folder, by extension, sorted; hidden ones (`._x.wav` of macOS) are left out."""
     for entry in sorted(folder.iterdir()):
         if entry.name.startswith("."):
             continue
         if entry.is_dir():
-            # A link back to a folder above would be walked for ever.
+            # A link back to a folder above would recurse for ever.
             if not (entry.is_symlink() and folder.resolve().is_relative_to(entry.resolve())):
                 yield from recordings(entry)
-        elif entry.suffix.lower() in AUDIO:
+        elif entry.suffix.lower() in EXTENSIONS:
             yield entry
 
 
 def group(corpus: str, what: str, name: str) -> str:
-    """The one spelling of a group, the same from every reader that meets the same recording.
+    """The canonical name of a group, the same from every reader that meets the same recording.
 
     >>> group("UrbanSound8K", "recording", "100032")
     'urbansound8k/recording/100032'
@@ -142,10 +144,27 @@ def group(corpus: str, what: str, name: str) -> str:
     return f"{re.sub(r'[^a-z0-9]', '', corpus.lower())}/{what}/{name}"
 
 
-def table(path: Path, needed: Sequence[str], delimiter: str = "\t") -> Iterator[dict[str, str]]:
-    """Rows of a CSV or TSV with a header, by column name; refuses one that lacks a needed column.
+def recording_groups(corpus: str, recording: str) -> tuple[str, ...]:
+    """Groups of a source recording: the corpus's own, and Freesound's where the corpus is cut from there.
 
-    Tab-separated tables are read without quoting: Common Voice sentences hold lone quotes.
+    UrbanSound8K (`fsID`), ESC-50 and ESC-10 (`src_file`) name a recording by its Freesound number; 26 recordings of
+    ESC-10 are in UrbanSound8K too.
+
+    >>> recording_groups("UrbanSound8K", "100032")
+    ('urbansound8k/recording/100032', 'freesound/recording/100032')
+    >>> recording_groups("MUSAN", "noise-free-sound-0000")
+    ('musan/recording/noise-free-sound-0000',)
+    """
+    name = group(corpus, "recording", recording)
+    if name.split("/")[0] not in FREESOUND_CORPORA:
+        return (name,)
+    return name, group("Freesound", "recording", recording)
+
+
+def table(path: Path, needed: Sequence[str], delimiter: str = "\t") -> Iterator[dict[str, str]]:
+    """Rows of a CSV or TSV with a header, by column name. Raises CorpusError where a needed column is missing.
+
+    Tab-separated tables are read without quoting: Common Voice sentences contain unmatched quotes.
     """
     if not path.is_file():
         raise CorpusError(f"{path} is missing; is this the right folder?")
@@ -156,8 +175,7 @@ def table(path: Path, needed: Sequence[str], delimiter: str = "\t") -> Iterator[
             columns = reader.fieldnames or []
             missing = [name for name in needed if name not in columns]
             if missing:
-                found = ", ".join(columns) or "nothing"
-                raise CorpusError(f"{path} has no column {missing[0]!r}; found: {found}")
+                raise CorpusError(f"{path} has no column {missing[0]!r}; found: {', '.join(columns) or 'nothing'}")
             for row in reader:
                 yield {key: value or "" for key, value in row.items() if key is not None}
     except (UnicodeDecodeError, csv.Error) as error:
@@ -165,7 +183,7 @@ def table(path: Path, needed: Sequence[str], delimiter: str = "\t") -> Iterator[
 
 
 def number(text: str) -> float | None:
-    """A figure in a table, or None where it is blank or no number.
+    """A number in a table, or None where the cell is blank or no number.
 
     >>> number("2.5"), number("")
     (2.5, None)
@@ -176,10 +194,15 @@ def number(text: str) -> float | None:
         return None
 
 
-def leaks(clips: Iterable[Clip | Row]) -> dict[str, set[str]]:
-    """Groups that stand in more than one split, each with its splits; empty when none leaks."""
-    where: dict[str, set[str]] = {}
+def is_yes(text: str) -> bool:
+    """Whether a cell of a table says yes."""
+    return text.strip().lower() in ("yes", "true", "1")
+
+
+def leaks(clips: Iterable[Clip | ManifestRow]) -> dict[str, set[str]]:
+    """Groups that are in more than one split, each with its splits; empty when none leaks."""
+    splits_of: dict[str, set[str]] = {}
     for clip in clips:
         for name in clip.groups:
-            where.setdefault(name, set()).add(clip.split)
-    return {name: splits for name, splits in where.items() if len(splits) > 1}
+            splits_of.setdefault(name, set()).add(clip.split)
+    return {name: splits for name, splits in splits_of.items() if len(splits) > 1}

@@ -1,4 +1,4 @@
-"""Mozilla Common Voice: read sentences in many languages, given by volunteers.
+"""Mozilla Common Voice: sentences read aloud by volunteers in many languages.
 
     cv-corpus-6.1-2020-12-11/       PATH may be this folder: all languages
       en/                           or one language
@@ -6,8 +6,8 @@
         clip_durations.tsv          clip, duration[ms]  (newer releases)
         clips/common_voice_en_78545.mp3
 
-Parts: train (default), dev, test, and validated, which holds all three and counts as training.
-A speaker (client_id) must not be torn apart. Columns are found by name, so every release reads.
+Parts: train (default), dev, test, and validated, which contains all three and counts as training.
+Groups, which stay in one split: speaker (client_id). Columns are looked up by name, so every release can be read.
 
 Licence: CC0 1.0 (promise not to identify the speakers). Get it: https://commonvoice.mozilla.org/datasets
 Citation: R. Ardila et al., "Common Voice: A Massively-Multilingual Speech Corpus", LREC 2020.
@@ -27,7 +27,7 @@ QUOTED = re.compile(r'"((?:[^"]|"")*)"')
 
 
 def unquote(sentence: str) -> str:
-    """A sentence without the quotes that CSV put around it; lone quotes stay.
+    """A sentence without the quotes that CSV put around it; unmatched quotes stay.
 
     >>> unquote('"He saw ""x""."'), unquote('5" of snow'), unquote('"Go," he said, "now"')
     ('He saw "x".', '5" of snow', '"Go," he said, "now"')
@@ -41,17 +41,17 @@ def _is_language(folder: Path) -> bool:
 
 
 def _languages(path: Path, part: str) -> list[Path]:
-    """Folders that hold the part's table: the path itself, or its sub-folders."""
+    """Folders that contain the part's table: the path itself, or its sub-folders."""
     if _is_language(path):
         return [path]
     languages = [entry for entry in sorted(path.iterdir()) if entry.is_dir() and _is_language(entry)]
     if not languages:
         raise CorpusError(f"{path} is not Common Voice: expected LANG/{part}.tsv; found: {listing(path)}")
-    having = [folder for folder in languages if (folder / f"{part}.tsv").is_file()]
-    if not having:
-        found = ", ".join(sorted({file.name for folder in languages for file in folder.glob("*.tsv")}))
-        raise CorpusError(f"no language in {path} has a {part}.tsv; found: {found or 'no tables'}")
-    return having
+    matching = [folder for folder in languages if (folder / f"{part}.tsv").is_file()]
+    if not matching:
+        tables = ", ".join(sorted({file.name for folder in languages for file in folder.glob("*.tsv")}))
+        raise CorpusError(f"no language in {path} has a {part}.tsv; found: {tables or 'no tables'}")
+    return matching
 
 
 def _durations(language: Path) -> dict[str, float | None]:
@@ -71,12 +71,9 @@ def _clips(path: Path, part: str, role: str) -> Iterator[Clip]:
             name = row["path"] if row["path"].lower().endswith(".mp3") else row["path"] + ".mp3"
             yield Clip(
                 path=language / "clips" / name,
-                corpus=CORPUS.name,
-                role=role,
                 kind=row["client_id"],
                 groups=(group("Common Voice", "speaker", row["client_id"] or name),),
                 split=SPLIT_OF_PART[part],
-                licence=CORPUS.licence,
                 commercial_use=True,
                 language=row.get("locale") or language.resolve().name,
                 text=unquote(row.get("sentence", "")),

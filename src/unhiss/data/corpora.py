@@ -4,17 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from unhiss.data import (
-    common_voice,
-    demand,
-    esc50,
-    folder,
-    librispeech,
-    musan,
-    pairs,
-    urbansound8k,
-    voxceleb,
-)
+from unhiss.data import common_voice, demand, esc50, folder, librispeech, musan, pairs, urbansound8k, voxceleb
 from unhiss.data.clips import Corpus
 from unhiss.errors import CorpusError, nearest
 from unhiss.remote import RemotePath, parse_path
@@ -23,14 +13,14 @@ MODULES = (common_voice, voxceleb, librispeech, urbansound8k, esc50, musan, dema
 CORPORA: dict[str, Corpus] = {module.CORPUS.name: module.CORPUS for module in MODULES}
 
 
-def parse(spec: str, role: str = "") -> tuple[Corpus, Path | RemotePath, str]:
+def parse_spec(spec: str, role: str = "") -> tuple[Corpus, Path | RemotePath, str]:
     """The reader, folder and part that `NAME:PATH[:SPLIT]` means; PATH may be a URL.
 
-    PATH may hold colons: only a part the corpus has, after the last one, counts as SPLIT. Without one it
+    PATH may contain colons: only a part the corpus has, after the last one, counts as SPLIT. Without one it
     is the corpus's default for the role. Raises CorpusError for an unknown name (the nearest is
     suggested), a missing path, and what can only be a mistyped part.
 
-    >>> corpus, path, part = parse("urbansound8k:/data/a:b:test")
+    >>> corpus, path, part = parse_spec("urbansound8k:/data/a:b:test")
     >>> corpus.name, path.as_posix(), part
     ('urbansound8k', '/data/a:b', 'test')
     """
@@ -49,6 +39,6 @@ def parse(spec: str, role: str = "") -> tuple[Corpus, Path | RemotePath, str]:
     return corpus, path, corpus.default_part(role)
 
 
-def _folder(given: str) -> Path | RemotePath:
-    path = parse_path(given)
+def _folder(text: str) -> Path | RemotePath:
+    path = parse_path(text)
     return path.expanduser() if isinstance(path, Path) else path

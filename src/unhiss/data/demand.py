@@ -1,11 +1,11 @@
-"""DEMAND: five minutes each of real rooms, streets and vehicles, taken with 16 microphones at once.
+"""DEMAND: five minutes each of real rooms, streets and vehicles, recorded with 16 microphones at once.
 
     DEMAND/                         PATH, or one room
       DKITCHEN/                     domestic D…, nature N…, office O…, public P…, street S…, transport T…
         ch01.wav … ch16.wav         48 kHz (DKITCHEN_48k.zip) or 16 kHz (DKITCHEN_16k.zip)
 
 Parts: all (default) and ch01, one channel of each room. The corpus has no split of its own: all is training.
-A room must not be torn apart: its 16 channels are one recording, heard from a few centimetres away.
+Groups, which stay in one split: room; its 16 channels are one recording, from microphones centimetres apart.
 
 Licence: CC BY-SA 3.0, as the corpus's own DEMAND.pdf says. Get it: https://zenodo.org/records/1227121
 Citation: J. Thiemann, N. Ito, E. Vincent, "The Diverse Environments Multi-channel Acoustic Noise Database
@@ -22,38 +22,25 @@ from unhiss.data.clips import Clip, Corpus, group, listing
 from unhiss.errors import CorpusError
 
 CHANNEL = re.compile(r"ch(0[1-9]|1[0-6])\.(wav|flac|ogg)")
-RATE = re.compile(r"_(48|16)k$")
+RATE_SUFFIX = re.compile(r"_(48|16)k$")
 
 
 def _channels(room: Path) -> list[Path]:
     return sorted(file for file in room.iterdir() if CHANNEL.fullmatch(file.name))
 
 
-def _rooms(path: Path) -> list[Path]:
-    """Folders with channels in them: the path itself, its sub-folders, or theirs (DKITCHEN_48k/DKITCHEN)."""
-    below = [folder for pattern in ("*/", "*/*/") for folder in sorted(path.glob(pattern))]
-    return [folder for folder in (path, *below) if folder.is_dir() and _channels(folder)]
-
-
 def _clips(path: Path, part: str, role: str) -> Iterator[Clip]:
-    rooms = _rooms(path)
+    # Rooms are the path itself, its sub-folders, or theirs (DKITCHEN_48k/DKITCHEN).
+    below = [folder for pattern in ("*/", "*/*/") for folder in sorted(path.glob(pattern))]
+    rooms = [folder for folder in (path, *below) if folder.is_dir() and _channels(folder)]
     if not rooms:
         raise CorpusError(f"{path} is not DEMAND: expected ROOM/ch01.wav … ch16.wav; found: {listing(path)}")
     for room in rooms:
-        name = RATE.sub("", room.absolute().name)  # the same room at both rates is one
+        name = RATE_SUFFIX.sub("", room.absolute().name)  # the same room at both rates is one
         for file in _channels(room):
             if part in ("all", file.stem):
-                yield Clip(
-                    path=file,
-                    corpus=CORPUS.name,
-                    role=role,
-                    kind=name,
-                    groups=(group("DEMAND", "room", name),),
-                    split="train",
-                    loose=True,
-                    licence=CORPUS.licence,
-                    commercial_use=True,
-                )
+                groups = (group("DEMAND", "room", name),)
+                yield Clip(path=file, kind=name, groups=groups, flexible_split=True, commercial_use=True)
 
 
 CORPUS = Corpus(

@@ -2,7 +2,7 @@
 
     PATH/
       rain/heavy.ogg                the parent folder is the speaker (--speech) or the kind (--noise)
-      dog_bark/1.wav                wav, flac, ogg, opus, mp3, aiff, au, caf, w64
+      dog_bark/1.wav                every format that unhiss denoises
     manifest.csv                    optional; in PATH or up to two folders above it; must have a column `path`
 
 A manifest is honoured: path (relative to it), speaker_or_kind, recording, source, licence, commercial_use
@@ -10,7 +10,7 @@ A manifest is honoured: path (relative to it), speaker_or_kind, recording, sourc
 One role a call: give the speech and the noise of a mixed manifest as two paths.
 
 Parts: train (default), valid, test: the split all of it goes to; a plain folder has no division of its own.
-Must not be torn apart: a speaker (and its recording); a noise's source recording, else the file itself.
+Groups, which stay in one split: a speaker (and its recording); a noise's source recording, else the file itself.
 Licence: the manifest's; "unknown", and not for commercial use, where there is none.
 """
 
@@ -22,10 +22,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from unhiss.data.clips import SPLITS, Clip, Corpus, group, number, recordings, table
-from unhiss.data.freesound import recording_groups
+from unhiss.data.clips import SPLITS, Clip, Corpus, group, is_yes, number, recording_groups, recordings, table
 
-PREFIX = re.compile(r"(libri|vctk)-")  # as in libri-1034: the corpus's own number follows
+SPEAKER_PREFIX = re.compile(r"(libri|vctk)-")  # as in libri-1034: the corpus's own number follows
 
 
 def _has_paths(manifest: Path) -> bool:
@@ -36,58 +35,50 @@ def _has_paths(manifest: Path) -> bool:
         return "path" in next(csv.reader(file), [])
 
 
-def _whole(path: Path) -> Path:
-    """The path from the root, without `..`; links are left as they are, so that names stay the user's."""
+def _absolute(path: Path) -> Path:
+    """The path from the root, without `..`; links are not resolved, so that names stay the user's."""
     return Path(os.path.normpath(path.absolute()))
 
 
-def _listed(path: Path) -> list[tuple[Path, dict[str, str]]]:
+def _rows(path: Path) -> list[tuple[Path, dict[str, str]]]:
     """Files beneath `path` with their rows, from the nearest manifest that lists any."""
-    top = _whole(path)
+    top = _absolute(path)
     for base in (top, top.parent, top.parent.parent):
         if not _has_paths(base / "manifest.csv"):
             continue
-        files = [(_whole(base / row["path"]), row) for row in table(base / "manifest.csv", ["path"], ",")]
-        found = [(path / file.relative_to(top), row) for file, row in files if file.is_relative_to(top)]
-        if found:
-            return sorted(found, key=lambda item: item[0])
+        files = [(_absolute(base / row["path"]), row) for row in table(base / "manifest.csv", ["path"], ",")]
+        inside = [(path / file.relative_to(top), row) for file, row in files if file.is_relative_to(top)]
+        if inside:
+            return sorted(inside, key=lambda item: item[0])
     return []
 
 
-def _own(file: Path) -> tuple[str, str]:
-    """Names of a file's parent and of the file that stay the same however PATH was given."""
-    parent = _whole(file).parent
-    name = f"{parent.parent.name}/{parent.name}"
-    return name, f"{name}/{file.name}"
-
-
 def _groups(file: Path, row: dict[str, str], role: str) -> tuple[str, ...]:
-    parent, itself = _own(file)
+    parent = _absolute(file).parent
+    folder = f"{parent.parent.name}/{parent.name}"  # stays the same however PATH was given
     source, recording, speaker = (row.get(key, "") for key in ("source", "recording", "speaker_or_kind"))
-    whole = (
-        recording_groups(source, recording)
-        if source and recording
-        else (group("folder", "recording", recording or itself),)
-    )
+    if source and recording:
+        recorded = recording_groups(source, recording)
+    else:
+        recorded = (group("folder", "recording", recording or f"{folder}/{file.name}"),)
     if role == "noise":
-        return whole
+        return recorded
     if not speaker:
-        return group("folder", "speaker", parent), *(whole if recording else ())
-    return group(source or "folder", "speaker", PREFIX.sub("", speaker, count=1)), *whole
+        return group("folder", "speaker", folder), *(recorded if recording else ())
+    return group(source or "folder", "speaker", SPEAKER_PREFIX.sub("", speaker, count=1)), *recorded
 
 
 def _clips(path: Path, part: str, role: str) -> Iterator[Clip]:
-    for file, row in _listed(path) or ((file, {}) for file in recordings(path)):
+    for file, row in _rows(path) or ((file, {}) for file in recordings(path)):
         yield Clip(
             path=file,
-            corpus=row.get("source") or CORPUS.name,
-            role=role,
-            kind=row.get("speaker_or_kind") or _whole(file).parent.name,
+            corpus=row.get("source", ""),
+            kind=row.get("speaker_or_kind") or _absolute(file).parent.name,
             groups=_groups(file, row, role),
             split=part,
-            loose=part == CORPUS.parts[0],  # another part can only be the user's own word
-            licence=row.get("licence") or CORPUS.licence,
-            commercial_use=row.get("commercial_use", "").strip().lower() in ("yes", "true", "1"),
+            flexible_split=part == SPLITS[0],  # any other part was chosen by the user
+            licence=row.get("licence", ""),
+            commercial_use=is_yes(row.get("commercial_use", "")),
             language=row.get("language", ""),
             text=row.get("text", ""),
             seconds=number(row.get("seconds", "")),

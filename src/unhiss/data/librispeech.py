@@ -1,6 +1,6 @@
 """LibriSpeech: 1,000 hours of English read for LibriVox audiobooks; FLAC at 16 kHz.
 
-    LibriSpeech/                    PATH, or the folder that holds it, or one subset
+    LibriSpeech/                    PATH, or the folder that contains it, or one subset
       train-clean-100/              subsets: train-*, dev-*, test-*
         103/                        speaker
           1240/                     chapter
@@ -8,7 +8,7 @@
             103-1240.trans.txt      one line an utterance: ID TEXT (may be missing)
 
 Parts: train (default), dev, test and all. With one subset at PATH that subset is read, whatever the default.
-A speaker must not be torn apart.
+Groups, which stay in one split: speaker.
 
 Licence: CC BY 4.0. Get it: https://www.openslr.org/12
 Citation: V. Panayotov, G. Chen, D. Povey, S. Khudanpur, "Librispeech: an ASR corpus based on public domain
@@ -23,6 +23,7 @@ from pathlib import Path
 from unhiss.data.clips import Clip, Corpus, group, listing, recordings
 from unhiss.errors import CorpusError
 
+PARTS = ("train", "dev", "test", "all")
 SPLIT_OF_PART = {"train": "train", "dev": "valid", "test": "test"}
 
 
@@ -39,10 +40,10 @@ def _chapters(subset: Path) -> Iterator[Path]:
 
 
 def _subsets(path: Path, part: str) -> list[Path]:
-    own = _part(path)
-    if own:
-        if part not in ("all", own, CORPUS.parts[0]):
-            raise CorpusError(f"{path} is the subset of part {own!r}, not {part!r}; leave the part out")
+    single = _part(path)
+    if single:
+        if part not in ("all", single, PARTS[0]):
+            raise CorpusError(f"{path} is the subset of part {single!r}, not {part!r}; leave the part out")
         return [path]
     for root in (path, path / "LibriSpeech"):
         subsets = sorted(entry for entry in root.iterdir() if entry.is_dir() and _part(entry)) if root.is_dir() else []
@@ -68,12 +69,9 @@ def _clips(path: Path, part: str, role: str) -> Iterator[Clip]:
                 speaker = chapter.parent.name
                 yield Clip(
                     path=file,
-                    corpus=CORPUS.name,
-                    role=role,
                     kind=speaker,
                     groups=(group("LibriSpeech", "speaker", speaker),),
                     split=SPLIT_OF_PART[_part(subset)],
-                    licence=CORPUS.licence,
                     commercial_use=True,
                     language="en",
                     text=texts.get(file.stem, ""),
@@ -83,7 +81,7 @@ def _clips(path: Path, part: str, role: str) -> Iterator[Clip]:
 CORPUS = Corpus(
     name="librispeech",
     role="speech",
-    parts=("train", "dev", "test", "all"),
+    parts=PARTS,
     licence="CC BY 4.0",
     citation='V. Panayotov et al., "Librispeech: an ASR corpus based on public domain audio books", 2015',
     source="https://www.openslr.org/12",

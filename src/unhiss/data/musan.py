@@ -1,14 +1,14 @@
 """MUSAN: 109 hours of music, speech and noise; 16 kHz.
 
-    musan/                          PATH, or the folder that holds it
+    musan/                          PATH, or the folder that contains it
       noise/free-sound/noise-free-sound-0000.wav      noise/sound-bible/…
       music/fma/music-fma-0000.wav                    music/jamendo/… and others
       speech/librivox/speech-librivox-0000.wav        speech/us-gov/…
       */*/LICENSE, ANNOTATIONS      each source's own
 
 Parts: noise, music, speech, all. The default follows the role: --noise reads noise/, --speech reads speech/.
-As noise, `all` is noise and music; voices come in only when asked for (part speech).
-The corpus has no split of its own: all is training. A recording must not be torn apart.
+As noise, `all` is noise and music; voices are included only on request (part speech).
+The corpus has no split of its own: all is training. Groups, which stay in one split: recording.
 
 Licence: CC BY 4.0 for the whole; each recording is Creative Commons or US public domain, by source, with no
 bar on commercial use as the corpus states it: see the LICENSE files. Get it: https://www.openslr.org/17
@@ -20,8 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from unhiss.data.clips import Clip, Corpus, listing, recordings
-from unhiss.data.freesound import recording_groups
+from unhiss.data.clips import Clip, Corpus, listing, recording_groups, recordings
 from unhiss.errors import CorpusError
 
 KINDS = ("noise", "music", "speech")
@@ -32,26 +31,19 @@ def _clips(path: Path, part: str, role: str) -> Iterator[Clip]:
         raise CorpusError(f"musan: part {part!r} holds no speech to learn from; use part speech, or --noise")
     kinds = {"all": ("speech",) if role == "speech" else ("noise", "music")}.get(part, (part,))
     roots = [root for root in (path, path / "musan") if any((root / kind).is_dir() for kind in KINDS)]
-    # A folder named noise/ may be anything; MUSAN's files carry their kind as a prefix.
     files = [(kind, file) for kind in kinds for root in roots[:1] for file in _files(root / kind)]
     if not files:
-        wanted = f"{kinds[0]}/SOURCE/{kinds[0]}-SOURCE-0000.wav"
-        raise CorpusError(f"{path} is not MUSAN: expected {wanted}; found: {listing(path)}")
+        example = f"{kinds[0]}/SOURCE/{kinds[0]}-SOURCE-0000.wav"
+        raise CorpusError(f"{path} is not MUSAN: expected {example}; found: {listing(path)}")
     for kind, file in files:
         yield Clip(
-            path=file,
-            corpus=CORPUS.name,
-            role=role,
-            kind=f"{kind}-{file.parent.name}",
-            groups=recording_groups("MUSAN", file.stem),
-            split="train",
-            loose=True,
-            licence=CORPUS.licence,
-            commercial_use=True,
-        )
+            path=file, kind=f"{kind}-{file.parent.name}", groups=recording_groups("MUSAN", file.stem),
+            flexible_split=True, commercial_use=True,
+        )  # fmt: skip
 
 
 def _files(folder: Path) -> list[Path]:
+    """MUSAN's files below noise/, music/ or speech/; the prefix tells them from those of any other noise/."""
     if not folder.is_dir():
         return []
     return [file for file in recordings(folder) if file.name.startswith(f"{folder.name}-")]

@@ -1,4 +1,4 @@
-"""`unhiss prepare`: corpora -> a data set to train on. Killed at any moment, the same call carries on."""
+"""`unhiss prepare`: corpora -> a data set to train on. A run that was killed is resumed by the same call."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from unhiss.data.complete import complete
-from unhiss.data.files import made, names
-from unhiss.data.output import claim
-from unhiss.data.plan import Plan, Source, make_plan
-from unhiss.data.shards import Preprocessing, Rater, build, whole
-from unhiss.data.store import Store
-from unhiss.data.workers import run
+from unhiss.data.completion import complete_set
+from unhiss.data.locks import run_workers
+from unhiss.data.output_folder import claim_folder
+from unhiss.data.shard_plan import ClipSource, plan_shards
+from unhiss.data.shards import Preprocessing, QualityRater, is_complete, write_shards
+from unhiss.data.storage import file_names, make_folder
+from unhiss.data.store import SETTINGS, Store
 from unhiss.fleet.mapping import Fleet
-from unhiss.remote import AT_ONCE, RemotePath
+from unhiss.remote import MAX_REQUESTS, RemotePath
 
 
 def prepare(
-    sources: list[Source],
+    sources: list[ClipSource],
     target: Path | RemotePath,
     preprocessing: Preprocessing,
     *,
@@ -30,48 +30,49 @@ def prepare(
     seed: int = 0,
     jobs: int | None = None,
     ray: str | None = None,
-    rater: Rater | None = None,
+    rater: QualityRater | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Store:
     """Write a prepared data set into `target` and open it.
 
-    target: a folder here, or s3://…, where nothing of it stays here. jobs, ray: see Fleet. rater: what
-    `preprocessing.min_mos` is measured with; it travels to other processes by its name.
+    target: a local folder, or s3://…, of which no local copy is kept. jobs, ray: see Fleet. rater: measures
+    `preprocessing.min_mos`; it is pickled by name. `progress(done, total)` counts clips.
     Raises CorpusError when a group would stand in two splits, DataError when `target` holds another
-    data set or nothing usable is left. `progress(done, total)` counts clips.
+    data set or no usable clip is left.
     """
-    plan = make_plan(sources, preprocessing, valid_share, seed)
+    plan = plan_shards(sources, preprocessing, valid_share, seed)
     shards, total = plan.shards(), len(plan.clips)
-    with claim(target, plan.fingerprint, "data set") as held, ThreadPoolExecutor(AT_ONCE) as readers:
-        folder = made(target / "shards")
-        ready = readers.map(partial(whole, folder, there=names(folder)), shards)
-        todo = [name for name, there in zip(shards, ready, strict=True) if not there]
+    with claim_folder(target, plan.fingerprint, "data set") as temp_folder, ThreadPoolExecutor(MAX_REQUESTS) as threads:
+        folder = make_folder(target / "shards")
+        complete = threads.map(partial(is_complete, folder, existing=file_names(folder)), shards)
+        todo = [name for name, done in zip(shards, complete, strict=True) if not done]
         done = total - sum(len(shards[name]) for name in todo)
         progress(done, total)
 
-        def finished(index: int) -> None:
+        def on_finished(index: int) -> None:
             nonlocal done
             done += len(shards[todo[index]])
             progress(done, total)
 
-        items = [(name, shards[name], folder, preprocessing, rater, held) for name in todo]
-        run(build, items, held, Fleet(jobs, ray), finished)
-        if todo or not (target / "dataset.json").is_file():
-            notes = readers.map(lambda name: (folder / f"{name}.json").read_bytes(), sorted(shards))
-            _finish(target, notes, plan, preprocessing, {"seed": seed, "sources": [source.spec for source in sources]})
+        items = [(name, shards[name], folder, preprocessing, rater, temp_folder) for name in todo]
+        run_workers(write_shards, items, temp_folder, Fleet(jobs, ray), on_finished)
+        if todo or not (target / SETTINGS).is_file():
+            contents = threads.map(lambda name: (folder / f"{name}.json").read_bytes(), sorted(shards))
+            metadata = {"seed": seed, "sources": [source.spec for source in sources]}
+            _complete(target, contents, plan.rejected, preprocessing, metadata)
     return Store(target)
 
 
-def _finish(
-    target: Path | RemotePath, notes: Iterable[bytes], plan: Plan, preprocessing: Preprocessing, facts: dict[str, Any]
-) -> None:
-    """Gather the shards' rows, and complete the set. notes: what `build` wrote of each shard, by name."""
+def _complete(
+    target: Path | RemotePath, contents: Iterable[bytes], rejected: list[dict[str, str]], preprocessing: Preprocessing,
+    metadata: dict[str, Any],
+) -> None:  # fmt: skip
+    """Complete the set with the rows of all shards. contents: of each shard's .json, by name."""
     lines: list[str] = []
-    rejected = list(plan.rejected)
     hashes: dict[str, str] = {}
-    for note in notes:
-        part = json.loads(note)
+    for content in contents:
+        part = json.loads(content)
         lines += part["rows"]
-        rejected += part["rejected"]
+        rejected = [*rejected, *part["rejected"]]
         hashes |= part["shards"]
-    complete(target, lines, rejected, asdict(preprocessing), facts | {"shards": hashes})
+    complete_set(target, lines, rejected, asdict(preprocessing), metadata | {"shards": hashes})

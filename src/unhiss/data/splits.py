@@ -1,16 +1,16 @@
-"""Splits without leaks: nothing that shares a speaker, video, fold or recording is torn apart."""
+"""Splits without leaks: clips that share a speaker, video, fold or recording stay in one split."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
 
-from unhiss.data.clips import Clip, leaks
+from unhiss.data.clips import ROLES, Clip, leaks
 from unhiss.errors import CorpusError
 
 
-def families(clips: list[Clip]) -> list[list[int]]:
-    """Indices of clips that hang together, directly or through others, by any shared group."""
+def connected_groups(clips: list[Clip]) -> list[list[int]]:
+    """Indices of clips that are connected, directly or through others, by any shared group."""
     parent = list(range(len(clips)))
 
     def root(i: int) -> int:
@@ -23,70 +23,70 @@ def families(clips: list[Clip]) -> list[list[int]]:
     for i, clip in enumerate(clips):
         for name in clip.groups:
             parent[root(i)] = root(first.setdefault(name, i))
-    found: dict[int, list[int]] = {}
+    components: dict[int, list[int]] = {}
     for i in range(len(clips)):
-        found.setdefault(root(i), []).append(i)
-    return list(found.values())
+        components.setdefault(root(i), []).append(i)
+    return list(components.values())
 
 
-def carve(clips: list[Clip], share: float, seed: int) -> list[Clip]:
-    """`clips` with final splits, family by family, so that none is torn apart.
+def split_off(clips: list[Clip], share: float, seed: int) -> list[Clip]:
+    """`clips` with final splits; clips that are connected by groups stay in one split.
 
-    1. A clip whose corpus has no division of its own (`loose`) follows its family to the split that the
-       others' corpora put it in.
-    2. A role without clips in "valid" gets about `share` of its training clips there. Which families move
+    1. A clip whose corpus has no division of its own (`flexible_split`) follows the clips it is connected to, to the
+       split that their corpora put them in.
+    2. A role without clips in "valid" gets about `share` of its training clips there. Which connected clips move
        is decided by a hash of their groups and the seed, so that adding a corpus does not reshuffle others.
-    Families that corpora's own divisions tear are left torn, for `refuse_leaks` to name.
+    Where corpora's own divisions contradict each other, clips are left as they are, for `refuse_leaks` to report.
     """
     split = [clip.split for clip in clips]
-    hung = families(clips)
-    for family in hung:
-        own = {split[i] for i in family if not clips[i].loose}
-        if len(own) == 1:
-            for i in family:
-                split[i] = min(own)
-    movable = [family for family in hung if all(split[i] == "train" for i in family)]
-    movable.sort(key=lambda family: _rank(clips, family, seed))
-    for role in ("speech", "noise"):
-        _validate(clips, split, role, share, movable)
+    components = connected_groups(clips)
+    for component in components:
+        fixed = {split[i] for i in component if not clips[i].flexible_split}
+        if len(fixed) == 1:
+            for i in component:
+                split[i] = min(fixed)
+    movable = [component for component in components if all(split[i] == "train" for i in component)]
+    movable.sort(key=lambda component: _rank(clips, component, seed))
+    for role in ROLES:
+        _move_to_valid(clips, split, role, share, movable)
     return [replace(clip, split=new) if clip.split != new else clip for clip, new in zip(clips, split, strict=True)]
 
 
-def _validate(clips: list[Clip], split: list[str], role: str, share: float, movable: list[list[int]]) -> None:
-    """Move families with clips of `role` to "valid" in `split`, up to `share` of the role's training clips."""
+def _move_to_valid(clips: list[Clip], split: list[str], role: str, share: float, movable: list[list[int]]) -> None:
+    """Move components with clips of `role` to "valid" in `split`, up to `share` of the role's training clips."""
     members = [i for i, clip in enumerate(clips) if clip.role == role]
     if share <= 0 or any(split[i] == "valid" for i in members):
         return
-    wanted, moved = share * sum(split[i] == "train" for i in members), 0
-    sizes = [(sum(clips[i].role == role for i in family), family) for family in movable]
-    sizes = [(size, family) for size, family in sizes if size]
-    for size, family in sizes:
-        # A family that would overshoot by far (one fold holding all) stays in training.
-        if moved < wanted and size <= max(1.0, 4 * wanted):
+    target, moved = share * sum(split[i] == "train" for i in members), 0
+    sizes = [(sum(clips[i].role == role for i in component), component) for component in movable]
+    sizes = [(size, component) for size, component in sizes if size]
+    for size, component in sizes:
+        # A component that would overshoot by far (one fold with all clips) stays in training.
+        if moved < target and size <= max(1.0, 4 * target):
             moved += size
-            for i in family:
+            for i in component:
                 split[i] = "valid"
-    if not moved and len(sizes) > 1:  # all are large; a validation part larger than asked beats none
+    if not moved and len(sizes) > 1:  # all are large; a validation part larger than asked for beats none
         for i in min(sizes, key=lambda item: item[0])[1]:
             split[i] = "valid"
 
 
-def _rank(clips: list[Clip], family: list[int], seed: int) -> str:
-    smallest = min((name for i in family for name in clips[i].groups), default=str(clips[family[0]].path))
+def _rank(clips: list[Clip], component: list[int], seed: int) -> str:
+    smallest = min((name for i in component for name in clips[i].groups), default=str(clips[component[0]].path))
     return hashlib.sha256(f"{seed} {smallest}".encode()).hexdigest()
 
 
 def refuse_leaks(clips: list[Clip]) -> None:
-    """Raise CorpusError naming the offenders if a group stands in two splits."""
-    found = leaks(clips)
-    if not found:
+    """Raise CorpusError, naming the first offenders, if a group is in two splits."""
+    leaking = leaks(clips)
+    if not leaking:
         return
-    shown = []
-    for name, splits in sorted(found.items())[:5]:
+    lines = []
+    for name, splits in sorted(leaking.items())[:5]:
         example = {clip.split: clip for clip in clips if name in clip.groups}
-        places = (f"{split} ({example[split].corpus} {example[split].path.name})" for split in sorted(splits))
-        shown.append(f"{name} in {' and '.join(places)}")
-    more = f"; and {len(found) - 5} more" if len(found) > 5 else ""
+        sides = (f"{split} ({example[split].corpus} {example[split].path.name})" for split in sorted(splits))
+        lines.append(f"{name} in {' and '.join(sides)}")
+    more = f"; and {len(leaking) - 5} more" if len(leaking) > 5 else ""
     raise CorpusError(
-        f"{len(found)} group(s) would stand in two splits: {'; '.join(shown)}{more}; choose other parts of them"
+        f"{len(leaking)} group(s) would stand in two splits: {'; '.join(lines)}{more}; choose other parts of them"
     )

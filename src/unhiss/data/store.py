@@ -1,4 +1,4 @@
-"""The prepared data set: int16 shards that are memory-mapped, one manifest, one dataset.json."""
+"""A prepared data set: int16 shards that are memory-mapped, one manifest, one dataset.json."""
 
 from __future__ import annotations
 
@@ -10,41 +10,39 @@ from typing import Any
 
 import numpy as np
 
-from unhiss.data.rows import COLUMNS, Columns, Row, Rows, checksum
+from unhiss.data.manifest import COLUMNS, MANIFEST, Columns, ManifestRow, ManifestRows, checksum_of
 from unhiss.errors import DataError
 from unhiss.remote import RemotePath, parse_path
 
-__all__ = ["FORMAT", "FULL_SCALE", "Row", "Rows", "Store", "manifest_files"]
-
-FORMAT = 2  # of the folder; another number means another layout. 1 was that of before the rename
-FULL_SCALE = 32767.0
-MANIFEST = "manifest.jsonl"
-REMOTE_SHARDS = 8  # that are held in memory, 67 MB each at most, or one clip
-AGAIN = "remove it and run the same unhiss prepare again"
+FORMAT = 2  # of the folder; another number means another layout. Format 1 was written under the former name
+SETTINGS = "dataset.json"
+FULL_SCALE = 32768.0
+MAX_REMOTE_SHARDS = 8  # kept in memory, 67 MB each at most, or one longer clip
+REPAIR = "remove it and run the same unhiss prepare again"
 
 
 class Store:
-    """A prepared data set, opened for reading where it lies: a folder here, or s3://… (see `remote`).
+    """A prepared data set, opened for reading in a local folder or at s3://… (see `remote`).
 
-    settings: the content of dataset.json. rows: every clip in manifest order. `samples(row)` is its
-    int16 `(T,)`, a view into the mapped shard (of a remote one: into a copy in memory).
-    Raises DataError if the folder is none or unfinished.
+    settings: the content of dataset.json. rows: every clip in manifest order. `samples(row)`: its int16 `(T,)`, a
+    view into the mapped shard (of a remote one: into a copy in memory).
+    Raises DataError if the folder is no prepared set, an unfinished or a damaged one.
     """
 
     def __init__(self, folder: str | Path | RemotePath) -> None:
-        # For most a Path: what writes beside a set, or asks for more of one, has made it here.
+        # Typed Any, since most callers need a Path: they write beside a set that they made in a local folder.
         self.folder: Any = parse_path(folder) if isinstance(folder, str) else folder
         try:
-            self.settings: dict[str, Any] = json.loads((self.folder / "dataset.json").read_bytes())
+            self.settings: dict[str, Any] = json.loads((self.folder / SETTINGS).read_bytes())
             self.rows = _rows(self.folder)
-            found = self.settings["format"]
+            format = self.settings["format"]
         except (FileNotFoundError, NotADirectoryError) as error:
-            raise DataError(f"{self.folder} {_lack(self.folder)}") from error
+            raise DataError(f"{self.folder} {_why_no_set(self.folder)}") from error
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"{self.folder} is damaged ({error}); remove it and prepare it again") from error
-        if found != FORMAT:
+        if format != FORMAT:
             raise DataError(
-                f"{self.folder} has format {found}, this unhiss reads {FORMAT}; make it again with unhiss prepare"
+                f"{self.folder} has format {format}, this unhiss reads {FORMAT}; make it again with unhiss prepare"
             )
         self._shards: dict[str, np.ndarray] = {}
 
@@ -54,11 +52,11 @@ class Store:
         return int(self.settings["sample_rate"])
 
     @cached_property
-    def parts(self) -> dict[tuple[str, str], Rows]:
+    def parts(self) -> dict[tuple[str, str], ManifestRows]:
         """Rows by (role, split)."""
         return self.rows.parts()
 
-    def part(self, role: str, split: str) -> Rows:
+    def part(self, role: str, split: str) -> ManifestRows:
         """Rows of one role and split, never empty. Raises DataError if there are none."""
         rows = self.parts.get((role, split))
         if not rows:
@@ -67,21 +65,21 @@ class Store:
             )
         return rows
 
-    def samples(self, row: Row) -> np.ndarray:
+    def samples(self, row: ManifestRow) -> np.ndarray:
         if row.shard not in self._shards:
             try:
-                self._shards[row.shard] = _shard(self.folder / "shards" / row.shard)
+                self._shards[row.shard] = _load_shard(self.folder / "shards" / row.shard)
             except (OSError, ValueError, EOFError) as error:
-                raise DataError(f"{self.folder}/shards/{row.shard} is missing or damaged; {AGAIN}") from error
-            if not isinstance(self.folder, Path) and len(self._shards) > REMOTE_SHARDS:
+                raise DataError(f"{self.folder}/shards/{row.shard} is missing or damaged; {REPAIR}") from error
+            if not isinstance(self.folder, Path) and len(self._shards) > MAX_REMOTE_SHARDS:
                 self._shards.pop(next(iter(self._shards)))
         samples: np.ndarray = self._shards[row.shard][row.offset : row.offset + row.length]
         if samples.size != row.length:
-            raise DataError(f"{self.folder}/shards/{row.shard} is too short for {row.id}; {AGAIN}")
+            raise DataError(f"{self.folder}/shards/{row.shard} is too short for {row.id}; {REPAIR}")
         return samples
 
 
-def _shard(path: Path | RemotePath) -> np.ndarray:
+def _load_shard(path: Path | RemotePath) -> np.ndarray:
     samples: np.ndarray
     if isinstance(path, Path):
         samples = np.load(path, mmap_mode="r")
@@ -91,40 +89,28 @@ def _shard(path: Path | RemotePath) -> np.ndarray:
     return samples
 
 
-def _remote_rows(folder: RemotePath) -> Rows:
-    manifest = (folder / MANIFEST).read_bytes()
-    columns = None
-    if (folder / COLUMNS).exists():
-        columns = Columns.from_bytes((folder / COLUMNS).read_bytes(), checksum([manifest]))
-    return Rows(columns or Columns.of(io.BytesIO(manifest)), lambda first, last: manifest[first:last])
-
-
-def _rows(folder: Path | RemotePath) -> Rows:
-    """By columns.npz, if it is of this manifest; without it the manifest is read line by line."""
-    if not isinstance(folder, Path):
-        return _remote_rows(folder)
+def _rows(folder: Path | RemotePath) -> ManifestRows:
+    """By columns.npz, if it is of this manifest; without it the manifest is parsed line by line."""
     path = folder / MANIFEST
+    if not isinstance(path, Path):
+        content = path.read_bytes()
+        columns = _columns(folder, checksum_of([content])) or Columns.from_lines(io.BytesIO(content))
+        return ManifestRows(columns, lambda first, last: content[first:last])
     with path.open("rb") as file:
-        check = checksum(iter(lambda: file.read(1 << 20), b""))
-        columns = None
-        if (folder / COLUMNS).is_file():
-            columns = Columns.from_bytes((folder / COLUMNS).read_bytes(), check)
-        if columns is None:
-            file.seek(0)
-            columns = Columns.of(file)  # split at \n alone: texts may hold other separators
+        stored = _columns(folder, checksum_of(iter(lambda: file.read(1 << 20), b"")))
+        file.seek(0)
+        columns = stored or Columns.from_lines(file)  # splits at \n alone: texts may contain other separators
     lines = np.memmap(path, np.uint8, "r") if len(columns) else np.zeros(0, np.uint8)
-    return Rows(columns, lambda first, last: lines[first:last].tobytes())
+    return ManifestRows(columns, lambda first, last: lines[first:last].tobytes())
 
 
-def manifest_files(lines: list[str]) -> dict[str, bytes]:
-    """manifest.jsonl and columns.npz, by name, of rows as JSON."""
-    ended = [f"{line}\n".encode() for line in lines]
-    manifest = b"".join(ended)
-    return {MANIFEST: manifest, COLUMNS: Columns.of(ended).to_bytes(checksum([manifest]))}
+def _columns(folder: Path | RemotePath, checksum: int) -> Columns | None:
+    path = folder / COLUMNS
+    return Columns.from_bytes(path.read_bytes(), checksum) if path.is_file() else None
 
 
-def _lack(folder: Path | RemotePath) -> str:
-    """What to say of a folder without dataset.json."""
+def _why_no_set(folder: Path | RemotePath) -> str:
+    """What an error says of a folder without dataset.json."""
     if not folder.exists():
         return "does not exist; make it with unhiss prepare"
     if (folder / "plan.json").is_file():

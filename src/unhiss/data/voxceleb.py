@@ -7,8 +7,8 @@
         1zcIwhmdeo4/                video
           00001.wav
 
-Parts: dev (default; training), test and all, by the table's Set. A speaker and a video must not be torn
-apart. It is not clean (chatter, laughter, music): filter it before taking it as a target.
+Parts: dev (default; training), test and all, by the table's Set. Groups, which stay in one split: speaker
+and video. It is not clean (chatter, laughter, music): filter it before using it as a training target.
 
 Licence: CC BY 4.0 for the data set; the copyright in the recordings remains with the videos' owners, so
 unhiss does not count it as free for commercial use. Get it: https://www.robots.ox.ac.uk/~vgg/data/voxceleb/
@@ -36,24 +36,22 @@ def _speakers(folder: Path) -> list[Path]:
 
 def _sets(path: Path) -> dict[str, str]:
     """Speaker -> dev or test, from the table in the folder, below it or above it."""
-    near = (path, path.absolute().parent, path.absolute().parent.parent)
-    files = [folder / "vox1_meta.csv" for folder in near] + sorted(path.glob("*/vox1_meta.csv"))
+    parents = (path, path.absolute().parent, path.absolute().parent.parent)
+    files = [folder / "vox1_meta.csv" for folder in parents] + sorted(path.glob("*/vox1_meta.csv"))
     file = next((file for file in files if file.is_file()), None)
     if file is None:
-        raise CorpusError(f"vox1_meta.csv is neither in {path} nor above it; get it where VoxCeleb1 comes from")
+        raise CorpusError(f"vox1_meta.csv is neither in {path} nor above it; download it with VoxCeleb1")
     sets = {row["VoxCeleb1 ID"]: row["Set"].strip() for row in table(file, COLUMNS)}
-    odd = sorted(set(sets.values()) - set(SPLIT_OF_SET))
-    if odd:
-        raise CorpusError(f"{file} has the set {odd[0]!r}; expected dev or test")
+    unknown = sorted(set(sets.values()) - set(SPLIT_OF_SET))
+    if unknown:
+        raise CorpusError(f"{file} has the set {unknown[0]!r}; expected dev or test")
     return sets
 
 
 def _clips(path: Path, part: str, role: str) -> Iterator[Clip]:
     candidates = (
         path,
-        *sorted(path.glob("wav")),
-        *sorted(path.glob("*/wav")),
-        *sorted(path.glob("vox1_*_wav")),
+        *(folder for pattern in ("wav", "*/wav", "vox1_*_wav") for folder in sorted(path.glob(pattern))),
     )
     speakers = [speaker for folder in candidates if folder.is_dir() for speaker in _speakers(folder)]
     if not speakers:
@@ -62,21 +60,14 @@ def _clips(path: Path, part: str, role: str) -> Iterator[Clip]:
     for speaker in sorted(speakers, key=lambda folder: (folder.name, str(folder))):
         name = speaker.name
         if name not in sets:
-            raise CorpusError(f"{speaker} stands not in vox1_meta.csv; is this VoxCeleb2?")
+            raise CorpusError(f"{speaker} is not in vox1_meta.csv; is this VoxCeleb2?")
         if part in ("all", sets[name]):
             for file in recordings(speaker):
                 yield Clip(
                     path=file,
-                    corpus=CORPUS.name,
-                    role=role,
                     kind=name,
-                    groups=(
-                        group("VoxCeleb1", "speaker", name),
-                        group("VoxCeleb1", "video", file.parent.name),
-                    ),
+                    groups=(group("VoxCeleb1", "speaker", name), group("VoxCeleb1", "video", file.parent.name)),
                     split=SPLIT_OF_SET[sets[name]],
-                    licence=CORPUS.licence,
-                    commercial_use=False,
                 )
 
 

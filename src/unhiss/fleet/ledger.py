@@ -1,4 +1,4 @@
-"""What is done of a long run, noted beside its output: a run that was killed and repeated does the rest."""
+"""Results of a long run, kept in a file as they are finished: a run that was killed and is repeated skips them."""
 
 from __future__ import annotations
 
@@ -14,51 +14,63 @@ from unhiss.errors import UnhissError
 NAME = ".unhiss-ledger.jsonl"
 
 
-class Ledger:
-    """A file of JSON lines: first what run it is of, then [index, result] of each item that is done.
+def identity(value: Any) -> Any:
+    return value
 
-    fingerprint: equal runs have equal ones. facts: of the first start; `.facts` are those that stand in the file.
-    pack, unpack: a result as JSON holds it, and back. A last line that a crash cut off counts as not done.
-    Raises UnhissError if the file is of another run.
+
+class Ledger:
+    """A file of JSON lines, [key, result] of each finished item. `done` is its content: key -> result.
+
+    fingerprint: identifies the inputs and settings of a run. The first line keeps it, with `metadata` of the first
+    start and a random name of the run, `run_id`. None: keys identify all that a result depends on; no first line.
+    pack, unpack: convert a result to what JSON can hold, and back. A line that a crash cut off is ignored.
+    Raises UnhissError if the file belongs to a run with another fingerprint.
     """
 
     def __init__(
-        self, path: Path, fingerprint: str, facts: dict[str, Any] | None = None,
-        pack: Callable[[Any], Any] = lambda result: result, unpack: Callable[[Any], Any] = lambda kept: kept,
+        self, path: Path, fingerprint: str | None = None, metadata: dict[str, Any] | None = None,
+        pack: Callable[[Any], Any] = identity, unpack: Callable[[Any], Any] = identity,
     ) -> None:  # fmt: skip
         self.path, self._pack = path, pack
-        self.done: dict[int, Any] = {}
-        if not path.is_file():
-            self._begin(fingerprint, facts or {})
-        head, *lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
-        try:
-            self.facts: dict[str, Any] = json.loads(head)
-            found = self.facts["fingerprint"]
-        except (ValueError, KeyError, TypeError):
-            found = None
-        if found != fingerprint:
-            raise UnhissError(f"{path} is of a run with other inputs or settings; repeat that one, or remove the file")
-        self.run: str = self.facts["run"]
+        self.metadata: dict[str, Any] = {}
+        self.run_id = ""
+        self.done: dict[int | str, Any] = {}
+        if fingerprint is not None and not path.is_file():
+            self._create(fingerprint, metadata or {})
+        text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+        lines = text.split("\n")
+        if fingerprint is not None:
+            self._check_header(lines.pop(0), fingerprint)
         for line in lines[:-1]:
             try:
-                index, kept = json.loads(line)
-            except ValueError:  # cut off, and gone on after
+                key, packed = json.loads(line)
+            except (ValueError, TypeError):  # cut off by a crash
                 continue
-            self.done[index] = unpack(kept)
-        self._ends = not (lines and lines[-1])
+            self.done[key] = unpack(packed)
+        self._ends_with_newline = not lines[-1:] or not lines[-1]
 
-    def _begin(self, fingerprint: str, facts: dict[str, Any]) -> None:
+    def _create(self, fingerprint: str, metadata: dict[str, Any]) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        head = facts | {"fingerprint": fingerprint, "run": uuid.uuid4().hex}
-        with atomic_write(self.path) as draft:
-            draft.write_text(json.dumps(head) + "\n", encoding="utf-8")
+        header = metadata | {"fingerprint": fingerprint, "run": uuid.uuid4().hex}
+        with atomic_write(self.path) as temporary:
+            temporary.write_text(json.dumps(header) + "\n", encoding="utf-8")
 
-    def add(self, index: int, result: Any) -> None:
-        line = json.dumps([index, self._pack(result)], ensure_ascii=False)
+    def _check_header(self, line: str, fingerprint: str) -> None:
+        try:
+            header = json.loads(line)
+            if header.pop("fingerprint") == fingerprint:
+                self.run_id, self.metadata = header.pop("run"), header
+                return
+        except (ValueError, KeyError, TypeError, AttributeError):
+            pass
+        raise UnhissError(f"{self.path} is of a run with other inputs or settings; repeat that one, or remove the file")
+
+    def add(self, key: int | str, result: Any) -> None:
+        line = json.dumps([key, self._pack(result)], ensure_ascii=False)
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(("" if self._ends else "\n") + line + "\n")
-        self._ends = True
+            file.write(("" if self._ends_with_newline else "\n") + line + "\n")
+        self._ends_with_newline = True
 
     def remove(self) -> None:
-        """All is done: nothing is left to go on with."""
+        """Delete the file: the run is complete."""
         self.path.unlink(missing_ok=True)

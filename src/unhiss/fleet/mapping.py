@@ -1,4 +1,4 @@
-"""One function over many items, here or on a cluster: what a death took is done again, what failed is tried again."""
+"""Map a function over many items, here or on a cluster: lost work is done again, failed items are retried."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from dataclasses import dataclass
 from typing import Any
 
 from unhiss.fleet.ledger import Ledger
-from unhiss.fleet.processes import Killed, results
+from unhiss.fleet.processes import NO_SETUP, WorkerCrashed, WorkerSetup, map_processes
 
-DEATHS = 3  # in a row, with nothing done between them: then the work is what kills
-TRIES = 2  # of an item that fails
-PAUSE_S = 0.2  # between them: a busy disk or server may be back
+MAX_CRASHES = 3  # in a row, with no item finished between them: then the work itself crashes workers
+ATTEMPTS = 2  # for an item that fails
+RETRY_PAUSE_S = 0.2  # a busy disk or server may have recovered by then
 
-Failed = Callable[[Any], bool]
+IsFailure = Callable[[Any], bool]
 
 
-def never(result: Any) -> bool:
-    """No result is a failure; what fails raises."""
+def never_fails(result: Any) -> bool:
+    """For tasks that raise instead of returning a failure."""
     return False
 
 
 @dataclass(frozen=True)
 class Fleet:
-    """Where work is done: in `jobs` processes of this machine (None: one a core), or on Ray.
+    """Where work is done: in `jobs` processes of this machine (None: one a processor), or on Ray.
 
     ray: "local" starts Ray on this machine for one run; else the address of a cluster: auto, HOST:PORT, ray://….
     """
@@ -33,89 +33,82 @@ class Fleet:
     ray: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Start:
-    """What a process does before its first item: begin(*given), after the fork server imported `preload`."""
-
-    begin: Callable[..., None] | None = None
-    given: tuple = ()
-    preload: Sequence[str] = ()
-
-
-def mapped(
+def map_items(
     task: Callable[..., Any],
-    items: Sequence[tuple],
+    items: Sequence[tuple[Any, ...]],
     fleet: Fleet,
-    start: Start = Start(),
+    setup: WorkerSetup = NO_SETUP,
     *,
-    failed: Failed = never,
+    is_failure: IsFailure = never_fails,
     ledger: Ledger | None = None,
-    again: bool = True,
+    retry: bool = True,
 ) -> Iterator[tuple[int, Any]]:
-    """(index, task(*item)) of every item, once, as each is done; `in_order` sorts them.
+    """(index, task(*item)) of every item, once, as each finishes; `in_order` sorts them.
 
-    An item that raises, or whose result has `failed`, is tried again; then the exception ends all, and the result
-    stands. ledger: what it knows comes first and is not done again; what is done and has not failed is noted in it.
-    again: an item may be done twice, so that one whose process was killed is; without it, or when processes die again
-    and again, Killed is raised. task and failed travel to other processes by their names.
+    An item that raises, or whose result `is_failure`, is tried once more; then the exception ends the run, and the
+    failed result is yielded. ledger: its results are yielded first and not computed again; new ones are added to it,
+    except failures. retry: work lost to a crashed worker is done again, so an item may be computed twice; without
+    it, or when workers crash repeatedly, WorkerCrashed is raised. task and is_failure are pickled by name.
     """
-    known = ledger.done if ledger else {}
-    yield from sorted(known.items())
-    left = [index for index in range(len(items)) if index not in known]
-    for index, result in _survived(task, items, left, fleet, start, failed, again):
-        if ledger and not failed(result):
+    done = ledger.done if ledger else {}
+    yield from sorted((index, result) for index, result in done.items() if isinstance(index, int))
+    remaining = [index for index in range(len(items)) if index not in done]
+    for index, result in _map_despite_crashes(task, items, remaining, fleet, setup, is_failure, retry):
+        if ledger and not is_failure(result):
             ledger.add(index, result)
         yield index, result
 
 
-def _survived(
-    task: Callable[..., Any], items: Sequence[tuple], left: list[int], fleet: Fleet, start: Start, failed: Failed,
-    again: bool,
+def _map_despite_crashes(
+    task: Callable[..., Any], items: Sequence[tuple[Any, ...]], remaining: list[int], fleet: Fleet, setup: WorkerSetup,
+    is_failure: IsFailure, retry: bool,
 ) -> Iterator[tuple[int, Any]]:  # fmt: skip
-    deaths = 0
-    while left:
-        work = [(task, failed, items[index]) for index in left]
-        through = set()
+    crashes = 0
+    while remaining:
+        work = [(task, is_failure, items[index]) for index in remaining]
+        finished = set()
         try:
-            for number, result in _results(work, fleet, start, apart=deaths > 0, again=again):
-                through.add(left[number])
-                yield left[number], result
+            for number, result in _map_once(work, fleet, setup, isolated=crashes > 0, retry=retry):
+                finished.add(remaining[number])
+                yield remaining[number], result
             return
-        except Killed:
-            deaths = 1 if through else deaths + 1
-            if not again or deaths == DEATHS:
+        except WorkerCrashed:
+            crashes = 1 if finished else crashes + 1
+            if not retry or crashes == MAX_CRASHES:
                 raise
-        left = [index for index in left if index not in through]
+        remaining = [index for index in remaining if index not in finished]
 
 
-def _results(work: list[tuple], fleet: Fleet, start: Start, apart: bool, again: bool) -> Iterator[tuple[int, Any]]:
+def _map_once(
+    work: list[tuple[Any, ...]], fleet: Fleet, setup: WorkerSetup, isolated: bool, retry: bool
+) -> Iterator[tuple[int, Any]]:
     if fleet.ray:
         from unhiss.fleet import cluster
 
-        return cluster.results(tried, work, fleet.ray, fleet.jobs, start.begin, start.given, again)
-    return results(tried, work, fleet.jobs, start.begin, start.given, start.preload, apart)
+        return cluster.map_on_ray(attempt, work, fleet.ray, fleet.jobs, setup, retry)
+    return map_processes(attempt, work, fleet.jobs, setup, isolated)
 
 
-def tried(task: Callable[..., Any], failed: Failed, item: tuple) -> Any:
-    """In the process that works: `task(*item)`, once more if it fails."""
-    for _ in range(TRIES - 1):
+def attempt(task: Callable[..., Any], is_failure: IsFailure, item: tuple[Any, ...]) -> Any:
+    """In a worker: `task(*item)`, once more if it fails."""
+    for _ in range(ATTEMPTS - 1):
         try:
             result = task(*item)
         except Exception:
             pass
         else:
-            if not failed(result):
+            if not is_failure(result):
                 return result
-        time.sleep(PAUSE_S)
+        time.sleep(RETRY_PAUSE_S)
     return task(*item)
 
 
-def in_order(done: Iterator[tuple[int, Any]]) -> Iterator[tuple[int, Any]]:
-    """The same, by index from 0 on: each as soon as all before it are there."""
-    held: dict[int, Any] = {}
+def in_order(results: Iterator[tuple[int, Any]]) -> Iterator[tuple[int, Any]]:
+    """The same results sorted by index from 0 on: each is yielded as soon as all before it have arrived."""
+    waiting: dict[int, Any] = {}
     following = 0
-    for index, result in done:
-        held[index] = result
-        while following in held:
-            yield following, held.pop(following)
+    for index, result in results:
+        waiting[index] = result
+        while following in waiting:
+            yield following, waiting.pop(following)
             following += 1

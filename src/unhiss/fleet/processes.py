@@ -1,4 +1,4 @@
-"""One function over many items in several processes; none of them outlives the process that started it."""
+"""Map a function over many items in several processes; no worker outlives the process that started it."""
 
 from __future__ import annotations
 
@@ -11,124 +11,144 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from typing import Any
 
 from unhiss.errors import UnhissError
 
-PATIENCE_S = 15.0  # for processes to clean up when all is to end
-TOLD = 128 + signal.SIGTERM  # exit code of a process that was told to end
-
-_busy = _told = False  # in each further process: a task is at work; the process was told to end
+SHUTDOWN_TIMEOUT_S = 15.0  # for workers to clean up after SIGTERM, before they are killed
+EXIT_TERMINATED = 128 + signal.SIGTERM
 
 
-class Killed(UnhissError):
-    """A process was killed from outside, and what it worked on is lost."""
+class WorkerCrashed(UnhissError):
+    """A worker process was killed from outside, and the work it was doing is lost."""
 
 
-def cores() -> int:
-    """The processors this process may run on."""
+@dataclass(frozen=True, kw_only=True)
+class WorkerSetup:
+    """What a worker does before its first item: `function(*args)`. Its result is kept until the worker ends.
+
+    preload: modules that the fork server imports once for all workers.
+    """
+
+    function: Callable[..., object] | None = None
+    args: tuple[Any, ...] = ()
+    preload: Sequence[str] = ()
+
+
+NO_SETUP = WorkerSetup()
+
+
+class _Worker:
+    """State of a worker process. A pool's initializer has no other way to hand something to the pool's tasks."""
+
+    busy = False  # a task is running
+    terminated = False  # SIGTERM has arrived
+    kept: object = None  # what WorkerSetup.function returned
+
+
+_worker = _Worker()
+
+
+def cpu_count() -> int:
+    """The number of processors this process may run on."""
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
-def results(
+def map_processes(
     task: Callable[..., Any],
-    items: Sequence[tuple],
+    items: Sequence[tuple[Any, ...]],
     jobs: int | None = None,
-    begin: Callable[..., None] | None = None,
-    given: tuple = (),
-    preload: Sequence[str] = (),
-    apart: bool = False,
+    setup: WorkerSetup = NO_SETUP,
+    isolated: bool = False,
 ) -> Iterator[tuple[int, Any]]:
-    """(index, task(*item)) of every item as each is done, in up to `jobs` processes (None: all cores).
+    """(index, task(*item)) of every item as each finishes, in up to `jobs` processes (None: one a processor).
 
-    `begin(*given)` is called at the start of each further process. preload: modules that a fork server imports
-    once for all. The first exception of a task ends all. One job needs no further process and starts none,
-    unless `apart`: an item that may kill its process. Raises Killed when a process was killed.
+    The first exception of a task ends the run. With one job the task runs in this process and no worker starts,
+    unless `isolated`: for items that may crash their process. Raises WorkerCrashed when a worker was killed.
     """
-    count = min(cores() if jobs is None else jobs, len(items))
-    if count <= 1 and not (apart and items):
+    count = min(cpu_count() if jobs is None else jobs, len(items))
+    if count <= 1 and not (isolated and items):
         for index, item in enumerate(items):
             yield index, task(*item)
         return
     before = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(count, _context(preload), initializer=_begin, initargs=(begin, given))
+    pool = ProcessPoolExecutor(count, _context(setup.preload), _start_worker, (setup.function, setup.args))
     try:
-        running = {pool.submit(_work, task, item): index for index, item in enumerate(items)}
-        for done in as_completed(running):
-            yield running[done], done.result()
+        futures = {pool.submit(_run_task, task, item): index for index, item in enumerate(items)}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
     except BaseException as error:
-        _end(set(multiprocessing.active_children()) - before)
+        _terminate(set(multiprocessing.active_children()) - before)
         if isinstance(error, BrokenProcessPool):
-            raise Killed("a process was killed, perhaps for want of memory; -j 1 needs least") from error
+            raise WorkerCrashed("a process was killed, perhaps for want of memory; -j 1 needs least") from error
         raise
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _work(task: Callable[..., Any], item: tuple) -> Any:
-    """In each further process: no task begins once it was told to end; the pool would go on with the next.
+def _run_task(task: Callable[..., Any], item: tuple[Any, ...]) -> Any:
+    """In a worker: `task(*item)`. After SIGTERM the worker ends and takes no further item.
 
-    A SystemExit is not enough: whatever swallows exceptions (callbacks of C, finalisers, a task) takes it too.
+    Raising SystemExit is not enough: callbacks of C, finalisers and tasks may swallow it, and the pool would go on.
     """
-    global _busy
     try:
-        _busy = True
-        done = task(*item)
-        _busy = False
+        _worker.busy = True
+        result = task(*item)
+        _worker.busy = False
     except SystemExit:
-        os._exit(TOLD)
+        os._exit(EXIT_TERMINATED)
     finally:
-        _busy = False
-    if _told:
-        os._exit(TOLD)
-    return done
+        _worker.busy = False
+    if _worker.terminated:
+        os._exit(EXIT_TERMINATED)
+    return result
 
 
-def _leave(number: int, _: object) -> None:
-    """SIGTERM in a further process: a task ends through the exits that remove what is half-written."""
-    global _told
-    signal.signal(number, signal.SIG_IGN)  # asked once more, it would not finish cleaning up
-    _told = True
-    if not _busy:  # an exception would end up in the pool, which goes on
-        os._exit(TOLD)
-    sys.exit(TOLD)
+def _on_sigterm(number: int, _: object) -> None:
+    """In a worker: let a running task end through its `finally` blocks, which remove temporary files."""
+    signal.signal(number, signal.SIG_IGN)  # a second signal would interrupt the clean-up
+    _worker.terminated = True
+    if not _worker.busy:  # an exception would end up in the pool, which goes on
+        os._exit(EXIT_TERMINATED)
+    sys.exit(EXIT_TERMINATED)
 
 
-def _end(children: set[Any]) -> None:
-    """Ask until all have ended: a process that is just starting does not hear yet. The deaf are killed."""
-    last = time.monotonic() + PATIENCE_S
+def _terminate(children: set[Any]) -> None:
+    """Send SIGTERM until all have ended, since a starting process may miss it; after the timeout, kill."""
+    deadline = time.monotonic() + SHUTDOWN_TIMEOUT_S
     while alive := [child for child in children if child.is_alive()]:
         for child in alive:
-            child.terminate() if time.monotonic() < last else child.kill()
+            child.terminate() if time.monotonic() < deadline else child.kill()
         alive[0].join(0.1)
 
 
 def _context(preload: Sequence[str]) -> multiprocessing.context.BaseContext:
-    """How processes start: never as a copy of this one, whose threads (onnxruntime's) would be half-alive in it.
+    """How workers start: never as a fork of this process, whose threads (onnxruntime's) a fork would break.
 
-    A fork server imports the tasks once, for every pool of this command; it needs a fork that is safe there.
+    A fork server imports `preload` once, for every pool of this command; it needs an operating system with safe forks.
     """
     if not sys.platform.startswith("linux"):
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["unhiss.fleet.server", *preload])
+    context.set_forkserver_preload(["unhiss.fleet.forkserver", *preload])
     return context
 
 
-def _begin(begin: Callable[..., None] | None, given: tuple) -> None:
-    """In each further process: leave Ctrl-C to the parent, and end when told to or when the parent ends."""
+def _start_worker(function: Callable[..., object] | None, args: tuple[Any, ...]) -> None:
+    """In a worker: leave Ctrl-C to the parent, run the setup, and end when the parent ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _leave)
-    if begin:
-        begin(*given)
+    signal.signal(signal.SIGTERM, _on_sigterm)
+    if function:
+        _worker.kept = function(*args)
     parent = multiprocessing.parent_process()
     if parent is None:
         return
     if not parent.is_alive():  # killed while this process started: the next run may be at work already
         os._exit(1)
 
-    def follow() -> None:
+    def end_with_parent() -> None:
         parent.join()
         os._exit(1)
 
-    threading.Thread(target=follow, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from unhiss.errors import AudioError, ConfigError
-from unhiss.fleet.mapping import Fleet, Start, mapped
+from unhiss.fleet.mapping import Fleet, map_items
+from unhiss.fleet.processes import WorkerSetup
 from unhiss.score import scorer
 from unhiss.score.cache import Cache, key, versions
 from unhiss.score.measure import check_packages
@@ -94,8 +95,8 @@ def _done(
     scorer.begin(*given)
     items = [(number, pairs[number], name) for name, number in todo]
     with single_threads():
-        start = Start(begin=scorer.begin, given=given, preload=PRELOAD)
-        for index, row in mapped(scorer.row, items, fleet, start, failed=_failed):
+        setup = WorkerSetup(function=scorer.begin, args=given, preload=PRELOAD)
+        for index, row in map_items(scorer.row, items, fleet, setup, is_failure=_failed):
             yield todo[index], row
 
 

@@ -1,7 +1,7 @@
-"""Noise made from equations: seeded, free of any licence, and as long as wanted.
+"""Synthetic noise, computed from equations: seeded, free of any licence, and of any length.
 
 On the command line: `--noise synth:wind,siren` or `synth:wind=120` for 120 clips of it.
-Each kind is a function `(rng, n, rate) -> (n,)`; `make` brings all of them to a peak of -3 dBFS.
+Each kind is a function `(rng, n, rate) -> (n,)`; `make` scales all of them to a peak of -3 dBFS.
 """
 
 from __future__ import annotations
@@ -23,29 +23,30 @@ CLIPS_PER_KIND = 60
 SECONDS = 6.0
 
 # fmt: off
-MAKERS = (
+GENERATORS = (
     wind, rain, hum, siren, breathing, thuds, knocks, coloured,
     engine, drill, jackhammer, air_conditioner, car_horn, alarm, bang, keyboard, clicks, music,
 )
 # fmt: on
-KINDS: dict[str, Callable[[np.random.Generator, int, int], np.ndarray]] = {kind.__name__: kind for kind in MAKERS}
+KINDS: dict[str, Callable[[np.random.Generator, int, int], np.ndarray]] = {kind.__name__: kind for kind in GENERATORS}
 
 
 def make(kind: str, seed: int, rate: int, seconds: float = SECONDS) -> np.ndarray:
-    """One clip of `kind`: float32 `(seconds * rate,)`, peak -3 dBFS, decided by the seed alone."""
+    """One clip of `kind`: float32 `(seconds * rate,)`, peak -3 dBFS, determined by the seed alone."""
     rng = np.random.default_rng([seed, *kind.encode()])
     audio = KINDS[kind](rng, int(seconds * rate), rate)
     audio = audio - audio.mean()
-    return (audio * (10 ** (-3 / 20) / max(1e-9, float(np.abs(audio).max())))).astype(np.float32)
+    scaled: np.ndarray = (audio * (10 ** (-3 / 20) / max(1e-9, float(np.abs(audio).max())))).astype(np.float32)
+    return scaled
 
 
-def is_made(clip: Clip) -> bool:
-    """Whether `make` gives this clip's samples; no file holds them."""
+def is_synthetic(clip: Clip) -> bool:
+    """Whether the samples of this clip come from `make`, and from no file."""
     return clip.corpus == "synth" and clip.path.parts[:-1] == ("synth", clip.kind) and clip.path.name.isdigit()
 
 
 def clips(kinds: str) -> Iterator[Clip]:
-    """Clips for `wind,siren=120,…`; their path `synth/KIND/SEED` is what `make` needs."""
+    """Clips for `wind,siren=120,…`; their path `synth/KIND/SEED` has the arguments of `make`."""
     for item in kinds.split(","):
         kind, _, count = item.partition("=")
         if kind not in KINDS:
@@ -55,6 +56,6 @@ def clips(kinds: str) -> Iterator[Clip]:
         for seed in range(int(count or CLIPS_PER_KIND)):
             yield Clip(
                 path=Path("synth", kind, str(seed)), corpus="synth", role="noise", kind=kind,
-                groups=(group("synth", kind, str(seed)),), split="train", loose=True, licence="CC0",
+                groups=(group("synth", kind, str(seed)),), flexible_split=True, licence="CC0",
                 commercial_use=True, seconds=SECONDS,
             )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What the kinds are built from: shaped noise, slow curves, resonances, pulses, harmonic tones."""
+"""Building blocks of synthetic noise: shaped noise, random curves, resonances, impulses, harmonic tones."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from collections.abc import Callable
 import numpy as np
 
 
-def shaped(rng: np.random.Generator, n: int, rate: int, curve: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+def shaped_noise(rng: np.random.Generator, n: int, rate: int, curve: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     """Gaussian noise with the amplitude spectrum `curve(frequency in Hz)`, of unit power."""
     spectrum = np.fft.rfft(rng.standard_normal(n)) * curve(np.fft.rfftfreq(n, 1 / rate))
     noise = np.fft.irfft(spectrum, n)
     return noise / max(1e-9, float(np.sqrt(np.mean(noise**2))))
 
 
-def slow(rng: np.random.Generator, n: int, rate: int, speed_hz: float) -> np.ndarray:
-    """A random curve that wanders at about `speed_hz`, of unit power."""
+def drift(rng: np.random.Generator, n: int, rate: int, speed_hz: float) -> np.ndarray:
+    """A random curve of unit power that varies at about `speed_hz`."""
     points = max(4, int(n / rate * speed_hz * 2) + 2)
     return np.interp(np.linspace(0, points - 1, n), np.arange(points), rng.standard_normal(points))
 
 
-def peak(centre_hz: float, width_hz: float) -> Callable[[np.ndarray], np.ndarray]:
-    """A resonance as an amplitude curve."""
+def resonance(centre_hz: float, width_hz: float) -> Callable[[np.ndarray], np.ndarray]:
+    """The amplitude curve of a resonance, as a function of frequency in Hz."""
     return lambda f: 1 / np.sqrt(1 + ((f - centre_hz) / width_hz) ** 2)
 
 
-def scatter(rng: np.random.Generator, n: int, starts: np.ndarray, sound: Callable[[], np.ndarray]) -> np.ndarray:
-    """One fresh `sound()` at each start, added up."""
+def add_events(n: int, starts: np.ndarray, sound: Callable[[], np.ndarray]) -> np.ndarray:
+    """The sum of a new `sound()` at each start, `(n,)`."""
     out = np.zeros(n)
     for start in starts.astype(int):
         event = sound()[: n - start]
@@ -34,8 +34,8 @@ def scatter(rng: np.random.Generator, n: int, starts: np.ndarray, sound: Callabl
     return out
 
 
-def burst(rng: np.random.Generator, rate: int, seconds: float, tones: int, low: float, high: float) -> np.ndarray:
-    """A struck body: decaying tones between `low` and `high` Hz with a short noisy attack."""
+def impact(rng: np.random.Generator, rate: int, seconds: float, tones: int, low: float, high: float) -> np.ndarray:
+    """The sound of a blow: decaying tones between `low` and `high` Hz with a short noisy attack."""
     t = np.arange(int(seconds * rate)) / rate
     out = rng.standard_normal(t.size) * np.exp(-t * rng.uniform(80, 300)) * rng.uniform(0.1, 0.6)
     for _ in range(tones):
@@ -45,30 +45,30 @@ def burst(rng: np.random.Generator, rate: int, seconds: float, tones: int, low: 
 
 
 def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
-    """A number between two others, every octave as likely as the next."""
+    """A random number between `low` and `high`, uniform in its logarithm."""
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
-def level(audio: np.ndarray) -> float:
-    """RMS where it is loud: sqrt(Σx⁴ / Σx²), so that pauses between events do not count."""
+def active_rms(audio: np.ndarray) -> float:
+    """RMS weighted by power, sqrt(Σx⁴ / Σx²), so that pauses between events do not count."""
     power = audio**2
     return float(np.sqrt(np.sum(power**2) / max(1e-18, float(np.sum(power)))))
 
 
-def mix(parts: list[tuple[float, np.ndarray]]) -> np.ndarray:
-    """Sum of (level in dB, sound); the sounds are first brought to the same `level`."""
-    return sum((10 ** (db / 20) / max(1e-9, level(x)) * x for db, x in parts), np.zeros(parts[0][1].size))
+def mix_levels(parts: list[tuple[float, np.ndarray]]) -> np.ndarray:
+    """Sum of (level in dB, sound); the sounds are first scaled to the same `active_rms`."""
+    return sum((10 ** (db / 20) / max(1e-9, active_rms(x)) * x for db, x in parts), np.zeros(parts[0][1].size))
 
 
 def convolve(audio: np.ndarray, response: np.ndarray) -> np.ndarray:
-    """`audio` through a causal impulse response, cut to the length of `audio`."""
+    """`audio` filtered by a causal impulse response, cut to the length of `audio`."""
     total = audio.size + response.size
     step = 1 << max(0, total.bit_length() - 5)  # a multiple of a large power of two transforms fast
     size = -(-total // step) * step
     return np.fft.irfft(np.fft.rfft(audio, size) * np.fft.rfft(response, size), size)[: audio.size]
 
 
-def struck(
+def body_response(
     rng: np.random.Generator,
     rate: int,
     count: int,
@@ -76,9 +76,9 @@ def struck(
     q: tuple[float, float],
     tilt: float = 0.0,
 ) -> np.ndarray:
-    """Impulse response of a body: `count` resonances in a band, each ringing for Q periods, of unit energy.
+    """Impulse response of a body, of unit energy: `count` resonances in a band, each ringing for Q periods.
 
-    The strength falls with frequency^tilt. Metal has a Q of 20 to 200, wood 5 to 20, earth 1 to 5.
+    The amplitude falls with frequency^tilt. Metal has a Q of 20 to 200, wood 5 to 20, earth 1 to 5.
     """
     low, high = min(band_hz[0], 0.3 * rate), min(band_hz[1], 0.45 * rate)
     hz = np.exp(rng.uniform(np.log(low), np.log(high), (count, 1)))
@@ -86,46 +86,50 @@ def struck(
     t = np.arange(int(min(1.0, 5 / decay.min()) * rate) + 2) / rate
     strength = rng.uniform(0.2, 1, (count, 1)) * np.sqrt(decay) * (hz / low) ** -tilt
     response = (strength * np.exp(-decay * t) * np.sin(2 * np.pi * hz * t + rng.uniform(0, 6.3, (count, 1)))).sum(0)
-    return response / max(1e-9, float(np.sqrt(np.sum(response**2))))
+    result: np.ndarray = response / max(1e-9, float(np.sqrt(np.sum(response**2))))
+    return result
 
 
-def decay(rate: int, seconds: float) -> np.ndarray:
+def exp_decay(rate: int, seconds: float) -> np.ndarray:
     """An exponential that falls to 1/e in `seconds`."""
     return np.exp(-np.arange(int(7 * seconds * rate) + 2) / (seconds * rate))
 
 
-def pulses(n: int, at: np.ndarray, heights: np.ndarray) -> np.ndarray:
-    """Unit impulses of given heights at times in samples; a time between two samples is shared by them."""
+def impulses(n: int, at: np.ndarray, heights: np.ndarray) -> np.ndarray:
+    """Impulses of given heights at times in samples; one between two samples is divided among them."""
     inside = (at >= 0) & (at < n - 1)
     at, heights = at[inside], heights[inside]
     first, part = at.astype(int), at % 1
     return np.bincount(first, heights * (1 - part), n) + np.bincount(first + 1, heights * part, n)
 
 
-def tone(turns: np.ndarray, strengths: np.ndarray) -> np.ndarray:
-    """Harmonic sound: harmonic k has the complex amplitude `strengths[k - 1]`, the phase is 2π·k·`turns`.
+def harmonics(turns: np.ndarray, strengths: np.ndarray) -> np.ndarray:
+    """A harmonic tone: harmonic k has the complex amplitude `strengths[k - 1]` and the phase 2π·k·`turns`.
 
-    Read from a table of one period, linear between its points: harmonics above 100 would fold.
+    Interpolated linearly in a table of one period; harmonics above 100 are left out, since they would alias.
     """
     size = 4096
     spectrum = np.zeros(size // 2 + 1, complex)
     spectrum[1 : 1 + min(100, len(strengths))] = strengths[:100]
     table = np.append(period := np.fft.irfft(spectrum, size) * size / 2, period[0])
-    place = turns % 1 * size
-    first = np.minimum(place.astype(int), size - 1)  # -1e-17 % 1 is 1
-    return table[first] + (place - first) * (table[first + 1] - table[first])
+    position = turns % 1 * size
+    first = np.minimum(position.astype(int), size - 1)  # -1e-17 % 1 is 1
+    result: np.ndarray = table[first] + (position - first) * (table[first + 1] - table[first])
+    return result
 
 
-def course(
+def on_off(
     rng: np.random.Generator, n: int, rate: int, on_s: tuple[float, float], off_s: tuple[float, float]
 ) -> np.ndarray:
-    """1 while something is switched on, 0 while it is off, in turns of random length, from a random moment on."""
+    """1 while something is switched on, 0 while it is off, for random times in turn, from a random moment on."""
     spans = np.ravel([(log_uniform(rng, *on_s), log_uniform(rng, *off_s)) for _ in range(int(n / rate / on_s[0]) + 3)])
     edges = (np.cumsum(spans) - rng.uniform(0, spans[0] + 0.5 * spans[1])) * rate
-    return (np.searchsorted(edges, np.arange(n), "right") % 2 == 0) * 1.0
+    result: np.ndarray = (np.searchsorted(edges, np.arange(n), "right") % 2 == 0) * 1.0
+    return result
 
 
-def lag(x: np.ndarray, rate: int, seconds: float) -> np.ndarray:
-    """`x` as something sluggish follows it: a first-order low-pass that starts settled."""
-    response = decay(rate, seconds)
-    return x[0] + convolve(x - x[0], response / response.sum())
+def smooth(x: np.ndarray, rate: int, seconds: float) -> np.ndarray:
+    """`x` through a first-order low-pass with the time constant `seconds`, which starts at x[0]."""
+    response = exp_decay(rate, seconds)
+    result: np.ndarray = x[0] + convolve(x - x[0], response / response.sum())
+    return result

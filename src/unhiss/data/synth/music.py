@@ -1,4 +1,4 @@
-"""Music as a street or a radio brings it: chords, bass, a melody and drums in time with each other."""
+"""Music as background noise: chords, bass, a melody and drums in time with each other."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unhiss.data.synth.blocks import convolve, decay, log_uniform, mix, shaped, tone
-from unhiss.data.synth.places import place
+from unhiss.data.synth.acoustics import apply_acoustics
+from unhiss.data.synth.blocks import convolve, exp_decay, harmonics, log_uniform, mix_levels, shaped_noise
 
 SCALES = ((0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10), (0, 2, 3, 5, 7, 9, 10))
 PROGRESSIONS = ((0, 4, 5, 3), (0, 3, 4, 4), (5, 3, 0, 4), (0, 5, 1, 4), (0, 0, 3, 4), (0, 6, 5, 4), (1, 4, 0, 0))
@@ -15,44 +15,45 @@ PROGRESSIONS = ((0, 4, 5, 3), (0, 3, 4, 4), (5, 3, 0, 4), (0, 5, 1, 4), (0, 0, 3
 
 @dataclass(frozen=True, kw_only=True)
 class Voice:
-    """An instrument: two spectra, the bright one fading into the dark one, and how a note starts and ends."""
+    """An instrument: two spectra, of which the bright one fades into the dark one, and how a note starts and ends."""
 
     bright: np.ndarray  # complex harmonics
     dark: np.ndarray
     fade_s: float  # the bright part fades to 1/e in this time
     attack_s: float
-    ring_s: float  # the whole note does; long for what is blown or bowed
-    vibrato: float  # share of the pitch
+    ring_s: float  # the whole note fades to 1/e in this time; long for blown or bowed instruments
+    vibrato: float  # depth, relative to the pitch
     vibrato_hz: float
-    chorus: float  # detuning of a second string or reed, as a share of the pitch
+    chorus: float  # detuning of a second string or reed, relative to the pitch
 
     def play(self, rng: np.random.Generator, rate: int, hz: float, seconds: float) -> np.ndarray:
-        """One note of `hz`, held for `seconds` and released."""
+        """One note of `hz`, sustained for `seconds` and released."""
         t = np.arange(int((seconds + 0.12) * rate)) / rate
         most = int(0.45 * rate / hz / (1 + self.vibrato + self.chorus))
         swing = self.vibrato * np.minimum(1, t / 0.4) * np.sin(2 * np.pi * self.vibrato_hz * t + rng.uniform(0, 6.3))
         turns = np.cumsum(hz * (1 + swing)) / rate + rng.uniform(0, 1)
-        sound = tone(turns, self.dark[:most]) + np.exp(-t / self.fade_s) * tone(turns, self.bright[:most])
+        sound = harmonics(turns, self.dark[:most]) + np.exp(-t / self.fade_s) * harmonics(turns, self.bright[:most])
         if self.chorus:
-            sound += 0.7 * tone(turns * (1 + self.chorus), (self.dark + 0.4 * self.bright)[:most])
+            sound += 0.7 * harmonics(turns * (1 + self.chorus), (self.dark + 0.4 * self.bright)[:most])
         rise = 1 - np.exp(-t / self.attack_s)
-        return sound * rise * np.exp(-t / self.ring_s) * np.clip((seconds + 0.12 - t) / 0.12, 0, 1)
+        result: np.ndarray = sound * rise * np.exp(-t / self.ring_s) * np.clip((seconds + 0.12 - t) / 0.12, 0, 1)
+        return result
 
 
-def _voice(rng: np.random.Generator, held: bool) -> Voice:
-    """A random instrument: `held` as an organ, accordion, violin, wind or pad, else plucked or struck."""
+def _voice(rng: np.random.Generator, sustained: bool) -> Voice:
+    """A random instrument: `sustained` as an organ, accordion, violin, wind or pad, else plucked or struck."""
     orders = np.arange(1, 101)
     turn = np.exp(1j * rng.uniform(0, 6.3, 100))
-    even = np.where(orders % 2 == 0, rng.choice([0.15, 1, 1]), 1)  # clarinets and pan pipes lack them
+    even = np.where(orders % 2 == 0, rng.choice([0.15, 1, 1]), 1)  # weak in clarinets and pan pipes
     spread = rng.uniform(0.4, 1.2, 100) * even * turn
     formant = 1 + rng.uniform(0, 3) * np.exp(-(((orders - rng.uniform(2, 10)) / rng.uniform(1, 4)) ** 2))
     return Voice(
         bright=orders ** -rng.uniform(0.5, 1.5) * spread * formant,
         dark=orders ** -rng.uniform(1.3, 3) * spread * formant,
-        fade_s=10.0 if held else log_uniform(rng, 0.04, 0.4),
-        attack_s=log_uniform(rng, 0.01, 0.1) if held else log_uniform(rng, 0.0005, 0.004),
-        ring_s=20.0 if held else log_uniform(rng, 0.15, 1.2),
-        vibrato=rng.uniform(0, 0.012) * held,
+        fade_s=10.0 if sustained else log_uniform(rng, 0.04, 0.4),
+        attack_s=log_uniform(rng, 0.01, 0.1) if sustained else log_uniform(rng, 0.0005, 0.004),
+        ring_s=20.0 if sustained else log_uniform(rng, 0.15, 1.2),
+        vibrato=rng.uniform(0, 0.012) * sustained,
         vibrato_hz=rng.uniform(4, 7),
         chorus=rng.choice([0, rng.uniform(0.001, 0.008)]),
     )
@@ -68,8 +69,8 @@ class Score:
     scale: tuple[int, ...]
     chords: tuple[int, ...]  # one degree a bar
     step_s: float
-    offset: int  # steps already over when the clip begins
-    swing: float  # how late every second step comes, in steps
+    offset: int  # steps before the clip begins
+    swing: float  # delay of every second step, in steps
 
     @property
     def steps(self) -> range:
@@ -96,15 +97,15 @@ def _put(out: np.ndarray, start: int, sound: np.ndarray) -> None:
     out[start : start + piece.size] += piece
 
 
-def _chords(rng: np.random.Generator, score: Score, voice: Voice, held: bool) -> np.ndarray:
-    """Triads held for a bar or half of one, or strummed in a rhythm."""
+def _chords(rng: np.random.Generator, score: Score, voice: Voice, sustained: bool) -> np.ndarray:
+    """Triads sustained for a bar or half of one, or strummed in a rhythm."""
     out = np.zeros(score.n)
     rhythm = (
         [(0,), (0, 8)][rng.integers(2)]
-        if held
+        if sustained
         else [(0, 6, 8, 14), (0, 4, 8, 12), (2, 6, 10, 14), (0, 3, 6, 10, 12)][rng.integers(4)]
     )
-    strum_s = 0.0 if held else rng.uniform(0, 0.025)
+    strum_s = 0.0 if sustained else rng.uniform(0, 0.025)
     for step in score.steps:
         if step % 16 in rhythm or step == score.offset:
             after = [beat - step % 16 for beat in (*rhythm, 16) if beat > step % 16]
@@ -125,7 +126,7 @@ def _arpeggio(rng: np.random.Generator, score: Score, voice: Voice) -> np.ndarra
 
 
 def _melody(rng: np.random.Generator, score: Score, voice: Voice) -> np.ndarray:
-    """A walk over the scale that comes back to the chord on the beat."""
+    """A random walk over the scale that returns to the chord on the beat."""
     out, step, degree = np.zeros(score.n), score.offset, int(rng.integers(0, 7))
     while step < score.steps.stop:
         length = int(rng.choice([1, 2, 2, 2, 4, 4, 6, 8]))
@@ -149,17 +150,17 @@ def _bass(rng: np.random.Generator, score: Score, voice: Voice) -> np.ndarray:
 
 
 def _drums(rng: np.random.Generator, score: Score) -> np.ndarray:
-    """Bass drum, snare and hi-hat in a bar's pattern, with a few strokes of chance."""
+    """Bass drum, snare and hi-hat in the pattern of a bar, with a few random strokes."""
     rate, out = score.rate, np.zeros(score.n)
     t = np.arange(int(0.35 * rate)) / rate
     sweep = log_uniform(rng, 38, 75) * (t + rng.uniform(0.01, 0.04) * (1 - np.exp(-t / 0.02)) * 3)
     kick = np.sin(2 * np.pi * sweep) * np.exp(-t / log_uniform(rng, 0.04, 0.15))
     skin, top = log_uniform(rng, 140, 280), min(9000, 0.3 * rate)
-    rattle = shaped(rng, t.size, rate, lambda f: (f / 800) / (1 + (f / 2500) ** 1.5)) * np.exp(
+    rattle = shaped_noise(rng, t.size, rate, lambda f: (f / 800) / (1 + (f / 2500) ** 1.5)) * np.exp(
         -t / rng.uniform(0.03, 0.12)
     )
     snare = 0.6 * np.sin(2 * np.pi * skin * t) * np.exp(-t / 0.05) + rng.uniform(0.1, 0.4) * rattle
-    metal = shaped(rng, t.size, rate, lambda f: (f / top) ** 3 / (1 + (f / top) ** 3))
+    metal = shaped_noise(rng, t.size, rate, lambda f: (f / top) ** 3 / (1 + (f / top) ** 3))
     hat, wide = metal * np.exp(-t / rng.uniform(0.01, 0.05)), metal * np.exp(-t / 0.15)
     patterns = [
         ((0, 8), (4, 12)),
@@ -193,14 +194,14 @@ def _compose(rng: np.random.Generator, n: int, rate: int) -> Score:
 
 
 def music(rng: np.random.Generator, n: int, rate: int) -> np.ndarray:
-    """A band, a lone player or a radio: a random progression in one key, some instruments, most with drums."""
+    """A band, one player or a radio: a random progression in one key, several instruments, mostly with drums."""
     score = _compose(rng, n, rate)
-    held = rng.random() < 0.5
+    sustained = rng.random() < 0.5
     lead = _melody(rng, score, _voice(rng, rng.random() < 0.6))
-    if rng.random() < 0.2:  # alone
-        parts = [(0.0, lead), (rng.uniform(-12, 0), _chords(rng, score, _voice(rng, held), held))]
+    if rng.random() < 0.2:  # one player
+        parts = [(0.0, lead), (rng.uniform(-12, 0), _chords(rng, score, _voice(rng, sustained), sustained))]
     else:
-        parts = [(rng.uniform(-10, 0), _chords(rng, score, _voice(rng, held), held))]
+        parts = [(rng.uniform(-10, 0), _chords(rng, score, _voice(rng, sustained), sustained))]
         if rng.random() < 0.6:
             parts.append((rng.uniform(-8, 3), lead))
         if rng.random() < 0.5:
@@ -209,11 +210,11 @@ def music(rng: np.random.Generator, n: int, rate: int) -> np.ndarray:
             parts.append((rng.uniform(-6, 4), _bass(rng, score, _voice(rng, False))))
         if rng.random() < 0.75:
             parts.append((rng.uniform(-4, 8), _drums(rng, score)))
-    out = np.tanh(mix(parts) * log_uniform(rng, 0.1, 1))  # an amplifier, driven more or less
+    out = np.tanh(mix_levels(parts) * log_uniform(rng, 0.1, 1))  # an amplifier with more or less distortion
     if rng.random() < 0.25:  # a small loudspeaker
         low, high = rng.uniform(150, 500), min(0.4 * rate, log_uniform(rng, 2500, 9000))
-        cone = decay(rate, 1 / (2 * np.pi * high)) / high * 1e3
+        cone = exp_decay(rate, 1 / (2 * np.pi * high)) / high * 1e3
         out = convolve(out, cone)
-        bass = decay(rate, 1 / (2 * np.pi * low))
+        bass = exp_decay(rate, 1 / (2 * np.pi * low))
         out = out - convolve(out, bass / bass.sum())
-    return place(rng, rate, out, echo=0.7, noise=0.6)
+    return apply_acoustics(rng, rate, out, echo=0.7, noise=0.6)

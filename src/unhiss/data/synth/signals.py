@@ -1,11 +1,22 @@
-"""What is meant to be heard: sirens, horns, beeps, bells."""
+"""Warning sounds: sirens, horns, beeps, bells."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from unhiss.data.synth.blocks import convolve, course, decay, lag, log_uniform, pulses, shaped, slow, struck, tone
-from unhiss.data.synth.places import place
+from unhiss.data.synth.acoustics import apply_acoustics
+from unhiss.data.synth.blocks import (
+    body_response,
+    convolve,
+    drift,
+    exp_decay,
+    harmonics,
+    impulses,
+    log_uniform,
+    on_off,
+    shaped_noise,
+    smooth,
+)
 
 
 def siren(rng: np.random.Generator, n: int, rate: int) -> np.ndarray:
@@ -32,20 +43,20 @@ def siren(rng: np.random.Generator, n: int, rate: int) -> np.ndarray:
     for delay_s in rng.uniform(0.02, 0.4, 3):
         delay = min(n - 1, int(delay_s * rate))
         out[delay:] += rng.uniform(0.05, 0.3) * out[: n - delay].copy()
-    street = shaped(rng, n, rate, lambda f: 1 / (1 + (f / 300) ** 1.2))
-    return out * (1 + 0.3 * slow(rng, n, rate, 1)) + rng.uniform(0.02, 0.3) * street
+    street = shaped_noise(rng, n, rate, lambda f: 1 / (1 + (f / 300) ** 1.2))
+    return out * (1 + 0.3 * drift(rng, n, rate, 1)) + rng.uniform(0.02, 0.3) * street
 
 
 def car_horn(rng: np.random.Generator, n: int, rate: int) -> np.ndarray:
     """Two or three reeds a third or fourth apart, rich in harmonics; bips, honks and long blasts in a street."""
     spans = [((0.06, 0.2), (0.06, 0.2)), ((0.15, 0.6), (0.1, 1.5)), ((0.5, 4), (0.3, 3))][rng.integers(3)]
-    gate = np.clip(lag(course(rng, n, rate, *spans), rate, log_uniform(rng, 0.004, 0.03)), 0, 1)
+    gate = np.clip(smooth(on_off(rng, n, rate, *spans), rate, log_uniform(rng, 0.004, 0.03)), 0, 1)
     root = log_uniform(rng, 110, 260) if rng.random() < 0.2 else log_uniform(rng, 290, 540)
     ratios = [1.0, rng.choice([1.19, 1.25, 1.26, 1.335, 1.5]), rng.choice([1.5, 1.587, 1.68])]
     hump_hz, width_hz, fall = log_uniform(rng, 1200, 4500), log_uniform(rng, 600, 3000), rng.uniform(0.3, 1.3)
     passing = rng.uniform(0.03, 0.09) if rng.random() < 0.2 else 0.0  # half the Doppler shift of a car
     moment = (np.arange(n) / n - rng.uniform(0.2, 0.8)) * rng.uniform(3, 12)
-    reed = (1 - 0.03 * (1 - gate)) * (1 - passing * np.tanh(moment)) * (1 + 0.002 * slow(rng, n, rate, 6))
+    reed = (1 - 0.03 * (1 - gate)) * (1 - passing * np.tanh(moment)) * (1 + 0.002 * drift(rng, n, rate, 6))
     out = np.zeros(n)
     for ratio in ratios[: rng.choice([1, 2, 2, 2, 3])]:
         pitch = root * ratio * rng.uniform(0.99, 1.01)
@@ -54,31 +65,34 @@ def car_horn(rng: np.random.Generator, n: int, rate: int) -> np.ndarray:
         strengths = (
             rng.uniform(0.3, 1, orders.size) * orders**-fall * (0.08 + hump) / (1 + (pitch * orders / 8000) ** 3)
         )
-        out += rng.uniform(0.6, 1) * tone(
+        out += rng.uniform(0.6, 1) * harmonics(
             np.cumsum(pitch * reed) / rate, strengths * np.exp(1j * rng.uniform(0, 6.3, orders.size))
         )
     out *= gate * (1 + log_uniform(rng, 0.001, 0.03) * rng.standard_normal(n)) / (1 + moment**2 * (passing > 0))
-    return place(rng, rate, out, echo=0.75, noise=0.85, noise_db=(-45, -5))
+    return apply_acoustics(rng, rate, out, echo=0.75, noise=0.85, noise_db=(-45, -5))
 
 
 def _beeps(rng: np.random.Generator, n: int, rate: int) -> np.ndarray:
-    """Beeps of one or two pitches in a regular pattern: smoke alarms, lorries in reverse, ovens, phones that trill."""
+    """Beeps of one or two pitches in a regular pattern: smoke alarms, reversing lorries, ovens, trilling phones."""
     pitch = log_uniform(rng, min(500, 0.1 * rate), min(4500, 0.4 * rate))
     second = pitch * rng.choice([1, 1, rng.uniform(0.7, 1.4)])
     period_s = log_uniform(rng, 0.12, 1.6)
     phase = np.arange(n) / rate / period_s + rng.uniform(0, 1)
-    rows = rng.integers(2, 6)  # so many beeps, then a pause
-    on = (phase % 1 < rng.uniform(0.25, 0.75)) * (rng.random() < 0.5 or (phase // 1 % (rows + 1) < rows))
+    group = rng.integers(2, 6)  # beeps before each pause
+    on = (phase % 1 < rng.uniform(0.25, 0.75)) * (rng.random() < 0.5 or (phase // 1 % (group + 1) < group))
     trill = np.sign(np.sin(2 * np.pi * log_uniform(rng, 4, 28) * np.arange(n) / rate)) > 0
     frequency = np.where(trill if rng.random() < 0.5 else phase % 2 < 1, pitch, second)
     orders = np.arange(1, max(1, int(0.45 * rate / max(pitch, second))) + 1)
-    even = np.where(orders % 2 == 0, rng.choice([0.02, 1]), 1)  # a square wave has none
+    even = np.where(orders % 2 == 0, rng.choice([0.02, 1]), 1)  # absent in a square wave
     strengths = orders ** -rng.uniform(0.9, 3) * even * np.exp(1j * rng.uniform(0, 6.3, orders.size))
-    return tone(np.cumsum(frequency) / rate, strengths) * lag(on * 1.0, rate, log_uniform(rng, 0.0005, 0.01))
+    result: np.ndarray = harmonics(np.cumsum(frequency) / rate, strengths) * smooth(
+        on * 1.0, rate, log_uniform(rng, 0.0005, 0.01)
+    )
+    return result
 
 
 def _bells(rng: np.random.Generator, n: int, rate: int) -> np.ndarray:
-    """Bells: one struck now and then, or hammered 8 to 25 times a second as in an old telephone."""
+    """Bells: struck now and then, or 8 to 25 times a second as in an old telephone."""
     root, q = log_uniform(rng, 250, 3000), log_uniform(rng, 150, 2500)
     partials = np.array([0.5, 1, 1.19, 1.5, 2, 2.51, 2.66, 3.01, 4.17, 5.43]) * rng.uniform(0.98, 1.02, 10)
     hz = (root * partials)[root * partials < 0.45 * rate]
@@ -88,15 +102,17 @@ def _bells(rng: np.random.Generator, n: int, rate: int) -> np.ndarray:
         response += rng.exponential() * np.exp(-np.pi * frequency / q * t) * np.sin(2 * np.pi * frequency * t)
     rings = log_uniform(rng, 8, 25) if rng.random() < 0.5 else log_uniform(rng, 0.4, 4)
     at = np.arange(rng.uniform(0, 1), n * rings / rate) / rings * rate
-    heights = rng.uniform(0.6, 1, at.size) * course(rng, n, rate, (0.5, 4), (0.3, 3))[np.minimum(at.astype(int), n - 1)]
+    heights = rng.uniform(0.6, 1, at.size) * on_off(rng, n, rate, (0.5, 4), (0.3, 3))[np.minimum(at.astype(int), n - 1)]
     if not heights.any():
         heights[:] = 1
-    clapper = struck(rng, rate, 5, (1500, 9000), (3, 10))
-    train = pulses(n, at * rng.uniform(0.995, 1.005, at.size), heights)
-    return convolve(train, response) + rng.uniform(0, 2) * convolve(train, np.convolve(clapper, decay(rate, 0.0005)))
+    clapper = body_response(rng, rate, 5, (1500, 9000), (3, 10))
+    train = impulses(n, at * rng.uniform(0.995, 1.005, at.size), heights)
+    return convolve(train, response) + rng.uniform(0, 2) * convolve(
+        train, np.convolve(clapper, exp_decay(rate, 0.0005))
+    )
 
 
 def alarm(rng: np.random.Generator, n: int, rate: int) -> np.ndarray:
-    """What calls for attention: beeps in a pattern, trilling phones, bells."""
+    """Alarms: beeps in a pattern, trilling phones, bells."""
     dry = _bells(rng, n, rate) if rng.random() < 0.35 else _beeps(rng, n, rate)
-    return place(rng, rate, dry, echo=0.7, noise=0.6)
+    return apply_acoustics(rng, rate, dry, echo=0.7, noise=0.6)

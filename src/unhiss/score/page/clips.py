@@ -12,7 +12,7 @@ import numpy as np
 
 from unhiss.dsp.resampling import resample, to_mono
 from unhiss.errors import AudioError
-from unhiss.fleet.processes import results
+from unhiss.fleet.processes import WorkerSetup, map_processes
 from unhiss.media.plots import loudest_db, spectrogram
 from unhiss.media.writer import write
 from unhiss.score import scorer
@@ -77,7 +77,11 @@ def clips(report: Report, systems: Sequence[System], jobs: int) -> list[Clip]:
     scorer.begin(*given)
     items = [(number, pair, system.name) for number, (_, pair) in enumerate(chosen) for system in systems]
     with single_threads():
-        outputs = dict(results(scorer.output, items, jobs, scorer.begin, given, PRELOAD))
+        outputs = dict(
+            map_processes(
+                scorer.output, items, jobs, WorkerSetup(function=scorer.begin, args=given, preload=PRELOAD)
+            )
+        )
     made = []
     for number, (rank, pair) in enumerate(chosen):
         mine = {items[index][2]: output for index, output in outputs.items() if items[index][0] == number}

@@ -1,4 +1,4 @@
-"""A corpus read by its shadow gives the clips that it gives here: names, groups, splits, sizes, and where each lies."""
+"""A remote corpus gives the clips that it gives locally: names, groups, splits, sizes, and the URL of each."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from corpus_trees import COMMON_VOICE, ESC50, URBANSOUND8K, VOXCELEB1, lines, plant
 
-from unhiss.data import elsewhere
-from unhiss.data.corpora import parse
-from unhiss.data.plan import Source, make_plan
+from unhiss.data import remote_corpus
+from unhiss.data.corpora import parse_spec
+from unhiss.data.shard_plan import ClipSource, plan_shards
 from unhiss.data.shards import Preprocessing
 from unhiss.errors import CorpusError
 from unhiss.remote import RemotePath
@@ -67,47 +67,49 @@ TREES = {
 
 
 @pytest.mark.parametrize("which", TREES)
-def test_a_shadow_gives_the_clips_of_the_corpus(which: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_remote_corpus_gives_the_clips_of_a_local_one(
+    which: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     name = which.partition(":")[0]
-    plant_it, role, below = TREES[which]
+    make_tree, role, below = TREES[which]
     root = tmp_path / "corpus"
-    plant_it(root)
+    make_tree(root)
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
-    here, there = root / below, RemotePath(f"file://{root / below}")
-    corpus, path, part = parse(f"{name}:{here}", role)
-    local = Source("", path, list(corpus.read(path, part, role)))
-    far = elsewhere.source("", corpus, there, part, role)
-    assert list((tmp_path / "temporary").iterdir()) == [], "the shadow goes"
-    for clip in far.clips:
-        assert clip.there and Path(clip.there.url.removeprefix("file://")) == here / clip.path.relative_to(far.root)
-    # What is planned names each by its id; the rest of a clip has no path in it.
-    one, other = (make_plan([source], Preprocessing(), 0.0, 0) for source in (local, far))
+    folder, url = root / below, RemotePath(f"file://{root / below}")
+    corpus, path, part = parse_spec(f"{name}:{folder}", role)
+    local = ClipSource("", path, list(corpus.read(path, part, role)))
+    remote = remote_corpus.read_remote("", corpus, url, part, role)
+    assert list((tmp_path / "temporary").iterdir()) == [], "the mirror is removed"
+    for clip in remote.clips:
+        assert clip.url and Path(clip.url.url.removeprefix("file://")) == folder / clip.path.relative_to(remote.root)
+    # A plan names each clip by its id; apart from these fields a clip has no path in it.
+    one, other = (plan_shards([source], Preprocessing(), 0.0, 0) for source in (local, remote))
     assert one.fingerprint == other.fingerprint and one.rejected == other.rejected
-    gone = {"path": Path(), "there": None, "size": None, "noisy": None}
-    assert [(key, replace(clip, **gone)) for key, clip in one.clips] == [
-        (key, replace(clip, **gone)) for key, clip in other.clips
+    paths = {"path": Path(), "url": None, "size": None, "noisy": None}
+    assert [(key, replace(clip, **paths)) for key, clip in one.clips] == [
+        (key, replace(clip, **paths)) for key, clip in other.clips
     ]
 
 
-def test_what_is_no_such_corpus_is_said_of_the_url(tmp_path: Path) -> None:
+def test_an_error_names_the_url_and_not_its_mirror(tmp_path: Path) -> None:
     plant(tmp_path, "a/b.wav")
-    corpus, there, part = parse(f"common-voice:file://{tmp_path}")
-    assert isinstance(there, RemotePath)
+    corpus, url, part = parse_spec(f"common-voice:file://{tmp_path}")
+    assert isinstance(url, RemotePath)
     with pytest.raises(CorpusError, match=rf"^file://{tmp_path} is not Common Voice: expected .*; found: a$"):
-        elsewhere.source("", corpus, there, part, "speech")
+        remote_corpus.read_remote("", corpus, url, part, "speech")
     with pytest.raises(CorpusError, match="/empty holds no file"):
-        elsewhere.source("", corpus, there / "empty", part, "speech")
+        remote_corpus.read_remote("", corpus, url / "empty", part, "speech")
     with pytest.raises(CorpusError, match="leads nowhere"):
-        elsewhere.source("", corpus, there / ".." / "x", part, "speech")
+        remote_corpus.read_remote("", corpus, url / ".." / "x", part, "speech")
 
 
 def test_a_recording_named_by_two_urls_counts_once(tmp_path: Path) -> None:
     plant(tmp_path, "a/1.wav", "a/2.wav")
-    corpus, there, part = parse(f"folder:file://{tmp_path}/a", "speech")
-    assert isinstance(there, RemotePath)
-    found = [elsewhere.source("", corpus, there, part, "speech") for _ in range(2)]
-    plan = make_plan(found, Preprocessing(), 0.0, 0)
+    corpus, url, part = parse_spec(f"folder:file://{tmp_path}/a", "speech")
+    assert isinstance(url, RemotePath)
+    sources = [remote_corpus.read_remote("", corpus, url, part, "speech") for _ in range(2)]
+    plan = plan_shards(sources, Preprocessing(), 0.0, 0)
     assert len(plan.clips) == 2 and [item["reason"] for item in plan.rejected] == ["repeated"] * 2
 
 
@@ -121,4 +123,4 @@ def test_a_recording_named_by_two_urls_counts_once(tmp_path: Path) -> None:
     ],
 )
 def test_a_url_in_a_spec_keeps_its_colons(spec: str, path: str, part: str) -> None:
-    assert parse(spec, "speech")[1:] == (RemotePath(path), part)
+    assert parse_spec(spec, "speech")[1:] == (RemotePath(path), part)

@@ -9,9 +9,9 @@ import pytest
 import soundfile
 from sounds import RATE, hashes, small_set
 
-from unhiss.data import material
-from unhiss.data.material import SEEDS, write_pairs, write_spectrograms
+from unhiss.data import mixture_files
 from unhiss.data.mixing import Mixer, mix
+from unhiss.data.mixture_files import SEEDS, write_pairs, write_spectrograms
 from unhiss.data.store import Store
 from unhiss.errors import DataError
 from unhiss.settings import MixConfig
@@ -105,32 +105,32 @@ def test_chunks_do_not_depend_on_how_many_processes_make_them(store: Store, tmp_
     assert np.array_equal(np.load(tmp_path / "f1" / "train-noisy.npy").min((1, 2)) >= 0, np.ones(300, bool))
 
 
-def test_a_run_that_stops_after_any_chunk_carries_on(
+def test_a_run_that_is_interrupted_after_any_chunk_is_resumed(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wanted = {"train": 520, "valid": 20}
-    write_spectrograms(store, tmp_path / "whole", wanted, config, 5, jobs=1)
+    counts = {"train": 520, "valid": 20}
+    write_spectrograms(store, tmp_path / "unbroken", counts, config, 5, jobs=1)
     write_pairs(store, tmp_path / "pairs", 40, config, 5, jobs=1)
-    original = material.mix
+    original = mixture_files.mix
     calls = 0
 
-    def stumble(*arguments):
+    def interrupted_mix(*arguments):
         nonlocal calls
         calls += 1
         if calls % 300 == 0 or calls == 33:
             raise KeyboardInterrupt
         return original(*arguments)
 
-    monkeypatch.setattr(material, "mix", stumble)
+    monkeypatch.setattr(mixture_files, "mix", interrupted_mix)
     for _ in range(9):
         try:
             write_pairs(store, tmp_path / "pairs again", 40, config, 5, jobs=1)
-            write_spectrograms(store, tmp_path / "again", wanted, config, 5, jobs=1)
+            write_spectrograms(store, tmp_path / "again", counts, config, 5, jobs=1)
             break
         except KeyboardInterrupt:
             continue
     assert calls > 40 + 540, "it was stopped"
-    assert hashes(tmp_path / "again") == hashes(tmp_path / "whole")
+    assert hashes(tmp_path / "again") == hashes(tmp_path / "unbroken")
     assert hashes(tmp_path / "pairs again") == hashes(tmp_path / "pairs")
 
 

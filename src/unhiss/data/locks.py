@@ -1,0 +1,111 @@
+"""Locks between processes: one run at a time writes a folder, and none while workers of an earlier run are alive.
+
+filelock works on Windows too. Its shared lock keeps an SQLite database beside each lock, which network file systems do
+not lock reliably; so each worker holds an exclusive lock on a file of its own, and the next run waits for all of them.
+Lock files have temporary names (see `atomic`), so a killed run leaves nothing that a later one does not remove.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from unhiss.fleet.ledger import Ledger
+from unhiss.fleet.mapping import Fleet, map_items
+from unhiss.fleet.processes import WorkerSetup
+
+RUN_LOCK = ".unhiss-run.lock.part"
+WORKER_LOCK = ".unhiss-worker-{}.lock.part"
+SCRATCH = "unhiss-scratch-"
+SCRATCH_TIMEOUT_S = 10.0  # another process may hold a new lock for a moment, to see whether its owner is alive
+PRELOAD = ("unhiss.data.shards", "unhiss.data.mixture_files")
+
+
+@contextmanager
+def exclusive_lock(path: Path, timeout_s: float = 0.0) -> Iterator[bool]:
+    """Hold the lock file `path` until the block ends; False if another holder keeps it beyond `timeout_s`."""
+    lock = FileLock(path, timeout=timeout_s)
+    acquired = False
+    with suppress(Timeout):
+        lock.acquire()
+        acquired = True
+    try:
+        yield acquired
+    finally:
+        if acquired:
+            with suppress(OSError):  # Windows keeps open files, and filelock removes them there
+                path.unlink()
+            lock.release()
+
+
+def hold_worker_lock(folder: Path) -> FileLock:
+    """Mark this process as one that writes to `folder`, until it ends. The caller keeps the lock."""
+    lock = FileLock(_worker_lock(folder))
+    lock.acquire()
+    return lock
+
+
+def _worker_lock(folder: Path) -> Path:
+    return folder / WORKER_LOCK.format(uuid.uuid4().hex)
+
+
+def workers_ended(folder: Path, timeout_s: float) -> bool:
+    """Whether all processes that hold a worker lock in `folder` end within `timeout_s`; removes their lock files."""
+    deadline = time.monotonic() + timeout_s
+    for path in folder.glob(WORKER_LOCK.format("*")):
+        with exclusive_lock(path, max(0.0, deadline - time.monotonic())) as ended:
+            if not ended:
+                return False
+    return True
+
+
+def run_workers(
+    task: Callable[..., Any],
+    items: Sequence[tuple[Any, ...]],
+    folder: Path,
+    fleet: Fleet,
+    on_finished: Callable[[int], None] = lambda index: None,
+    ledger: Ledger | None = None,
+) -> None:
+    """Call `task(*item)` for every item on `fleet`, in no fixed order, by workers that hold a lock in `folder`.
+
+    folder: the local folder that `claim_folder` gives. `on_finished(index)` is called here after each item.
+    ledger: of the items that an earlier run has finished; they are reported, and not done again.
+    """
+    if fleet.ray:  # its processes outlive the run
+        task, items, setup = _run_locked, [(folder, task, item) for item in items], WorkerSetup()
+    else:
+        setup = WorkerSetup(function=hold_worker_lock, args=(folder,), preload=PRELOAD)
+    for index, _ in map_items(task, items, fleet, setup, ledger=ledger):
+        on_finished(index)
+
+
+def _run_locked(folder: Path, task: Callable[..., Any], item: tuple[Any, ...]) -> None:
+    """A task on Ray. Another machine that writes a remote set does not have the folder, and needs no lock in it."""
+    with exclusive_lock(_worker_lock(folder)) if folder.is_dir() else nullcontext():
+        task(*item)
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A temporary folder, removed when the block ends. Those that killed runs left are removed first."""
+    parent = Path(tempfile.gettempdir())
+    for path in parent.glob(f"{SCRATCH}*.lock"):
+        with suppress(OSError), exclusive_lock(path) as abandoned:  # OSError: of another user
+            if abandoned:
+                shutil.rmtree(path.with_suffix(""), ignore_errors=True)
+    folder = parent / f"{SCRATCH}{uuid.uuid4().hex}"
+    with exclusive_lock(folder.with_suffix(".lock"), SCRATCH_TIMEOUT_S):
+        folder.mkdir(mode=0o700)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
