@@ -18,7 +18,7 @@ from unhiss.config import Experiment
 from unhiss.data.mixing import Mixer, mix
 from unhiss.data.store import Store
 from unhiss.dsp.stft import analyse
-from unhiss.infer.frame_model import FrameModel
+from unhiss.infer.frame_model import FrameProcessor
 from unhiss.media.writer import write
 from unhiss.train import grid
 
@@ -106,26 +106,24 @@ def examples(store: Store, experiment: Experiment) -> list[Example]:
     return found
 
 
-class _Frames(FrameModel):
-    """The engine of `unhiss denoise`, with a network of torch in place of an ONNX file."""
+def _processor(model: nn.Module, experiment: Experiment) -> FrameProcessor:
+    """The frame processing of `unhiss denoise` with a torch network in place of an ONNX file."""
+    device = next(model.parameters()).device
 
-    def __init__(self, model: nn.Module, experiment: Experiment) -> None:
-        self.model, self.scaling = model, experiment.frames.scaling
-        self.device = next(model.parameters()).device
+    def predict(scaled: np.ndarray) -> np.ndarray:
+        frames = torch.from_numpy(scaled[:, None]).to(device)
+        change_db: np.ndarray = ((model(frames) - frames)[:, 0] * RANGE_DB).cpu().numpy()
+        return change_db
 
-    def attenuation(self, scaled: np.ndarray) -> np.ndarray:
-        frames = torch.from_numpy(scaled[:, None]).to(self.device)
-        change_db = (self.model(frames) - frames)[:, 0] * RANGE_DB
-        found: np.ndarray = change_db.cpu().numpy()
-        return found
+    return FrameProcessor(predict, experiment.frames.scaling)
 
 
 @torch.no_grad()
 def clean(model: nn.Module, audio: np.ndarray, experiment: Experiment) -> np.ndarray:
     """float32 `(T,)` at the experiment's rate -> the same, as the model would have it; no guard, no limit."""
     if experiment.model.kind != "causal":
-        engine, blocks = _Frames(model, experiment), [audio[None]]
-        return np.concatenate(list(engine.clean(blocks, engine.reference(blocks, 1), np.inf)), 1)[0, : audio.size]
+        engine, blocks = _processor(model, experiment), [audio[None]]
+        return np.concatenate(list(engine.denoise(blocks, engine.reference(blocks, 1), np.inf)), 1)[0, : audio.size]
     hop = round(experiment.sample_rate * grid.HOP_S)
     device = next(model.parameters()).device
     sound = torch.from_numpy(np.pad(audio, (0, -audio.size % hop)))[None].to(device)
