@@ -47,11 +47,11 @@ import sys, torch
 import unhiss.infer.denoiser as denoiser
 from unhiss.infer.causal_model import CausalModel
 from unhiss.infer.frame_model import FrameModel
-from unhiss.infer.session import Session
+from unhiss.infer.session import OnnxSession
 from unhiss.train.checkpoint import load_model
 from unhiss.train.onnx_graph import describe_graph
 
-class Torch(Session):
+class Torch(OnnxSession):
     def __init__(self, path):
         self.path, (self.model, experiment, _) = path, load_model(path)
         graph = describe_graph(self.model, experiment)

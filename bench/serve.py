@@ -26,8 +26,8 @@ import numpy as np
 
 import unhiss
 from unhiss.errors import MissingExtra, need
-from unhiss.infer.models import load
-from unhiss.infer.stream import Stream, causal
+from unhiss.infer.models import load_causal
+from unhiss.infer.stream import Stream
 
 SOURCE = Path(__file__).parent.parent / "src"
 RATE, HOP, PACKET = 48000, 768, 960
@@ -176,7 +176,7 @@ def main() -> None:
     described = machine.describe("unhiss", "onnxruntime", "numpy", "starlette", "uvicorn", "websockets")
     sockets = over_sockets(options.model, options.sockets, options.seconds)
     pinned(0)
-    model = causal(load(options.model, 1), 1)
+    model = load_causal(options.model, 1)
     costs = ratio(model, min(options.streams, 64))
     fits = int(1e6 * HOP / RATE / costs["batched"]["median"])
     runs = [

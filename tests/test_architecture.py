@@ -45,7 +45,7 @@ PACKAGES = {
     "serve": Package(
         4, frozenset({"numpy", "starlette", "uvicorn", "websockets", "python_multipart", "prometheus_client", "ray"})
     ),
-    "live": Package(4, frozenset({"numpy", "sounddevice"})),
+    "live": Package(4, frozenset({"numpy", "sounddevice", "pulsectl"})),
     "cli": Package(5, frozenset({"numpy", "click", "rich"})),
     "__main__": Package(6),
 }

@@ -1,4 +1,4 @@
-"""Models by name: cards, checksums, and helpful refusals."""
+"""Models by name: cards, checksums, and errors that help."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_a_card_comes_back_as_it_was_written(shipped: Path) -> None:
+def test_a_card_is_read_as_it_was_written(shipped: Path) -> None:
     assert models() == [CARD]
 
 
-def test_a_whole_model_is_found_by_name(shipped: Path) -> None:
+def test_an_intact_model_is_found_by_name(shipped: Path) -> None:
     assert find("tiny") == shipped / "tiny.onnx"
 
 
@@ -54,21 +54,21 @@ def test_a_missing_card_is_refused(shipped: Path) -> None:
         find("tiny")
 
 
-def test_an_unknown_name_gets_the_nearest(shipped: Path) -> None:
+def test_an_unknown_name_is_refused_with_the_nearest(shipped: Path) -> None:
     with pytest.raises(ModelError, match=r"no model 'tyny'; did you mean 'tiny'\?; or give the path of an .onnx file"):
         find("tyny")
     with pytest.raises(ModelError, match="no model 'whatever'; known: tiny; or give"):
         find("whatever")
 
 
-def test_a_file_of_ones_own_is_taken_by_its_path(tmp_path: Path) -> None:
+def test_any_file_is_found_by_its_path(tmp_path: Path) -> None:
     (tmp_path / "mine.onnx").write_bytes(b"anything")
     assert find(str(tmp_path / "mine.onnx")) == tmp_path / "mine.onnx"
     with pytest.raises(ModelError, match=r"none\.onnx: no such model file"):
         find(tmp_path / "none.onnx")
 
 
-def test_training_starts_from_a_name_a_file_or_a_run(shipped: Path, tmp_path: Path) -> None:
+def test_a_checkpoint_is_found_by_name_file_or_run(shipped: Path, tmp_path: Path) -> None:
     (shipped / "tiny.safetensors").write_bytes(b"")
     assert find_checkpoint("tiny") == shipped / "tiny.safetensors"
     assert find_checkpoint("a.safetensors") == Path("a.safetensors")
@@ -77,6 +77,6 @@ def test_training_starts_from_a_name_a_file_or_a_run(shipped: Path, tmp_path: Pa
         find_checkpoint("tinny")
 
 
-def test_what_is_shipped_is_whole() -> None:
+def test_the_installed_models_are_intact() -> None:
     for card in models():
         assert find(card.name).stem == card.name

@@ -1,4 +1,4 @@
-"""onnxruntime, with nothing of what it does sent anywhere."""
+"""onnxruntime with its telemetry disabled."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def onnxruntime() -> Any:
-    """The module. From 1.29 on it reports its use to its maker and keeps a database at home, unless told not to."""
+    """The module. Since 1.29 it sends usage data to its vendor and stores it in the home folder unless disabled."""
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime as module
 

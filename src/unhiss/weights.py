@@ -1,4 +1,4 @@
-"""Models by name: where the file lies, what it is, and whether it is whole."""
+"""Installed models by name: their files, cards and checksums."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ DEFAULT = "small"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCard:
-    """Facts of a model: the .json beside its .onnx, written by `unhiss export`.
+    """Metadata of a model: the .json beside its .onnx, written by `unhiss export`.
 
-    sample_rate: Hz it works at inside, 0 if it takes any. causal: whether it can run live; latency_ms: how
-    far it looks ahead, or how long it holds live sound back.
-    mmac_per_s: multiply-adds per second of audio, in millions, as files are denoised.
+    sample_rate: Hz it works at inside, 0 if any. causal: whether it can run live; latency_ms: how far it looks
+    ahead, or the latency of live audio. mmac_per_s: millions of multiply-adds per second of audio of a file.
     """
 
     name: str
@@ -36,12 +35,12 @@ class ModelCard:
 
     @property
     def rates(self) -> str:
-        """The rate inside, for people."""
+        """The rate inside, as text."""
         return f"{self.sample_rate:,} Hz" if self.sample_rate else "any"
 
     @property
     def delay(self) -> str:
-        """What live sound would wait for, for people."""
+        """The latency or look-ahead, as text."""
         return f"latency {self.latency_ms:g} ms" if self.causal else f"looks ahead {self.latency_ms:g} ms: files only"
 
     @classmethod
@@ -61,9 +60,9 @@ def models() -> list[ModelCard]:
 
 
 def find_checkpoint(name: str | Path) -> Path:
-    """What training can start from: an installed name, a .safetensors file, or the folder of a run.
+    """The checkpoint that training starts from: an installed name, a .safetensors file, or the folder of a run.
 
-    Raises ModelError for a name that has no weights to train on from here.
+    Raises ModelError for a name without such weights.
     """
     path = Path(name)
     if path.is_dir():
@@ -80,9 +79,9 @@ def find_checkpoint(name: str | Path) -> Path:
 
 
 def find(name: str | Path) -> Path:
-    """The .onnx file of a model: an installed name, or a path to a file of one's own.
+    """The .onnx file of a model: an installed name, or the path of any .onnx file.
 
-    Raises ModelError for an unknown name (with the nearest), and for a shipped file that is damaged.
+    Raises ModelError for an unknown name (naming the nearest) and for a damaged installed file.
     """
     path = Path(name)
     if path.suffix == ".onnx" or len(path.parts) > 1:

@@ -1,4 +1,4 @@
-"""Fixtures of the proofs that run `unhiss denoise` as a process."""
+"""Fixtures of the tests that run `unhiss denoise` as a process."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ Make = Callable[..., Path]
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """Temporary files, and those at home, go where they are seen."""
+    """The folders for temporary files, home and cache lie in the test's own folder."""
     (tmp_path / "tmp").mkdir()
-    places = {"TMPDIR": str(tmp_path / "tmp"), "HOME": str(tmp_path / "tmp"), "XDG_CACHE_HOME": str(tmp_path / "tmp")}
-    return {**os.environ, **places, "PYTHONPATH": str(SOURCE), "PYTHONWARNINGS": "error"}
+    paths = {"TMPDIR": str(tmp_path / "tmp"), "HOME": str(tmp_path / "tmp"), "XDG_CACHE_HOME": str(tmp_path / "tmp")}
+    return {**os.environ, **paths, "PYTHONPATH": str(SOURCE), "PYTHONWARNINGS": "error"}
 
 
 @pytest.fixture

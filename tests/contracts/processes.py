@@ -1,4 +1,4 @@
-"""What the proofs of trouble share: `unhiss denoise` as a process, recordings, and what lies in a folder."""
+"""`unhiss denoise` as a process, recordings for it, and the files in a folder."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import soundfile as sf
 
 SOURCE = Path(__file__).parent.parent.parent / "src"
 UNHISS = [sys.executable, "-m", "unhiss", "denoise"]
-PATIENCE_S = 60
+TIMEOUT_S = 120  # only a hang takes this long
 RATE = 48000
 
 
 def recording(path: Path, seconds: float = 1.0, channels: int = 2, **given: str) -> Path:
-    """Noise that no coding makes small; long ones repeat a second of it."""
+    """Write noise, which no codec compresses; long recordings repeat one second of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     second = np.random.default_rng(3).uniform(-0.3, 0.3, (RATE, channels))
     sf.write(path, np.tile(second, (max(1, round(seconds)), 1))[: round(seconds * RATE)], RATE, **given)
@@ -26,12 +26,12 @@ def recording(path: Path, seconds: float = 1.0, channels: int = 2, **given: str)
 
 
 def files(folder: Path) -> list[str]:
-    found = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-    return sorted(str(path) for path in found if not is_telemetry(path))
+    paths = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return sorted(str(path) for path in paths if path.name != ".hold" and not is_telemetry(path))
 
 
 def is_telemetry(path: Path) -> bool:
-    """What onnxruntime writes to send later; test_nothing_is_left_… says that it must not."""
+    """Whether onnxruntime wrote the file for later upload; test_no_temporary_file_remains forbids it."""
     return path.name == ".ses" or "Microsoft" in path.parts
 
 

@@ -1,12 +1,14 @@
-"""What costs nothing: importing unhiss and asking for help load no heavy package; base needs no extra."""
+"""The base install: importing unhiss and asking for help load no heavy package, and no extra is needed."""
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -20,75 +22,86 @@ HEAVY = {
     *("starlette", "uvicorn", "websockets", "python_multipart", "prometheus_client"),
 }
 BASE = {"numpy", "soundfile", "soxr", "onnxruntime", "click", "rich", "pillow"}
-PUBLIC = ["Denoiser", "UnhissError", "Stream", "denoise", "denoise_file", "models", "read", "write"]
+PUBLIC = ["Denoiser", "Stream", "UnhissError", "denoise", "denoise_file", "models", "read", "write"]
 
 
-def loaded_by(statement: str) -> set[str]:
-    """The packages a fresh Python holds after one statement, and whatever that printed is dropped."""
-    probe = f"""
-import contextlib, io, sys
-with contextlib.redirect_stdout(io.StringIO()):
-    try:
-        {statement}
-    except SystemExit as end:
-        assert not end.code, end.code
-print(*sorted({{name.split(".")[0] for name in sys.modules}}))
+# Imports unhiss, then asks for the help of each command; after each step, the packages loaded so far.
+PROBE = """
+import contextlib, io, json, sys, threading
+packages, texts = {}, {}
+def step(name, action):
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+        try:
+            action()
+        except SystemExit as end:
+            assert not end.code, end.code
+    packages[name] = sorted({module.split(".")[0] for module in sys.modules})
+    texts[name] = output.getvalue()
+step("import", lambda: __import__("unhiss"))
+threads = threading.active_count()
+import_command_line = lambda: __import__("unhiss.cli").cli
+step("--help", lambda: import_command_line().unhiss.main(["--help"], prog_name="unhiss"))
+for name in list(import_command_line().COMMANDS):
+    step(name, lambda: import_command_line().unhiss.main([name, "--help"], prog_name="unhiss"))
+print(json.dumps([packages, texts, threads]))
 """
-    run = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True, cwd=ROOT / "src")
-    return set(run.stdout.split())
 
 
-def test_import_unhiss_loads_nothing_heavy() -> None:
-    loaded = loaded_by("import unhiss")
-    assert "unhiss" in loaded
-    assert not loaded & (HEAVY | {"click", "rich"})
+class Probe(NamedTuple):
+    """By step: all packages loaded so far, and the text printed; and the number of threads after the import."""
+
+    packages: dict[str, list[str]]
+    texts: dict[str, str]
+    threads: int
 
 
-def test_import_unhiss_prints_nothing_and_starts_no_thread() -> None:
-    probe = "import threading, unhiss; assert threading.active_count() == 1"
-    run = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, cwd=ROOT / "src")
-    assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
+@pytest.fixture(scope="module")
+def probe() -> Probe:
+    run = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True, cwd=ROOT / "src")
+    assert (run.returncode, run.stderr) == (0, ""), run.stderr
+    return Probe(*json.loads(run.stdout))
 
 
-def test_help_loads_nothing_heavy() -> None:
-    call = "import unhiss.cli; unhiss.cli.unhiss.main(['--help'], prog_name='unhiss')"
-    loaded = loaded_by(call)
-    assert "click" in loaded
-    assert not loaded & (HEAVY | {"rich"})
+def test_import_unhiss_loads_nothing_heavy(probe: Probe) -> None:
+    assert "unhiss" in probe.packages["import"]
+    assert not set(probe.packages["import"]) & (HEAVY | {"click", "rich"})
+
+
+def test_import_unhiss_prints_nothing_and_starts_no_thread(probe: Probe) -> None:
+    assert (probe.texts["import"], probe.threads) == ("", 1)
+
+
+def test_help_loads_nothing_heavy(probe: Probe) -> None:
+    assert "click" in probe.packages["--help"]
+    assert not set(probe.packages["--help"]) & (HEAVY | {"rich"})
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_help_of_a_command_loads_nothing_heavy(name: str) -> None:
-    call = f"import unhiss.cli; unhiss.cli.unhiss.main([{name!r}, '--help'], prog_name='unhiss')"
-    assert not loaded_by(call) & HEAVY
+def test_help_of_a_command_loads_nothing_heavy(name: str, probe: Probe) -> None:
+    assert f"unhiss {name}" in probe.texts[name]
+    assert not set(probe.packages[name]) & HEAVY
 
 
-def test_everything_but_train_score_and_serve_imports_without_any_extra() -> None:
+def test_all_but_train_score_and_serve_import_without_any_extra() -> None:
     folders = [folder.name for folder in (ROOT / "src" / "unhiss").iterdir() if (folder / "__init__.py").is_file()]
     blocked = sorted(HEAVY - {"numpy", "soundfile", "soxr", "onnxruntime", "PIL"})
-    probe = f"""
+    script = f"""
 import importlib, pkgutil, sys, unhiss
-sys.modules.update(dict.fromkeys({blocked}))  # None there makes an import fail
+sys.modules.update(dict.fromkeys({blocked}))  # None makes an import fail
 for module in pkgutil.walk_packages(unhiss.__path__, "unhiss."):
     if module.name.split(".")[1] not in ("train", "score", "serve", "__main__"):
         importlib.import_module(module.name)
         print(module.name.split(".")[1])
 """
-    run = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, cwd=ROOT / "src")
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT / "src")
     assert run.returncode == 0, run.stderr
     assert set(folders) - {"train", "score", "serve"} <= set(run.stdout.split())
 
 
-def test_the_command_line_says_one_line_for_each_command() -> None:
-    run = subprocess.run(
-        [sys.executable, "-c", "from unhiss.cli import main; main()", "--help"],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=ROOT / "src",
-    )
+def test_the_help_has_one_line_for_each_command(probe: Probe) -> None:
     for name, line in COMMANDS.items():
-        assert re.search(rf"^  {name} +{re.escape(line)}$", run.stdout, re.MULTILINE), name
+        assert re.search(rf"^  {name} +{re.escape(line)}$", probe.texts["--help"], re.MULTILINE), name
 
 
 def test_the_public_names_are_these() -> None:
@@ -97,7 +110,7 @@ def test_the_public_names_are_these() -> None:
 
 
 @pytest.mark.parametrize("name", PUBLIC)
-def test_a_public_name_is_what_it_says_and_documented(name: str) -> None:
+def test_a_public_name_is_documented(name: str) -> None:
     thing = getattr(unhiss, name)
     assert thing.__name__ == name
     assert thing.__doc__ and len(thing.__doc__.splitlines()) <= 16
@@ -108,11 +121,11 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
         unhiss.unknown_name  # noqa: B018
 
 
-def test_the_version_stands_in_pyproject_too() -> None:
+def test_the_version_equals_that_of_pyproject() -> None:
     assert project()["version"] == unhiss.__version__
 
 
-def test_the_base_install_asks_for_seven_packages_and_no_more() -> None:
+def test_the_base_install_requires_exactly_seven_packages() -> None:
     assert {name(line) for line in project()["dependencies"]} == BASE
 
 
@@ -122,14 +135,22 @@ def test_every_direct_dependency_is_pinned_within_its_range() -> None:
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pins = dict(line.split("==") for line in lines if line and not line.startswith("#"))
     extras = project()["optional-dependencies"]
-    for line in [*project()["dependencies"], *extras["eval"], *extras["train"], *extras["serve"], *extras["dev"]]:
-        wanted = Requirement(line)
-        if wanted.name != "unhiss":
-            assert wanted.specifier.contains(pins[wanted.name]), line
+    for line in [
+        *project()["dependencies"],
+        *extras["eval"],
+        *extras["live"],
+        *extras["train"],
+        *extras["serve"],
+        *extras["dev"],
+    ]:
+        requirement = Requirement(line)
+        if requirement.name != "unhiss":
+            assert requirement.specifier.contains(pins[requirement.name]), line
 
 
-def project() -> dict:
-    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+def project() -> dict[str, Any]:
+    metadata: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return metadata
 
 
 def name(requirement: str) -> str:

@@ -1,4 +1,4 @@
-"""docs/embedding.md: its commands and its programs run, and give what unhiss gives."""
+"""docs/embedding.md: its commands and programs run, and give the same as unhiss."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from unhiss.media.writer import write
 PAGE = ROOT / "docs" / "embedding.md"
 RATE = 48000
 SAME = 1e-5  # the page's figure
-OTHER_BUILD = 1e-4  # WebAssembly sums in another order, and a recurrent network carries that on
+WEBASSEMBLY = 1e-4  # it sums in another order, and the differences accumulate in a recurrent network
 
 
 @pytest.fixture
 def noisy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
-    """A second at 48 kHz, and the files that the page names."""
+    """One second at 48 kHz, in the files that the page names."""
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
-    slow = voice(1.0, 150) + 0.05 * noise(rng, 1.0)
-    sound = resample(slow, 16000, RATE)[:-100]  # no whole number of hops
-    write("noisy-48k.wav", sound, RATE, "FLOAT")
+    speech = voice(1.0, 150) + 0.05 * noise(rng, 1.0)
+    audio = resample(speech, 16000, RATE)[:-100]  # not a whole number of hops
+    write("noisy-48k.wav", audio, RATE, "FLOAT")
     run(next(commands(PAGE)))
     return read("noisy-48k.wav")[0]
 
@@ -52,8 +52,8 @@ def test_the_node_program_gives_what_denoise_gives(noisy: np.ndarray, tmp_path: 
     words = [node, "embed.mjs", "small-48k.onnx", "noisy.f32", "clean.f32"]
     done = subprocess.run(words, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    found = np.fromfile("clean.f32", "<f4")
-    assert np.abs(found - unhiss.denoise(noisy, RATE, guard=False)).max() < OTHER_BUILD
+    denoised = np.fromfile("clean.f32", "<f4")
+    assert np.abs(denoised - unhiss.denoise(noisy, RATE, guard=False)).max() < WEBASSEMBLY
 
 
 def test_the_programs_have_at_most_40_lines() -> None:

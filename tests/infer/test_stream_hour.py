@@ -1,4 +1,4 @@
-"""An hour of live sound: the last minute is the thirtieth once more, and no memory was taken meanwhile."""
+"""An hour of live audio: the last minute equals the thirtieth, and memory does not grow."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from unhiss.infer.stream import Stream
 
 ROOT = Path(__file__).parent.parent.parent
 MINUTES = 60
-SETTLED = 30  # minutes: `small` remembers its start, half as much each minute
-WARM = 5  # minutes, after which no pool grows
+SETTLED = 30  # minutes: the memory of the start in `small` halves every minute
+WARM = 5  # minutes, after which no memory pool grows
 DRIFT = 1e-4
 DRIFT_DB = 0.02
-ROOM = 4_000_000  # bytes: of numpy's and onnxruntime's pools
+MARGIN_BYTES = 4_000_000  # pools of numpy and onnxruntime
 
 
 def resident() -> int:
@@ -28,21 +28,21 @@ def resident() -> int:
 @pytest.mark.soak
 @pytest.mark.parametrize("rate", [48000, 44100])
 def test_an_hour_drifts_neither_in_level_nor_in_memory(rate: int) -> None:
-    """A minute holds whole frames at both rates, so that each minute of the same sound ends alike."""
+    """A minute has a whole number of frames at both rates, so all minutes of the same audio are equal."""
     noisy, of_file = unhiss.read(ROOT / "examples" / "noisy.wav")
     time = np.arange(60 * rate) / rate
     minute = np.interp(time % (len(noisy) / of_file), np.arange(len(noisy)) / of_file, noisy).astype(np.float32)
-    found, settled = np.ones_like(minute), np.ones_like(minute)  # made before memory is weighed, and used again
+    out, settled = np.ones_like(minute), np.ones_like(minute)  # allocated before memory is measured
     stream, sizes, levels = Stream(rate), [], []
     for number in range(1, MINUTES + 1):
-        for block, out in zip(minute.reshape(-1, rate // 50), found.reshape(-1, rate // 50), strict=True):
-            out[:] = stream.push(block)
-        levels.append(rms_dbfs(found))
+        for block, part in zip(minute.reshape(-1, rate // 50), out.reshape(-1, rate // 50), strict=True):
+            part[:] = stream.push(block)
+        levels.append(rms_dbfs(out))
         sizes.append((resident(), len(stream.save())))
         if number == SETTLED:
-            settled[:] = found
-    np.testing.assert_allclose(found, settled, atol=DRIFT)
+            settled[:] = out
+    np.testing.assert_allclose(out, settled, atol=DRIFT)
     assert np.ptp(levels[2:]) < DRIFT_DB
-    then, last = sizes[WARM], sizes[-1]
-    assert last[0] - then[0] < ROOM
-    assert last[1] - then[1] < 100  # digits of what counts samples
+    early, last = sizes[WARM], sizes[-1]
+    assert last[0] - early[0] < MARGIN_BYTES
+    assert last[1] - early[1] < 100  # digits of the sample counters

@@ -1,4 +1,4 @@
-"""Stream.save and load: bytes that another process goes on from with the same samples, and what is refused."""
+"""Stream.save and load: bytes from which another process continues with the same samples, and what is refused."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from unhiss.infer.stream import Stream
 
 Make = Callable[..., Path]
 SOURCE = Path(unhiss.__file__).parent.parent
-GO_ON = """
+CONTINUE = """
 import sys
 import numpy as np
 import unhiss
 data = sys.stdin.buffer.read()
 size = int.from_bytes(data[:8], "little")
-stream, sound = unhiss.Stream.load(data[8:8 + size]), np.frombuffer(data[8 + size:], np.float32)
-for first in range(0, sound.size, 480):
-    sys.stdout.buffer.write(stream.push(sound[first:first + 480]).tobytes())
+stream, audio = unhiss.Stream.load(data[8:8 + size]), np.frombuffer(data[8 + size:], np.float32)
+for first in range(0, audio.size, 480):
+    sys.stdout.buffer.write(stream.push(audio[first:first + 480]).tobytes())
 sys.stdout.buffer.write(stream.flush().tobytes())
 """
 
@@ -45,13 +45,13 @@ def leveller(causal_model: Make) -> CausalModel:
 @pytest.mark.parametrize("before", [0, 1, 3001, 60001])
 @pytest.mark.parametrize("channels", [1, 2, 3])
 @pytest.mark.parametrize("rate", [16000, 44100])
-def test_a_loaded_stream_goes_on_with_the_same_samples(
+def test_a_loaded_stream_continues_with_the_same_samples(
     rate: int, channels: int, before: int, leveller: CausalModel, rng: np.random.Generator
 ) -> None:
     stream = Stream(rate, channels, leveller, mix=0.8, atten_limit_db=12)
     stream.push(noise(rng, channels, before))
     stream.bypass = True
-    stream.push(noise(rng, channels, 100))  # in the middle of the fade
+    stream.push(noise(rng, channels, 100))  # during the fade
     twin = Stream.load(stream.save(), leveller)
     assert (twin.rate, twin.channels, twin.mix, twin.atten_limit_db, twin.bypass) == (rate, channels, 0.8, 12, True)
     for size in (1, 0, 4000, 777):
@@ -62,40 +62,49 @@ def test_a_loaded_stream_goes_on_with_the_same_samples(
 
 
 @pytest.mark.parametrize("rate", [48000, 44100])
-def test_another_process_goes_on_with_the_same_samples(rate: int, rng: np.random.Generator) -> None:
-    stream, sound = Stream(rate, atten_limit_db=30), 0.1 * noise(rng, rate)
-    stream.push(sound)
+def test_another_process_continues_with_the_same_samples(rate: int, rng: np.random.Generator) -> None:
+    stream, audio = Stream(rate, atten_limit_db=30), 0.1 * noise(rng, rate)
+    stream.push(audio)
     state = stream.save()
     done = subprocess.run(
-        [sys.executable, "-c", GO_ON], input=len(state).to_bytes(8, "little") + state + sound.tobytes(),
+        [sys.executable, "-c", CONTINUE], input=len(state).to_bytes(8, "little") + state + audio.tobytes(),
         capture_output=True, env={**os.environ, "PYTHONPATH": str(SOURCE)},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr.decode()
-    here = [stream.push(sound[first : first + 480]) for first in range(0, sound.size, 480)]
+    here = [stream.push(audio[first : first + 480]) for first in range(0, audio.size, 480)]
     np.testing.assert_array_equal(np.frombuffer(done.stdout, np.float32), np.concatenate([*here, stream.flush()]))
 
 
-def test_saving_changes_nothing_and_what_was_saved_stays(leveller: CausalModel, rng: np.random.Generator) -> None:
-    stream, sound = Stream(44100, 2, leveller), noise(rng, 2, 5000)
-    stream.push(sound)
+def test_saving_changes_nothing_and_a_saved_state_can_be_used_twice(
+    leveller: CausalModel, rng: np.random.Generator
+) -> None:
+    stream, audio = Stream(44100, 2, leveller), noise(rng, 2, 5000)
+    stream.push(audio)
     twin, state = stream.copy(), stream.save()
     assert state == stream.save()
-    np.testing.assert_array_equal(stream.push(sound), twin.push(sound))
-    again = Stream(44100, 2, leveller)
-    for _ in range(2):  # whatever went through it before
-        again.restore(state)
-        np.testing.assert_array_equal(again.push(sound), Stream.load(state, leveller).push(sound))
+    np.testing.assert_array_equal(stream.push(audio), twin.push(audio))
+    other = Stream(44100, 2, leveller)
+    for _ in range(2):  # the previous input does not matter
+        other.restore(state)
+        np.testing.assert_array_equal(other.push(audio), Stream.load(state, leveller).push(audio))
 
 
 def test_a_state_is_a_safetensors_file(leveller: CausalModel, rng: np.random.Generator) -> None:
     stream = Stream(44100, 2, leveller)
     stream.push(noise(rng, 2, 5000))
     arrays = safetensors.numpy.load(stream.save())
-    assert {"up.held", "down.held", "engine.state", "engine.tail", "image.cross", "ready.sound"} <= arrays.keys()
-    np.testing.assert_array_equal(arrays["engine.state"], stream.state)
+    assert {
+        "engine.state",
+        "engine.pending",
+        "engine.overlap",
+        "linker.cross",
+        "wet.samples",
+        "dry.samples",
+    } <= arrays.keys()
+    np.testing.assert_array_equal(arrays["engine.state"], stream._engine.state)
 
 
-def test_the_documented_size_of_a_state_is_right() -> None:
+def test_a_state_has_the_documented_size() -> None:
     small = Stream(48000).model
     assert all(34_000 <= len(Stream(rate, model=small).save()) <= 50_000 for rate in (16000, 44100, 48000))
 
@@ -115,12 +124,12 @@ def test_a_state_of_another_stream_is_refused_and_changes_nothing(
     if "model" in other:
         other = {"model": CausalModel(causal_model("counter"))}
     stream = Stream(**{"rate": 44100, "channels": 2, "model": leveller, **other})
-    sound = noise(rng, stream.channels, 3000)
-    stream.push(sound)
+    audio = noise(rng, stream.channels, 3000)
+    stream.push(audio)
     twin = stream.copy()
     with pytest.raises(ModelError, match=line):
         stream.restore(state)
-    np.testing.assert_array_equal(stream.push(sound), twin.push(sound))
+    np.testing.assert_array_equal(stream.push(audio), twin.push(audio))
 
 
 def test_a_model_of_the_same_name_with_other_weights_is_refused(causal_model: Make) -> None:
@@ -133,10 +142,10 @@ def test_any_damage_is_refused(leveller: CausalModel, rng: np.random.Generator) 
     stream = Stream(44100, 2, leveller)
     stream.push(noise(rng, 2, 5000))
     state = stream.save()
-    places = [*range(8), *rng.integers(8, len(state), 300).tolist(), len(state) - 1]
-    for place in places:
+    positions = [*range(8), *rng.integers(8, len(state), 300).tolist(), len(state) - 1]
+    for position in positions:
         damaged = bytearray(state)
-        damaged[place] ^= 1
+        damaged[position] ^= 1
         with pytest.raises(ModelError, match=r"damaged|no state|version"):
             Stream.load(bytes(damaged), leveller)
     for size in (0, 7, 8, 9, 100, len(state) - 1):
@@ -144,11 +153,9 @@ def test_any_damage_is_refused(leveller: CausalModel, rng: np.random.Generator) 
             Stream.load(state[:size], leveller)
 
 
-def test_a_state_of_another_version_and_what_is_none_are_refused(
-    leveller: CausalModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_other_bytes_and_another_version_are_refused(leveller: CausalModel, monkeypatch: pytest.MonkeyPatch) -> None:
     for data in (b"hello, this is no state", pickle.dumps({"a": 1}), safetensors.numpy.save({"a": np.zeros(2)})):
-        with pytest.raises(ModelError, match="no state of a stream; expected what"):
+        with pytest.raises(ModelError, match="no state of a stream; expected a result"):
             Stream.load(data, leveller)
     monkeypatch.setattr("unhiss.infer.snapshot.VERSION", 2)
     newer = Stream(48000, model=leveller).save()

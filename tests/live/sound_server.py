@@ -1,4 +1,4 @@
-"""A PulseAudio of a test's own: two sinks in a temporary folder, no hardware, no login session."""
+"""A private PulseAudio server: two sinks in a temporary folder, no hardware, no login session."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ import pytest
 import unhiss
 
 SOURCE = Path(unhiss.__file__).parent.parent
-PATIENCE_S = 60
+TIMEOUT_S = 60  # only a hang takes this long
 SINKS = ("noisy", "cleaned")
 
 
@@ -23,33 +24,33 @@ def sink(name: str) -> str:
 
 
 class SoundServer:
-    """`server.env` for programs that use it; `start`, `stop`, `pactl(...)`."""
+    """`start`, `stop`, `pactl(...)`, `unhiss(...)`; `env` is the environment of programs that use the server."""
 
     def __init__(self, folder: Path) -> None:
         for name in ("pulseaudio", "pactl", "parec", "paplay"):
             if not shutil.which(name):
-                line = f"no {name} to speak through unhiss live in; apt-get install pulseaudio pulseaudio-utils"
+                line = f"{name} is not installed; apt-get install pulseaudio pulseaudio-utils"
                 if os.environ.get("CI") == "true":
                     pytest.fail(line)
                 pytest.skip(line)
         self.folder, self.home = folder, folder / "home"
         (folder / "run").mkdir(mode=0o700)
         self.home.mkdir()
-        places = {"XDG_RUNTIME_DIR": str(folder / "run"), "HOME": str(self.home), "PYTHONPATH": str(SOURCE)}
-        strange = ("PULSE_SERVER", "PULSE_RUNTIME_PATH", "XDG_CONFIG_HOME", "DISPLAY")
-        self.env = {key: value for key, value in os.environ.items() if key not in strange} | places
-        self._daemon: subprocess.Popen | None = None
-        self.children: list[subprocess.Popen] = []  # to be ended with a test that failed
+        paths = {"XDG_RUNTIME_DIR": str(folder / "run"), "HOME": str(self.home), "PYTHONPATH": str(SOURCE)}
+        removed = ("PULSE_SERVER", "PULSE_RUNTIME_PATH", "XDG_CONFIG_HOME", "DISPLAY")
+        self.env = {key: value for key, value in os.environ.items() if key not in removed} | paths
+        self._daemon: subprocess.Popen[bytes] | None = None
+        self.children: list[subprocess.Popen[bytes]] = []  # killed after a failed test
 
-    def start(self, *more: str) -> None:
+    def start(self, *options: str) -> None:
         loads = ["module-native-protocol-unix", *map(sink, SINKS)]
         with (self.folder / "pulse.log").open("a") as log:
             self._daemon = subprocess.Popen(
                 ["pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no", "--disable-shm=yes",
-                 *(word for load in loads for word in ("-L", load)), *more],
+                 *(word for load in loads for word in ("-L", load)), *options],
                 env=self.env, stdout=subprocess.DEVNULL, stderr=log,
             )  # fmt: skip
-        until(lambda: self.answers(), "the sound server")
+        until(lambda: self.answers(), "sound server")
 
     def stop(self) -> None:
         if self._daemon:
@@ -63,15 +64,15 @@ class SoundServer:
     def pactl(self, *words: str) -> str:
         return subprocess.run(["pactl", *words], env=self.env, capture_output=True, text=True, check=True).stdout
 
-    def unhiss(self, *words: str) -> subprocess.CompletedProcess:
+    def unhiss(self, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "unhiss", "live", *words],
-            env=self.env, capture_output=True, text=True, timeout=PATIENCE_S,
+            env=self.env, capture_output=True, text=True, timeout=TIMEOUT_S,
         )  # fmt: skip
 
 
 class LiveProcess:
-    """`unhiss live` as a process; what it says on stderr is in `said()`."""
+    """`unhiss live` as a process; `stderr()` is its output so far."""
 
     def __init__(self, server: SoundServer, *words: str) -> None:
         self._log = server.folder / "live.log"
@@ -82,20 +83,20 @@ class LiveProcess:
             )  # fmt: skip
         server.children.append(self._process)
 
-    def said(self) -> str:
+    def stderr(self) -> str:
         return self._log.read_text()
 
     def wait_for(self, text: str, times: int = 1) -> None:
-        until(lambda: self.said().count(text) >= times or self._process.poll() is not None, text)
-        assert self.said().count(text) >= times, self.said()
+        until(lambda: self.stderr().count(text) >= times or self._process.poll() is not None, text)
+        assert self.stderr().count(text) >= times, self.stderr()
 
     def end(self) -> int:
         self._process.terminate()
-        return self._process.wait(PATIENCE_S)
+        return self._process.wait(TIMEOUT_S)
 
 
-def until(true, what: str) -> None:
-    end = time.monotonic() + PATIENCE_S
-    while not true():
-        assert time.monotonic() < end, f"{what} did not come within {PATIENCE_S} s"
+def until(condition: Callable[[], bool], what: str) -> None:
+    end = time.monotonic() + TIMEOUT_S
+    while not condition():
+        assert time.monotonic() < end, f"no {what} within {TIMEOUT_S} s"
         time.sleep(0.05)

@@ -13,7 +13,6 @@ from serving import PATIENCE_S, noise
 
 import unhiss
 from unhiss.errors import ModelError
-from unhiss.infer.batch import push_all
 from unhiss.infer.causal_model import CausalModel
 from unhiss.infer.stream import Stream
 from unhiss.serve.protocol import Controls
@@ -53,13 +52,13 @@ def test_streams_pushed_together_sound_as_each_alone(model: CausalModel, rng: np
     for turn in range(30):
         blocks = [noise(rng, channels, int(rng.integers(0, rate // 20))) for rate, channels in KINDS]
         order = rng.permutation(len(KINDS))[: 1 + turn % len(KINDS)]
-        together = push_all([pairs[i][0] for i in order], [blocks[i] for i in order])
+        together = Stream.push_many([pairs[i][0] for i in order], [blocks[i] for i in order])
         for place, found in zip(order, together, strict=True):
             np.testing.assert_allclose(found, pairs[place][1].push(blocks[place]), atol=ROUND_OFF)
 
 
 def test_nothing_pushed_together_is_nothing() -> None:
-    assert push_all([], []) == []
+    assert Stream.push_many([], []) == []
 
 
 def test_what_comes_off_the_desk_is_the_offline_result(

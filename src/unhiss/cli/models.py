@@ -6,7 +6,7 @@ import click
 
 
 @click.command("models", epilog="\b\nunhiss models\nunhiss models --json")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
 def command(as_json: bool) -> None:
     """List the installed models: size, rate, latency, licence, and what they were trained on."""
     import json
@@ -16,7 +16,7 @@ def command(as_json: bool) -> None:
 
     cards = models()
     if not cards:
-        click.echo("no model is installed here; unhiss denoise --model takes the path of an .onnx file", err=True)
+        click.echo("no model is installed; unhiss denoise --model takes the path of an .onnx file", err=True)
     for card in cards:
         if as_json:
             click.echo(json.dumps(asdict(card)))

@@ -29,7 +29,7 @@ class Polyphase:
     is ever written to, only replaced.
     """
 
-    HELD = ("_held", "_start", "_done")  # what an unbroken stream needs; the rest follows from the rates
+    STATE_FIELDS = ("_held", "_start", "_done")  # what an unbroken stream needs; the rest follows from the rates
 
     def __init__(self, from_rate: int, to_rate: int, channels: int) -> None:
         shared = gcd(from_rate, to_rate)

@@ -1,4 +1,4 @@
-"""Causal models: spectra and a state in, cleaned spectra and the next state out. They never look ahead."""
+"""Causal models: spectra and a state in, denoised spectra and the next state out. They never look ahead."""
 
 from __future__ import annotations
 
@@ -7,23 +7,22 @@ from pathlib import Path
 import numpy as np
 
 from unhiss.errors import ModelError
-from unhiss.infer.session import Session
+from unhiss.infer.session import OnnxSession
 
-CALL = 128  # frames per call at most: more gains no speed, and memory stays bounded
+MAX_FRAMES = 128  # per call: more gains no speed, and memory stays bounded
 INPUTS = "spectrum (B, T, F, 2) and state (B, S)"
 
 
 class CausalModel:
-    """An ONNX causal model; `model.run(spectrum, state)` works on as many frames as are there.
+    """An ONNX causal model: `model.run(spectrum, state)` for any number of frames, and for any number of streams.
 
-    name; config: its "model" and "stft" tables; state_size: S; window_s: seconds that a frame covers, half
-    of which is the step to the next; fingerprint: the same where the model is. One model may serve any number
-    of streams.
+    name; config: its "model" and "stft" tables; state_size: S; window_s: seconds per frame, twice the hop;
+    fingerprint: equal for equal models.
     Raises ModelError if the file is of another kind or damaged.
     """
 
-    def __init__(self, path: str | Path | Session, threads: int = 1) -> None:
-        self._session = session = path if isinstance(path, Session) else Session(Path(path), threads)
+    def __init__(self, path: str | Path | OnnxSession, threads: int = 1) -> None:
+        self._session = session = path if isinstance(path, OnnxSession) else OnnxSession(Path(path), threads)
         kinds = [(name, len(shape)) for name, *shape in session.inputs]
         size = session.inputs[-1][-1]
         if kinds != [("spectrum", 4), ("state", 2)] or not isinstance(size, int):
@@ -45,15 +44,15 @@ class CausalModel:
         return np.zeros((streams, self.state_size), np.float32)
 
     def run(self, spectrum: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """complex64 `(B, T, F)` and the state before it -> cleaned, of the same shape, and the state after it.
+        """complex64 `(B, T, F)` and the state before it -> denoised `(B, T, F)` and the state after it.
 
-        Streams in one batch do not hear each other, so several may share a call. Raises ModelError.
+        The rows of a batch are independent, so several streams may share a call. Raises ModelError.
         """
         if spectrum.shape[1] == 0:
             return spectrum, state
         parts = []
-        for first in range(0, spectrum.shape[1], CALL):
-            part = np.ascontiguousarray(spectrum[:, first : first + CALL], np.complex64)
+        for first in range(0, spectrum.shape[1], MAX_FRAMES):
+            part = np.ascontiguousarray(spectrum[:, first : first + MAX_FRAMES], np.complex64)
             pairs = part.view(np.float32).reshape(*part.shape, 2)
             out, state = self._session.run({"spectrum": pairs, "state": state})
             parts.append(np.ascontiguousarray(out).view(np.complex64)[..., 0])

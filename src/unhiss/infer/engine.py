@@ -1,119 +1,182 @@
-"""A causal model on sound at one of its own rates: frames, the guard and the limit, overlap-add.
+"""The causal engine at one of its own rates: STFT, model, stereo link, guard, attenuation limit, overlap-add.
 
-samples   0 ........ H ........ 2H ....... 3H        H: the hop, 16 ms; a frame covers two
-frame 0   |==== half new ====|                       (before sample 0 there are zeros)
+samples   0 ........ H ........ 2H ....... 3H        H: the hop, 16 ms; a frame is two hops long
+frame 0   |==== half new ====|                       (zeros precede sample 0)
 frame 1              |==== half new ====|
-given out when frame 1 is through:  H … 2H           so a sample waits for 2H = 32 ms at most
+output once frame 1 is processed:  H … 2H            so a sample waits for 2H = 32 ms at most
 """
 
 from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
 from unhiss.dsp.stft import window
 from unhiss.errors import ModelError
 from unhiss.infer.causal_model import CausalModel
-from unhiss.infer.guard import Guard, limited
-from unhiss.infer.stereo import Image
+from unhiss.infer.guard import Guard, blend, energy
+from unhiss.infer.stereo import StereoLinker
 
 RATES = (8000, 12000, 16000, 24000, 32000, 48000, 96000)  # 32 ms have bins of 31.25 Hz at all of them
-UNIT = 512  # samples: spectra are scaled as if every window had so many, so a rate changes no level
+UNIT = 512  # samples: spectra are scaled as if every window had this length, so the rate changes no level
 
 
 def nearest_rate(rate: int) -> int:
-    """The rate to work at: the next of RATES above, or the last."""
-    return next((own for own in RATES if own >= rate), RATES[-1])
+    """The engine's rate for audio at `rate` Hz: the lowest of RATES that is not below it, else the highest."""
+    return next((candidate for candidate in RATES if candidate >= rate), RATES[-1])
 
 
 class Engine:
-    """Three steps that many streams may share the middle of.
+    """`engine.process(audio, limit_db)`: float32 `(C, T)` -> the denoised hops that are complete, `(C, n * hop)`.
 
-    spectrum = engine.analyse(audio)                                  (C, T) -> (C, frames, F)
-    cleaned, engine.state = model.run(spectrum, engine.state)         streams along the first axis
-    audio = engine.synthesise(spectrum, cleaned, limit_db)            (C, frames * hop)
-
-    Given out is the input from its start, whole hops, each as soon as its second frame is complete.
+    The output starts at the first sample of the input; a hop comes out when the second frame over it is complete.
     """
 
-    HELD = ("state", "_tail", "_carry", "_begun")  # what a copy takes along; the rest follows from how it was made
+    STATE_FIELDS = ("state", "_pending", "_overlap", "_started")  # all else follows from the arguments of __init__
 
     def __init__(self, model: CausalModel, rate: int, channels: int, guard: bool) -> None:
         size = round(model.window_s * rate)
         if size % 2 or abs(size - model.window_s * rate) > 1e-6:
             raise ModelError(f"{model.name}: a window of {model.window_s} s is no even number of samples at {rate} Hz")
-        self.hop = size // 2
-        root = np.sqrt(window(size)).reshape(2, -1)  # its square and the square half a window on add up to one
-        self._before, self._after = root * np.float32(UNIT / size), root * np.float32(size / UNIT)
-        self.image = Image(model.window_s / 2) if channels == 2 else None
+        self.model, self.hop = model, size // 2
+        root = np.sqrt(window(size)).reshape(2, -1)  # squares of both halves add up to one
+        self._analysis_window, self._synthesis_window = root * np.float32(UNIT / size), root * np.float32(size / UNIT)
+        self.linker = StereoLinker(model.window_s / 2) if channels == 2 else None
         self.guard = Guard(channels, model.window_s / 2) if guard else None
         self.state = model.start(channels)
-        # Arrays of a state are replaced, never written to, so that a shallow copy is a copy.
-        self._tail = np.zeros((channels, self.hop), np.float32)  # input of which frames are still to come
-        self._carry = np.zeros((channels, self.hop), np.float32)  # second half of the last frame
-        self._begun = False
+        # Arrays of the state are replaced, never written to, so that a shallow copy is a copy.
+        self._pending = np.zeros((channels, self.hop), np.float32)  # input that belongs to later frames too
+        self._overlap = np.zeros((channels, self.hop), np.float32)  # second half of the last frame
+        self._started = False
 
     def copy(self) -> Engine:
         twin = copy.copy(self)
-        twin.guard, twin.image = copy.copy(self.guard), copy.copy(self.image)
+        twin.guard, twin.linker = copy.copy(self.guard), copy.copy(self.linker)
         return twin
 
     @property
-    def parts(self) -> dict[str, Guard | Image]:
-        """What has a state of its own beside the frames, by name."""
-        return {name: part for name, part in (("guard", self.guard), ("image", self.image)) if part}
+    def parts(self) -> dict[str, Guard | StereoLinker]:
+        """The parts with a state of their own, by name."""
+        return {name: part for name, part in (("guard", self.guard), ("linker", self.linker)) if part}
 
-    def analyse(self, audio: np.ndarray) -> np.ndarray:
-        """The spectra of the frames that `audio` completes, complex64 `(C, frames, F)`; maybe none."""
-        return self.spectra(self.hold(audio))
-
-    def synthesise(self, spectrum: np.ndarray, cleaned: np.ndarray, limit_db: float) -> np.ndarray:
-        """The sound that cleaned frames complete, float32 `(C, whole hops)`.
-
-        limit_db may differ from call to call: frames fade into each other, so it never leaps.
-        """
-        if not cleaned.shape[1]:
-            return self._carry[:, :0]
-        if self.image:
-            cleaned = self.image.keep(spectrum, cleaned)
+    def process(self, audio: np.ndarray, limit_db: float) -> np.ndarray:
+        """limit_db (infinite: no limit) may differ between calls: frames overlap, so the gain fades."""
+        hops = self._complete_hops(audio)
+        if hops.shape[1] == 1:
+            return self._overlap[:, :0]
+        noisy = self._analyse(hops)
+        denoised, self.state = self.model.run(noisy, self.state)
+        if self.linker:
+            denoised = self.linker.apply(noisy, denoised)
         if self.guard:
-            cleaned = self.guard.blend(spectrum, cleaned)
+            denoised = self.guard.apply(noisy, denoised)
         if math.isfinite(limit_db):
-            cleaned = limited(spectrum, cleaned, limit_db)
-        return self.join(*self.halves(cleaned))
+            denoised = limit_attenuation(noisy, denoised, limit_db)
+        return self._overlap_add(*self._synthesise(denoised))
 
-    # Of these steps, `hold` and `join` know what came before; the others are the same for all streams of a rate.
+    # Only `_complete_hops` and `_overlap_add` use the stream's state; the others treat all streams of a rate alike.
 
-    def hold(self, audio: np.ndarray) -> np.ndarray:
-        """The hops whose frames `audio` completes and the one that each begins with, `(C, frames + 1, hop)`."""
-        held = np.concatenate([self._tail, audio], axis=1)
-        count = held.shape[1] // self.hop - 1
-        self._tail = held[:, count * self.hop :]
-        return held[:, : (count + 1) * self.hop].reshape(len(held), count + 1, self.hop)
+    def _complete_hops(self, audio: np.ndarray) -> np.ndarray:
+        """The hops of all frames that `audio` completes, `(C, frames + 1, hop)`: neighbouring frames share one."""
+        audio = np.concatenate([self._pending, audio], axis=1)
+        frames = audio.shape[1] // self.hop - 1
+        self._pending = audio[:, frames * self.hop :]
+        return audio[:, : (frames + 1) * self.hop].reshape(len(audio), frames + 1, self.hop)
 
-    def spectra(self, hops: np.ndarray) -> np.ndarray:
-        """Hops of any streams, `(C, frames + 1, hop)` -> complex64 `(C, frames, F)`."""
+    def _analyse(self, hops: np.ndarray) -> np.ndarray:
+        """Hops `(C, frames + 1, hop)` -> spectra, complex64 `(C, frames, F)`."""
         channels, count = len(hops), hops.shape[1] - 1
-        if not count:
-            return np.zeros((channels, 0, self.hop + 1), np.complex64)
         frames = np.empty((channels, count, 2, self.hop), np.float32)
-        np.multiply(hops[:, :-1], self._before[0], out=frames[:, :, 0])
-        np.multiply(hops[:, 1:], self._before[1], out=frames[:, :, 1])
+        np.multiply(hops[:, :-1], self._analysis_window[0], out=frames[:, :, 0])
+        np.multiply(hops[:, 1:], self._analysis_window[1], out=frames[:, :, 1])
         spectrum: np.ndarray = np.fft.rfft(frames.reshape(channels, count, 2 * self.hop), axis=2)
         return spectrum.astype(np.complex64, copy=False)
 
-    def halves(self, cleaned: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Both halves of the windowed frames of any streams, `(C, frames, F)` -> twice `(C, frames, hop)`."""
-        frames = np.fft.irfft(cleaned, 2 * self.hop, axis=2).astype(np.float32, copy=False)
-        return frames[:, :, : self.hop] * self._after[0], frames[:, :, self.hop :] * self._after[1]
+    def _synthesise(self, spectrum: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Spectra `(C, frames, F)` -> the first and second halves of the windowed frames, `(C, frames, hop)` each."""
+        frames = np.fft.irfft(spectrum, 2 * self.hop, axis=2).astype(np.float32, copy=False)
+        return frames[:, :, : self.hop] * self._synthesis_window[0], frames[:, :, self.hop :] * self._synthesis_window[
+            1
+        ]
 
-    def join(self, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
-        """Overlap-add of both halves of the next frames; `starts` is written to."""
-        starts[:, 0] += self._carry
-        starts[:, 1:] += ends[:, :-1]
-        self._carry = ends[:, -1]
-        out = starts.reshape(len(starts), -1)
-        begun, self._begun = self._begun, True
-        return out if begun else out[:, self.hop :]  # the first frame's first half lies before the input
+    def _overlap_add(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """Halves of the next frames -> `(C, frames * hop)`; writes to `first`."""
+        first[:, 0] += self._overlap
+        first[:, 1:] += second[:, :-1]
+        self._overlap = second[:, -1]
+        out = first.reshape(len(first), -1)
+        started, self._started = self._started, True
+        return out if started else out[:, self.hop :]  # half of the very first frame precedes the input
+
+
+def process_many(
+    engines: Sequence[Engine], inputs: Sequence[np.ndarray], limits_db: Sequence[float]
+) -> list[np.ndarray]:
+    """`[engine.process(audio, limit_db) ...]` of different engines, equal up to the order of float32 sums.
+
+    Engines of the same model, rate and number of complete frames share one call of the model and the transforms.
+    """
+    hops = [engine._complete_hops(audio) for engine, audio in zip(engines, inputs, strict=True)]
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for index, engine in enumerate(engines):
+        groups.setdefault((id(engine.model), *hops[index].shape[1:]), []).append(index)
+    outputs: list[np.ndarray] = [np.empty(0)] * len(engines)
+    for group in groups.values():
+        batch = _process_batch([engines[i] for i in group], [hops[i] for i in group], [limits_db[i] for i in group])
+        for index, audio in zip(group, batch, strict=True):
+            outputs[index] = audio
+    return outputs
+
+
+def _process_batch(engines: list[Engine], hops: list[np.ndarray], limits_db: list[float]) -> list[np.ndarray]:
+    if hops[0].shape[1] == 1:
+        return [engine._overlap[:, :0] for engine in engines]
+    ends = np.cumsum([0, *map(len, hops)]).tolist()
+    rows = [slice(*pair) for pair in pairwise(ends)]  # of each engine's channels in the batch
+    noisy = engines[0]._analyse(np.concatenate(hops))
+    denoised, states = engines[0].model.run(noisy, np.concatenate([engine.state for engine in engines]))
+    for engine, own in zip(engines, rows, strict=True):
+        engine.state = states[own].copy()  # a view would keep the states of all
+        if engine.linker:
+            denoised[own] = engine.linker.apply(noisy[own], denoised[own])
+    kept, removed = energy(denoised), energy(noisy - denoised)
+    weight = np.ones((*kept.shape, 1), np.float32)
+    limits = np.full((len(kept), 1, 1), np.inf)
+    for engine, own, limit_db in zip(engines, rows, limits_db, strict=True):
+        limits[own] = limit_db
+        if engine.guard:
+            weight[own] = engine.guard.follow(kept[own], removed[own])
+    denoised = blend(noisy, denoised, weight)
+    if np.isfinite(limits).any():
+        denoised = limit_attenuation(noisy, denoised, limits)
+    first, second = engines[0]._synthesise(denoised)
+    return [engine._overlap_add(first[own], second[own].copy()) for engine, own in zip(engines, rows, strict=True)]
+
+
+def limit_attenuation(noisy: np.ndarray, denoised: np.ndarray, limit_db: float | np.ndarray) -> np.ndarray:
+    """`denoised` with no bin more than `limit_db` below `noisy`; complex64 `(C, T, F)`, limit a number or `(C, 1, 1)`.
+
+    With X noisy, Y denoised, m = 10^(-limit_db / 20) and g = |Y| / |X|, where g < m:
+
+        V = Y + (m - g) X,    out = m |X| V / |V|
+
+    At g = m this is Y, at Y = 0 it is m X: the phase turns continuously from one to the other. Where Y points away
+    from X and cancels it, the result is m X.
+    """
+    floor = np.asarray(10 ** (-limit_db / 20), np.float32) * np.abs(noisy)
+    shortfall = floor - np.abs(denoised)  # (m - g) |X|
+    below = shortfall > 0
+    if not below.any():
+        return denoised
+    source, size, floor = noisy[below], np.abs(noisy[below]), floor[below]
+    direction = denoised[below] + shortfall[below] / size * source
+    length = np.abs(direction)
+    cancelled = length < 1e-3 * floor
+    direction, length = np.where(cancelled, source, direction), np.where(cancelled, size, length)
+    out = denoised.copy()
+    out[below] = direction * (floor / length)
+    return out

@@ -17,9 +17,9 @@ from unhiss.media.recordings import blocks, holds_peaks, info, keeps_pictures, w
 
 BLOCK_S = 2.0  # seconds read at a time
 CLIP_MODES = ("clip", "rescale", "none")
-Open = Callable[[], Iterable[np.ndarray]]  # the input from its start, as blocks (C, T)
+BlockSource = Callable[[], Iterable[np.ndarray]]  # returns the input from its start, as blocks (C, T)
 Progress = Callable[[float, float], None]  # of the share that is done, and the seconds of sound in all
-Clean = Callable[[Open, int, int], Iterator[np.ndarray]]  # of a rate and a number of channels
+Clean = Callable[[BlockSource, int, int], Iterator[np.ndarray]]  # of a rate and a number of channels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""An ONNX file opened: what its metadata says, and running it with errors a user can act on."""
+"""An opened ONNX file: its metadata, and a `run` whose errors the user can act on."""
 
 from __future__ import annotations
 
@@ -14,68 +14,67 @@ from unhiss.legacy import OLD_NAME, is_old
 from unhiss.runtime import onnxruntime
 
 
-class Session:
+class OnnxSession:
     """A model file of unhiss's format 1.
 
-    name: unhiss.model; config: unhiss.config, read; inputs: (name, *shape) of each, dynamic sizes by name.
-    fingerprint: a hash of all metadata and inputs, the weights' SHA-256 among it: the same where the model is.
-    threads: 0 takes all cores. device: cpu, cuda, or auto: a GPU where onnxruntime was built for one.
-    Raises ModelError if it cannot be loaded or is of another format, ConfigError for a device that is not here.
+    name: unhiss.model; config: unhiss.config, parsed; inputs: (name, *shape) of each, dynamic sizes by name.
+    fingerprint: a hash of all metadata and inputs, which include the SHA-256 of the weights; equal for equal models.
+    threads: 0 takes all cores. device: cpu, cuda, or auto (a GPU if onnxruntime was built for one).
+    Raises ModelError if the file cannot be loaded or has another format, ConfigError for an unavailable device.
     """
 
     def __init__(self, path: Path, threads: int = 0, device: str = "auto") -> None:
         runtime = onnxruntime()
-
         options = runtime.SessionOptions()
         options.intra_op_num_threads = threads
-        options.log_severity_level = 4  # what goes wrong is told in an exception
+        options.log_severity_level = 4  # failures are raised as exceptions
         self.path = path
-        there = runtime.get_available_providers()
-        providers = _providers(device, there)
+        providers = _providers(device, runtime.get_available_providers())
         try:
             self._session = runtime.InferenceSession(str(path), options, providers=providers)
         except Exception as error:  # onnxruntime's own exceptions share no public base
             raise ModelError(
                 f"{path}: no model onnxruntime can load ({_line(error)}); unhiss export turns a checkpoint into one"
             ) from error
-        facts = self._session.get_modelmeta().custom_metadata_map
-        if is_old(facts):
+        metadata = self._session.get_modelmeta().custom_metadata_map
+        if is_old(metadata):
             raise ModelError(
                 f"{path}: a model of {OLD_NAME}, the former name of unhiss; train it again and unhiss export it"
             )
-        if facts.get("unhiss.format") != "1":
-            found = facts.get("unhiss.format", "none")
-            raise ModelError(f"{path}: format {found}, expected 1; use a model that this version's unhiss export wrote")
+        if (version := metadata.get("unhiss.format", "none")) != "1":
+            raise ModelError(
+                f"{path}: format {version}, expected 1; use a model that this version's unhiss export wrote"
+            )
         try:
-            self.name: str = facts["unhiss.model"]
-            self.config: dict[str, Any] = json.loads(facts["unhiss.config"])
+            self.name: str = metadata["unhiss.model"]
+            self.config: dict[str, Any] = json.loads(metadata["unhiss.config"])
         except (KeyError, ValueError) as error:
             raise self.damaged(error) from error
         self.inputs = [(item.name, *item.shape) for item in self._session.get_inputs()]
-        self.fingerprint = hashlib.sha256(json.dumps([sorted(facts.items()), self.inputs]).encode()).hexdigest()
+        self.fingerprint = hashlib.sha256(json.dumps([sorted(metadata.items()), self.inputs]).encode()).hexdigest()
 
     def damaged(self, error: Exception) -> ModelError:
         return ModelError(f"{self.path}: damaged metadata ({error}); export the model again")
 
     def run(self, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
-        """The outputs in the order of the graph, each of the shape of the input at its place. Raises ModelError."""
+        """The outputs in the order of the graph; each has the shape of the input with its index. Raises ModelError."""
         try:
             outputs: list[np.ndarray] = self._session.run(None, inputs)
         except Exception as error:  # as above
             raise ModelError(f"{self.path}: the model cannot be run ({_line(error)})") from error
-        found, expected = [item.shape for item in outputs], [item.shape for item in inputs.values()]
-        if found != expected:
-            raise ModelError(f"{self.path}: outputs of shapes {found}, expected those of the inputs, {expected}")
+        shapes, expected = [item.shape for item in outputs], [item.shape for item in inputs.values()]
+        if shapes != expected:
+            raise ModelError(f"{self.path}: outputs of shapes {shapes}, expected those of the inputs, {expected}")
         return outputs
 
 
-def _providers(device: str, there: list[str]) -> list[str]:
+def _providers(device: str, available: list[str]) -> list[str]:
     cuda, cpu = "CUDAExecutionProvider", "CPUExecutionProvider"
     if device not in ("auto", "cpu", "cuda"):
         raise ConfigError(f"device = {device!r}; expected auto, cpu or cuda")
-    if device == "cuda" and cuda not in there:
+    if device == "cuda" and cuda not in available:
         raise ConfigError("device = 'cuda', and this onnxruntime runs on processors only; pip install onnxruntime-gpu")
-    return [cuda, cpu] if cuda in there and device != "cpu" else [cpu]
+    return [cuda, cpu] if cuda in available and device != "cpu" else [cpu]
 
 
 def _line(error: Exception) -> str:

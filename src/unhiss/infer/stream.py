@@ -1,8 +1,11 @@
-"""Stream: sound in, the same sound without noise out, a fixed short time later, block by block."""
+"""Stream: live audio in, the same audio denoised out, a fixed short time later, block by block."""
 
 from __future__ import annotations
 
 import copy
+import threading
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,37 +16,51 @@ from unhiss.dsp.polyphase import Polyphase
 from unhiss.errors import AudioError, ModelError
 from unhiss.infer import snapshot
 from unhiss.infer.causal_model import CausalModel
-from unhiss.infer.checks import check_options, check_rate, checked
-from unhiss.infer.engine import Engine, nearest_rate
-from unhiss.infer.fader import Fader
-from unhiss.infer.frame_model import FrameModel
-from unhiss.infer.models import load
-from unhiss.infer.owner import Owner
-from unhiss.infer.queue import Queue
+from unhiss.infer.checks import check_audio, check_options, check_rate
+from unhiss.infer.dry_wet import DryWetMixer
+from unhiss.infer.engine import Engine, nearest_rate, process_many
+from unhiss.infer.models import load_causal
 from unhiss.weights import DEFAULT
 
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """How much later a sound comes out than it went in: samples at the stream's rate, and milliseconds."""
+    """Delay from input to output: samples at the stream's rate, and milliseconds."""
 
     samples: int
     ms: float
 
 
-class Stream:
-    """Live sound: `Stream(48000).push(block)` gives a cleaned block of the same shape, `.latency` later.
+class _NonBlockingLock:
+    """A lock that raises AudioError where another thread holds it, instead of waiting: audio that waits is late."""
 
-    rate: Hz, any. channels: two are a stereo pair, whose image is kept; else each is cleaned by itself.
-    model: name, .onnx file, or a CausalModel that streams share. atten_limit_db: take out at most so much
-    (None: no limit). mix: 1 is the clean sound, 0 the input. bypass: give the input out, as late as ever.
-    These three may be set while it runs, by any thread. guard: leave clean speech alone. All pushed and
-    flushed, less the first `latency.samples`, is what `unhiss.denoise` gives, however it was cut. One thread at
-    a time may use a stream; a second one gets an AudioError.
-    Raises ModelError if there is no such model or it looks ahead, ConfigError for an option out of its range.
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        if not self._lock.acquire(blocking=False):
+            raise AudioError(
+                "this stream is in use in another thread; give each thread a Stream of its own, "
+                "or pass all blocks to one thread in their order"
+            )
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+class Stream:
+    """Denoise live audio: `Stream(48000).push(block)` returns a block of the same shape, delayed by `.latency`.
+
+    rate: Hz, any. channels: two are a stereo pair, whose image is kept; else each is denoised by itself.
+    model: name, .onnx file, or a CausalModel that streams share. atten_limit_db: the most attenuation (None: no
+    limit). mix: 1 is denoised, 0 the input. bypass: output the input, at the same latency. These three may be set
+    while the stream runs, by any thread. guard: protect clean speech. All output of `push` and `flush`, without
+    the first `latency.samples`, is what `unhiss.denoise` returns, however the input was cut. Only one thread at a
+    time may use a stream; a second one gets an AudioError.
+    Raises ModelError if there is no such model or it looks ahead, ConfigError for an option out of range.
     """
 
-    HELD = ("_flat",)  # of its own; the rest of its state is in its parts
+    STATE_FIELDS = ("_flat",)  # of this object; its parts have the rest
 
     def __init__(
         self, rate: int, channels: int = 1, model: str | Path | CausalModel = DEFAULT, *,
@@ -55,35 +72,32 @@ class Stream:
         if channels < 1:
             raise AudioError(f"channels = {channels}; expected 1 or more")
         self.rate, self.channels = int(rate), channels
-        self.model = causal(model, threads)
+        self.model = load_causal(model, threads)
         self._limit_db, self._mix, self._bypass, self._guard = atten_limit_db, mix, bool(bypass), guard
-        self._owner = Owner()
+        self._lock = _NonBlockingLock()
         self.reset()
 
     def reset(self) -> None:
-        """Forget all that was pushed; what was set stays."""
-        with self._owner:
-            self._begin()
+        """Forget all input; the options stay."""
+        with self._lock:
+            self._reset()
 
-    def _begin(self) -> None:
-        own_rate = nearest_rate(self.rate)
-        self._up = Polyphase(self.rate, own_rate, self.channels)
-        self._engine = Engine(self.model, own_rate, self.channels, self._guard)
-        self._down = Polyphase(own_rate, self.rate, self.channels)
-        self._share = Fader(self._wanted_share, self.rate)  # of the clean sound in what is given out
+    def _reset(self) -> None:
+        engine_rate = nearest_rate(self.rate)
+        self._up = Polyphase(self.rate, engine_rate, self.channels)
+        self._engine = Engine(self.model, engine_rate, self.channels, self._guard)
+        self._down = Polyphase(engine_rate, self.rate, self.channels)
         samples = _latency(self._up, self._engine.hop, self._down)
         self.latency = Latency(samples, samples / self.rate * 1000)
-        silence = np.zeros((self.channels, samples), np.float32)
-        self._ready = Queue(silence)  # to be given out
-        self._waiting = Queue(silence)  # input whose cleaned samples are not given out yet, for the mix
-        self._flat = self.channels == 1
+        self._mixer = DryWetMixer(self.rate, self.channels, samples, self._effective_mix)
+        self._flat = self.channels == 1  # whether blocks are (T,)
 
-    # What may change while sound runs. A property each, so that a wrong value is refused where it is set; `push`
-    # then fades to the new one.
+    # The options that may change while the stream runs are properties, so that a wrong value is refused where it is
+    # set. `push` then fades to the new value.
 
     @property
     def atten_limit_db(self) -> float | None:
-        """Take out at most so many dB; None: no limit."""
+        """The most attenuation in dB; None: no limit."""
         return self._limit_db
 
     @atten_limit_db.setter
@@ -93,7 +107,7 @@ class Stream:
 
     @property
     def mix(self) -> float:
-        """1 is the clean sound, 0 the input."""
+        """1 is denoised, 0 the input."""
         return self._mix
 
     @mix.setter
@@ -103,7 +117,7 @@ class Stream:
 
     @property
     def bypass(self) -> bool:
-        """Whether the input is given out; the model hears it all the same, so that it is ready to come back."""
+        """Whether the output is the input; the model still runs, so that its state is current afterwards."""
         return self._bypass
 
     @bypass.setter
@@ -111,53 +125,106 @@ class Stream:
         self._bypass = bool(bypass)
 
     @property
-    def _wanted_share(self) -> float:
+    def _effective_mix(self) -> float:
         return 0.0 if self._bypass else float(self._mix)
 
+    @property
+    def _limit(self) -> float:
+        return np.inf if self._limit_db is None else self._limit_db
+
+    def push(self, block: np.ndarray) -> np.ndarray:
+        """float `(C, T)`, or `(T,)` of one channel, of any length -> float32 of the same shape.
+
+        Raises AudioError for NaN or infinite samples and for a wrong shape; the stream is then unchanged.
+        """
+        with self._lock:
+            return self._push(block)
+
+    @staticmethod
+    def push_many(streams: Sequence[Stream], blocks: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """`[stream.push(block) ...]` of different streams, equal up to the order of float32 sums, in fewer calls.
+
+        Streams of the same model and rate share one call of the model. Raises AudioError as `push` does; then
+        discard all of the streams, since some may have advanced.
+        """
+        with ExitStack() as locks:
+            for stream in streams:
+                locks.enter_context(stream._lock)
+            inputs = [stream._resample_input(block) for stream, block in zip(streams, blocks, strict=True)]
+            limits_db = [stream._limit for stream in streams]
+            outputs = process_many([stream._engine for stream in streams], inputs, limits_db)
+            return [stream._output(*pair) for stream, *pair in zip(streams, blocks, outputs, strict=True)]
+
+    def flush(self) -> np.ndarray:
+        """The last `latency.samples` samples; afterwards the stream is as new."""
+        with self._lock:
+            shape = (self.latency.samples,) if self._flat else (self.channels, self.latency.samples)
+            rest = self._push(np.zeros(shape, np.float32))
+            self._reset()
+            return rest
+
+    def _push(self, block: np.ndarray) -> np.ndarray:
+        return self._output(block, self._engine.process(self._resample_input(block), self._limit))
+
+    def _resample_input(self, block: np.ndarray) -> np.ndarray:
+        """Check a block, queue it for the mix, and return what is complete at the engine's rate."""
+        audio = check_audio(block)
+        if len(audio) != self.channels:
+            expected = "(T,) or (1, T)" if self.channels == 1 else f"({self.channels}, T)"
+            raise AudioError(f"a block of shape {np.shape(block)}; expected {expected}")
+        self._flat = np.ndim(block) == 1
+        self._mixer.dry.push(audio.copy())  # the caller may reuse the array
+        return self._up.push(audio)
+
+    def _output(self, block: np.ndarray, denoised: np.ndarray) -> np.ndarray:
+        """The output for `block`, once the engine has returned `denoised` for it."""
+        self._mixer.wet.push(self._down.push(denoised))
+        return self._mixer.take(np.shape(block)[-1], self._effective_mix).reshape(np.shape(block))
+
     def copy(self) -> Stream:
-        """A stream that goes on from here by itself; the model is shared."""
-        with self._owner:
+        """An independent stream with the same state; the model is shared."""
+        with self._lock:
             twin = copy.copy(self)
-            twin._owner = Owner()
-            for name in ("_up", "_down", "_share", "_ready", "_waiting"):
-                setattr(twin, name, copy.copy(getattr(self, name)))
-            twin._engine = self._engine.copy()
+            twin._lock = _NonBlockingLock()
+            twin._up, twin._down = copy.copy(self._up), copy.copy(self._down)
+            twin._engine, twin._mixer = self._engine.copy(), self._mixer.copy()
         return twin
 
     def save(self) -> bytes:
-        """All that `Stream.load` or `restore` needs to go on from here elsewhere, with the same samples.
+        """The state, from which `Stream.load` or `restore` continues elsewhere with the same samples.
 
-        A safetensors file without the model; see unhiss.infer.snapshot. For `small`, 34 to 50 kB a channel.
+        A safetensors file without the model; see unhiss.infer.snapshot. For `small`, 34 to 50 kB per channel.
         """
-        with self._owner:
-            return snapshot.gather(self._parts, {**self._kind, **self._options})
+        with self._lock:
+            return snapshot.serialize(self._parts, {**self._identity, **self._options})
 
     def restore(self, data: bytes) -> None:
-        """Go on from where the stream was that `save` was called on; what was set there is set here.
+        """Continue from the state in `data`, options included.
 
-        Raises ModelError for a stream of another model, rate or number of channels, and for bytes that are
-        damaged or no such state; this one is then unchanged.
+        Raises ModelError for the state of another model, rate or number of channels, and for bytes that are
+        damaged or no state; this stream is then unchanged.
         """
-        facts, held = snapshot.read(data)
-        for name, own in self._kind.items():
-            if facts.get(name) != own:
-                raise ModelError(f"the state of a stream with {name} = {facts.get(name)}; this one has {own}")
-        with self._owner:
-            fresh = Stream(self.rate, self.channels, self.model, **{name: facts[name] for name in self._options})
-            snapshot.scatter(fresh._parts, held)
-            vars(self).update(vars(fresh) | {"_owner": self._owner})
+        metadata, values = snapshot.parse(data)
+        for name, own in self._identity.items():
+            if metadata.get(name) != own:
+                raise ModelError(f"the state of a stream with {name} = {metadata.get(name)}; this one has {own}")
+        with self._lock:
+            fresh = Stream(self.rate, self.channels, self.model, **{name: metadata[name] for name in self._options})
+            snapshot.assign(fresh._parts, values)
+            vars(self).update(vars(fresh) | {"_lock": self._lock})
 
     @classmethod
     def load(cls, data: bytes, model: str | Path | CausalModel | None = None, *, threads: int = 1) -> Stream:
-        """The stream that was saved. model: needed where it is no installed one. Raises ModelError as `restore`."""
-        facts, _ = snapshot.read(data)
-        stream = cls(facts["rate"], facts["channels"], facts["model"] if model is None else model, threads=threads)
+        """A stream with the saved state. model: needed unless it is an installed one. Raises as `restore`."""
+        metadata, _ = snapshot.parse(data)
+        model = metadata["model"] if model is None else model
+        stream = cls(metadata["rate"], metadata["channels"], model, threads=threads)
         stream.restore(data)
         return stream
 
     @property
-    def _kind(self) -> dict[str, Any]:
-        """What a state must have in common with a stream to fit it."""
+    def _identity(self) -> dict[str, Any]:
+        """What a state and a stream must have in common."""
         names = {"model": self.model.name, "rate": self.rate, "channels": self.channels}
         return {**names, "fingerprint": self.model.fingerprint, "latency": self.latency.samples}
 
@@ -167,110 +234,22 @@ class Stream:
 
     @property
     def _parts(self) -> dict[str, Any]:
-        parts = {"stream": self, "up": self._up, "engine": self._engine, "down": self._down, "share": self._share}
-        return parts | {"ready": self._ready, "waiting": self._waiting} | self._engine.parts
-
-    def push(self, block: np.ndarray) -> np.ndarray:
-        """float `(C, T)`, or `(T,)` of one channel, of any length -> float32 of the same shape.
-
-        Raises AudioError for NaN or infinite samples and for a wrong shape; the stream is then unchanged.
-        """
-        with self._owner:
-            return self._push(block)
-
-    def _push(self, block: np.ndarray) -> np.ndarray:
-        spectrum = self._analyse(block)
-        cleaned, self.state = self.model.run(spectrum, self.state)
-        return self._synthesise(block, spectrum, cleaned)
-
-    def flush(self) -> np.ndarray:
-        """The last `latency.samples` samples; the stream is then as new."""
-        with self._owner:
-            shape = (self.latency.samples,) if self._flat else (self.channels, self.latency.samples)
-            rest = self._push(np.zeros(shape, np.float32))
-            self._begin()
-            return rest
-
-    # `push` in three steps, so that several streams may share one call of the model: the spectra of those
-    # with the same number of frames, and their states, side by side along the first axis.
-
-    @property
-    def state(self) -> np.ndarray:
-        """The model's state, `(C, S)`."""
-        return self._engine.state
-
-    @state.setter
-    def state(self, state: np.ndarray) -> None:
-        self._engine.state = state
-
-    def analyse(self, block: np.ndarray) -> np.ndarray:
-        """First step: the spectra of the frames that a block completes, complex64 `(C, frames, F)`."""
-        with self._owner:
-            return self._analyse(block)
-
-    def synthesise(self, block: np.ndarray, spectrum: np.ndarray, cleaned: np.ndarray) -> np.ndarray:
-        """Last step: what `push` gives for the block whose spectra were cleaned."""
-        with self._owner:
-            return self._synthesise(block, spectrum, cleaned)
-
-    def _analyse(self, block: np.ndarray) -> np.ndarray:
-        return self._engine.analyse(self._enter(block))
-
-    def _synthesise(self, block: np.ndarray, spectrum: np.ndarray, cleaned: np.ndarray) -> np.ndarray:
-        return self._leave(block, self._engine.synthesise(spectrum, cleaned, self._limit))
-
-    @property
-    def _limit(self) -> float:
-        return np.inf if self._limit_db is None else self._limit_db
-
-    def _enter(self, block: np.ndarray) -> np.ndarray:
-        """A block at the engine's rate."""
-        sound = self._checked(block)
-        self._waiting.push(sound.copy())  # the caller may use the array again
-        return self._up.push(sound)
-
-    def _leave(self, block: np.ndarray, clean: np.ndarray) -> np.ndarray:
-        """What is given out for a block, now that the engine gave so much."""
-        self._ready.push(self._down.push(clean))
-        size = np.shape(block)[-1]
-        out, share = self._ready.take(size), self._share.take(self._wanted_share, size)
-        if isinstance(share, float) and share == 1:
-            self._waiting.drop(size)
-        else:
-            out = np.float32(share) * out + np.float32(1 - share) * self._waiting.take(size)
-        return out.reshape(np.shape(block))
-
-    def _checked(self, block: np.ndarray) -> np.ndarray:
-        sound = checked(block)
-        if len(sound) != self.channels:
-            wanted = "(T,) or (1, T)" if self.channels == 1 else f"({self.channels}, T)"
-            raise AudioError(f"a block of shape {np.shape(block)}; expected {wanted}")
-        self._flat = np.ndim(block) == 1
-        return sound
-
-
-def causal(model: str | Path | FrameModel | CausalModel, threads: int) -> CausalModel:
-    """A model that can stream. Raises ModelError for one that looks ahead."""
-    found = load(model, threads) if isinstance(model, str | Path) else model
-    if not isinstance(found, CausalModel):
-        raise ModelError(
-            f"{found.name} looks {found.latency_ms:.0f} ms ahead and cannot stream; "
-            "choose a causal model (unhiss models lists them)"
-        )
-    return found
+        mixer = {"dry": self._mixer.dry, "wet": self._mixer.wet, "fader": self._mixer.fader}
+        parts = {"stream": self, "up": self._up, "engine": self._engine, "down": self._down}
+        return parts | mixer | self._engine.parts
 
 
 def _latency(up: Polyphase, hop: int, down: Polyphase) -> int:
-    """Samples to wait before the first is given out, so that the next is always there.
+    """Samples of delay with which the queue of denoised samples never runs dry.
 
-    With b input samples to every a of the model's rate, sample s of the output needs, of each stage's input:
+    With b input samples for every a at the engine's rate, sample s of the output needs, of each stage's input:
 
-        down:    floor(s a / b) + 1 + down.reach          =: n cleaned samples
-        engine:  ceil(n / hop) hop + hop < n + 2 hop      =: k samples of the model's rate
+        down:    floor(s a / b) + 1 + down.reach          =: n denoised samples
+        engine:  ceil(n / hop) hop + hop < n + 2 hop      =: k samples at the engine's rate
         up:      floor((k - 1) b / a) + 1 + up.reach      samples of the input
 
-    which is at most s + 1 + (down.reach + 2 hop - 1) b / a + up.reach. As many have come in when s is due,
-    latency + s + 1, if latency is that sum less s + 1; one more sample of the model's rate makes it 2 hop,
-    the window, at the rates of the model's own.
+    which is at most s + 1 + (down.reach + 2 hop - 1) b / a + up.reach. When sample s is due, latency + s + 1 input
+    samples have arrived, so the latency is that sum less s + 1. One more sample at the engine's rate makes it 2 hop,
+    the window, where nothing is resampled.
     """
     return (down.reach + 2 * hop) * up.down // up.up + up.reach

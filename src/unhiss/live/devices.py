@@ -1,4 +1,4 @@
-"""Microphones and speakers: which one a name or a number means, and what an open one can do."""
+"""Microphones and speakers: the device that a name or number selects, and the interface of an open one."""
 
 from __future__ import annotations
 
@@ -10,28 +10,33 @@ import numpy as np
 from unhiss.errors import AudioError, nearest
 
 Side = Literal["in", "out"]
-SINK, SOURCE = "unhiss_output", "unhiss_microphone"  # what unhiss plays into, and what call programs then hear
+SINK, SOURCE = (
+    "unhiss_output",
+    "unhiss_microphone",
+)  # the virtual microphone: unhiss plays to one, programs record the other
 
 
-class Gone(Exception):
-    """A device that was open gives or takes nothing any more."""
+class DeviceLost(Exception):
+    """An open device no longer delivers or accepts audio."""
 
 
-class End(Protocol):
-    """An open device. All calls may wait, so they belong on a thread of their own; all raise Gone."""
+class OpenDevice(Protocol):
+    """An open device. Every call may block, so it needs a thread of its own, and may raise DeviceLost."""
 
     latency_s: float
 
     def read(self, size: int) -> np.ndarray: ...  # float32 (C, size)
 
-    def write(self, block: np.ndarray) -> bool: ...  # float32 (C, T); False: there was no room, and it was left out
+    def write(
+        self, block: np.ndarray
+    ) -> bool: ...  # float32 (C, T); False if the buffer was full and the block dropped
 
     def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """number: its place in the list; name: what the system calls it; label: what people call it."""
+    """number: index in the list; name: the system's identifier; label: the name to show."""
 
     number: int
     side: Side
@@ -41,42 +46,44 @@ class Device:
     pulse: bool
 
 
-def find(wanted: str | None, side: Side, known: list[Device]) -> Device:
-    """The device of a number, a name or part of one. Raises AudioError.
+def select_device(query: str | None, side: Side, devices: list[Device]) -> Device:
+    """The device with a number, a name, or a part of one. Raises AudioError unless exactly one matches.
 
-    None is the virtual microphone's way in, or the default speaker; and the default microphone, but never
-    the virtual one, in which unhiss would hear itself.
+    None selects the input of the virtual microphone, else the default speaker; and the default microphone, but never
+    the virtual one, which carries unhiss's own output.
     """
-    here = [device for device in known if device.side == side]
+    candidates = [device for device in devices if device.side == side]
     kind = {"in": "microphone", "out": "speaker or virtual microphone"}[side]
-    if not here:
-        raise AudioError(f"no {kind} here; plug one in, or see docs/live.md; unhiss live --list shows what there is")
-    if wanted is None:
-        others = [device for device in here if device.name != SOURCE]
+    if not candidates:
+        raise AudioError(f"no {kind} here; plug one in, or see docs/live.md; unhiss live --list shows all devices")
+    if query is None:
+        others = [device for device in candidates if device.name != SOURCE]
         best = sorted(others, key=lambda device: (device.name != SINK, not device.default, is_monitor(device)))
         if not best:
-            raise AudioError(f"no {kind} here but unhiss's own; plug one in; unhiss live --list shows what there is")
+            raise AudioError(f"no {kind} here but unhiss's own; plug one in; unhiss live --list shows all devices")
         return best[0]
-    if wanted.isdigit():
-        matches = [device for device in here if device.number == int(wanted)]
+    if query.isdigit():
+        matches = [device for device in candidates if device.number == int(query)]
     else:
-        exact = [device for device in here if wanted in (device.name, device.label)]
-        matches = exact or [d for d in here if wanted.lower() in d.label.lower() or wanted.lower() in d.name.lower()]
+        exact = [device for device in candidates if query in (device.name, device.label)]
+        part = query.lower()
+        matches = exact or [d for d in candidates if part in d.label.lower() or part in d.name.lower()]
     if len(matches) == 1:
         return matches[0]
     if matches:
-        raise AudioError(f"--{side} {wanted!r} fits {', '.join(repr(d.label) for d in matches)}; take one's number")
-    hint = nearest(wanted, [device.label for device in here])
-    raise AudioError(f"--{side} {wanted!r}: no such {kind}; {hint}; unhiss live --list shows all")
+        labels = ", ".join(repr(device.label) for device in matches)
+        raise AudioError(f"--{side} {query!r} matches {labels}; give the number of one")
+    hint = nearest(query, [device.label for device in candidates])
+    raise AudioError(f"--{side} {query!r}: no such {kind}; {hint}; unhiss live --list shows all devices")
 
 
 def is_monitor(device: Device) -> bool:
-    """Whether it is no microphone, but hears what a speaker plays."""
+    """Whether the device is no microphone but records what a speaker plays."""
     return device.side == "in" and device.pulse and device.name.endswith(".monitor")
 
 
-def check_no_howl(source: Device, target: Device) -> None:
-    """Raise AudioError if what is played comes back in."""
+def check_no_feedback(source: Device, target: Device) -> None:
+    """Raise AudioError if the target's output reaches the source."""
     loops = source.name == f"{target.name}.monitor" or (source.name, target.name) == (SOURCE, SINK)
     if source.pulse and loops:
-        raise AudioError(f"{source.label} hears what is played to {target.label}: it would howl; choose another --in")
+        raise AudioError(f"{source.label} records what {target.label} plays: feedback; choose another --in")

@@ -1,4 +1,4 @@
-"""PortAudio, through sounddevice: every system's microphones and speakers."""
+"""PortAudio, through sounddevice: microphones and speakers of any system."""
 
 from __future__ import annotations
 
@@ -8,45 +8,39 @@ from typing import Any
 import numpy as np
 
 from unhiss.errors import AudioError, MissingExtra, need
-from unhiss.live.devices import Device, Gone
+from unhiss.live.devices import Device, DeviceLost, Side
 
 
 def _sounddevice() -> Any:
-    """sounddevice, or the line that says what is missing."""
+    """The sounddevice module. Raises MissingExtra if it or its C library is missing."""
     try:
         need("live", "sounddevice")
-    except OSError as error:  # its way to say that the C library is not there
-        how = (
-            "apt-get install libportaudio2" if sys.platform == "linux" else "pip install --force-reinstall sounddevice"
-        )
-        raise MissingExtra(f"PortAudio, which unhiss reaches devices through, is not installed; run: {how}") from error
+    except OSError as error:  # raised if the C library is missing
+        linux, other = "apt-get install libportaudio2", "pip install --force-reinstall sounddevice"
+        line = linux if sys.platform == "linux" else other
+        raise MissingExtra(f"PortAudio, the library for audio devices, is not installed; run: {line}") from error
     import sounddevice
 
     return sounddevice
 
 
-def devices() -> list[tuple]:
-    """(side, name, label, default, pulse) of each side of each device; its name is PortAudio's number."""
+def list_devices() -> list[tuple[Side, str, str, bool, bool]]:
+    """(side, name, label, default, pulse) of each side of each device; the name is PortAudio's number."""
     sd = _sounddevice()
-    sd._terminate()  # what was plugged in meanwhile is seen only by a PortAudio that begins anew
+    sd._terminate()  # PortAudio lists devices only once, at initialisation
     sd._initialize()
-    defaults = dict(zip(("in", "out"), sd.default.device, strict=True))
-    return [
-        (
-            side,
-            str(number),
-            f"{info['name']} ({sd.query_hostapis(info['hostapi'])['name']})",
-            number == defaults[side],
-            False,
-        )
-        for number, info in enumerate(sd.query_devices())
-        for side in ("in", "out")
-        if info[f"max_{side}put_channels"]
-    ]
+    sides: tuple[Side, Side] = ("in", "out")
+    defaults = dict(zip(sides, sd.default.device, strict=True))
+    rows = []
+    for number, info in enumerate(sd.query_devices()):
+        label = f"{info['name']} ({sd.query_hostapis(info['hostapi'])['name']})"
+        available = [side for side in sides if info[f"max_{side}put_channels"]]
+        rows += [(side, str(number), label, number == defaults[side], False) for side in available]
+    return rows
 
 
-class PortAudioEnd:
-    """A device through PortAudio. Nothing of Python runs in its callback: that one, in C, fills or drains a ring."""
+class PortAudioDevice:
+    """An open device. No Python code runs in the audio callback: PortAudio fills or drains a ring buffer in C."""
 
     def __init__(self, device: Device, rate: int, channels: int, block: int, buffer_s: float) -> None:
         self._sd = _sounddevice()
@@ -65,7 +59,7 @@ class PortAudioEnd:
         try:
             block, _ = self._stream.read(size)
         except self._sd.PortAudioError as error:
-            raise Gone(str(error)) from error
+            raise DeviceLost(str(error)) from error
         return np.ascontiguousarray(block.T)
 
     def write(self, block: np.ndarray) -> bool:
@@ -74,11 +68,11 @@ class PortAudioEnd:
                 return False
             self._stream.write(np.ascontiguousarray(block.T))
         except self._sd.PortAudioError as error:
-            raise Gone(str(error)) from error
+            raise DeviceLost(str(error)) from error
         return True
 
     def close(self) -> None:
         try:
             self._stream.close()
         except self._sd.PortAudioError:
-            return  # it is gone already
+            return  # the device is already gone

@@ -1,30 +1,33 @@
-"""PulseAudio, and PipeWire by its PulseAudio side: sources and sinks through libpulse's simple interface."""
+"""PulseAudio, and PipeWire through its PulseAudio server: pulsectl lists devices, libpulse-simple moves the audio.
+
+pulsectl has no streams, and libpulse-simple (blocking reads and writes in C) has no list of devices.
+"""
 
 from __future__ import annotations
 
 import ctypes
-import json
-import shutil
-import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from ctypes.util import find_library
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from unhiss.errors import AudioError
-from unhiss.live.devices import Device, Gone
+from unhiss.errors import AudioError, MissingExtra, UnhissError, need
+from unhiss.live.devices import Device, DeviceLost, Side
 
+CONNECT_S = 10.0
 _FLOAT32LE, _PLAYBACK, _RECORD = 5, 1, 2  # of pa_sample_format and pa_stream_direction
 _UNSET = 0xFFFFFFFF
 
 
-class _Spec(ctypes.Structure):
+class _SampleSpec(ctypes.Structure):
     _fields_ = (("format", ctypes.c_int), ("rate", ctypes.c_uint32), ("channels", ctypes.c_uint8))
 
 
-class _Buffers(ctypes.Structure):
+class _BufferAttributes(ctypes.Structure):
     _fields_ = tuple((name, ctypes.c_uint32) for name in ("maxlength", "tlength", "prebuf", "minreq", "fragsize"))
 
 
@@ -41,101 +44,112 @@ def _library() -> Any:
     return library
 
 
-def pactl(*words: str) -> str:
-    """What pactl answers. Raises AudioError with what it complains of."""
-    if not shutil.which("pactl"):
-        raise AudioError(
-            "pactl, which talks to the sound server, is not installed; run: apt-get install pulseaudio-utils"
-        )
+@contextmanager
+def connect() -> Iterator[Any]:
+    """A connected pulsectl.Pulse. Raises AudioError if the server fails, here or within; and MissingExtra."""
     try:
-        done = subprocess.run(["pactl", *words], capture_output=True, text=True, timeout=10)
-    except subprocess.TimeoutExpired as error:
-        raise AudioError(
-            "the sound server does not answer; start it again: systemctl --user restart pipewire"
+        need("live", "pulsectl")
+    except OSError as error:  # raised if the C library is missing
+        raise MissingExtra(
+            "libpulse, the library of sound servers, is not installed; apt-get install libpulse0"
         ) from error
-    if done.returncode:
-        raise AudioError(f"pactl {' '.join(words)}: {done.stderr.strip()}; is a sound server running? pactl info tells")
-    return done.stdout
+    import pulsectl
+
+    try:
+        with pulsectl.Pulse("unhiss", connect=False) as server:
+            server.connect(timeout=CONNECT_S)
+            yield server
+    except (pulsectl.PulseError, pulsectl.PulseDisconnected) as error:
+        raise AudioError(
+            f"the sound server does not answer ({error!r}); start it again: systemctl --user restart pipewire"
+        ) from error
 
 
-def answers() -> bool:
-    """Whether there is a sound server to talk to."""
-    if sys.platform != "linux" or not shutil.which("pactl") or _library() is None:
+def is_available() -> bool:
+    """Whether a sound server runs, and the libraries to reach it are installed."""
+    if sys.platform != "linux" or _library() is None:
         return False
     try:
-        pactl("info")
-    except AudioError:
+        with connect():
+            return True
+    except UnhissError:
         return False
-    return True
 
 
-def devices() -> list[tuple]:
-    """(side, name, label, default, pulse) of each source and sink; a sink's monitor is a source too."""
-    facts = json.loads(pactl("-f", "json", "info"))
-    found = []
-    for side, kind, default in (("in", "sources", "default_source_name"), ("out", "sinks", "default_sink_name")):
-        for item in json.loads(pactl("-f", "json", "list", kind)):
-            found.append((side, item["name"], item["description"], item["name"] == facts[default], True))
-    return found
+def list_devices() -> list[tuple[Side, str, str, bool, bool]]:
+    """(side, name, label, default, pulse) of each source and sink; the monitor of a sink is a source too."""
+    with connect() as server:
+        info, sources, sinks = server.server_info(), server.source_list(), server.sink_list()
+    sides: list[tuple[Side, list[Any], str]] = [
+        ("in", sources, info.default_source_name), ("out", sinks, info.default_sink_name),
+    ]  # fmt: skip
+    return [
+        (side, each.name, each.description, each.name == default, True)
+        for side, listed, default in sides for each in listed
+    ]  # fmt: skip
 
 
-def there(device: Device) -> bool:
-    """Whether its source or sink exists. A server that does not answer has an end of its own: the next read fails."""
+def exists(device: Device) -> bool:
+    """Whether the source or sink exists; True if the server does not answer, since the next read fails then."""
     try:
-        listed = pactl("list", "short", "sources" if device.side == "in" else "sinks")
+        with connect() as server:
+            return any(
+                each.name == device.name
+                for each in (server.source_list() if device.side == "in" else server.sink_list())
+            )
     except AudioError:
         return True
-    return any(line.split("\t")[1:2] == [device.name] for line in listed.splitlines())
 
 
-class PulseEnd:
-    """A source or a sink, opened; reading and writing wait in C."""
+class PulseDevice:
+    """An open source or sink; reads and writes block in C."""
 
     def __init__(self, device: Device, rate: int, channels: int, block: int, buffer_s: float) -> None:
         self._library, self._channels = _library(), channels
-        size = 4 * channels  # bytes
-        room = round(buffer_s * rate) * size
-        self._most_s = 3 * buffer_s + block / rate  # more than so much waiting is latency that nobody asked for
-        buffers = _Buffers(_UNSET, room, room, block * size, block * size)
+        frame_bytes = 4 * channels
+        buffer_bytes = round(buffer_s * rate) * frame_bytes
+        self._max_queued_s = 3 * buffer_s + block / rate  # beyond this the latency exceeds what was asked for
+        buffers = _BufferAttributes(_UNSET, buffer_bytes, buffer_bytes, block * frame_bytes, block * frame_bytes)
         error = ctypes.c_int()
         self._stream = ctypes.c_void_p(
             self._library.pa_simple_new(
                 None, b"unhiss", _RECORD if device.side == "in" else _PLAYBACK, device.name.encode(), b"unhiss live",
-                ctypes.byref(_Spec(_FLOAT32LE, rate, channels)), None, ctypes.byref(buffers), ctypes.byref(error),
+                ctypes.byref(_SampleSpec(_FLOAT32LE, rate, channels)), None, ctypes.byref(buffers), ctypes.byref(error),
             )
         )  # fmt: skip
         if not self._stream:
             raise AudioError(
-                f"{device.label}: cannot be opened ({self._reason(error)}); unhiss live --list shows what is there"
+                f"{device.label}: cannot be opened ({_reason(error)}); unhiss live --list shows all devices"
             )
         self.latency_s = buffer_s if device.side == "out" else block / rate
 
     def read(self, size: int) -> np.ndarray:
         block = np.empty((size, self._channels), np.float32)
-        self._do("read", block)
+        self._transfer("read", block)
         return np.ascontiguousarray(block.T)
 
     def write(self, block: np.ndarray) -> bool:
         error = ctypes.c_int()
-        waiting_us = self._library.pa_simple_get_latency(self._stream, ctypes.byref(error))
-        if not error.value and waiting_us > self._most_s * 1e6:
+        queued_us = self._library.pa_simple_get_latency(self._stream, ctypes.byref(error))
+        if not error.value and queued_us > self._max_queued_s * 1e6:
             return False
-        self._do("write", np.ascontiguousarray(block.T, np.float32))
+        self._transfer("write", np.ascontiguousarray(block.T, np.float32))
         return True
 
-    def _do(self, what: str, block: np.ndarray) -> None:
+    def _transfer(self, direction: str, block: np.ndarray) -> None:
         error = ctypes.c_int()
-        call = getattr(self._library, f"pa_simple_{what}")
-        place = block.ctypes.data_as(ctypes.c_void_p)
-        if call(self._stream, place, ctypes.c_size_t(block.nbytes), ctypes.byref(error)) < 0:
-            raise Gone(self._reason(error))
-
-    def _reason(self, error: ctypes.c_int) -> str:
-        strerror = ctypes.CDLL("libpulse.so.0").pa_strerror
-        strerror.restype = ctypes.c_char_p
-        return str(strerror(error).decode())
+        call = getattr(self._library, f"pa_simple_{direction}")
+        pointer = block.ctypes.data_as(ctypes.c_void_p)
+        if call(self._stream, pointer, ctypes.c_size_t(block.nbytes), ctypes.byref(error)) < 0:
+            raise DeviceLost(_reason(error))
 
     def close(self) -> None:
         if self._stream:
             self._library.pa_simple_free(self._stream)
             self._stream = ctypes.c_void_p()
+
+
+def _reason(error: ctypes.c_int) -> str:
+    strerror = ctypes.CDLL("libpulse.so.0").pa_strerror
+    strerror.restype = ctypes.c_char_p
+    return str(strerror(error).decode())

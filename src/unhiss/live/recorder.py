@@ -1,4 +1,4 @@
-"""Both sides of a live session as two files, written on a thread of their own."""
+"""Records the input and output of a live session to two files, on a thread of its own."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from unhiss.media.writer import Writer
 
 
 class Recorder:
-    """BASE.noisy.wav and BASE.clean.wav, 24 bit, of the same length and aligned: the clean one is not late.
+    """Writes BASE.noisy.wav and BASE.clean.wav, 24 bit, of equal length and aligned: the latency is removed.
 
-    Raises AudioError if a file exists (without force) or cannot be begun, and from `close` if it could not be
-    written. Both files are there when `close` has ended, and not before.
+    Raises AudioError if a file exists (without force) or cannot be created, and from `close` if it could not be
+    written. The files appear when `close` returns.
     """
 
     def __init__(self, base: Path, stream: Stream, *, force: bool = False) -> None:
@@ -28,36 +28,36 @@ class Recorder:
         for path in self.paths:
             if path.exists() and not force:
                 raise AudioError(f"{path} exists; --force overwrites it")
-        self._stream, self._late = stream, stream.latency.samples
+        self._stream, self._to_drop = stream, stream.latency.samples
         self._files = ExitStack()
-        like = AudioInfo(stream.rate, stream.channels, 0)
-        self._writers = [self._files.enter_context(Writer(path, like, "PCM_24")) for path in self.paths]
+        info = AudioInfo(stream.rate, stream.channels, 0)
+        self._writers = [self._files.enter_context(Writer(path, info, "PCM_24")) for path in self.paths]
         self._blocks: queue.SimpleQueue[tuple[np.ndarray, np.ndarray] | None] = queue.SimpleQueue()
-        self._failed: AudioError | None = None
+        self._error: AudioError | None = None
         self._thread = threading.Thread(target=self._write, name="unhiss recorder", daemon=True)
         self._thread.start()
 
     def put(self, noisy: np.ndarray, clean: np.ndarray) -> None:
-        """Blocks `(C, T)` that nobody writes to any more. Never waits."""
+        """Queue blocks `(C, T)`, which must not be written to afterwards. Never blocks."""
         self._blocks.put((noisy, clean))
 
     def close(self) -> None:
-        """The rest of the clean side, and the files at their places; the stream is flushed."""
+        """Flush the stream, write the rest, and move both files into place."""
         rest = self._stream.flush().reshape(self._stream.channels, -1)
         self._blocks.put((rest[:, :0], rest))
         self._blocks.put(None)
         self._thread.join()
-        if self._failed:
-            raise self._failed
+        if self._error:
+            raise self._error
 
     def _write(self) -> None:
         try:
             with self._files:
                 while (pair := self._blocks.get()) is not None:
                     noisy, clean = pair
-                    cut = min(self._late, clean.shape[1])
-                    self._late -= cut
+                    cut = min(self._to_drop, clean.shape[1])
+                    self._to_drop -= cut
                     self._writers[0].write(noisy)
                     self._writers[1].write(clean[:, cut:])
         except AudioError as error:
-            self._failed = error
+            self._error = error

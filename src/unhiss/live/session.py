@@ -1,7 +1,7 @@
-"""A microphone through a Stream to a speaker, on one thread, for as long as devices come and go.
+"""A live session: microphone, Stream and speaker on one thread, across devices that disappear and return.
 
-source.read ──► stream.push ──► target.write        waits in C for the next block; nothing runs in a callback
-                    └─────────► recorder            which has a thread of its own, as disks may be slow
+source.read ──► stream.push ──► target.write        blocks in C for the next block; no audio callback runs Python
+                    └─────────► recorder            on a thread of its own, as disks may be slow
 """
 
 from __future__ import annotations
@@ -16,104 +16,99 @@ import numpy as np
 from unhiss.dsp.levels import SILENCE_DBFS, rms_dbfs
 from unhiss.errors import AudioError, UnhissError
 from unhiss.infer.stream import Stream
-from unhiss.live.devices import Device, End, Gone, check_no_howl, find
+from unhiss.live.backends import exists, list_devices, open_device
+from unhiss.live.devices import DeviceLost, OpenDevice, check_no_feedback, select_device
 from unhiss.live.recorder import Recorder
-from unhiss.live.systems import devices, opened, there
 
-RETRY_S = 0.5  # between looks for a device that went away
-CHECK_S = 1.0  # between looks whether both are still there: a sound server moves us elsewhere without a word
-SMOOTH = 0.1  # of the load: a tenth of the newest block
+RETRY_S = 0.5  # between attempts to reopen a lost device
+CHECK_S = 1.0  # between checks that both devices exist: a sound server moves streams elsewhere without notice
+SMOOTHING = 0.1  # weight of the newest block in the load
 
 
 @dataclass(slots=True)
-class Meters:
-    """What a screen shows. load: share of a block's time that cleaning it takes; missed: blocks left out."""
+class LiveStatus:
+    """What a screen shows. load: processing time of a block over its duration; dropped: blocks not played."""
 
     noisy_dbfs: float = SILENCE_DBFS
     clean_dbfs: float = SILENCE_DBFS
     load: float = 0.0
-    missed: int = 0
+    dropped: int = 0
     latency_ms: float = 0.0
-    heard_at: float = 0.0  # time.monotonic() of the last block
+    last_block_at: float = 0.0  # time.monotonic()
 
 
-class Session:
-    """`with Session(stream, "USB mic", None) as session:` runs until the block ends.
+class LiveSession:
+    """`with LiveSession(stream, "USB mic", None) as session:` runs in the background until the block ends.
 
-    source, target: what unhiss.live.devices.find takes. buffer_s: seconds that a device holds; a block is half of
-    it. tell: gets a line when something happens, on another thread. `failed`: why it ended by itself.
-    Raises AudioError if a device cannot be had at the start; later it waits for it.
+    source, target: see unhiss.live.devices.select_device. buffer_s: seconds of a device's buffer, two blocks.
+    notify: called with a line for each event, on another thread. `error`: why the session ended by itself.
+    Raises AudioError if a device cannot be opened at the start; a device lost later is waited for.
     """
 
     def __init__(
         self, stream: Stream, source: str | None, target: str | None, *, buffer_s: float = 0.02,
-        recorder: Recorder | None = None, tell: Callable[[str], None] = lambda line: None,
+        recorder: Recorder | None = None, notify: Callable[[str], None] = lambda line: None,
     ) -> None:  # fmt: skip
-        self.stream, self.meters = stream, Meters()
-        self.failed: UnhissError | None = None
-        self._wanted, self._buffer_s, self._recorder, self._tell = (source, target), buffer_s, recorder, tell
+        self.stream, self.status = stream, LiveStatus()
+        self.error: UnhissError | None = None
+        self._source, self._target = source, target
+        self._buffer_s, self._recorder, self._notify = buffer_s, recorder, notify
         self._block = max(1, round(buffer_s / 2 * stream.rate))
-        self._end = threading.Event()
-        self._lost = ""  # a device that is not there any more
+        self._stop = threading.Event()
+        self._missing = ""  # label of a device that no longer exists
         self._thread = threading.Thread(target=self._run, name="unhiss live", daemon=True)
         self._watcher = threading.Thread(target=self._watch, name="unhiss devices", daemon=True)
 
-    def __enter__(self) -> Session:
-        self._ends = self._open()
+    def __enter__(self) -> LiveSession:
+        self._opened = self._open()
         self._thread.start()
         self._watcher.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._end.set()
-        self._thread.join(timeout=5)  # a device that gives nothing keeps it waiting; it ends with the program
+        self._stop.set()
+        self._thread.join(timeout=5)  # a stalled device blocks the thread; being a daemon, it ends with the program
 
     @property
     def running(self) -> bool:
         return self._thread.is_alive()
 
-    def _open(self) -> tuple[End, End]:
-        known = devices()
-        source, target = find(self._wanted[0], "in", known), find(self._wanted[1], "out", known)
-        check_no_howl(source, target)
-        ends: list[End] = []
+    def _open(self) -> tuple[OpenDevice, OpenDevice]:
+        known = list_devices()
+        source, target = select_device(self._source, "in", known), select_device(self._target, "out", known)
+        check_no_feedback(source, target)
+        opened: list[OpenDevice] = []
         try:
             for device in (source, target):
-                ends.append(opened(device, self.stream.rate, self.stream.channels, self._block, self._buffer_s))
+                opened.append(open_device(device, self.stream.rate, self.stream.channels, self._block, self._buffer_s))
         except AudioError:
-            for end in ends:
-                end.close()
+            for each in opened:
+                each.close()
             raise
-        self._devices, self._lost = (source, target), ""
-        self._note(source, target, *ends)
-        return ends[0], ends[1]
-
-    def _note(self, source: Device, target: Device, incoming: End, outgoing: End) -> None:
-        self.meters.latency_ms = self.stream.latency.ms + 1000 * (incoming.latency_s + outgoing.latency_s)
-        self.meters.heard_at = time.monotonic()
-        self._tell(f"{source.label} -> {target.label}, {self.meters.latency_ms:.0f} ms late in all")
+        self._devices, self._missing = (source, target), ""
+        self.status.latency_ms = self.stream.latency.ms + 1000 * sum(each.latency_s for each in opened)
+        self.status.last_block_at = time.monotonic()
+        self._notify(f"{source.label} -> {target.label}, total latency {self.status.latency_ms:.0f} ms")
+        return opened[0], opened[1]
 
     def _run(self) -> None:
-        ends: tuple[End, End] | None = self._ends
+        opened: tuple[OpenDevice, OpenDevice] | None = self._opened
         try:
-            while not self._end.is_set():
-                ends = ends or self._again()
-                if not ends:
-                    return
+            while opened:
                 try:
-                    self._pump(*ends)
-                except Gone as gone:
-                    self._tell(f"a device went away ({gone}); waiting until it is back")
+                    self._transfer(*opened)
+                except DeviceLost as lost:
+                    self._notify(f"device lost ({lost}); waiting for it to return")
                 finally:
-                    for end in ends:
-                        end.close()
-                    ends = None
+                    for each in opened:
+                        each.close()
+                opened = self._reopen()
         except UnhissError as error:
-            self.failed = error
+            self.error = error
 
-    def _again(self) -> tuple[End, End] | None:
-        """Both devices, as soon as they can be had; None when the session ends first."""
-        while not self._end.wait(RETRY_S):
+    def _reopen(self) -> tuple[OpenDevice, OpenDevice] | None:
+        """Both devices, once they can be opened; None if the session ends first."""
+        while not self._stop.wait(RETRY_S):
             try:
                 return self._open()
             except AudioError:
@@ -121,23 +116,22 @@ class Session:
         return None
 
     def _watch(self) -> None:
-        while not self._end.wait(CHECK_S):
-            self._lost = next((device.label for device in self._devices if not there(device)), "")
+        while not self._stop.wait(CHECK_S):
+            self._missing = next((device.label for device in self._devices if not exists(device)), "")
 
-    def _pump(self, source: End, target: End) -> None:
-        meters, length_s = self.meters, self._block / self.stream.rate
-        target.write(
-            np.zeros((self.stream.channels, self._block), np.float32)
-        )  # a block ahead, so that it never runs dry
-        while not self._end.is_set():
-            if self._lost:
-                raise Gone(f"{self._lost} is not there any more")
-            noisy = np.nan_to_num(source.read(self._block), posinf=0, neginf=0)  # drivers have been seen to give these
-            began = time.perf_counter()
+    def _transfer(self, source: OpenDevice, target: OpenDevice) -> None:
+        """Denoise block after block until the session ends or a device is lost."""
+        status, length_s = self.status, self._block / self.stream.rate
+        target.write(np.zeros((self.stream.channels, self._block), np.float32))  # one block ahead, against underruns
+        while not self._stop.is_set():
+            if self._missing:
+                raise DeviceLost(f"{self._missing} no longer exists")
+            noisy = np.nan_to_num(source.read(self._block), posinf=0, neginf=0)  # some drivers deliver these
+            started = time.perf_counter()
             clean = self.stream.push(noisy)
-            meters.load += SMOOTH * ((time.perf_counter() - began) / length_s - meters.load)
-            meters.missed += not target.write(clean)
-            meters.noisy_dbfs, meters.clean_dbfs = rms_dbfs(noisy), rms_dbfs(clean)
-            meters.heard_at = time.monotonic()
+            status.load += SMOOTHING * ((time.perf_counter() - started) / length_s - status.load)
+            status.dropped += not target.write(clean)
+            status.noisy_dbfs, status.clean_dbfs = rms_dbfs(noisy), rms_dbfs(clean)
+            status.last_block_at = time.monotonic()
             if self._recorder:
                 self._recorder.put(noisy, clean)

@@ -1,36 +1,35 @@
-"""A microphone that call programs can choose, and that plays what unhiss makes.
+"""A virtual microphone: call programs record from it what unhiss plays.
 
     unhiss live ──► "Unhiss output" (a sink)  ~~►  "Unhiss microphone" (a source) ──► the call program
 
-On Linux the sound server makes both: at once, by pactl; and from the next login on, by a file of settings. On macOS and
-Windows no program without a driver of its own can; there a free cable is looked for.
+On Linux the sound server provides both: at once, by modules; and after each login, by a configuration file. On macOS
+and Windows that takes a driver, so there an installed virtual cable is used.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import sys
 from pathlib import Path
 
 from unhiss.atomic import atomic_write
 from unhiss.errors import AudioError
 from unhiss.live.devices import SINK, SOURCE, Device
-from unhiss.live.pulse import pactl
+from unhiss.live.pulse import connect
 
 BEGIN, END = "# >>> unhiss: virtual microphone", "# <<< unhiss: virtual microphone"
 CABLES = {
     "darwin": ("BlackHole", "https://existential.audio/blackhole/"),
     "win32": ("CABLE", "https://vb-audio.com/Cable/"),
 }
-# As pactl and default.pa take them; a description with a space stands in quotes within quotes.
+# Module and arguments, as in default.pa; a description with a space needs quotes within quotes.
 MODULES = (
     f"module-null-sink sink_name={SINK} channels=2 sink_properties='device.description=\"Unhiss output\"'",
     f"module-remap-source master={SINK}.monitor source_name={SOURCE} "
     "source_properties='device.description=\"Unhiss microphone\"'",
 )
-INCLUDE = ".include /etc/pulse/default.pa\n"  # a default.pa of one's own takes the place of the system's
-# A loopback whose one side is a sink and whose other side is a source: PipeWire's own way to make such a pair.
+INCLUDE = ".include /etc/pulse/default.pa\n"  # a user's default.pa replaces the system's
+# A loopback from a sink to a source: PipeWire's own way to make such a pair.
 PIPEWIRE = f"""{BEGIN}
 context.modules = [
   {{ name = libpipewire-module-loopback
@@ -47,12 +46,13 @@ context.modules = [
 
 
 def install() -> list[str]:
-    """Make the microphone, now and for later logins; lines that say what was done. Raises AudioError."""
+    """Create the microphone, now and for later logins; lines that report it. Raises AudioError."""
     remove()
-    for module in MODULES:
-        pactl("load-module", *_words(module))
-    pipewire = "PipeWire" in pactl("info")
-    path = _settings()[pipewire]
+    with connect() as server:
+        for module in MODULES:
+            server.module_load(*module.split(" ", 1))
+        pipewire = "PipeWire" in server.server_info().server_name
+    path = _config_paths()[pipewire]
     if pipewire:
         text = PIPEWIRE
     else:
@@ -63,20 +63,20 @@ def install() -> list[str]:
     with atomic_write(path) as draft:
         draft.write_text(text, encoding="utf-8")
     return [
-        '"Unhiss microphone" is there: choose it in the call program, and run unhiss live',
-        f"kept for later logins: {path}",
+        '"Unhiss microphone" is available: choose it in the call program, and run unhiss live',
+        f"saved for later logins: {path}",
     ]
 
 
 def remove() -> list[str]:
-    """Undo `install`: modules and settings. Raises AudioError where there is no sound server."""
-    done = []
-    for line in reversed(pactl("list", "short", "modules").splitlines()):
-        number, _, facts = line.partition("\t")
-        if f"sink_name={SINK}" in facts or f"source_name={SOURCE}" in facts:
-            pactl("unload-module", number)
-            done.append(f"taken away: {facts.split()[0]}")
-    for path in _settings().values():
+    """Undo `install`: modules and configuration; lines that report it. Raises AudioError without a sound server."""
+    lines = []
+    with connect() as server:
+        for module in reversed(server.module_list()):
+            if any(name in (module.argument or "").split() for name in (f"sink_name={SINK}", f"source_name={SOURCE}")):
+                server.module_unload(module.index)
+                lines.append(f"unloaded: {module.name}")
+    for path in _config_paths().values():
         if path.exists() and BEGIN in (text := path.read_text(encoding="utf-8")):
             rest = text[: text.index(BEGIN)] + text[text.index(END) + len(END) + 1 :]
             if rest.strip() in ("", INCLUDE.strip()):
@@ -84,25 +84,20 @@ def remove() -> list[str]:
             else:
                 with atomic_write(path) as draft:
                     draft.write_text(rest, encoding="utf-8")
-            done.append(f"taken out of {path}")
-    return done or ["there was no virtual microphone"]
+            lines.append(f"removed from {path}")
+    return lines or ["there was no virtual microphone"]
 
 
-def cable(known: list[Device]) -> str:
-    """What to do on macOS or Windows: which cable to choose, or where to get one."""
+def cable_instructions(devices: list[Device]) -> str:
+    """What to do on macOS or Windows. Raises AudioError, with where to get one, if no virtual cable is installed."""
     name, page = CABLES.get(sys.platform, CABLES["win32"])
-    found = next((device for device in known if device.side == "out" and name.lower() in device.label.lower()), None)
-    if found is None:
+    cable = next((device for device in devices if device.side == "out" and name.lower() in device.label.lower()), None)
+    if cable is None:
         raise AudioError(f"no {name} among the devices; install it from {page}, then run this again")
-    return f"run: unhiss live --out {found.number}, and choose {found.label!r} as the microphone in the call program"
+    return f"run: unhiss live --out {cable.number}, and choose {cable.label!r} as the microphone in the call program"
 
 
-def _words(module: str) -> list[str]:
-    """As a shell of pactl's would hand them on: the outer quotes stay, for the sound server reads them."""
-    return re.findall(r"(?:[^\s']|'[^']*')+", module)
-
-
-def _settings() -> dict[bool, Path]:
-    """The file of PipeWire (True) and that of PulseAudio (False)."""
-    home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-    return {True: home / "pipewire/pipewire.conf.d/50-unhiss-microphone.conf", False: home / "pulse/default.pa"}
+def _config_paths() -> dict[bool, Path]:
+    """The configuration file of PipeWire (True) and of PulseAudio (False)."""
+    config = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    return {True: config / "pipewire/pipewire.conf.d/50-unhiss-microphone.conf", False: config / "pulse/default.pa"}

@@ -24,7 +24,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from unhiss.atomic import atomic_write
 from unhiss.errors import UnhissError
-from unhiss.infer.checks import checked
+from unhiss.infer.checks import check_audio
 from unhiss.infer.stream import Latency
 from unhiss.serve import protocol
 
@@ -117,7 +117,7 @@ class LiveStream:
 
     def send(self, block: np.ndarray) -> None:
         """Send without waiting; `receive` gives what came back."""
-        sound = checked(block)
+        sound = check_audio(block)
         if sound.shape[1]:
             self._said(lambda: self._socket.send(protocol.sound_bytes(sound, self.format)))
 

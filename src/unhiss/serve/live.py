@@ -12,7 +12,7 @@ import numpy as np
 from starlette.types import Receive, Scope, Send
 
 from unhiss.errors import AudioError
-from unhiss.infer.checks import checked
+from unhiss.infer.checks import check_audio
 from unhiss.serve import protocol
 from unhiss.serve.gate import bearer, client_of
 from unhiss.serve.protocol import Controls, Hello, Refusal
@@ -198,7 +198,7 @@ class Conversation:
 
 def _sound(data: bytes, hello: Hello) -> np.ndarray:
     try:
-        return checked(protocol.samples(data, hello.format, hello.channels))
+        return check_audio(protocol.samples(data, hello.format, hello.channels))
     except AudioError as error:
         raise Refusal(400, str(error), "samples") from None
 

@@ -13,8 +13,8 @@ from typing import Protocol
 
 from unhiss.errors import ModelError, nearest
 from unhiss.infer.causal_model import CausalModel
-from unhiss.infer.models import load
-from unhiss.infer.stream import Stream, causal
+from unhiss.infer.models import load, load_causal
+from unhiss.infer.stream import Stream
 from unhiss.serve.limits import Door, Limits
 from unhiss.serve.metrics import Metrics
 from unhiss.serve.protocol import Hello, Refusal
@@ -120,7 +120,7 @@ class Service:
         path = self.file_of(name)
         try:
             if name not in self._loaded:
-                self._loaded[name] = causal(load(path, 1), 1)
+                self._loaded[name] = load_causal(path, 1)
         except ModelError as error:
             raise Refusal(400, str(error), "model") from None
         controls = hello.controls

@@ -21,7 +21,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from unhiss.infer.batch import push_all
 from unhiss.infer.stream import Stream
 from unhiss.serve.protocol import Controls
 
@@ -237,7 +236,7 @@ class Desk:
         try:
             streams, blocks = [seat.stream for seat, _ in work], [block for _, block in work]
             if self._batched:
-                sounds = push_all(streams, blocks)
+                sounds = Stream.push_many(streams, blocks)
             else:
                 sounds = [stream.push(block) for stream, block in zip(streams, blocks, strict=True)]
         except Exception as error:

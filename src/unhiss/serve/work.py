@@ -113,7 +113,7 @@ def _write_growing(source: Path, folder: Path, wish: Wish, limits: Limits) -> No
         file.flush()
         total = len(head) + frames * facts.channels * (4 if floats else 2)
         _tell(folder, f"{total} {facts.rate} {facts.channels}")
-        clean = _denoiser(wish).cleaned(lambda: _wanted(source, size, folder), facts.rate, facts.channels)
+        clean = _denoiser(wish).denoise_blocks(lambda: _wanted(source, size, folder), facts.rate, facts.channels)
         for block in clean:
             file.write(sound_bytes(block, coding))
             file.flush()
