@@ -1,4 +1,4 @@
-"""A real server on a loopback port, with a model whose answer is known."""
+"""A server on a loopback port, with a model whose output is known."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from serving import Running, serving
+from serving import RunningServer, serving
 
 
 @pytest.fixture(scope="session")
 def leveller(causal_model: Callable[..., Path]) -> Path:
-    """Each frame's gain depends on the frame before, so sound that is lost or turned round is heard."""
+    """Each frame's gain depends on the frame before, so lost or reordered audio changes the output."""
     return causal_model("leveller")
 
 
-@pytest.fixture(scope="module")
-def server(leveller: Path) -> Iterator[Running]:
+@pytest.fixture(scope="session")
+def server(leveller: Path) -> Iterator[RunningServer]:
     with serving(leveller) as running:
         yield running

@@ -1,4 +1,4 @@
-"""What the tests of the server share: a real server on a loopback port, patience, and sound."""
+"""Shared by the tests of the server: a server in a thread, its clock, requests and audio."""
 
 from __future__ import annotations
 
@@ -15,53 +15,69 @@ import numpy as np
 import soundfile as sf
 
 from unhiss.serve.client import Client
+from unhiss.serve.http_server import HttpServer, listen, server_url
 from unhiss.serve.limits import Limits
-from unhiss.serve.run import Server, address, listen
-from unhiss.serve.service import Service, Settings
+from unhiss.serve.service import ServerConfig, Service
 
-PATIENCE_S = 30
-ROUND_OFF = 1e-5  # the issue's; a batch sums in another order
-STEP = 1 / 32768
+TIMEOUT_S = 120  # of a test that hangs; nothing depends on how fast the machine is
+ROUND_OFF = 1e-5  # a batch sums in another order
+PCM16_STEP = 1 / 32768
 
 
-class Running:
-    """A server in a thread of this process: its address, its service, and a client of it."""
+class ManualClock:
+    """A clock that tests move: steps take no time, and clients are idle only for as long as a test says."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._socket = listen("127.0.0.1", 0)
-        self.port = self._socket.getsockname()[1]
-        self.url = address("127.0.0.1", self._socket)
-        self.service = Service(settings)
-        self.server = Server(self.service)
-        self.client = Client(self.url, settings.token, timeout_s=PATIENCE_S)
-        self.thread = threading.Thread(target=self.server.run, args=([self._socket],))
+    def __init__(self) -> None:
+        self.now = 0.0
 
-    def __enter__(self) -> Running:
-        self.thread.start()
-        wait_until(lambda: self.server.started, "the server started")
+    def __call__(self) -> float:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
+
+
+class RunningServer:
+    """A server in a thread of this process: its address, service, clock and a client."""
+
+    def __init__(self, config: ServerConfig, clock: Callable[[], float] | None = None) -> None:
+        self._listener = listen("127.0.0.1", 0)
+        self.port = self._listener.getsockname()[1]
+        self.url = server_url("127.0.0.1", self._listener)
+        self.clock = ManualClock()
+        self.service = Service(config, clock or self.clock)
+        self.http = HttpServer(self.service)
+        self.client = Client(self.url, config.token, timeout_s=TIMEOUT_S)
+        self._thread = threading.Thread(target=self.http.run, args=([self._listener],))
+
+    def __enter__(self) -> RunningServer:
+        self._thread.start()
+        wait_until(lambda: self.http.started, "the server started")
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.server.should_exit = True
-        self.thread.join(PATIENCE_S)
-        assert not self.thread.is_alive()
+        self.http.should_exit = True
+        self._thread.join(TIMEOUT_S)
+        assert not self._thread.is_alive()
 
 
-def wait_until(true: Callable[[], bool], what: str) -> None:
-    last = time.monotonic() + PATIENCE_S
-    while not true():
-        assert time.monotonic() < last, f"not within {PATIENCE_S} s: {what}"
+def wait_until(condition: Callable[[], object], description: str) -> None:
+    deadline = time.monotonic() + TIMEOUT_S
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {TIMEOUT_S} s: {description}"
         time.sleep(0.01)
 
 
 @contextmanager
 def serving(
-    model: Path | str, token: str = "", origins: tuple[str, ...] = (), state_key: str = "", **limits: float
-) -> Iterator[Running]:
-    chosen = Limits(**{"drain_s": 0.2, **limits})  # type: ignore[arg-type]
-    with Running(
-        Settings(model=str(model), token=token, origins=origins, state_key=state_key, limits=chosen)
-    ) as running:
+    model: Path | str, token: str = "", origins: tuple[str, ...] = (), state_key: str = "",
+    clock: Callable[[], float] | None = None, **limits: float,
+) -> Iterator[RunningServer]:  # fmt: skip
+    config = ServerConfig(
+        model=str(model), token=token, origins=origins, state_key=state_key,
+        limits=Limits(**{"drain_s": 0.2, **limits}),  # type: ignore[arg-type]
+    )  # fmt: skip
+    with RunningServer(config, clock) as running:
         yield running
 
 
@@ -70,35 +86,38 @@ def noise(rng: np.random.Generator, *shape: int) -> np.ndarray:
 
 
 def request(
-    server: Running, method: str, path: str, body: bytes | None = None, **headers: str
-) -> tuple[int, dict, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    server: RunningServer, method: str, path: str, body: bytes | None = None, **headers: str
+) -> tuple[int, dict[str, str], bytes]:
+    """Status, headers (in lower case) and body of the response."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=TIMEOUT_S)
     try:
         connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
-        answer = connection.getresponse()
-        return answer.status, {key.lower(): value for key, value in answer.getheaders()}, answer.read()
+        response = connection.getresponse()
+        return response.status, {key.lower(): value for key, value in response.getheaders()}, response.read()
     finally:
         connection.close()
 
 
-def message(body: bytes) -> str:
+def error_message(body: bytes) -> str:
     return str(json.loads(body)["error"]["message"])
 
 
-def wav(sound: np.ndarray, rate: int, subtype: str = "FLOAT") -> bytes:
-    held = io.BytesIO()
-    sf.write(held, sound.T, rate, format="WAV", subtype=subtype)
-    return held.getvalue()
+def wav(audio: np.ndarray, rate: int, subtype: str = "FLOAT") -> bytes:
+    buffer = io.BytesIO()
+    sf.write(buffer, audio.T, rate, format="WAV", subtype=subtype)
+    return buffer.getvalue()
 
 
-def streamed(client: Client, sound: np.ndarray, rate: int, size: int, **options: object) -> np.ndarray:
-    with client.stream(rate, len(sound), **options) as stream:  # type: ignore[arg-type]
-        parts = [stream.push(sound[:, i : i + size]) for i in range(0, sound.shape[1], size)]
+def stream_audio(client: Client, audio: np.ndarray, rate: int, size: int, **options: object) -> np.ndarray:
+    """Audio sent through a live stream in blocks of `size`, without the delay."""
+    with client.stream(rate, len(audio), **options) as stream:  # type: ignore[arg-type]
+        parts = [stream.push(audio[:, i : i + size]) for i in range(0, audio.shape[1], size)]
         return np.concatenate([*parts, stream.flush()], axis=1)[:, stream.latency.samples :]
 
 
-def form(data: bytes, name: str = "a.wav", field: str = "file", **more: str) -> tuple[bytes, dict[str, str]]:
+def form(data: bytes, name: str = "a.wav", field: str = "file", **fields: str) -> tuple[bytes, dict[str, str]]:
+    """Body and headers of a multipart form."""
     line = b"--edge\r\nContent-Disposition: form-data; name="
-    parts = [line + f'"{key}"\r\n\r\n{value}\r\n'.encode() for key, value in more.items()]
+    parts = [line + f'"{key}"\r\n\r\n{value}\r\n'.encode() for key, value in fields.items()]
     parts.append(line + f'"{field}"; filename="{name}"\r\n\r\n'.encode() + data + b"\r\n--edge--\r\n")
     return b"".join(parts), {"content_type": "multipart/form-data; boundary=edge"}

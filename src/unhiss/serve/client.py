@@ -1,4 +1,4 @@
-"""A client of `unhiss serve`, without asyncio: recordings over HTTP, live sound over a WebSocket.
+"""A client of `unhiss serve` without asyncio: recordings over HTTP, live audio over a WebSocket.
 
 >>> from unhiss.serve.client import Client
 >>> client = Client("http://127.0.0.1:8000")                    # doctest: +SKIP
@@ -12,15 +12,15 @@ from __future__ import annotations
 import http.client
 import json
 import shutil
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from typing import Any, BinaryIO, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 import numpy as np
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import connect
 
 from unhiss.atomic import atomic_write
 from unhiss.errors import UnhissError
@@ -29,10 +29,11 @@ from unhiss.infer.stream import Latency
 from unhiss.serve import protocol
 
 TIMEOUT_S = 60.0
+T = TypeVar("T")
 
 
 class ServerError(UnhissError):
-    """The server refused, or is not there. status: what it answered with, 0 without an answer."""
+    """The server rejected a request, or cannot be reached. status: the HTTP status, 0 without a response."""
 
     def __init__(self, message: str, status: int = 0) -> None:
         super().__init__(message)
@@ -40,7 +41,10 @@ class ServerError(UnhissError):
 
 
 class Client:
-    """A server at `url`, such as http://127.0.0.1:8000. token: if it wants one. timeout_s: to wait for an answer."""
+    """A client of the server at `url`, such as http://127.0.0.1:8000.
+
+    token: if the server requires one. timeout_s: for each response.
+    """
 
     def __init__(self, url: str, token: str = "", timeout_s: float = TIMEOUT_S) -> None:
         self._url, self._timeout_s = urlsplit(url), timeout_s
@@ -49,190 +53,170 @@ class Client:
         self._headers = {"authorization": f"Bearer {token}"} if token else {}
 
     def denoise_file(self, source: str | Path, target: str | Path, **options: Any) -> None:
-        """Send a recording and keep the answer, whole or not at all. options: model, atten_lim, mix, guard, format.
+        """Denoise a recording; `target` appears when it is complete.
 
-        The format is that of `target`'s extension unless it is given. Raises ServerError.
+        options: model, atten_limit_db, mix, guard, format (default: by the extension of `target`). Raises ServerError.
         """
         target = Path(target)
         options.setdefault("format", target.suffix[1:].lower() or "wav")
-        words = {name: str(value).lower() if isinstance(value, bool) else value for name, value in options.items()}
-        asked = urlencode({name: value for name, value in words.items() if value is not None})
+        query = urlencode({
+            name: str(value).lower() if isinstance(value, bool) else value
+            for name, value in options.items() if value is not None
+        })  # fmt: skip
         with (
             Path(source).open("rb") as file,
-            _answered(self, "POST", f"/v1/denoise?{asked}", file) as answer,
+            self._request("POST", f"/v1/denoise?{query}", file) as response,
             atomic_write(target) as draft,
             draft.open("wb") as out,
         ):
-            shutil.copyfileobj(answer, out, 1 << 16)
-            if answer.length:
-                raise ServerError(f"{target}: the answer ended {answer.length:,} bytes early; try again")
+            shutil.copyfileobj(response, out, 1 << 16)
+            if response.length:
+                raise ServerError(f"{target}: the response ended {response.length:,} bytes early; try again")
 
     def models(self) -> list[dict[str, Any]]:
-        """What the server has. Raises ServerError."""
-        with _answered(self, "GET", "/v1/models") as answer:
-            return list(json.loads(answer.read())["models"])
+        """The models of the server. Raises ServerError."""
+        with self._request("GET", "/v1/models") as response:
+            return list(json.loads(response.read())["models"])
 
-    def stream(self, rate: int, channels: int = 1, *, format: str = "float32", **options: Any) -> LiveStream:
-        """Live sound; a context manager. options: model, atten_lim, mix, bypass, guard.
+    def stream(self, rate: int, channels: int = 1, *, format: str = "float32", **options: Any) -> RemoteStream:
+        """A live stream; a context manager. options: model, atten_limit_db, mix, bypass, guard.
 
-        state: what `save` of a stream gave, at this server or at another, to go on from there. Raises ServerError.
+        state: what `save` of a stream returned, on this server or another, to continue it. Raises ServerError.
         """
-        hello = {"type": "hello", "rate": rate, "channels": channels, "format": format, **options}
+        start = {"type": "start", "rate": rate, "channels": channels, "format": format, **options}
         scheme = {"http": "ws", "https": "wss"}[self._url.scheme]
-        return LiveStream(f"{scheme}://{self._url.netloc}{protocol.PATH}", hello, self._headers, self._timeout_s)
+        return RemoteStream(f"{scheme}://{self._url.netloc}{protocol.PATH}", start, self._headers, self._timeout_s)
+
+    @contextmanager
+    def _request(self, method: str, path: str, body: BinaryIO | None = None) -> Iterator[http.client.HTTPResponse]:
+        """The response to a request. Raises ServerError for any status but 200."""
+        kind = http.client.HTTPSConnection if self._url.scheme == "https" else http.client.HTTPConnection
+        size = {"content-length": str(Path(body.name).stat().st_size)} if body else {}
+        with closing(kind(self._url.netloc, timeout=self._timeout_s)) as connection:
+            try:
+                with suppress(BrokenPipeError, ConnectionResetError):  # rejected half-way: the response says why
+                    connection.request(method, self._url.path.rstrip("/") + path, body, self._headers | size)
+                response = connection.getresponse()
+            except (OSError, http.client.HTTPException) as error:
+                raise ServerError(f"{self._url.geturl()}: {error}; is unhiss serve running there?") from error
+            with response:
+                if response.status != 200:
+                    raise ServerError(_error_message(response), response.status)
+                yield response
 
 
-class LiveStream:
-    """As unhiss.Stream, at a server: `push(block)` gives as many samples as it gets, `latency` later; `flush`, `set`.
+def _error_message(response: http.client.HTTPResponse) -> str:
+    try:
+        return str(json.loads(response.read(1 << 16))["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return f"status {response.status} {response.reason}"
 
-    draining: whether the server has said that it is about to end; `save` then, and go on elsewhere.
+
+class RemoteStream:
+    """As unhiss.Stream, on a server: `push(block)` returns as many samples, delayed by `latency`.
+
+    draining: whether the server has announced its shutdown; then `save` and continue on another one.
     """
 
-    def __init__(self, url: str, hello: dict[str, Any], headers: dict[str, str], timeout_s: float) -> None:
-        self.rate, self.channels, self.format = hello["rate"], hello["channels"], hello["format"]
+    def __init__(self, url: str, start: dict[str, Any], headers: dict[str, str], timeout_s: float) -> None:
+        self.rate, self.channels, self.format = start["rate"], start["channels"], start["format"]
         self._timeout_s = timeout_s
         self.draining = False
-        self._ready = np.zeros((self.channels, 0), np.float32)
-        self._open = ExitStack()
+        self._received = np.zeros((self.channels, 0), np.float32)
         try:
-            self._socket: ClientConnection = self._open.enter_context(
-                connect(
-                    url, additional_headers=headers, compression=None, open_timeout=timeout_s, max_size=None, proxy=None
-                )
+            self._socket = connect(
+                url, additional_headers=headers, compression=None, open_timeout=timeout_s, max_size=None, proxy=None
             )
         except (OSError, InvalidHandshake, TimeoutError) as error:
             raise ServerError(f"{url}: {error}; is unhiss serve running there?") from error
         try:
-            self._tell(hello)
-            latency = self._told("ready")["latency"]
+            latency = self._call("ready", **start)["latency"]
         except UnhissError:
             self.close()
             raise
         self.latency = Latency(latency["samples"], latency["ms"])
 
     def push(self, block: np.ndarray) -> np.ndarray:
-        """float `(C, T)` or `(T,)` -> float32 of the same shape, when the server has made it. Raises ServerError."""
+        """float `(C, T)` or `(T,)` -> float32 of the same shape; waits for the server. Raises ServerError."""
         self.send(block)
-        return self._fetch(np.shape(block)[-1]).reshape(np.shape(block))
+        size = np.shape(block)[-1]
+        while self._received.shape[1] < size:
+            self._handle(self._next_message())
+        return self._take(size).reshape(np.shape(block))
 
     def send(self, block: np.ndarray) -> None:
-        """Send without waiting; `receive` gives what came back."""
-        sound = check_audio(block)
-        if sound.shape[1]:
-            self._said(lambda: self._socket.send(protocol.sound_bytes(sound, self.format)))
+        """Send without waiting; `receive` returns the result."""
+        audio = check_audio(block)
+        if audio.shape[1]:
+            self._checked(lambda: self._socket.send(protocol.encode_samples(audio, self.format)))
 
     def receive(self) -> np.ndarray:
-        """The next samples that the server has made, `(C, T)`; waits for one message if none are here yet."""
-        if not self._ready.shape[1]:
-            self._take(self._next())
-        out, self._ready = self._ready, self._ready[:, :0]
-        return out
+        """The samples received so far, `(C, T)`; waits for one message if there are none."""
+        if not self._received.shape[1]:
+            self._handle(self._next_message())
+        return self._take()
 
     def flush(self) -> np.ndarray:
-        """All that is still to come, `(C, T)`: the last `latency.samples`, and what was not received."""
-        self._tell({"type": "flush"})
-        self._told("flushed")
-        out, self._ready = self._ready, self._ready[:, :0]
-        return out
+        """All samples still to come, `(C, T)`: the last `latency.samples`, and those not read before."""
+        self._call("flushed", type="flush")
+        return self._take()
 
     def set(self, **controls: Any) -> dict[str, Any]:
-        """atten_lim, mix, bypass; gives all that is set now. Raises ServerError for a wrong value."""
-        self._tell({"type": "set", **controls})
-        return self._told("set")
+        """Change atten_limit_db, mix or bypass. Returns all settings in use. Raises ServerError for a wrong value."""
+        return self._call("settings", type="set", **controls)
 
     def save(self) -> str:
-        """The state behind all that was sent; `Client.stream(…, state=…)` goes on from it with the same samples.
+        """The state after all audio sent so far; `Client.stream(…, state=…)` continues from it with the same samples.
 
-        What was sent and not received yet is there before, for `receive`. Raises ServerError.
+        Results of audio sent before are kept for `receive`. Raises ServerError.
         """
-        self._tell({"type": "save"})
-        return str(self._told("saved")["state"])
+        return str(self._call("saved", type="save")["state"])
 
     def close(self) -> None:
-        self._open.close()
+        self._socket.close()
 
-    def __enter__(self) -> LiveStream:
+    def __enter__(self) -> RemoteStream:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _fetch(self, size: int) -> np.ndarray:
-        while self._ready.shape[1] < size:
-            self._take(self._next())
-        out, self._ready = self._ready[:, :size], self._ready[:, size:]
-        return out
+    def _take(self, size: int | None = None) -> np.ndarray:
+        audio, self._received = np.split(self._received, [self._received.shape[1] if size is None else size], axis=1)
+        return audio
 
-    def _take(self, message: str | bytes) -> None:
-        if isinstance(message, bytes):
-            sound = protocol.samples(message, self.format, self.channels)
-            self._ready = np.concatenate([self._ready, sound], axis=1)
-
-    def _told(self, kind: str) -> dict[str, Any]:
-        """The next message of this type; sound before it is kept."""
+    def _call(self, reply: str, **message: Any) -> dict[str, Any]:
+        """Send a message and return the reply of this type; audio before it is kept."""
+        self._checked(lambda: self._socket.send(json.dumps(message)))
         while True:
-            message = self._next()
-            if isinstance(message, bytes):
-                self._take(message)
-            elif (tree := json.loads(message))["type"] == kind:
-                return dict(tree)
+            answer = self._handle(self._next_message())
+            if answer.get("type") == reply:
+                return answer
 
-    def _next(self) -> str | bytes:
-        message: str | bytes = self._said(lambda: self._socket.recv(self._timeout_s))
-        if isinstance(message, str):
-            tree = json.loads(message)
-            if tree["type"] == "error":
-                raise ServerError(tree["message"], tree["status"])
-            self.draining |= tree["type"] == "draining"
-        return message
+    def _handle(self, message: str | bytes) -> dict[str, Any]:
+        """Keeps audio; returns the fields of a text message. Raises ServerError for an error message."""
+        if isinstance(message, bytes):
+            audio = protocol.decode_samples(message, self.format, self.channels)
+            self._received = np.concatenate([self._received, audio], axis=1)
+            return {}
+        fields: dict[str, Any] = json.loads(message)
+        if fields["type"] == "error":
+            raise ServerError(fields["message"], fields["status"])
+        self.draining |= fields["type"] == "draining"
+        return fields
 
-    def _tell(self, tree: dict[str, Any]) -> None:
-        self._said(lambda: self._socket.send(json.dumps(tree)))
+    def _next_message(self) -> str | bytes:
+        return self._checked(lambda: self._socket.recv(self._timeout_s))
 
-    def _said(self, call: Any) -> Any:
+    def _checked(self, call: Callable[[], T]) -> T:
         try:
             return call()
         except TimeoutError as error:
-            raise ServerError(f"no answer within {self._timeout_s:g} s") from error
+            raise ServerError(f"no response within {self._timeout_s:g} s") from error
         except ConnectionClosed as error:
             frame = error.rcvd
             if frame is None:
                 raise ServerError("the connection broke") from error
-            status = max(0, frame.code - protocol.CLOSE) if frame.code != protocol.RESTART else 503
+            is_restart = frame.code == protocol.SERVICE_RESTART
+            status = 503 if is_restart else max(0, frame.code - protocol.CLOSE_CODE_BASE)
             raise ServerError(f"the server closed the stream ({frame.code}): {frame.reason}", status) from error
-
-
-class _answered:
-    """A request, and its answer if it is a good one."""
-
-    def __init__(self, client: Client, method: str, path: str, body: Any = None) -> None:
-        kind = http.client.HTTPSConnection if client._url.scheme == "https" else http.client.HTTPConnection
-        self._connection = kind(client._url.netloc, timeout=client._timeout_s)
-        self._what = (method, client._url.path.rstrip("/") + path, body, client._headers)
-        self._place = client._url.geturl()
-
-    def __enter__(self) -> http.client.HTTPResponse:
-        method, path, body, headers = self._what
-        try:
-            with_size = headers | ({"content-length": str(Path(body.name).stat().st_size)} if body else {})
-            with suppress(BrokenPipeError, ConnectionResetError):  # refused half-way: the answer says why
-                self._connection.request(method, path, body, with_size)
-            answer = self._answer = self._connection.getresponse()
-        except (OSError, http.client.HTTPException) as error:
-            self._connection.close()
-            raise ServerError(f"{self._place}: {error}; is unhiss serve running there?") from error
-        if answer.status != 200:
-            text = answer.read(1 << 16)
-            self.__exit__()
-            try:
-                message = json.loads(text)["error"]["message"]
-            except (ValueError, KeyError, TypeError):
-                message = f"answered {answer.status} {answer.reason}"
-            raise ServerError(message, answer.status)
-        return answer
-
-    def __exit__(self, *_: object) -> None:
-        self._answer.close()
-        self._connection.close()

@@ -1,4 +1,4 @@
-"""What GET /metrics tells Prometheus."""
+"""Metrics of a server in the Prometheus text format, for GET /metrics."""
 
 from __future__ import annotations
 
@@ -6,42 +6,46 @@ from collections.abc import Callable
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from unhiss.serve.ticks import Tick
+from unhiss.serve.batcher import Step
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
-_SECONDS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256)
-_ANSWERS = (0.005, 0.01, 0.015, 0.02, 0.025, 0.03, 0.04, 0.06, 0.1, 0.25, 1.0)
-_STREAMS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+_STEP_BUCKETS_S = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256)
+_RESPONSE_BUCKETS_S = (0.005, 0.01, 0.015, 0.02, 0.025, 0.03, 0.04, 0.06, 0.1, 0.25, 1.0)
+_STREAM_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
 class Metrics:
-    """Counters of one server; a registry of its own, so that two servers may live in one process."""
+    """Has a registry of its own, so that one process may run several servers."""
 
     def __init__(self) -> None:
-        self._registry = registry = CollectorRegistry()
-        self.streams = Counter("unhiss_streams", "Live streams begun.", registry=registry)
-        self.files = Counter("unhiss_files", "Recordings denoised.", registry=registry)
-        self.refused = Counter("unhiss_refused", "Requests and streams refused.", ["reason"], registry=registry)
-        self.sound = Counter("unhiss_live_sound_seconds", "Sound that live streams were given back.", registry=registry)
-        self.answer_seconds = Histogram(
-            "unhiss_answer_seconds", "From live sound that came in to its answer on the way back.",
-            buckets=_ANSWERS, registry=registry,
+        self._registry = CollectorRegistry()
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(name, text, labels, registry=self._registry)
+
+        def histogram(name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
+            return Histogram(name, text, buckets=buckets, registry=self._registry)
+
+        self.streams = counter("unhiss_streams_started", "Live streams started.")
+        self.files = counter("unhiss_files_received", "Recordings received for denoising.")
+        self.rejected = counter("unhiss_requests_rejected", "Requests and streams rejected.", "reason")
+        self._audio = counter("unhiss_stream_audio_seconds", "Audio returned to live streams.")
+        self.response_seconds = histogram(
+            "unhiss_stream_response_seconds", "From a message with audio to the last of its samples sent back.",
+            _RESPONSE_BUCKETS_S,
         )  # fmt: skip
-        self.tick_seconds = Histogram(
-            "unhiss_tick_seconds", "What a tick took; above a hop, 0.016, live sound is late.",
-            buckets=_SECONDS, registry=registry,
-        )  # fmt: skip
-        self.tick_streams = Histogram(
-            "unhiss_tick_streams", "Live streams that shared a tick.", buckets=_STREAMS, registry=registry
+        self._step_seconds = histogram(
+            "unhiss_step_seconds", "Length of a batching step; above a hop, 0.016, live audio is late.", _STEP_BUCKETS_S
         )
+        self._step_streams = histogram("unhiss_step_streams", "Live streams in a batching step.", _STREAM_BUCKETS)
 
     def gauge(self, name: str, text: str, value: Callable[[], float]) -> None:
         Gauge(name, text, registry=self._registry).set_function(value)
 
-    def tick(self, tick: Tick) -> None:
-        self.tick_seconds.observe(tick.seconds)
-        self.tick_streams.observe(tick.streams)
-        self.sound.inc(tick.sound_s)
+    def record_step(self, step: Step) -> None:
+        self._step_seconds.observe(step.seconds)
+        self._step_streams.observe(step.streams)
+        self._audio.inc(step.audio_s)
 
     def text(self) -> bytes:
         return generate_latest(self._registry)

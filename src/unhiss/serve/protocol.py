@@ -1,27 +1,28 @@
-"""The wire format of WS /v1/stream, without any network: messages in, checked values out, and the way back.
+"""The wire protocol of WS /v1/stream, without any network: parses messages of the client, builds those of the server.
 
     client                                   server
-    {"type": "hello", "rate": 48000, …}  →
+    {"type": "start", "rate": 48000, …}  →
                                          ←   {"type": "ready", "latency": {"samples": 1536, "ms": 32.0}, …}
     binary: samples                      →
-                                         ←   binary: as many samples, `latency` later
+                                         ←   binary: as many samples, delayed by `latency`
     {"type": "set", "mix": 0.5}          →
-                                         ←   {"type": "set", "mix": 0.5, …}      all that is set now
+                                         ←   {"type": "settings", "mix": 0.5, …}   all settings in use
     {"type": "flush"}                    →
                                          ←   binary: the last `latency` samples
-                                         ←   {"type": "flushed"}                 the stream is as new
+                                         ←   {"type": "flushed"}                   the stream is reset
     {"type": "save"}                     →
-                                         ←   {"type": "saved", "state": …}       for the hello of a stream that goes on
+                                         ←   {"type": "saved", "state": …}         `state` for the start of a new stream
                                          ←   {"type": "error", "status": 400, "message": …}, then a close
 
-Samples are little-endian, channels interleaved, `pcm16` or `float32`; a message holds whole frames. Answers come in
-order; where one message ends and the next begins means nothing. docs/serving.md says it for readers.
+Samples are little-endian with interleaved channels, `pcm16` or `float32`; a message holds whole frames. Replies keep
+the order of the requests; their audio may be cut into messages differently. docs/serving.md is the specification.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass, fields
+from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -31,182 +32,173 @@ from unhiss.errors import UnhissError
 PATH = "/v1/stream"
 FORMATS: dict[str, np.dtype] = {"pcm16": np.dtype("<i2"), "float32": np.dtype("<f4")}
 FULL_SCALE = 32768.0
-CLOSE = 4000  # close codes are this plus what HTTP would answer, but for the two below
-NORMAL, RESTART = 1000, 1012  # a client that is done; a server that goes away
-LONGEST_JSON = 4096  # characters of a control message
-LONGEST_STATE = 1 << 20  # of a state in a hello: eight channels at 192 kHz have one of 0.94 of it
+CLOSE_CODE_BASE = 4000  # a close code is this plus the HTTP status, except for
+SERVICE_RESTART = 1012  # a server that shuts down
+MAX_JSON = 4096  # characters of a text message
+MAX_STATE = 1 << 20  # characters of a state; eight channels at 192 kHz need 0.94 of it
 
 
-class Refusal(UnhissError):
-    """A request that is answered with an HTTP status, or the close code 4000 + status, and one line."""
+class RequestError(UnhissError):
+    """A request that is rejected with an HTTP status, or the close code 4000 + status, and one line.
+
+    reason: one word, the label in the metrics.
+    """
 
     def __init__(self, status: int, message: str, reason: str) -> None:
         super().__init__(message)
-        self.status, self.reason = status, reason  # reason: one word, for the metrics
+        self.status, self.reason = status, reason
 
-    def __reduce__(self) -> tuple:  # it crosses from the process at work
-        return Refusal, (self.status, str(self), self.reason)
+    def __reduce__(self) -> tuple[Any, ...]:  # it is raised in worker processes too
+        return RequestError, (self.status, str(self), self.reason)
 
     @property
     def close_code(self) -> int:
-        return RESTART if self.reason == "draining" else CLOSE + self.status
+        return SERVICE_RESTART if self.reason == "draining" else CLOSE_CODE_BASE + self.status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Controls:
-    """What may change while a stream runs: dB to take out at most (None: no limit), share of the clean sound."""
+    """Settings that may change while a stream runs. Raises RequestError (400) for a value out of range."""
 
-    atten_lim: float | None = None
-    mix: float = 1.0
+    atten_limit_db: float | None = None  # None: no limit
+    mix: float = 1.0  # share of the denoised signal
     bypass: bool = False
 
     def __post_init__(self) -> None:
-        if self.atten_lim is not None and not 0 <= self.atten_lim <= 1000:
-            raise _bad("atten_lim", self.atten_lim, "dB from 0 to 1000, or null for no limit")
+        if self.atten_limit_db is not None and not 0 <= self.atten_limit_db <= 1000:
+            raise _value_error("atten_limit_db", self.atten_limit_db, "dB from 0 to 1000, or null for no limit")
         if not 0 <= self.mix <= 1:
-            raise _bad("mix", self.mix, "0 (the input) to 1 (all clean)")
+            raise _value_error("mix", self.mix, "0 (the input) to 1 (fully denoised)")
+
+
+class Command(Enum):
+    """Requests without parameters."""
+
+    FLUSH = "flush"
+    SAVE = "save"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hello:
-    """The first message: what will be sent, and what is wanted. token: for clients that cannot send headers.
+class StartMessage:
+    """The first message of a stream. Raises RequestError (400) for an unknown format."""
 
-    state: what a `saved` gave, to go on from there with what was set there.
-    """
-
-    rate: int
+    rate: int  # Hz
     channels: int = 1
     format: str = "float32"
     model: str = ""  # the server's default
     guard: bool = True
-    token: str = ""
-    state: str = ""
+    token: str = ""  # for clients that cannot send headers
+    state: str = ""  # of a `saved` message, to continue that stream with its settings
     controls: Controls = Controls()
 
     def __post_init__(self) -> None:
         if self.format not in FORMATS:
-            raise _bad("format", self.format, "pcm16 or float32")
+            raise _value_error("format", self.format, "pcm16 or float32")
 
 
-def read_hello(text: str) -> Hello:
-    """Raises Refusal (400) for anything but a hello with known fields of the right kind."""
-    tree = _object(text, "hello", longest=LONGEST_JSON + LONGEST_STATE)
-    _check_length(len(text) - len(str(tree.get("state", ""))), LONGEST_JSON)  # nothing else may be as long
-    own = {field.name: tree.pop(field.name) for field in fields(Hello) if field.name in tree}
-    if "controls" in own or "rate" not in own:
-        raise Refusal(400, "hello without rate; expected such as {" + '"type": "hello", "rate": 48000}', "hello")
-    _check_kinds(own, _HELLO_KINDS)
-    settings = sorted({"guard", *_CONTROL_KINDS} & {*own, *tree})
-    if own.get("state") and settings:
-        raise _bad("fields", settings, "none of them beside state, which brings what was set; send a set afterwards")
-    return Hello(**own, controls=_controls(tree, Controls()))
-
-
-def read_control(text: str, now: Controls) -> Controls | str:
-    """What is set after a `set`; "flush" or "save" for one of those. Raises Refusal (400)."""
-    tree = _object(text, "set", "flush", "save")
-    kind = str(tree.pop("kind"))
-    if kind == "set":
-        return _controls(tree, now)
-    if tree:
-        raise _bad(kind, sorted(tree), "no further fields")
-    return kind
-
-
-def samples(data: bytes, format: str, channels: int) -> np.ndarray:
-    """A binary message as float32 `(C, T)`. Raises Refusal (400) for half a frame."""
-    kind = FORMATS[format]
-    if len(data) % (kind.itemsize * channels):
-        raise Refusal(
-            400, f"a message of {len(data):,} bytes; expected whole frames, a multiple of "
-            f"{kind.itemsize * channels} bytes for {channels} channel{'s' * (channels > 1)} of {format}", "frame",
-        )  # fmt: skip
-    found = np.frombuffer(data, kind).reshape(-1, channels).T
-    return found.astype(np.float32) / np.float32(FULL_SCALE) if format == "pcm16" else found.astype(np.float32)
-
-
-def sound_bytes(sound: np.ndarray, format: str) -> bytes:
-    """float32 `(C, T)` as a binary message; in pcm16 each sample is the nearest of its steps, clipped to them."""
-    if format == "pcm16":
-        sound = np.clip(np.rint(sound * np.float32(FULL_SCALE)), -FULL_SCALE, FULL_SCALE - 1)
-    return sound.T.astype(FORMATS[format]).tobytes()
-
-
-def ready(hello: Hello, model: str, latency_samples: int, longest: int) -> str:
-    """The answer to a hello. longest: bytes that a message may hold."""
-    latency = {"samples": latency_samples, "ms": round(latency_samples / hello.rate * 1000, 3)}
-    facts = {"model": model, "rate": hello.rate, "channels": hello.channels, "format": hello.format}
-    return json.dumps({"type": "ready", **facts, "latency": latency, "max_message_bytes": longest})
-
-
-def settled(controls: Controls) -> str:
-    """The answer to a set: all that is set now."""
-    return json.dumps({"type": "set", **{field.name: getattr(controls, field.name) for field in fields(controls)}})
-
-
-def flushed() -> str:
-    return json.dumps({"type": "flushed"})
-
-
-def saved(state: str) -> str:
-    """The answer to a save, behind all sound that was sent before it."""
-    return json.dumps({"type": "saved", "state": state})
-
-
-def draining(seconds: float) -> str:
-    """Told to every stream when the server is asked to end; what is not done by then is closed with 1012."""
-    return json.dumps({"type": "draining", "seconds": seconds})
-
-
-def error(refusal: Refusal) -> str:
-    return json.dumps({"type": "error", "status": refusal.status, "message": str(refusal)})
-
-
-_NUMBER = (int, float)
-_HELLO_KINDS = {
+_START_TYPES = {
     "rate": int, "channels": int, "format": str, "model": str, "guard": bool, "token": str, "state": str,
 }  # fmt: skip
-_CONTROL_KINDS = {"atten_lim": (*_NUMBER, type(None)), "mix": _NUMBER, "bypass": bool}
+_CONTROL_TYPES = {"atten_limit_db": (int, float, type(None)), "mix": (int, float), "bypass": bool}
 
 
-def _check_length(found: int, longest: int) -> None:
-    if found > longest:
-        raise Refusal(400, f"a message of {found:,} characters; expected {longest:,} at most", "json")
+def parse_start(text: str) -> StartMessage:
+    """Raises RequestError (400) for anything but a start message with known fields of the right types."""
+    _, message = _parse_object(text, "start", max_length=MAX_JSON + MAX_STATE)
+    _check_length(len(text) - len(str(message.get("state", ""))), MAX_JSON)  # only the state may be long
+    values = {name: message.pop(name) for name in _START_TYPES if name in message}
+    if "rate" not in values:
+        raise RequestError(400, 'start without rate; expected such as {"type": "start", "rate": 48000}', "start")
+    _check_types(values, _START_TYPES)
+    settings = sorted({"guard", *_CONTROL_TYPES} & {*values, *message})
+    if values.get("state") and settings:
+        raise _value_error("fields", settings, "none of them beside state, which has its own; send a set afterwards")
+    return StartMessage(**values, controls=_parse_controls(message, Controls()))
 
 
-def _object(text: str, *kinds: str, longest: int = LONGEST_JSON) -> dict[str, Any]:
-    """The fields of a JSON object whose "type" is one of `kinds`; that stands in "kind" where there are several."""
-    _check_length(len(text), longest)
+def parse_request(text: str, current: Controls) -> Controls | Command:
+    """The new controls after a `set`, or a command. Raises RequestError (400)."""
+    kind, message = _parse_object(text, "set", "flush", "save")
+    if kind == "set":
+        return _parse_controls(message, current)
+    if message:
+        raise _value_error(kind, sorted(message), "no further fields")
+    return Command(kind)
+
+
+def decode_samples(data: bytes, format: str, channels: int) -> np.ndarray:
+    """A binary message as float32 `(C, T)`. Raises RequestError (400) for an incomplete frame."""
+    dtype = FORMATS[format]
+    frame_size = dtype.itemsize * channels
+    if len(data) % frame_size:
+        expected = f"a multiple of {frame_size} bytes for {channels} channel{'s' * (channels > 1)} of {format}"
+        raise RequestError(400, f"a message of {len(data):,} bytes; expected whole frames, {expected}", "frame")
+    samples = np.frombuffer(data, dtype).reshape(-1, channels).T.astype(np.float32)
+    return samples / np.float32(FULL_SCALE) if format == "pcm16" else samples
+
+
+def encode_samples(audio: np.ndarray, format: str) -> bytes:
+    """float32 `(C, T)` as a binary message; pcm16 is rounded and clipped."""
+    if format == "pcm16":
+        audio = np.clip(np.rint(audio * np.float32(FULL_SCALE)), -FULL_SCALE, FULL_SCALE - 1)
+    return audio.T.astype(FORMATS[format]).tobytes()
+
+
+def message(type: str, **values: Any) -> str:
+    """A text message of the server.
+
+    >>> message("saved", state="AAAA")
+    '{"type": "saved", "state": "AAAA"}'
+    """
+    return json.dumps({"type": type, **values})
+
+
+def ready_message(start: StartMessage, model: str, latency_samples: int, max_message_bytes: int) -> str:
+    """The reply to a start message."""
+    latency = {"samples": latency_samples, "ms": round(latency_samples / start.rate * 1000, 3)}
+    return message(
+        "ready", model=model, rate=start.rate, channels=start.channels, format=start.format, latency=latency,
+        max_message_bytes=max_message_bytes,
+    )  # fmt: skip
+
+
+def _check_length(length: int, max_length: int) -> None:
+    if length > max_length:
+        raise RequestError(400, f"a message of {length:,} characters; expected {max_length:,} at most", "json")
+
+
+def _parse_object(text: str, *types: str, max_length: int = MAX_JSON) -> tuple[str, dict[str, Any]]:
+    """The type of a JSON object, which must be one of `types`, and its other fields."""
+    _check_length(len(text), max_length)
+    expected = " or ".join(types)
     try:
-        tree = json.loads(text)
-    except (ValueError, RecursionError) as problem:
-        raise Refusal(
-            400, f"no JSON ({problem}); expected an object with a type: {' or '.join(kinds)}", "json"
-        ) from None
-    if not isinstance(tree, dict) or tree.get("type") not in kinds:
-        found = tree.get("type") if isinstance(tree, dict) else tree
-        raise _bad("type", found, " or ".join(kinds))
-    kind = tree.pop("type")
-    return {**tree, "kind": kind} if len(kinds) > 1 else tree
+        values = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        line = f"no JSON ({error}); expected an object with a type: {expected}"
+        raise RequestError(400, line, "json") from None
+    kind = values.pop("type", None) if isinstance(values, dict) else values
+    if kind not in types:
+        raise _value_error("type", kind, expected)
+    return str(kind), values
 
 
-def _controls(tree: dict[str, Any], now: Controls) -> Controls:
-    unknown = sorted(set(tree) - set(_CONTROL_KINDS))
+def _parse_controls(values: dict[str, Any], current: Controls) -> Controls:
+    unknown = sorted(set(values) - set(_CONTROL_TYPES))
     if unknown:
-        raise _bad("field", unknown[0], "one of " + ", ".join((*_HELLO_KINDS, *_CONTROL_KINDS)))
-    _check_kinds(tree, _CONTROL_KINDS)
-    return Controls(**{field.name: tree.get(field.name, getattr(now, field.name)) for field in fields(Controls)})
+        raise _value_error("field", unknown[0], "one of " + ", ".join((*_START_TYPES, *_CONTROL_TYPES)))
+    _check_types(values, _CONTROL_TYPES)
+    return Controls(**{field.name: values.get(field.name, getattr(current, field.name)) for field in fields(Controls)})
 
 
-def _check_kinds(tree: dict[str, Any], kinds: dict[str, Any]) -> None:
-    for name, value in tree.items():
-        kind = kinds[name]
-        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            wanted = kind if isinstance(kind, tuple) else (kind,)
-            names = " or ".join("null" if one is type(None) else one.__name__ for one in wanted)
-            raise _bad(name, value, f"{names}")
+def _check_types(values: dict[str, Any], expected: dict[str, Any]) -> None:
+    for name, value in values.items():
+        kinds = expected[name] if isinstance(expected[name], tuple) else (expected[name],)
+        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+            names = " or ".join("null" if kind is type(None) else kind.__name__ for kind in kinds)
+            raise _value_error(name, value, names)
 
 
-def _bad(name: str, value: object, expected: str) -> Refusal:
+def _value_error(name: str, value: object, expected: str) -> RequestError:
     shown = repr(value)
-    return Refusal(400, f"{name} = {shown if len(shown) < 60 else shown[:57] + '...'}; expected {expected}", "value")
+    shown = shown if len(shown) < 60 else shown[:57] + "..."
+    return RequestError(400, f"{name} = {shown}; expected {expected}", "value")

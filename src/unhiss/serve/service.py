@@ -1,50 +1,53 @@
-"""What all requests of one server share: its models, limits, doors, the desk of ticks, and the processes for files."""
+"""State shared by all requests of one server: models, limits, the batcher of live streams, the processes for files."""
 
 from __future__ import annotations
 
 import asyncio
 import hmac
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from unhiss.errors import ModelError, nearest
 from unhiss.infer.causal_model import CausalModel
-from unhiss.infer.models import load, load_causal
+from unhiss.infer.models import load_causal
 from unhiss.infer.stream import Stream
-from unhiss.serve.limits import Door, Limits
+from unhiss.serve.admission import MAX_STEP_LOAD_S, ConcurrencyLimiter
+from unhiss.serve.batcher import Batcher
+from unhiss.serve.limits import Limits
 from unhiss.serve.metrics import Metrics
-from unhiss.serve.protocol import Hello, Refusal
-from unhiss.serve.seal import Seal
-from unhiss.serve.ticks import FULL_S, Desk, Seat
-from unhiss.serve.uploads import Workers
-from unhiss.weights import DEFAULT, SHIPPED, ModelCard, find, models
+from unhiss.serve.protocol import RequestError, StartMessage
+from unhiss.serve.security import StateSigner
+from unhiss.serve.worker_pool import WorkerPool
+from unhiss.weights import DEFAULT, SHIPPED, find, models
 
-LOOK_S = 0.25  # how often it is looked for who is late
+CHECK_INTERVAL_S = 0.25  # between checks of the time limits of all streams
+POLL_S = 0.02  # while the server drains
+CLOSE_S = 1.0  # for the streams to be closed, at the end
 
 
-class Guest(Protocol):
-    """Whoever has a live stream here."""
+class Connection(Protocol):
+    """A client with a live stream."""
 
     def warn(self, seconds: float) -> None:
-        """Tell that the server ends in so many seconds."""
+        """Tell the client that the server shuts down in so many seconds."""
 
-    def end(self, refusal: Refusal) -> None:
-        """End it, for this reason."""
+    def end(self, error: RequestError) -> None:
+        """Close the stream, for this reason."""
 
     def check(self, now: float) -> None:
-        """End it if it is late."""
+        """Close the stream if the client exceeds a time limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """model: the default one, a name or an .onnx file. token: what clients must show, if anything.
+class ServerConfig:
+    """model: the default one, a name or an .onnx file. token: required of clients, if not "".
 
-    origins: pages of other places that may use this server from a browser, such as https://example.org.
-    state_key: a secret of all servers that go on with each other's streams; "" for one that is alone.
+    origins: of other pages that may use this server from a browser, such as https://example.org.
+    state_key: shared by servers that continue each other's streams; "" for a single server.
     """
 
     model: str = DEFAULT
@@ -55,112 +58,116 @@ class Settings:
 
 
 class Service:
-    """`async with Service(settings) as service`: its tasks and processes live as long.
+    """`async with Service(config) as service`: its tasks and worker processes run that long.
 
-    Raises ModelError if there is no such model.
+    clock: seconds, for the time limits of streams and the length of batching steps. Raises ModelError if there is no
+    such model.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings, self.limits = settings, settings.limits
-        self.default = Path(settings.model).stem if settings.model.endswith(".onnx") else settings.model
-        self.files_of = {card.name: str(SHIPPED / f"{card.name}.onnx") for card in models()}
-        self.files_of[self.default] = str(find(settings.model))
-        self.seal = Seal(settings.state_key)
+    def __init__(self, config: ServerConfig, clock: Callable[[], float] = time.perf_counter) -> None:
+        self.config, self.limits, self.clock = config, config.limits, clock
+        self.default = Path(config.model).stem if config.model.endswith(".onnx") else config.model
+        self.model_paths = {card.name: str(SHIPPED / f"{card.name}.onnx") for card in models()}
+        self.model_paths[self.default] = str(find(config.model))
+        self.signer = StateSigner(config.state_key)
         self.metrics = Metrics()
-        self.streams = Door("live streams", self.limits.streams, self.limits.streams_per_client)
-        self.files = Door("files", self.limits.files, self.limits.files_per_client)
-        self.conversations: set[Guest] = set()
-        self._loaded: dict[str, CausalModel] = {}
-        first = load(self.files_of[self.default], 1)  # a damaged file is told of now
-        self.facts_of_default = {"live": isinstance(first, CausalModel), "latency_ms": first.latency_ms}
-        if isinstance(first, CausalModel):
-            self._loaded[self.default] = first
-        self.metrics.gauge("unhiss_streams_now", "Live streams that run.", lambda: len(self.streams))
-        self.metrics.gauge("unhiss_pace_seconds", f"Length of the ticks of now; above {FULL_S} no stream is let in.",
-                           lambda: self.desk.pace_s)  # fmt: skip
-        self.metrics.gauge("unhiss_files_now", "Recordings that arrive, wait or are denoised.", lambda: len(self.files))
+        limits = self.limits
+        self.streams = ConcurrencyLimiter("live streams", limits.max_streams, limits.max_streams_per_client)
+        self.files = ConcurrencyLimiter("files", limits.max_files, limits.max_files_per_client)
+        self.connections: set[Connection] = set()
+        self.batcher = Batcher(self.metrics.record_step, clock)
+        self.workers = WorkerPool(limits)
+        self._models: dict[str, CausalModel] = {}
+        default_model = load(self.model_paths[self.default], 1)  # a damaged file is an error at the start
+        self._default_entry = {
+            "live": isinstance(default_model, CausalModel), "latency_ms": default_model.latency_ms,
+        }  # fmt: skip
+        if isinstance(default_model, CausalModel):
+            self._models[self.default] = default_model
+        self.metrics.gauge("unhiss_streams_active", "Live streams running.", lambda: len(self.streams))
+        self.metrics.gauge("unhiss_files_active", "Recordings received, queued or denoised.", lambda: len(self.files))
+        self.metrics.gauge(
+            "unhiss_step_load_seconds", f"Average step length; above {MAX_STEP_LOAD_S} new streams are rejected.",
+            lambda: self.batcher.load.value_s,
+        )  # fmt: skip
 
     async def __aenter__(self) -> Service:
-        self.desk = Desk(self.metrics.tick)
-        self.workers = Workers(self.limits)
-        self._tasks = [asyncio.create_task(self.desk.run()), asyncio.create_task(self._watch())]
+        self._tasks = [asyncio.create_task(self.batcher.run()), asyncio.create_task(self._check_connections())]
         return self
 
     async def __aexit__(self, *_: object) -> None:
         for task in self._tasks:
             task.cancel()
-        self.workers.end()
+        self.workers.shut_down()
 
-    @property
-    def cards(self) -> list[ModelCard]:
-        return models()
+    def check_token(self, token: str) -> None:
+        """Raises RequestError (401) unless this is the token, or none is required."""
+        expected = self.config.token
+        if expected and not hmac.compare_digest(token.encode(), expected.encode()):
+            problem = "a wrong token" if token else "no token"
+            line = f"{problem}; send Authorization: Bearer TOKEN, or token in the start message of a stream"
+            raise RequestError(401, line, "token")
 
-    def check_token(self, shown: str) -> None:
-        """Raises Refusal (401) unless this is the token, or none is needed."""
-        wanted = self.settings.token
-        if wanted and not hmac.compare_digest(shown.encode(), wanted.encode()):
-            why = "a wrong token" if shown else "no token"
-            raise Refusal(401, f"{why}; send Authorization: Bearer TOKEN, or token in the hello of a stream", "token")
+    def model_path(self, name: str) -> str:
+        """The file of a model. Clients name models, never paths. Raises RequestError (404)."""
+        if name not in self.model_paths:
+            line = f"no model {name[:60]!r}; {nearest(name[:60], list(self.model_paths))}"
+            raise RequestError(404, line, "model")
+        return self.model_paths[name]
 
-    def file_of(self, model: str) -> str:
-        """The file of a model that is served; nobody from outside names a path. Raises Refusal (404)."""
-        if model not in self.files_of:
-            raise Refusal(404, f"no model {model[:60]!r}; {nearest(model[:60], list(self.files_of))}", "model")
-        return self.files_of[model]
+    def model_list(self) -> list[dict[str, Any]]:
+        """The models that clients may choose, for GET /v1/models."""
+        cards = {card.name: card for card in models()}
+        entries = []
+        for name in self.model_paths:
+            entry: dict[str, Any] = self._default_entry
+            if card := cards.get(name):
+                entry = {"live": card.causal, "latency_ms": card.latency_ms, "summary": card.summary,
+                         "licence": card.licence}  # fmt: skip
+            entries.append({"name": name, "default": name == self.default, **entry})
+        return entries
 
-    def check_pace(self) -> None:
-        """Raises Refusal (503) where live sound would be late for one more stream."""
-        if self.desk.full:
-            raise Refusal(503, "this server has all the live streams its core can bear; try again in a while", "busy")
-
-    def stream(self, hello: Hello) -> Stream:
-        """Raises Refusal for a rate, channels or model that is not to be had, and a state that does not fit them."""
-        self.limits.check_sound(hello.rate, hello.channels)
-        name = hello.model or self.default
-        path = self.file_of(name)
+    def create_stream(self, start: StartMessage) -> Stream:
+        """Raises RequestError for a rate, channels or model not available, or a state that does not fit them."""
+        self.limits.check_audio(start.rate, start.channels)
+        name = start.model or self.default
+        path = self.model_path(name)
         try:
-            if name not in self._loaded:
-                self._loaded[name] = load_causal(path, 1)
+            if name not in self._models:
+                self._models[name] = load_causal(path, 1)
         except ModelError as error:
-            raise Refusal(400, str(error), "model") from None
-        controls = hello.controls
+            raise RequestError(400, str(error), "model") from None
+        controls = start.controls
         stream = Stream(
-            hello.rate, hello.channels, self._loaded[name],
-            atten_limit_db=controls.atten_lim, mix=controls.mix, guard=hello.guard,
+            start.rate, start.channels, self._models[name], atten_limit_db=controls.atten_limit_db, mix=controls.mix,
+            bypass=controls.bypass, guard=start.guard,
         )  # fmt: skip
-        stream.bypass = controls.bypass
-        if hello.state:
+        if start.state:
             try:
-                stream.restore(self.seal.open(hello.state))
+                stream.restore(self.signer.verify(start.state))
             except ModelError as error:
-                raise Refusal(400, str(error), "state") from None
+                raise RequestError(400, str(error), "state") from None
         return stream
 
-    @contextmanager
-    def seat(self, stream: Stream, arrived: asyncio.Event) -> Iterator[Seat]:
-        seat = self.desk.open(stream, arrived.set)
-        try:
-            yield seat
-        finally:
-            self.desk.close(seat)
-
     async def drain(self) -> None:
-        """Let nobody in, tell those who are here, and wait until they are done or the time is up."""
+        """Reject new requests, warn the streams, wait up to `drain_s` for what runs, then close the streams."""
         self.streams.closed = self.files.closed = True
-        last = time.monotonic() + self.limits.drain_s
-        for one in tuple(self.conversations):
-            one.warn(self.limits.drain_s)
-        while time.monotonic() < last and (len(self.streams) or len(self.files)):
-            await asyncio.sleep(0.05)
-        for one in tuple(self.conversations):
-            one.end(Refusal(503, "the server ends; try again in a while", "draining"))
-        last = time.monotonic() + 1
-        while time.monotonic() < last and self.conversations:
-            await asyncio.sleep(0.02)
+        for connection in tuple(self.connections):
+            connection.warn(self.limits.drain_s)
+        await _wait_while(lambda: bool(len(self.streams) or len(self.files)), self.limits.drain_s)
+        for connection in tuple(self.connections):
+            connection.end(RequestError(503, "the server is shutting down; try again later", "draining"))
+        await _wait_while(lambda: bool(self.connections), CLOSE_S)
 
-    async def _watch(self) -> None:
+    async def _check_connections(self) -> None:
         while True:
-            await asyncio.sleep(LOOK_S)
-            now = time.monotonic()
-            for one in tuple(self.conversations):
-                one.check(now)
+            await asyncio.sleep(CHECK_INTERVAL_S)
+            for connection in tuple(self.connections):
+                connection.check(self.clock())
+
+
+async def _wait_while(condition: Callable[[], bool], timeout_s: float) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(timeout_s):
+            while condition():
+                await asyncio.sleep(POLL_S)

@@ -1,0 +1,141 @@
+"""The HTTP server: listening, time limits of connections, and graceful shutdown."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import logging
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+import uvicorn
+
+from unhiss.errors import ConfigError, UnhissError
+from unhiss.serve.app import build_app
+from unhiss.serve.service import Service
+
+MAX_CONNECTIONS = 1000  # open at a time; more are answered with 503
+CLOSE_S = 2.0  # for a closed connection to deliver its last bytes
+_REQUEST_TIMEOUT = (
+    b"HTTP/1.1 408 Request Timeout\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n"
+    b'{"error": {"status": 408, "message": "no complete request in time"}}'
+)
+
+
+class HttpServer(uvicorn.Server):
+    """uvicorn's server, which also closes connections without a request and lets live streams finish."""
+
+    def __init__(self, service: Service) -> None:
+        limits = service.limits
+        for name in ("uvicorn.error", "python_multipart"):  # errors of clients are counted in /metrics, not logged
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        config = uvicorn.Config(
+            build_app(service), log_config=None, access_log=False, ws="websockets-sansio", http="h11", lifespan="on",
+            ws_max_size=limits.max_message_bytes, ws_per_message_deflate=False, proxy_headers=False,
+            server_header=False, ws_ping_interval=limits.idle_s / 2, ws_ping_timeout=limits.idle_s / 2,
+            limit_concurrency=MAX_CONNECTIONS, timeout_keep_alive=int(max(1, limits.handshake_s)),
+            timeout_graceful_shutdown=2,
+        )  # fmt: skip
+        super().__init__(config)
+        self._service = service
+        self._idle_since: dict[Any, float] = {}
+        self._closing_since: dict[Any, float] = {}
+
+    async def on_tick(self, counter: int) -> bool:
+        self._close_late(time.monotonic())
+        return await super().on_tick(counter)
+
+    def _close_late(self, now: float) -> None:
+        """Close connections without a complete request in time, and abort closed ones that are not read to the end."""
+        connections: set[Any] = set(self.server_state.connections)
+        closing = {connection for connection in connections if connection.transport.is_closing()}
+        idle = {connection for connection in connections - closing if _awaits_request(connection)}
+        self._closing_since = {connection: self._closing_since.get(connection, now) for connection in closing}
+        self._idle_since = {connection: self._idle_since.get(connection, now) for connection in idle}
+        for connection, since in self._closing_since.items():
+            if now - since > CLOSE_S:
+                connection.transport.abort()
+        for connection, since in self._idle_since.items():
+            if now - since > self._service.limits.handshake_s:
+                connection.transport.write(_REQUEST_TIMEOUT)
+                connection.transport.close()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        draining = asyncio.create_task(self._service.drain())
+        while not (draining.done() or self.force_exit):  # a second signal ends it at once
+            await asyncio.wait([draining], timeout=0.1)
+        draining.cancel()
+        closing = asyncio.create_task(self._keep_closing())
+        await super().shutdown(sockets)
+        closing.cancel()
+
+    async def _keep_closing(self) -> None:
+        while True:
+            self._close_late(time.monotonic())
+            await asyncio.sleep(0.1)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """As uvicorn's, but a shutdown after a signal has exit code 0: the signal is not raised again."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        previous = {number: signal.signal(number, self.handle_exit) for number in numbers}
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self.force_exit = self.should_exit  # the second signal
+        self.should_exit = True
+
+
+def _awaits_request(connection: object) -> bool:
+    """Whether it is an HTTP connection that processes no request."""
+    cycle = getattr(connection, "cycle", ...)
+    return cycle is None or (cycle is not ... and cycle.response_complete)
+
+
+def check_host(host: str, token: str, insecure: bool) -> None:
+    """Raises ConfigError for an address that others can reach, without a token and without `insecure`."""
+    try:
+        is_loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        is_loopback = False
+    if not (token or insecure or is_loopback):
+        raise ConfigError(
+            f"host = {host}, which others can reach, and no token; give --token (or UNHISS_TOKEN), or say --insecure"
+        )
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes a free one. Raises UnhissError."""
+    listener = None
+    try:
+        family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, proto)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(2048)
+    except (OSError, OverflowError) as error:
+        if listener:
+            listener.close()
+        line = f"{host}:{port} cannot be listened on ({error}); try another --port, or 0 for a free one"
+        raise UnhissError(line) from error
+    return listener
+
+
+def server_url(host: str, listener: socket.socket) -> str:
+    name = f"[{host}]" if ":" in host else host
+    return f"http://{name}:{listener.getsockname()[1]}"

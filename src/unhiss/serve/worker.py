@@ -1,0 +1,161 @@
+"""Denoising of an uploaded recording, in a worker process of lower priority than the live streams.
+
+The worker writes to the request's folder: first INFO, then OUTPUT, which the server sends while it grows. The server
+deletes the folder when the client has left; the worker then stops.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import astuple, dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from unhiss.errors import AudioError
+from unhiss.infer.denoiser import Denoiser
+from unhiss.infer.files import BLOCK_S
+from unhiss.media.recordings import blocks, info
+from unhiss.serve.limits import Limits
+from unhiss.serve.protocol import RequestError, encode_samples
+
+OUTPUT, INFO = "output", "info"  # file names
+NICE = 10  # priority: a live stream on the same core goes first
+# Sent while they are written. The header or index of every other format is known only at the end.
+STREAMABLE = {"wav": "audio/wav", "pcm16": "application/octet-stream", "float32": "application/octet-stream"}
+BUFFERED = {"flac": "audio/flac", "ogg": "audio/ogg", "opus": "audio/ogg", "mp3": "audio/mpeg"}
+FORMATS = STREAMABLE | BUFFERED  # name -> media type
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DenoiseRequest:
+    """How to denoise a recording, and the format of the output."""
+
+    model: str
+    atten_limit_db: float | None = None
+    mix: float = 1.0
+    guard: bool = True
+    format: str = "wav"
+
+
+@dataclass(frozen=True, slots=True)
+class OutputInfo:
+    """Size in bytes, sample rate in Hz and channels of an output."""
+
+    size: int
+    rate: int
+    channels: int
+
+
+class _ClientGoneError(Exception):
+    """The folder of the request was deleted."""
+
+
+def set_up_process() -> None:
+    """Runs at the start of a worker process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server ends it
+    with suppress(OSError, AttributeError):
+        os.nice(NICE)
+    parent = multiprocessing.parent_process()
+
+    def exit_with_parent() -> None:
+        if parent:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=exit_with_parent, daemon=True).start()
+
+
+def denoise(source: Path, folder: Path, request: DenoiseRequest, limits: Limits) -> None:
+    """Denoise `source` into `folder / OUTPUT`; INFO is written before the first byte of it.
+
+    Raises RequestError for a file that is not a recording (422), or one beyond the limits.
+    """
+    try:
+        recording = info(source)
+        limits.check_audio(recording.rate, recording.channels, recording.seconds)
+        if request.format in BUFFERED:
+            _write_buffered(source, folder, request)
+        else:
+            _write_streamable(source, folder, request, limits)
+    except AudioError as error:
+        # The path of the temporary file means nothing to the client.
+        line = str(error).replace(f"{source}: ", "").replace(str(source), "this")
+        raise RequestError(422, line, "recording") from None
+    except _ClientGoneError:
+        return
+    except OSError:
+        if folder.is_dir():
+            raise
+
+
+@lru_cache(maxsize=4)
+def _denoiser(model: str, atten_limit_db: float | None, mix: float, guard: bool) -> Denoiser:
+    return Denoiser(model, atten_limit_db=atten_limit_db, mix=mix, guard=guard, threads=1)
+
+
+def _denoiser_of(request: DenoiseRequest) -> Denoiser:
+    return _denoiser(request.model, request.atten_limit_db, request.mix, request.guard)
+
+
+def _write_streamable(source: Path, folder: Path, request: DenoiseRequest, limits: Limits) -> None:
+    recording = info(source)
+    rate, channels, frames = recording.rate, recording.channels, recording.frames
+    block_size = max(1, int(BLOCK_S * rate))
+    if recording.format == "MP3":  # its header is only an estimate
+        frames = sum(block.shape[1] for block in _read_blocks(source, block_size, folder))
+        limits.check_audio(rate, channels, frames / rate)
+    is_float = request.format == "float32" or (request.format == "wav" and recording.subtype in ("FLOAT", "DOUBLE"))
+    header = _wav_header(rate, channels, frames, is_float) if request.format == "wav" else b""
+    with (folder / OUTPUT).open("wb") as file:
+        file.write(header)
+        file.flush()
+        _write_info(folder, OutputInfo(len(header) + frames * channels * (4 if is_float else 2), rate, channels))
+        denoiser = _denoiser_of(request)
+        for block in denoiser.denoise_blocks(lambda: _read_blocks(source, block_size, folder), rate, channels):
+            file.write(encode_samples(block, "float32" if is_float else "pcm16"))
+            file.flush()
+
+
+def _read_blocks(source: Path, size: int, folder: Path) -> Iterator[np.ndarray]:
+    for block in blocks(source, size):
+        _check_folder(folder)
+        yield block
+
+
+def _check_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        raise _ClientGoneError
+
+
+def _write_buffered(source: Path, folder: Path, request: DenoiseRequest) -> None:
+    target = folder / f"complete.{request.format}"
+    report = _denoiser_of(request).file(source, target, progress=lambda *_: _check_folder(folder))
+    size = target.stat().st_size
+    target.rename(folder / OUTPUT)
+    _write_info(folder, OutputInfo(size, report.rate, report.channels))
+
+
+def _write_info(folder: Path, output: OutputInfo) -> None:
+    temporary = folder / f"{INFO}.part"
+    temporary.write_text(" ".join(map(str, astuple(output))))
+    temporary.rename(folder / INFO)
+
+
+def _wav_header(rate: int, channels: int, frames: int, is_float: bool) -> bytes:
+    """A WAV header for samples that follow. Sizes above 4 GB are set to the maximum: "until the end"."""
+    width, maximum = 4 if is_float else 2, 0xFFFFFFFF
+    frame_size = width * channels
+    form = struct.pack("<HHIIHH", 3 if is_float else 1, channels, rate, rate * frame_size, frame_size, width * 8)
+    fact = b"fact" + struct.pack("<II", 4, min(frames, maximum)) if is_float else b""
+    body = b"WAVEfmt " + struct.pack("<I", len(form)) + form + fact + b"data"
+    size = frames * frame_size
+    sizes = [struct.pack("<I", min(maximum, value)) for value in (len(body) + 4 + size, size)]
+    return b"RIFF" + sizes[0] + body + sizes[1]
