@@ -45,7 +45,7 @@ bench: $(VENV)/dev.stamp $(PAGE)  ## measure; prints tables, writes bench/result
 	  $(VENV)/bin/python scripts/update_benchmarks.py; test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
 
 docs: generated $(VENV)/docs.stamp  ## build the pages and the API reference into site/, after `make generated`
-	$(VENV)/bin/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet
 
 generated: $(VENV)/dev.stamp  ## write the generated parts of README.md and docs/ again
 	$(VENV)/bin/python scripts/update_readme.py
