@@ -9,11 +9,11 @@ PIP    := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check 
 PAGE    := src/unhiss/serve/static/index.html
 BENCHES := $(filter-out bench/machine.py,$(wildcard bench/*.py))
 
-.PHONY: setup demo test soak lint fmt bench docs web help
+.PHONY: setup demo test soak lint fmt bench docs generated dist web help
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/dev.stamp  ## install everything for work on unhiss (training, metrics, tests) in .venv
 
@@ -44,10 +44,17 @@ bench: $(VENV)/dev.stamp $(PAGE)  ## measure; prints tables, writes bench/result
 	@failed=; for script in $(BENCHES); do echo "== $$script"; $(VENV)/bin/python $$script || failed="$$failed $$script"; done; \
 	  $(VENV)/bin/python scripts/update_benchmarks.py; test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
 
-docs: $(VENV)/dev.stamp  ## write what is generated of README.md and docs/ anew
+docs: generated $(VENV)/docs.stamp  ## build the pages and the API reference into site/, after `make generated`
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet
+
+generated: $(VENV)/dev.stamp  ## write the generated parts of README.md and docs/ again
 	$(VENV)/bin/python scripts/update_readme.py
 	$(VENV)/bin/python scripts/update_cards.py
 	$(VENV)/bin/python scripts/update_benchmarks.py
+
+dist: $(VENV)/dev.stamp $(PAGE)  ## build the sdist and the wheel into dist/, with the models and the page inside
+	rm -rf dist
+	$(VENV)/bin/python -m hatchling build
 
 web/node_modules/stamp: web/package-lock.json web/package.json
 	@command -v npm >/dev/null || { echo "npm is missing, which builds the page: apt-get install nodejs npm"; exit 1; }
@@ -74,3 +81,7 @@ $(VENV)/dev.stamp: $(VENV)/venv.stamp pyproject.toml constraints.txt
 	$(PIP) torch
 	$(PIP) -e '.[dev]'
 	@touch $(VENV)/base.stamp $@
+
+$(VENV)/docs.stamp: $(VENV)/dev.stamp
+	$(PIP) -e '.[docs]'
+	@touch $@

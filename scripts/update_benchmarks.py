@@ -1,6 +1,7 @@
 """Write docs/benchmarks.md from bench/results/*.json: every measured speed, beside a baseline of the same run.
 
-Run: python scripts/update_benchmarks.py [--check]; with --check nothing is written, and 1 tells that the page is old.
+Run: python scripts/update_benchmarks.py [--check]
+With --check nothing is written; the exit code is 1 when the page differs from its sources.
 """
 
 from __future__ import annotations
@@ -19,21 +20,21 @@ PAGE = ROOT / "docs" / "benchmarks.md"
 RESULTS = ROOT / "bench" / "results"
 HEAD = """# Measured speed
 
-This page is made from `bench/results/*.json` by `make docs`; `make bench` measures all of it again, on an idle machine,
-and leaves out what needs something that is not there (it says what). A time says little on another machine, so each
-stands beside a baseline that was measured in the same run, in turns: the ratio is what to compare.
+`make generated` writes this page from `bench/results/*.json`. `make bench` measures all of it again, on an idle
+machine; a script whose requirements are missing says which, and is left out. A time on one machine says little about
+another, so each table has a baseline that was measured in the same run, in turns: compare the ratios.
 """
 Results = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Table:
-    """One script of bench/: what it measures against what, and its results as a Markdown table."""
+    """One script of bench/: its title, its baseline, and its results as a Markdown table."""
 
     title: str
     baseline: str
     rows: Callable[[Results], str]
-    needs: str = ""  # beside a clone
+    needs: str = ""  # what the script needs beside a clone
 
 
 def startup(results: Results) -> str:
@@ -69,7 +70,7 @@ def folder(results: Results) -> str:
         for name, spent in jobs.items()
     ]
     note = f"{results['files']} files of {results['seconds']} s, model `{results['model']}`, one thread each."
-    return f"{table(['processes', 's', 'least', 'most', 'of it start', 'times as fast'], rows)}\n\n{note}"
+    return f"{table(['processes', 's', 'least', 'most', 'start-up s', 'speed-up'], rows)}\n\n{note}"
 
 
 def memory(results: Results) -> str:
@@ -88,21 +89,21 @@ def memory(results: Results) -> str:
 
 def infer(results: Results) -> str:
     rows, notes = [], []
-    for name, found in results.items():
-        costs = found["us_per_frame"]
+    for name, model in results.items():
+        costs = model["us_per_frame"]
         rows += [
             [f"`{name}`", case, *_spread(cost, 0), _ratio(cost, costs["reference graph"])]
             for case, cost in costs.items()
         ]
-        notes.append(f"`unhiss denoise --model {name}` on one core: {found['file_times_real_time']:.0f} × real time.")
+        notes.append(f"`unhiss denoise --model {name}` on one core: {model['file_times_real_time']:.0f} × real time.")
     head = ["model", "case", "µs a frame", "least", "most", "× baseline"]
     return table(head, rows, left=2) + "\n\n" + " ".join(notes)
 
 
 def train(results: Results) -> str:
-    loops = {name: found for name, found in results.items() if isinstance(found, dict)}
-    rows = [[f"`{name}`", *_spread(found, 1), f"{found['ratio']:.2f}"] for name, found in loops.items()]
-    return table([f"loop, on {results['device']}", "frames/s", "least", "most", "× baseline"], rows)
+    loops = {name: rates for name, rates in results.items() if isinstance(rates, dict)}
+    rows = [[f"`{name}`", *_spread(rates, 1), f"{rates['ratio']:.2f}"] for name, rates in loops.items()]
+    return table([f"training loop on {results['device']}", "frames/s", "least", "most", "× baseline"], rows)
 
 
 def prepare(results: Results) -> str:
@@ -111,24 +112,24 @@ def prepare(results: Results) -> str:
     rows = [[name, *_spread(spread, 1), f"{base / spread['median']:.2f}"] for name, spread in seconds.items()]
     clips = results["clips"]
     note = f"{clips['speech']:,} clips of speech, {clips['noise']:,} of noise, {results['pairs']:,} pairs."
-    return f"{table(['program', 's', 'least', 'most', 'times as fast'], rows)}\n\n{note}"
+    return f"{table(['program', 's', 'least', 'most', 'speed-up'], rows)}\n\n{note}"
 
 
 def designs(results: Results) -> str:
-    found = results["designs"]
-    base = found["one tap"]["audio_s_per_s"]
+    compared = results["designs"]
+    base = compared["one tap"]["audio_s_per_s"]
     rows = [
         [name, f"{one['audio_s_per_s']:.0f}", f"{one['audio_s_per_s'] / base:.2f}", f"{one['valid_loss']:.4f}"]
-        for name, one in found.items()
+        for name, one in compared.items()
     ]
-    note = f"{results['minutes']:g} minutes each; [models/designs.md](models/designs.md) says what they are."
-    return f"{table(['design', 's of sound trained on a second', '× baseline', 'validation loss'], rows)}\n\n{note}"
+    note = f"{results['minutes']:g} minutes each; [models/designs.md](models/designs.md) describes them."
+    return f"{table(['design', 's of audio trained on per s', '× baseline', 'validation loss'], rows)}\n\n{note}"
 
 
 def finetune(results: Results) -> str:
     rows = [
         [name, f"{before:.2f}", f"{after:.2f}", f"{after - before:+.2f}"]
-        for name, (before, after) in ((name, found.values()) for name, found in results["si_sdr"].items())
+        for name, (before, after) in ((name, values.values()) for name, values in results["si_sdr"].items())
     ]
     commands = "\n".join(results["commands"])
     note = f"{results['minutes']:.0f} minutes, preparing included:\n\n```\n{commands}\n```"
@@ -148,13 +149,13 @@ def serve(results: Results) -> str:
     costs, sockets = results["us_per_hop"], results["sockets"]
     base = costs["one by one"]["median"]
     rows = [
-        [f"a hop of a stream, {name}, µs", *_spread(cost, 0), f"{base / cost['median']:.2f}"]
+        [f"a frame of a stream, {name}, µs", *_spread(cost, 0), f"{base / cost['median']:.2f}"]
         for name, cost in costs.items()
     ]
-    first = table(["without network, one core", "median", "least", "most", "times as fast"], rows)
+    first = table(["without network, one core", "median", "least", "most", "speed-up"], rows)
     live = [
         [
-            f"{run['streams']} streams, a tick",
+            f"{run['streams']} streams, a batch",
             run["late"],
             f"{run['ticks']:,}",
             *(run[key] for key in ("p50", "p99", "most")),
@@ -167,12 +168,12 @@ def serve(results: Results) -> str:
     )  # fmt: skip
     second = table(["in real time", "late, lost or wrong", "of", "ms p50", "p99", "most"], live)
     note = (
-        f"Model `{results['model']}`, 48 kHz, {results['seconds']:g} s. A tick has 16 ms. A packet of 20 ms counts "
-        "from when it is sent until as many samples are back; a stream that is not the offline result "
-        "is wrong, one that the server let go is lost."
+        f"Model `{results['model']}`, 48 kHz, {results['seconds']:g} s. A batch is due every 16 ms. A packet of 20 ms "
+        "is timed from sending it until the same number of samples is received; a stream that differs from the offline "
+        "result is wrong, a stream that the server closed is lost."
     )
     if "within_25_ms" in sockets:
-        note += f" Within 25 ms of coming in, {100 * sockets['within_25_ms']:.2f} % of packets were answered."
+        note += f" {100 * sockets['within_25_ms']:.2f} % of packets were answered within 25 ms of arrival."
     return f"{first}\n\n{second}\n\n{note}"
 
 
@@ -223,27 +224,37 @@ def parallel(results: Results) -> str:
     )
 
 
+def peers(results: Results) -> str:
+    costs = results.get("cpu_s_per_s")
+    if not costs:
+        return "Not measured yet."
+    rows = [[name, *_spread(cost, 4), _ratio(cost, costs["small, file"])] for name, cost in costs.items()]
+    note = "10 s of audio; start-up, decoding and resampling excluded. Quality and size: [peers](models/peers.md)."
+    return f"{table(['CPU s per s of audio', 'median', 'least', 'most', '× baseline'], rows)}\n\n{note}"
+
+
 TABLES = {
     "startup": Table("Starting", "`python -c pass`", startup),
     "infer": Table("A live frame", "a fixed graph of nine matrix products", infer, "a causal model"),
     "cli": Table("A file, start to finish", "`unhiss denoise`", cli, "the peers' environment"),
+    "peers": Table("Other denoisers, one core", "`small` on a file", peers, "the peers' environments"),
     "folder": Table("A folder on two cores", "one process", folder),
     "web": Table("In a browser, one thread", "`unhiss.Denoiser` with one thread", web, "chromium, and `make web`"),
     "memory": Table("Memory of a long file", "the shortest recording", memory),
     "serve": Table("Live streams on one core", "the same streams one by one", serve, "`unhiss[serve]`"),
     "evaluate": Table("Scoring", "a plain loop in one process over the same packages", evaluate, "pairs"),
-    "prepare": Table("Preparing a data set", "the librosa script that one writes first", prepare, "recordings"),
+    "prepare": Table("Preparing a data set", "a plain librosa script", prepare, "recordings"),
     "fleet": Table("Many files: processes, Ray, a large manifest", "one process", fleet),
     "growth": Table("More and more files", "a file of the smallest folder", growth),
     "train": Table("Training the U-Net", "a plain PyTorch loop in float32", train),
     "parallel": Table("Training on two processes", "one process on one core", parallel),
     "finetune": Table("Fine-tuning on one's own noise", "the installed model", finetune, "recordings"),
-    "designs": Table("Designs of the causal model in training", "the one that ships, one tap", designs, "a data set"),
+    "designs": Table("Designs of the causal model in training", "the shipped one, one tap", designs, "a data set"),
 }
 
 
-def _spread(spread: dict[str, float], places: int) -> list[str]:
-    return [f"{spread[key]:,.{places}f}" for key in ("median", "min", "max")]
+def _spread(spread: dict[str, float], decimals: int) -> list[str]:
+    return [f"{spread[key]:,.{decimals}f}" for key in ("median", "min", "max")]
 
 
 def _ratio(spread: dict[str, float], base: dict[str, float]) -> str:
@@ -252,28 +263,26 @@ def _ratio(spread: dict[str, float], base: dict[str, float]) -> str:
 
 def section(name: str, folder: Path = RESULTS) -> str:
     """One table with its baseline, machine, day and command."""
-    what, path = TABLES[name], folder / f"{name}.json"
-    needs = f" (needs {what.needs}; see the top of the script)" if what.needs else ""
+    script, path = TABLES[name], folder / f"{name}.json"
+    needs = f" (needs {script.needs}; see the top of the script)" if script.needs else ""
     again = f"Again: `python bench/{name}.py`{needs}."
     if not path.is_file():
-        return f"## {what.title}\n\nNot measured yet. {again.replace('Again', 'To measure it')}"
+        return f"## {script.title}\n\nNot measured yet. {again.replace('Again', 'To measure it')}"
     content = json.loads(path.read_text(encoding="utf-8"))
     machine = content["machine"]
     packages = [f"{package} {version}" for package, version in machine["packages"].items() if version]
     packages += [f"beside {package} {version}" for package, version in machine.get("peers", {}).items()]
     chip = f"{machine['gpu']} beside {machine['cpu']}" if "gpu" in machine else machine["cpu"]
     where = f"{chip}, {machine['cores']} cores, {machine['system']}, Python {machine['python']}, {', '.join(packages)}"
-    load = f"load {machine['load_before']} before" if machine.get("load_before") is not None else "load not known"
-    line = f"Baseline: {what.baseline}. Measured {machine['date']} on {where}; {load}. {again}"
-    return f"## {what.title}\n\n{what.rows(content['results'])}\n\n{line}"
+    load = f"load {machine['load_before']} before" if machine.get("load_before") is not None else "load unknown"
+    line = f"Baseline: {script.baseline}. Measured {machine['date']} on {where}; {load}. {again}"
+    return f"## {script.title}\n\n{script.rows(content['results'])}\n\n{line}"
 
 
 def generated() -> str:
-    strangers = {path.stem for path in RESULTS.glob("*.json")} - set(TABLES)
-    if strangers:
-        sys.exit(
-            f"no table for bench/results of {', '.join(sorted(strangers))}; give each one in {Path(__file__).name}"
-        )
+    unknown = {path.stem for path in RESULTS.glob("*.json")} - set(TABLES)
+    if unknown:
+        sys.exit(f"no table for bench/results of {', '.join(sorted(unknown))}; add each one to {Path(__file__).name}")
     return "\n\n".join([HEAD.rstrip(), *map(section, TABLES)]) + "\n"
 
 
@@ -282,7 +291,7 @@ def main() -> None:
     if PAGE.is_file() and PAGE.read_text(encoding="utf-8") == new:
         return
     if "--check" in sys.argv[1:]:
-        sys.exit("docs/benchmarks.md is not what bench/results give; run: make docs")
+        sys.exit("docs/benchmarks.md differs from bench/results; run: make generated")
     PAGE.write_text(new, encoding="utf-8")
     print("benchmarks.md written")
 

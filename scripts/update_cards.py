@@ -1,14 +1,15 @@
-"""Write the generated blocks of each card in docs/models/ anew; what lies between the blocks is prose.
+"""Write the generated blocks of each page in docs/models/; the text between the blocks is written by hand.
 
-    <!-- facts -->        the card `unhiss export` wrote, src/unhiss/models/NAME.json; costs of bench/results/infer.json
-    <!-- commands -->     what repeats the model, from all of the records
+    <!-- facts -->        src/unhiss/models/NAME.json, written by unhiss export; costs of bench/results/infer.json
+    <!-- commands -->     the commands that repeat the model, from all of its records
     <!-- training -->     NAME.training.json, kept by scripts/record_training.py
     <!-- scores -->       NAME.scores.json, written by unhiss evaluate
-    <!-- weaknesses -->   the kinds of noise in which it gains least, from the same
+    <!-- weaknesses -->   the kinds of noise in which it gains least, from the same file
     <!-- designs -->      bench/results/designs.json, written by bench/designs.py
     <!-- words -->        NAME.words.json, written by unhiss evaluate --recogniser
+    <!-- all-peers -->    bench/results/peers.json, written by bench/peers.py: all metrics, means by SNR, sources
 
-A card that is not there yet is begun by scripts/record_training.py: all of these, and a place for prose.
+scripts/record_training.py begins the card of a new model with all of these blocks.
 
 Run: python scripts/update_cards.py [--check]
 """
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import card_commands
-from update_readme import CHIEF, NOISY, cell, replaced, table
+from update_readme import CHIEF, NO_SCORES, NOISY, cell, ordered, peers_results, replaced, table
 
 from unhiss.score.metrics import METRICS
 from unhiss.weights import models
@@ -34,7 +35,7 @@ BENCH = Path(__file__).parent.parent / "bench" / "results"
 
 
 def facts(name: str) -> str:
-    """What the model is, from the card beside its weights."""
+    """Size, rate, latency and licence of the model, from the card beside its weights."""
     card = next(card for card in models() if card.name == name)
     rows = [
         ["parameters", f"{card.parameters:,}"],
@@ -49,21 +50,21 @@ def facts(name: str) -> str:
 
 
 def cost(name: str) -> list[list[str]]:
-    """What a frame costs live, where bench/infer.py measured this model."""
+    """The time of a live frame and of a file, where bench/infer.py measured this model."""
     path = BENCH / "infer.json"
     content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"results": {}}
     if name not in content["results"]:
         return []
-    found, machine = content["results"][name], content["machine"]
-    base = found["us_per_frame"]["reference graph"]["median"]
+    results, machine = content["results"][name], content["machine"]
+    base = results["us_per_frame"]["reference graph"]["median"]
     cases = [
         f"{spread['median']:.0f} µs ({spread['median'] / base:.1f} × the reference graph) at {case}"
-        for case, spread in found["us_per_frame"].items()
+        for case, spread in results["us_per_frame"].items()
         if case != "reference graph"
     ]
     return [
         ["a frame of 16 ms, one thread", "; ".join(cases)],
-        ["a file, one core", f"{found['file_times_real_time']:.0f} × real time"],
+        ["a file, one core", f"{results['file_times_real_time']:.0f} × real time"],
         ["measured on", f"{machine['cpu']}, {machine['date']}"],
     ]
 
@@ -122,28 +123,28 @@ def training(name: str) -> str:
 
 
 def measured(name: str) -> bool:
-    """Whether unhiss evaluate's scores of a model lie beside its card; a new one has none yet."""
+    """Whether a model has scores of unhiss evaluate beside its card; a new one has none yet."""
     return (CARDS / f"{name}.scores.json").is_file()
 
 
 def scores(name: str) -> str:
-    """Means over all pairs with their interval, then of the chief metrics per SNR and per kind of noise."""
+    """Means over all pairs with their interval, then the chief metrics by SNR and by kind of noise."""
     if not measured(name):
         return NOT_MEASURED
     content = _read(name, "scores")
     metrics, summary = content["metrics"], content["summary"]
     chief = {key: title for key, title in metrics.items() if key in CHIEF}
     blocks, on = [_scores(summary, "all", metrics)], [f"{summary[0]['all']['pairs']} noisy/clean pairs"]
-    for column, title, said in (("snr_db", "SNR dB", "SNRs of {} dB"), ("noise_kind", "noise", "{} kinds of noise")):
+    for column, title, phrase in (("snr_db", "SNR dB", "SNRs of {} dB"), ("noise_kind", "noise", "{} kinds of noise")):
         if column in summary[0]:
             values = list(summary[0][column])
-            on.append(said.format(", ".join(values) if column == "snr_db" else len(values)))
+            on.append(phrase.format(", ".join(values) if column == "snr_db" else len(values)))
             blocks.append(_grouped(summary, column, title, chief))
     return "\n\n".join([f"Means ± half of their 95 % interval, over {', '.join(on)}.", *blocks])
 
 
 def weaknesses(name: str) -> str:
-    """The kinds of noise in which it gains least over the noisy input, and where it does harm."""
+    """The kinds of noise in which the model gains least over the noisy input, and those in which it does harm."""
     if not measured(name):
         return NOT_MEASURED
     content = _read(name, "scores")
@@ -151,11 +152,11 @@ def weaknesses(name: str) -> str:
     metrics = {key: title for key, title in content["metrics"].items() if key in CHIEF}
     noisy, own = systems[NOISY], systems[name]
     gains = {kind: {key: _gain(own[kind], noisy[kind], key) for key in metrics} for kind in own}
-    # Metrics have scales of their own: a kind's place is the mean of its places by each.
-    place = {
+    # Metrics have different scales, so kinds are ordered by the sum of their ranks in each metric.
+    rank = {
         kind: sum(sorted(g[key] for g in gains.values()).index(gains[kind][key]) for key in metrics) for kind in gains
     }
-    worst = sorted(gains, key=lambda kind: (place[kind], kind))[:WORST]
+    worst = sorted(gains, key=lambda kind: (rank[kind], kind))[:WORST]
     rows = [
         [kind, str(own[kind]["pairs"]), *(f"{gains[kind][key]:+z.{METRICS[key][1]}f}" for key in metrics)]
         for kind in worst
@@ -195,7 +196,7 @@ def _grouped(summary: list[dict[str, Any]], column: str, title: str, metrics: di
 
 
 def words(name: str) -> str:
-    """Words that a recogniser gets wrong after each system, per SNR and in all."""
+    """Word error rates of a recogniser after each system, by SNR and in all."""
     content = _read(name, "words")
     summary, settings = content["summary"], content["settings"]
     snrs = list(summary[0]["snr_db"])
@@ -209,7 +210,7 @@ def words(name: str) -> str:
 
 
 def designs(_: str) -> str:
-    """What each design reached in the same time."""
+    """Loss and speed of each design after the same training time."""
     content = json.loads((BENCH / "designs.json").read_text(encoding="utf-8"))
     results, machine = content["results"], content["machine"]
     rows = [
@@ -225,14 +226,39 @@ def _noisy(results: dict[str, Any]) -> float:
     return float(next(iter(results["designs"].values()))["valid_noisy_snr_db"])
 
 
+def all_peers(_: str) -> str:
+    """unhiss beside other denoisers: all metrics with intervals, PESQ and OVRL by SNR, and where the costs are from."""
+    results = peers_results()
+    if not results:
+        return NO_SCORES
+    entries = {entry["system"]: entry for entry in results["summary"]}
+    summary = [entries[name] for name in ordered(results)]
+    blocks = [_scores(summary, "all", results["metrics"])]
+    if snrs := list(summary[0].get("snr_db", {})):
+        rows = [[entry["system"], *(_pesq_and_ovrl(entry["snr_db"][snr]) for snr in snrs)] for entry in summary]
+        blocks.append("PESQ-WB / OVRL by SNR:\n\n" + table(["system", *(f"{snr} dB" for snr in snrs)], rows))
+    rows = [
+        [name, facts["version"], facts["what"], f"{facts['rate']:,} Hz" if facts["rate"] else "any",
+         f"{facts['mmac_per_s']:,.0f}" if facts["mmac_per_s"] else "–", facts["source"] or "–",
+         ", ".join(facts["needs"]) or "–", facts["licence"]]
+        for name, facts in results["systems"].items()
+    ]  # fmt: skip
+    head = ["denoiser", "version", "what it is", "rate inside", "M multiply-adds/s", "source", "needs", "licence"]
+    return "\n\n".join([*blocks, table(head, rows, left=3)])
+
+
+def _pesq_and_ovrl(means: dict[str, Any]) -> str:
+    return " / ".join(cell(key, means[key], interval=False) for key in ("pesq_wb", "ovrl"))
+
+
 BLOCKS = {
     "facts": facts, "commands": commands, "training": training, "scores": scores, "weaknesses": weaknesses,
-    "designs": designs, "words": words,
+    "designs": designs, "words": words, "all-peers": all_peers,
 }  # fmt: skip
 
 
 def generated(name: str, text: str) -> str:
-    """A card's text with its blocks as their sources give them now."""
+    """A page's text with each of its blocks as the sources give it now."""
     for block, make in BLOCKS.items():
         if f"<!-- {block}:start" in text:
             text = replaced(text, block, make(name))
@@ -246,7 +272,7 @@ def main() -> None:
         if text == new:
             continue
         if "--check" in sys.argv[1:]:
-            sys.exit(f"{path.name} is not what its sources give; run: make docs")
+            sys.exit(f"{path.name} differs from its sources; run: make generated")
         path.write_text(new, encoding="utf-8")
         print(f"{path.name} written")
 

@@ -1,9 +1,11 @@
-"""Write the generated tables of README.md anew, from the facts where they stand.
+"""Write the generated parts of README.md and docs/models/index.md from their sources.
 
     <!-- models:start -->   the cards of the shipped models, src/unhiss/models/*.json
-    <!-- scores:start -->   what `unhiss evaluate` measured: its scores.json, kept as docs/models/NAME.scores.json
+    <!-- peers:start -->    the comparison with other denoisers, bench/results/peers.json, written by bench/peers.py
+    <!-- all-scores:start -->  the scores of all models by `unhiss evaluate`, kept as docs/models/NAME.scores.json
 
-Run: python scripts/update_readme.py [--check]; with --check nothing is written, and 1 tells that README.md is old.
+Run: python scripts/update_readme.py [--check]
+With --check nothing is written; the exit code is 1 when a page differs from its sources.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,25 +23,28 @@ from unhiss.weights import DEFAULT, ModelCard, models
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 SCORES = ROOT / "docs" / "models"
+PEERS = ROOT / "bench" / "results" / "peers.json"
+PAGES = (README, SCORES / "index.md")
 NOISY = "noisy input"
-CHIEF = ("pesq_wb", "stoi", "estoi", "si_sdr_db", "sig", "bak", "ovrl")  # what has room in every table
+CHIEF = ("pesq_wb", "stoi", "estoi", "si_sdr_db", "sig", "bak", "ovrl")  # the metrics of every table
+COMPARED = ("pesq_wb", "stoi", "si_sdr_db", "ovrl")  # the metrics of the comparison with peers
 NO_MODELS = "*No model is shipped yet.*"
 NO_SCORES = "*Nothing is measured yet.*"
 
 
 def table(head: list[str], rows: list[list], left: int = 1) -> str:
-    """A Markdown table; the first `left` columns to the left, the others to the right."""
+    """A Markdown table; the first `left` columns are aligned left, the others right."""
     rule = [":--" if i < left else "--:" for i in range(len(head))]
     return "\n".join(f"| {' | '.join(map(str, line))} |" for line in [head, rule, *rows])
 
 
-def models_block(cards: list[ModelCard]) -> str:
-    """One line a model, with its licence and what it was trained on."""
+def models_block(cards: list[ModelCard], folder: str = "docs/models/") -> str:
+    """One row per model: what it is, its licence, size, rate and latency. folder: the path of the cards' pages."""
     if not cards:
         return NO_MODELS
     rows = [
         [
-            f"[`{card.name}`](docs/models/{card.name}.md)",
+            f"[`{card.name}`]({folder}{card.name}.md)",
             card.summary,
             card.licence,
             "yes" if card.commercial_use else "no",
@@ -53,7 +59,7 @@ def models_block(cards: list[ModelCard]) -> str:
 
 
 def scores_block(files: list[Path]) -> str:
-    """Means over all pairs with their 95 % interval: the noisy input, then every model, each once."""
+    """Means over all pairs with their 95 % interval: the noisy input, then each model once."""
     if not files:
         return NO_SCORES
     metrics: dict[str, str] = {}
@@ -69,41 +75,133 @@ def scores_block(files: list[Path]) -> str:
     pairs = max(means["pairs"] for means in systems.values())
     note = (
         f"Means over {pairs} noisy/clean pairs ± their 95 % interval; higher is better. PESQ-WB, STOI and ESTOI "
-        "say how near the result is to the clean speech, SI-SDR how little is left over; "
+        "measure how close the result is to the clean speech, SI-SDR how much noise and distortion remains; "
         "SIG, BAK and OVRL are DNSMOS P.835's estimate of what listeners would say (1 to 5)."
     )
     shipped = {NOISY, *(card.name for card in models())}
-    others = [f"`{name}`" for name in systems if name not in shipped]
-    if others:
+    if others := [f"`{name}`" for name in systems if name not in shipped]:
         note += f" Not shipped, for comparison: {', '.join(others)} (see the cards)."
     return table(["system", "pairs", *metrics.values()], rows) + "\n\n" + note
 
 
 def _means(means: dict[str, Any]) -> tuple[Any, ...]:
-    """What two files must agree in; how an interval was made may differ by version."""
+    """The values in which two files must agree; the method of an interval may differ by version."""
     return means["pairs"], *(round(means[key]["mean"] or 0, 4) for key in CHIEF if key in means)
 
 
-def cell(metric: str, value: dict[str, Any]) -> str:
-    places = METRICS[metric][1]
+def cell(metric: str, value: dict[str, Any], interval: bool = True) -> str:
+    """A mean and half of its interval, with as many decimals as are worth showing; a dash where there is no mean."""
+    decimals = METRICS[metric][1]
     if value["mean"] is None:
         return "–"
-    text = f"{value['mean']:.{places}f}"
-    return text if value["half_95"] is None else f"{text} ±{value['half_95']:.{places}f}"
+    text = f"{value['mean']:.{decimals}f}"
+    return f"{text} ±{value['half_95']:.{decimals}f}" if interval and value["half_95"] is not None else text
 
 
-def generated(text: str) -> str:
-    """README.md's text with the two blocks replaced by what the facts give now."""
+def peers_block(results: dict[str, Any] | None) -> str:
+    """unhiss beside the denoisers that install by name: quality, cost, size, licence, and what each keeps of a file."""
+    if not results:
+        return NO_SCORES
+    head = ["denoiser", *(results["metrics"][key] for key in COMPARED), "M multiply-adds/s", "CPU s/s", "install MB"]
+    entries = {entry["system"]: entry["all"] for entry in results["summary"]}
+    rows = [[_label(name, results), *_quality(entries[name]), *_costs(name, results)] for name in ordered(results)]
+    blocks = [table([*head, "PyTorch", "licence", "keeps"], rows), _conditions(results), _ahead(entries)]
+    return "\n\n".join(blocks)
+
+
+def ordered(results: dict[str, Any]) -> list[str]:
+    """The noisy input, the models of unhiss, then the others by PESQ."""
+    means = {entry["system"]: entry["all"]["pesq_wb"]["mean"] or 0 for entry in results["summary"]}
+    first = [name for name in means if name == NOISY or name in {card.name for card in models()}]
+    return first + sorted(set(means) - set(first), key=lambda name: (-means[name], name))
+
+
+def _label(name: str, results: dict[str, Any]) -> str:
+    if name == NOISY:
+        return name
+    if name in {card.name for card in models()}:
+        return f"**unhiss** `{name}`"
+    return f"{name} {results['systems'][name]['version']} ({results['systems'][name]['what']})"
+
+
+def _quality(means: dict[str, Any]) -> list[str]:
+    return [cell(key, means[key], interval=False) for key in COMPARED]
+
+
+def _costs(name: str, results: dict[str, Any]) -> list[str]:
+    if name == NOISY:
+        return ["–"] * 6
+    facts, costs = results["systems"][name], results.get("cpu_s_per_s", {})
+    if f"{name}, live" in costs:
+        file, live = (costs[f"{name}, {way}"]["median"] for way in ("file", "live"))
+        cpu = f"{file:.3f}, live {live:.3f}"
+    else:
+        cpu = f"{costs[name]['median']:.3f}" if name in costs else "–"
+    kept = [key for key, value in facts["keeps"].items() if value]
+    unknown = None in facts["keeps"].values()
+    return [
+        f"{facts['mmac_per_s']:,.0f}" if facts["mmac_per_s"] else "–",
+        cpu,
+        f"{facts['install_mb']:,}",
+        "yes" if facts["pytorch"] else "no",
+        "its own terms" if facts["licence"].startswith("LicenseRef") else facts["licence"],
+        "not tested" if unknown else ", ".join(kept) or "–",
+    ]
+
+
+def _conditions(results: dict[str, Any]) -> str:
+    pairs = max(entry["all"]["pairs"] for entry in results["summary"])
+    timed = results.get("timed")
+    cpu = f"on one core of an {timed['cpu']}, {timed['date']}" if timed else "not measured yet"
+    fixed = [name for name, facts in results["systems"].items() if not facts["files"]]
+    return (
+        f"Means over {pairs} noisy/clean pairs; higher is better. Multiply-adds: millions per second of audio, where "
+        f"the network is known. CPU: processor seconds per second of audio, {cpu}. Install: a fresh environment, pip "
+        "included. Keeps: which of rate, stereo, length and tags a 44.1 kHz stereo file has afterwards; "
+        f"{', '.join(fixed)} take mono frames at one rate and leave the rest to the caller. These install by name "
+        f"too, and fetch their weights at the first run: {', '.join(results['downloads'])}. "
+        "[How it was measured](docs/models/peers.md)."
+    )
+
+
+def _ahead(entries: dict[str, dict[str, Any]]) -> str:
+    """In which metric which denoiser is ahead of the default model, in words."""
+    own = {card.name for card in models()} | {NOISY}
+    parts = []
+    for key in COMPARED:
+        shown = {name: cell(key, means[key], interval=False) for name, means in entries.items()}
+        better = [name for name in entries if name not in own and float(shown[name]) > float(shown[DEFAULT])]
+        if better:
+            best = sorted(better, key=lambda name: -float(shown[name]))
+            parts.append(f"{METRICS[key][0]}: {', '.join(f'{name} ({shown[name]})' for name in best)}")
+    lead = f"**Ahead of `{DEFAULT}`**"
+    return f"{lead} in {'; in '.join(parts)}." if parts else f"{lead}: none of them in any of these metrics."
+
+
+def blocks(page: Path) -> Iterator[tuple[str, str]]:
+    """(marker, text) of each generated part that a page can have."""
     cards = sorted(models(), key=lambda card: (card.name != DEFAULT, card.name))
     files = sorted(SCORES.glob("*.scores.json"), key=lambda path: (path.name != f"{DEFAULT}.scores.json", path.name))
-    blocks = {"models": models_block(cards), "scores": scores_block(files)}
-    for name, block in blocks.items():
-        text = replaced(text, name, block)
+    yield "models", models_block(cards, "docs/models/" if page == README else "")
+    yield "all-scores", scores_block(files)
+    yield "peers", peers_block(peers_results())
+
+
+def peers_results() -> dict[str, Any] | None:
+    """What bench/peers.py measured; None before it ran."""
+    return dict(json.loads(PEERS.read_text(encoding="utf-8"))["results"]) if PEERS.is_file() else None
+
+
+def generated(text: str, page: Path = README) -> str:
+    """A page's text with each of its generated parts as the sources give it now."""
+    for name, block in blocks(page):
+        if f"<!-- {name}:start" in text:
+            text = replaced(text, name, block)
     return text
 
 
 def replaced(text: str, name: str, block: str) -> str:
-    """The text with what lies between the markers of a block exchanged."""
+    """The text with the part between the two markers of a block replaced."""
     between = re.compile(rf"(<!-- {name}:start[^>]*-->\n).*?(<!-- {name}:end -->)", re.DOTALL)
     if not between.search(text):
         sys.exit(f"the page lacks the markers <!-- {name}:start --> and <!-- {name}:end -->")
@@ -111,16 +209,18 @@ def replaced(text: str, name: str, block: str) -> str:
 
 
 def main() -> None:
-    text = README.read_text(encoding="utf-8")
-    new = generated(text)
-    if text == new:
-        return
-    if "--check" in sys.argv[1:]:
-        sys.exit("README.md is not what its sources give; run: make docs")
-    draft = README.with_suffix(".md.part")
-    draft.write_text(new, encoding="utf-8")
-    draft.replace(README)
-    print("README.md written")
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        new = generated(text, page)
+        if text == new:
+            continue
+        name = page.relative_to(ROOT)
+        if "--check" in sys.argv[1:]:
+            sys.exit(f"{name} differs from its sources; run: make generated")
+        draft = page.with_suffix(".md.part")
+        draft.write_text(new, encoding="utf-8")
+        draft.replace(page)
+        print(f"{name} written")
 
 
 if __name__ == "__main__":

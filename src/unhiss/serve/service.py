@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from unhiss.errors import ModelError, nearest
 from unhiss.infer.causal_model import CausalModel
-from unhiss.infer.models import load_causal
+from unhiss.infer.models import load, load_causal
 from unhiss.infer.stream import Stream
 from unhiss.serve.admission import MAX_STEP_LOAD_S, ConcurrencyLimiter
 from unhiss.serve.batcher import Batcher
