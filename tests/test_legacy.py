@@ -13,7 +13,7 @@ import pytest
 
 from unhiss.data.store import Store
 from unhiss.errors import DataError, ModelError
-from unhiss.infer.session import Session
+from unhiss.infer.session import OnnxSession
 from unhiss.infer.stream import Stream
 from unhiss.legacy import OLD_NAME, is_old
 from unhiss.weights import find
@@ -44,7 +44,7 @@ def test_a_model_of_the_former_name_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         ModelError, match=rf"a model of {OLD_NAME}, the former name of unhiss; train it again and unhiss"
     ):
-        Session(tmp_path / "old.onnx")
+        OnnxSession(tmp_path / "old.onnx")
 
 
 def test_a_checkpoint_of_the_former_name_is_refused(tmp_path: Path) -> None:
