@@ -19,8 +19,9 @@ import machine
 import numpy as np
 
 from unhiss.dsp.resampling import resample
-from unhiss.media.audio import AudioInfo, read
-from unhiss.media.writer import Writer
+from unhiss.media.formats import AudioFormat
+from unhiss.media.source import read
+from unhiss.media.writer import open_writer
 from unhiss.weights import DEFAULT
 
 SAMPLE = Path(__file__).parent.parent / "examples" / "noisy.wav"
@@ -32,7 +33,7 @@ def make(path: Path, seconds: int, rate: int, channels: int) -> None:
     audio, sample_rate = read(SAMPLE)
     piece = np.tile(resample(audio, sample_rate, rate), (channels, 1))
     left = seconds * rate
-    with Writer(path, AudioInfo(rate, channels, left, "WAV", "PCM_16")) as file:
+    with open_writer(path, AudioFormat(rate, channels, left, "WAV", "PCM_16")) as file:
         while left:
             file.write(piece[:, :left])
             left -= min(left, piece.shape[1])

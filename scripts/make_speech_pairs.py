@@ -17,7 +17,7 @@ import numpy as np
 
 from unhiss.dsp.levels import active_level_dbfs, rms_dbfs
 from unhiss.dsp.resampling import resample, to_mono
-from unhiss.media.audio import read
+from unhiss.media.source import read
 from unhiss.media.writer import write
 from unhiss.score.pairs import Pair, pairs
 

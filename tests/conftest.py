@@ -49,7 +49,7 @@ def real_pairs(recordings: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     """A folder of four noisy/clean pairs of real recordings, 48 kHz, 5 dB: `clean/ID.wav`, `noisy/ID.wav`, manifest."""
     from unhiss.dsp.levels import active_level_dbfs, rms_dbfs
     from unhiss.dsp.resampling import resample
-    from unhiss.media.audio import read
+    from unhiss.media.source import read
     from unhiss.media.writer import write
 
     folder = tmp_path_factory.mktemp("real") / "pairs"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from unhiss.errors import UnhissError
     from unhiss.infer.denoiser import Denoiser, denoise, denoise_file
     from unhiss.infer.stream import Stream
-    from unhiss.media.audio import read
+    from unhiss.media.source import read
     from unhiss.media.writer import write
     from unhiss.weights import models
 
@@ -29,7 +29,7 @@ _WHERE = {
     "denoise": "unhiss.infer.denoiser",
     "denoise_file": "unhiss.infer.denoiser",
     "models": "unhiss.weights",
-    "read": "unhiss.media.audio",
+    "read": "unhiss.media.source",
     "write": "unhiss.media.writer",
 }
 

@@ -16,8 +16,9 @@ import soundfile as sf
 from PIL import Image
 
 import unhiss
-from unhiss.media.audio import AudioInfo, info, read
-from unhiss.media.writer import Writer, write
+from unhiss.media.formats import AudioFormat
+from unhiss.media.source import open_source, read
+from unhiss.media.writer import open_writer, write
 
 Make = Callable[..., Path]
 SOURCE = Path(__file__).parent.parent.parent / "src"
@@ -33,8 +34,8 @@ def run(*words: object, stdin: bytes = b"", cwd: Path | None = None) -> subproce
 @pytest.fixture
 def noisy(tmp_path: Path, rng: np.random.Generator) -> Path:
     path = tmp_path / "noisy.wav"
-    like = AudioInfo(48000, 2, 20001, "WAV", "PCM_24", {"title": "Night"})
-    with Writer(path, like) as file:
+    like = AudioFormat(48000, 2, 20001, "WAV", "PCM_24", {"title": "Night"})
+    with open_writer(path, like) as file:
         file.write(rng.uniform(-0.5, 0.5, (2, 20001)).astype(np.float32))
     return path
 
@@ -44,7 +45,7 @@ def test_a_file_comes_out_with_rate_channels_length_coding_and_tags(
 ) -> None:
     done = run("denoise", noisy, "-o", tmp_path / "clean.wav", "--model", frame_model(offset=-0.1))
     assert (done.returncode, done.stderr) == (0, b"")
-    assert info(tmp_path / "clean.wav") == info(noisy)
+    assert open_source(tmp_path / "clean.wav").format == open_source(noisy).format
     assert done.stdout.decode().splitlines()[0].startswith("0.4 s of audio (2 ch, 48,000 Hz) in ")
     assert done.stdout.decode().splitlines()[1].startswith("  level -10.8 -> -22.")
     assert done.stdout.decode().splitlines()[2] == f"  clean: {tmp_path / 'clean.wav'}"
@@ -58,7 +59,7 @@ def test_a_causal_model_denoises_a_file_with_a_guard_or_without(
     for option, guard in (("--guard", True), ("--no-guard", False)):
         done = run("denoise", noisy, "-o", tmp_path / f"{option}.wav", "--model", path, option)
         assert (done.returncode, done.stderr) == (0, b"")
-        assert info(tmp_path / f"{option}.wav") == info(noisy)
+        assert open_source(tmp_path / f"{option}.wav").format == open_source(noisy).format
         results[guard], _ = read(tmp_path / f"{option}.wav")
         expected = unhiss.denoise(audio, rate, model=path, guard=guard)
         np.testing.assert_allclose(results[guard], expected, atol=2**-22)
@@ -92,7 +93,7 @@ def test_a_named_pipe_is_read_like_stdin(noisy: Path, tmp_path: Path, causal_mod
     feed = subprocess.Popen(["cp", str(noisy), str(tmp_path / "pipe.wav")])
     done = run("denoise", tmp_path / "pipe.wav", "-o", tmp_path / "clean.wav", "--model", causal_model())
     assert (done.returncode, done.stderr, feed.wait()) == (0, b"", 0)
-    assert info(tmp_path / "clean.wav").frames == info(noisy).frames
+    assert open_source(tmp_path / "clean.wav").format.frames == open_source(noisy).format.frames
 
 
 def test_an_m4a_is_known_by_its_bytes(noisy: Path, tmp_path: Path, causal_model: Make) -> None:
@@ -103,8 +104,9 @@ def test_an_m4a_is_known_by_its_bytes(noisy: Path, tmp_path: Path, causal_model:
     assert (done.returncode, done.stderr) == (0, b"")
     done = run("denoise", tmp_path / "a.wav", "-o", tmp_path / "c.wav", "--model", model)
     assert (done.returncode, done.stderr) == (0, b"")
-    assert info(tmp_path / "b.wav") == info(tmp_path / "c.wav")
-    assert (info(tmp_path / "b.wav").frames, info(tmp_path / "b.wav").subtype) == (20001, "PCM_24")
+    written = open_source(tmp_path / "b.wav").format
+    assert written == open_source(tmp_path / "c.wav").format
+    assert (written.frames, written.subtype) == (20001, "PCM_24")
 
 
 def test_the_file_equals_the_array(noisy: Path, tmp_path: Path, frame_model: Make) -> None:

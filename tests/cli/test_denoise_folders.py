@@ -15,7 +15,7 @@ from unhiss.cli.batch import _denoiser
 from unhiss.cli.denoise import command
 from unhiss.errors import ConfigError, UnhissError
 from unhiss.infer.denoiser import Denoiser
-from unhiss.media.audio import info, read
+from unhiss.media.source import open_source, read
 from unhiss.media.writer import write
 
 Make = Callable[..., Path]
@@ -157,7 +157,7 @@ def test_a_part_of_a_recording_is_kept(tree: Path, tmp_path: Path, half: Path) -
 def test_another_rate_and_coding_can_be_written(tree: Path, tmp_path: Path, half: Path) -> None:
     words = ("--rate", 48000, "--subtype", "PCM_24", "--model", half)
     good(denoise(tree / "a.wav", "-o", tmp_path / "a.wav", *words))
-    facts = info(tmp_path / "a.wav")
+    facts = open_source(tmp_path / "a.wav").format
     assert (facts.rate, facts.frames, facts.subtype) == (48000, 27000, "PCM_24")
 
 

@@ -16,7 +16,7 @@ import soundfile as sf
 
 from unhiss.cli import main
 from unhiss.errors import AudioError
-from unhiss.media.audio import read
+from unhiss.media.source import read
 from unhiss.media.writer import write
 
 Make = Callable[..., Path]

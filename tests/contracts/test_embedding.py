@@ -13,7 +13,7 @@ from test_docs import ROOT, blocks, commands, noise, run, voice
 
 import unhiss
 from unhiss.dsp.resampling import resample
-from unhiss.media.audio import read
+from unhiss.media.source import read
 from unhiss.media.writer import write
 
 PAGE = ROOT / "docs" / "embedding.md"

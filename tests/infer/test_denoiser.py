@@ -13,7 +13,7 @@ import unhiss
 from unhiss.errors import AudioError, ConfigError, UnhissError
 from unhiss.infer import frame_model as module
 from unhiss.infer.denoiser import Denoiser
-from unhiss.media.audio import read
+from unhiss.media.source import read
 from unhiss.media.writer import write
 
 Make = Callable[..., Path]

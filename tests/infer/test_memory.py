@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 
 from unhiss.infer.denoiser import Denoiser
-from unhiss.media.audio import AudioInfo
-from unhiss.media.writer import Writer
+from unhiss.media.formats import AudioFormat
+from unhiss.media.writer import open_writer
 
 MARGIN_BYTES = 2_000_000  # blocks and segments align differently in a longer file
 
 
 def peak_bytes(denoiser: Denoiser, folder: Path, seconds: int) -> int:
     noise = np.random.default_rng(3).uniform(-0.5, 0.5, (1, 16000)).astype(np.float32)
-    with Writer(folder / "noisy.wav", AudioInfo(16000, 1, seconds * 16000)) as file:
+    with open_writer(folder / "noisy.wav", AudioFormat(16000, 1, seconds * 16000)) as file:
         for _ in range(seconds):
             file.write(noise)
     tracemalloc.start()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import unhiss
-from unhiss.media.audio import read
+from unhiss.media.source import read
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import unhiss
 from unhiss.infer.causal_model import CausalModel
 from unhiss.infer.stream import Stream
-from unhiss.media.audio import read
+from unhiss.media.source import read
 from unhiss.media.writer import write
 
 Make = Callable[..., Path]

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import io
-from fractions import Fraction
 from pathlib import Path
 
 import av
 import pytest
-from PIL import Image
-from test_media_tracks import RATE, TAGS, add_sound, denoised, tone, video
+from media_files import RATE, TAGS, halve, jpeg, probe, tone, video, with_cover
 
-from unhiss.media import pyav, writer
-from unhiss.media.audio import AudioInfo
+from unhiss.media.formats import AudioFormat
+from unhiss.media.pyav.writer import PyavWriter
+from unhiss.media.soundfile_writer import SoundfileWriter
+from unhiss.media.source import open_source
 
 
 @pytest.mark.parametrize("extension", ["mp4", "mov", "mkv"])
 def test_tags_and_chapters_are_kept(extension: str, tmp_path: Path) -> None:
     source = video(tmp_path / f"a.{extension}")
-    out = denoised(source, tmp_path / f"b.{extension}")
+    out = halve(source, tmp_path / f"b.{extension}")
     with av.open(str(source)) as before, av.open(str(out.path)) as after:
         found = {name.lower(): text for name, text in after.metadata.items()}
         assert {name: found[name] for name in TAGS} == TAGS
@@ -29,36 +28,10 @@ def test_tags_and_chapters_are_kept(extension: str, tmp_path: Path) -> None:
         assert len(after.streams) == len(before.streams)
 
 
-def jpeg() -> bytes:
-    held = io.BytesIO()
-    Image.new("RGB", (32, 32), (200, 30, 30)).save(held, "JPEG")
-    return held.getvalue()
-
-
-def with_cover(path: Path) -> Path:
-    if path.suffix == ".mka":
-        with av.open(str(path), "w", format="matroska") as out:
-            out.metadata.update(TAGS)
-            sound = out.add_stream("aac", rate=RATE, layout="mono")
-            out.add_attachment("cover.jpg", "image/jpeg", jpeg())
-            add_sound(out, sound, 400.0, 1.0)
-        return path
-    with av.open(str(path), "w", format="mp4") as out:
-        out.metadata.update(TAGS)
-        sound = out.add_stream("aac", rate=RATE, layout="mono")
-        art = out.add_mux_stream("mjpeg", width=32, height=32)
-        art.disposition = av.stream.Disposition.attached_pic
-        picture = av.Packet(jpeg())
-        picture.stream, picture.time_base, picture.pts, picture.dts = art, Fraction(1, 90000), 0, 0
-        out.mux(picture)
-        add_sound(out, sound, 400.0, 1.0)
-    return path
-
-
 @pytest.mark.parametrize("target", ["b.m4a", "b.mka"])
 @pytest.mark.parametrize("source", ["a.m4a", "a.mka"])
 def test_cover_art_and_tags_stay_with_the_sound(source: str, target: str, tmp_path: Path) -> None:
-    out = denoised(with_cover(tmp_path / source), tmp_path / target)
+    out = halve(with_cover(tmp_path / source), tmp_path / target)
     assert not out.dropped
     with av.open(str(out.path)) as made:
         assert [bytes(packet) for packet in made.demux(made.streams.video[0]) if packet.size] == [jpeg()]
@@ -81,13 +54,13 @@ def freeform(name: bytes, text: bytes) -> bytes:
 @pytest.mark.parametrize("source", ["a.m4a", "a.mka"])
 @pytest.mark.parametrize("target", ["b.webm", "b.aac"])
 def test_a_cover_that_cannot_be_held_is_named(source: str, target: str, tmp_path: Path) -> None:
-    assert denoised(with_cover(tmp_path / source), tmp_path / target).dropped == ["video (mjpeg)"]
+    assert halve(with_cover(tmp_path / source), tmp_path / target).dropped == ["video (mjpeg)"]
 
 
 def test_cover_art_is_no_moving_picture(tmp_path: Path) -> None:
-    assert not pyav.has_pictures(with_cover(tmp_path / "a.m4a"))
-    assert not pyav.has_pictures(with_cover(tmp_path / "a.mka"))
-    assert pyav.has_pictures(video(tmp_path / "a.mp4"))
+    assert not open_source(with_cover(tmp_path / "a.m4a")).has_video
+    assert not open_source(with_cover(tmp_path / "a.mka")).has_video
+    assert open_source(video(tmp_path / "a.mp4")).has_video
 
 
 def test_tags_that_ffmpeg_does_not_know_are_kept_but_for_the_old_priming(tmp_path: Path) -> None:
@@ -103,7 +76,7 @@ def test_tags_that_ffmpeg_does_not_know_are_kept_but_for_the_old_priming(tmp_pat
     at = meta.find(b"ilst") - 4
     meta = atom(b"meta", meta[:at], atom(b"ilst", meta[at + 8 :], *tags))
     source.write_bytes(data[:index] + atom(b"moov", data[index + 8 : udta], atom(b"udta", meta)))
-    made = denoised(source, tmp_path / "b.m4a").path.read_bytes()
+    made = halve(source, tmp_path / "b.m4a").path.read_bytes()
     assert tags[0] in made
     assert tags[2] in made
     assert tags[1] not in made
@@ -112,14 +85,14 @@ def test_tags_that_ffmpeg_does_not_know_are_kept_but_for_the_old_priming(tmp_pat
         assert out.metadata["title"] == TAGS["title"]
         assert [bytes(packet) for packet in out.demux(video=0) if packet.size] == [jpeg()]
         assert "iTunSMPB" not in out.metadata
-    assert pyav.info(tmp_path / "b.m4a").frames == pyav.info(source).frames
-    assert pyav.info(tmp_path / "b.m4a").frames == RATE
+    assert probe(tmp_path / "b.m4a").frames == probe(source).frames
+    assert probe(tmp_path / "b.m4a").frames == RATE
 
 
 def test_tags_of_a_file_that_soundfile_reads_reach_an_m4a(tmp_path: Path) -> None:
-    facts = AudioInfo(RATE, 1, RATE, tags={"title": "T", "tracknumber": "3"})
-    with writer.Writer(tmp_path / "a.flac", facts) as out:
+    facts = AudioFormat(RATE, 1, RATE, tags={"title": "T", "tracknumber": "3"})
+    with SoundfileWriter(tmp_path / "a.flac", facts) as out:
         out.write(tone(RATE, 400))
-    with pyav.Writer(tmp_path / "b.m4a", facts, tags_of=tmp_path / "a.flac") as made:
+    with PyavWriter(tmp_path / "b.m4a", facts, copy_from=open_source(tmp_path / "a.flac")) as made:
         made.write(tone(RATE, 400))
-    assert pyav.info(made.path).tags == facts.tags
+    assert probe(made.path).tags == facts.tags

@@ -4,75 +4,14 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import av
 import numpy as np
 import pytest
+from media_files import RATE, TAGS, add_audio, add_pictures, decode, halve, probe, tone, video
 
-from unhiss.media import pyav, writer
-
-RATE = 48000
-TAGS = {"title": "Über uns", "artist": "A & B", "comment": "two\nlines", "date": "2026", "genre": "Talk"}
-MS = Fraction(1, 1000)
-CHAPTERS = [
-    {"id": at, "start": at * 500, "end": at * 500 + 500, "time_base": MS, "metadata": {"title": f"C{at}"}}
-    for at in range(3)
-]  # fmt: skip
-
-
-def tone(size: int, hz: float) -> np.ndarray:
-    return (0.3 * np.sin(2 * np.pi * hz / RATE * np.arange(size))).astype(np.float32)[None]
-
-
-def add_sound(out: Any, stream: Any, hz: float, seconds: float, start: int = 0) -> None:
-    frame = av.AudioFrame.from_ndarray(tone(int(seconds * RATE), hz), "fltp", "mono")
-    frame.rate, frame.pts, frame.time_base = RATE, start, Fraction(1, RATE)
-    out.mux([*stream.encode(frame), *stream.encode(None)])
-
-
-def add_pictures(out: Any, stream: Any, count: int = 45) -> None:
-    for number in range(count):
-        picture = np.full((48, 64, 3), 5 * number, np.uint8)
-        picture[number % 48] = 255
-        frame = av.VideoFrame.from_ndarray(picture, "rgb24")
-        frame.pts, frame.time_base = number, Fraction(1, 30)
-        out.mux(stream.encode(frame))
-    out.mux(stream.encode(None))
-
-
-def video(
-    path: Path,
-    video_codec: str = "mpeg4",
-    sound: tuple[str, ...] = ("aac",),
-    start: int = 0,
-    tags: bool = True,
-    movflags: str = "",
-) -> Path:
-    """1.5 s of pictures and sound made by PyAV alone; the sound tracks are tones of 400, 800 ... Hz."""
-    with av.open(str(path), "w", container_options={"movflags": movflags} if movflags else {}) as out:
-        if tags:
-            out.metadata.update(TAGS)
-            out.set_chapters(CHAPTERS)
-        pictures = out.add_stream(video_codec, rate=30, width=64, height=48, pix_fmt="yuv420p")
-        tracks = [out.add_stream(codec, rate=RATE, layout="mono", bit_rate=96000) for codec in sound]
-        for number, track in enumerate(tracks):
-            track.metadata["language"] = ("eng", "fra", "ita")[number]
-        for number, track in enumerate(tracks):
-            add_sound(out, track, 400.0 * (number + 1), 1.5, start)
-        add_pictures(out, pictures)
-    return path
-
-
-def denoised(source: Path, target: Path) -> pyav.Writer:
-    with pyav.Writer(target, pyav.info(source), tags_of=source) as out:
-        for block in pyav.blocks(source, 4096):
-            out.write(block * np.float32(0.5))
-    return out
-
-
-def heard(path: Path) -> np.ndarray:
-    return np.concatenate(list(pyav.blocks(path, 4096)), axis=1)
+from unhiss.media.soundfile_writer import SoundfileWriter
+from unhiss.media.source import open_source
 
 
 def halved(after: np.ndarray, before: np.ndarray) -> bool:
@@ -109,13 +48,13 @@ def test_pictures_are_copied_to_the_byte_and_the_tick(
 ) -> None:
     tags = extension not in ("avi", "wmv", "flv")
     source = video(tmp_path / f"a.{extension}", video_codec, (sound,), tags=tags)
-    out = denoised(source, tmp_path / f"b.{extension}")
+    out = halve(source, tmp_path / f"b.{extension}")
     assert packets(out.path, "video") == packets(source, "video")
     assert len(packets(source, "video")) == 45
     assert not out.dropped
-    before, after = heard(source), heard(out.path)
+    before, after = decode(source), decode(out.path)
     assert abs(before.shape[1] - after.shape[1]) <= 1
-    assert pyav.info(source).frames == before.shape[1]
+    assert probe(source).frames == before.shape[1]
     if extension != "avi":  # which cannot tell how much of an MP3 is priming
         assert halved(after, before)
     assert sorted(tmp_path.iterdir()) == [source, out.path]
@@ -124,27 +63,27 @@ def test_pictures_are_copied_to_the_byte_and_the_tick(
 @pytest.mark.parametrize("movflags", ["frag_keyframe+empty_moov", "frag_keyframe+delay_moov", "+faststart"])
 def test_videos_written_in_fragments_or_for_the_web_are_read_and_copied(movflags: str, tmp_path: Path) -> None:
     source = video(tmp_path / "a.mp4", "libx264", movflags=movflags, tags=False)
-    out = denoised(source, tmp_path / "b.mp4")
+    out = halve(source, tmp_path / "b.mp4")
     assert packets(out.path, "video") == packets(source, "video")
-    assert heard(out.path).shape == heard(source).shape == (1, pyav.info(source).frames)
-    assert halved(heard(out.path), heard(source))
+    assert decode(out.path).shape == decode(source).shape == (1, probe(source).frames)
+    assert halved(decode(out.path), decode(source))
 
 
 @pytest.mark.parametrize("extension", ["mp4", "mkv"])
 def test_sound_that_starts_late_stays_late(extension: str, tmp_path: Path) -> None:
     source = video(tmp_path / f"a.{extension}", start=RATE // 2)
-    out = denoised(source, tmp_path / f"b.{extension}")
+    out = halve(source, tmp_path / f"b.{extension}")
     assert packets(source, "audio")[1][0] == pytest.approx(0.5, abs=0.002)
     assert packets(out.path, "audio")[1][0] == pytest.approx(packets(source, "audio")[1][0], abs=1024 / RATE + 0.001)
-    assert heard(out.path).shape == heard(source).shape == (1, pyav.info(source).frames)
-    assert halved(heard(out.path), heard(source))
+    assert decode(out.path).shape == decode(source).shape == (1, probe(source).frames)
+    assert halved(decode(out.path), decode(source))
     assert packets(out.path, "video") == packets(source, "video")
 
 
 @pytest.mark.parametrize("extension", ["mp4", "mkv", "mov"])
 def test_further_sound_tracks_are_copied_and_keep_their_language(extension: str, tmp_path: Path) -> None:
     source = video(tmp_path / f"a.{extension}", sound=("aac", "ac3", "aac"))
-    out = denoised(source, tmp_path / f"b.{extension}")
+    out = halve(source, tmp_path / f"b.{extension}")
     for number in (1, 2):
         assert packets(out.path, "audio", number) == packets(source, "audio", number)
     assert packets(out.path, "audio", 0) != packets(source, "audio", 0)
@@ -153,17 +92,17 @@ def test_further_sound_tracks_are_copied_and_keep_their_language(extension: str,
         assert [track.type for track in made.streams][:4] == ["video", "audio", "audio", "audio"]
 
 
-def test_the_default_track_is_the_one_denoised(tmp_path: Path) -> None:
+def test_the_default_track_is_the_one_halve(tmp_path: Path) -> None:
     source = tmp_path / "a.mkv"
     with av.open(str(source), "w") as out:
         tracks = [out.add_stream("flac", rate=RATE, layout="mono") for _ in range(2)]
         tracks[0].disposition, tracks[1].disposition = 0, av.stream.Disposition.default
         for number, track in enumerate(tracks):
-            add_sound(out, track, 400.0 * (number + 1), 0.5)
-    np.testing.assert_allclose(next(pyav.blocks(source, 4096)), tone(4096, 800.0), atol=2**-14)
-    made = denoised(source, tmp_path / "b.mkv")
+            add_audio(out, track, 400.0 * (number + 1), 0.5)
+    np.testing.assert_allclose(next(open_source(source).blocks(4096)), tone(4096, 800.0), atol=2**-14)
+    made = halve(source, tmp_path / "b.mkv")
     assert packets(made.path, "audio", 0) == packets(source, "audio", 0)
-    np.testing.assert_allclose(next(pyav.blocks(made.path, 4096)), 0.5 * tone(4096, 800.0), atol=2**-14)
+    np.testing.assert_allclose(next(open_source(made.path).blocks(4096)), 0.5 * tone(4096, 800.0), atol=2**-14)
 
 
 def test_subtitles_are_copied_or_named_as_dropped(tmp_path: Path) -> None:
@@ -184,24 +123,24 @@ def test_subtitles_are_copied_or_named_as_dropped(tmp_path: Path) -> None:
             if packet.size:
                 packet.stream = copies[packet.stream_index]
                 out.mux(packet)
-    made = denoised(source, tmp_path / "b.mkv")
+    made = halve(source, tmp_path / "b.mkv")
     assert [text for *_, text in packets(made.path, "subtitle")] == [b"at 100 ms", b"at 900 ms"]
     assert packets(made.path, "subtitle") == packets(source, "subtitle")
     with av.open(str(made.path)) as container:
         assert [(font.name, font.data) for font in container.streams.attachments] == [("font.ttf", b"no font")]
-    other = denoised(source, tmp_path / "b.mp4")
+    other = halve(source, tmp_path / "b.mp4")
     assert other.dropped == ["subtitle (srt)", "attachment (font.ttf)"]
     assert packets(other.path, "video")
 
 
 def test_a_video_becomes_sound_alone_with_its_tags(tmp_path: Path) -> None:
     source = video(tmp_path / "a.mp4")
-    facts = pyav.info(source)
-    with writer.Writer(tmp_path / "b.wav", facts) as out:
-        for block in pyav.blocks(source, 4096):
+    facts = probe(source)
+    with SoundfileWriter(tmp_path / "b.wav", facts) as out:
+        for block in open_source(source).blocks(4096):
             out.write(block)
     assert (facts.tags["title"], facts.frames) == (TAGS["title"], 72000)
-    made = denoised(source, tmp_path / "b.m4a")
+    made = halve(source, tmp_path / "b.m4a")
     with av.open(str(made.path)) as container:
         assert not container.streams.video
         assert container.metadata["title"] == TAGS["title"]
@@ -218,7 +157,7 @@ def test_the_turn_of_a_phone_video_is_kept(tmp_path: Path) -> None:
     data = source.read_bytes()
     at = data.find(upright, data.find(b"tkhd"))
     source.write_bytes(data[:at] + turned + data[at + len(turned) :])
-    made = denoised(source, tmp_path / "b.mp4").path.read_bytes()
+    made = halve(source, tmp_path / "b.mp4").path.read_bytes()
     start = made.find(b"tkhd")
     assert turned in made[start : start + 100]
 
@@ -236,9 +175,9 @@ def test_hevc_keeps_the_tag_that_players_ask_for(tmp_path: Path) -> None:
         )
         pictures.codec_context.codec_tag = "hvc1"
         sound = out.add_stream("aac", rate=RATE, layout="mono")
-        add_sound(out, sound, 400.0, 0.5)
+        add_audio(out, sound, 400.0, 0.5)
         add_pictures(out, pictures, 15)
-    made = denoised(source, tmp_path / "b.mp4")
+    made = halve(source, tmp_path / "b.mp4")
     assert packets(made.path, "video") == packets(source, "video")
     assert (b"hvc1" in made.path.read_bytes()) and b"hev1" not in made.path.read_bytes()
 
@@ -249,9 +188,9 @@ def test_pictures_of_a_camera_that_counts_a_time_code_are_kept_with_it(target: s
         pictures = out.add_stream("mpeg4", rate=30, width=64, height=48, pix_fmt="yuv420p")
         pictures.metadata["timecode"] = "01:02:03:04"
         track = out.add_stream("aac", rate=RATE, layout="mono", bit_rate=96000)
-        add_sound(out, track, 400.0, 1.5)
+        add_audio(out, track, 400.0, 1.5)
         add_pictures(out, pictures)
-    out = denoised(tmp_path / "a.mov", tmp_path / f"b.{target}")
+    out = halve(tmp_path / "a.mov", tmp_path / f"b.{target}")
     assert packets(out.path, "video") == packets(tmp_path / "a.mov", "video")
     with av.open(str(out.path)) as made:
         assert made.streams.video[0].metadata["timecode"] == "01:02:03:04"

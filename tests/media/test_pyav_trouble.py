@@ -11,23 +11,22 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from test_media import chirp, encode
-from test_media_tags import with_cover
-from test_media_tracks import add_pictures, denoised, video
+from media_files import add_pictures, chirp, encode, halve, probe, video, with_cover
 
 from unhiss.errors import AudioError
-from unhiss.media import pyav
-from unhiss.media.audio import AudioInfo
+from unhiss.media.formats import AudioFormat
+from unhiss.media.pyav.writer import PyavWriter
+from unhiss.media.source import open_source
 
-LIKE = AudioInfo(48000, 1, 48000)
+LIKE = AudioFormat(48000, 1, 48000)
 
 
 def read_all(path: Path) -> int:
-    return sum(block.shape[1] for block in pyav.blocks(path, 4096))
+    return sum(block.shape[1] for block in open_source(path).blocks(4096))
 
 
 def refused(path: Path, match: str) -> None:
-    for act in (pyav.info, read_all):
+    for act in (probe, read_all):
         with pytest.raises(AudioError, match=match) as caught:
             act(path)
         assert "\n" not in str(caught.value)
@@ -122,7 +121,7 @@ def test_a_copy_of_damaged_media_is_whole_or_is_not_there(count: int, tmp_path: 
         bad, target = tmp_path / f"bad{source.suffix}", tmp_path / f"out{source.suffix}"
         bad.write_bytes(data)
         try:
-            denoised(bad, target)
+            halve(bad, target)
         except AudioError as error:
             assert "\n" not in str(error)
             assert not target.exists()
@@ -137,7 +136,7 @@ def test_pictures_in_an_unknown_coding_are_refused(tmp_path: Path) -> None:
     data = source.read_bytes()
     source.write_bytes(data.replace(b"V_MPEG4/ISO/ASP", b"V_NOSUCHCODING "))
     with pytest.raises(AudioError, match="no unknown pictures"):
-        denoised(source, tmp_path / "b.mkv")
+        halve(source, tmp_path / "b.mkv")
 
 
 def test_samples_that_are_no_sound_are_refused(tmp_path: Path) -> None:
@@ -151,7 +150,7 @@ def test_samples_that_are_no_sound_are_refused(tmp_path: Path) -> None:
 def test_an_exception_inside_leaves_nothing(tmp_path: Path) -> None:
     source = video(tmp_path / "a.mp4")
     for target in (tmp_path / "b.mp4", tmp_path / "b.mkv"):
-        with pytest.raises(KeyboardInterrupt), pyav.Writer(target, LIKE, tags_of=source) as out:
+        with pytest.raises(KeyboardInterrupt), PyavWriter(target, LIKE, copy_from=open_source(source)) as out:
             out.write(chirp(1, 20000))
             raise KeyboardInterrupt
     assert list(tmp_path.iterdir()) == [source]
@@ -159,17 +158,17 @@ def test_an_exception_inside_leaves_nothing(tmp_path: Path) -> None:
 
 def test_what_cannot_be_held_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     cases = [
-        ("a.wma", AudioInfo(48000, 6, 0), None, "cannot hold 6 channels"),
-        ("a.m4a", AudioInfo(48000, 1, 0), "VORBIS", "cannot hold VORBIS"),
-        ("a.m4a", AudioInfo(48000, 1, 0), "nonsense", "cannot hold nonsense"),
-        ("a.m4a", AudioInfo(48000, 32, 0), None, "32 channels"),
-        ("a.webm", AudioInfo(48000, 1, 0), "AAC", "cannot hold AAC"),
-        ("a.vob", AudioInfo(48000, 1, 0), None, r"cannot write \.vob"),
-        ("none/a.m4a", AudioInfo(48000, 1, 0), None, "cannot be written"),
+        ("a.wma", AudioFormat(48000, 6, 0), None, "cannot hold 6 channels"),
+        ("a.m4a", AudioFormat(48000, 1, 0), "VORBIS", "cannot hold VORBIS"),
+        ("a.m4a", AudioFormat(48000, 1, 0), "nonsense", "cannot hold nonsense"),
+        ("a.m4a", AudioFormat(48000, 32, 0), None, "32 channels"),
+        ("a.webm", AudioFormat(48000, 1, 0), "AAC", "cannot hold AAC"),
+        ("a.vob", AudioFormat(48000, 1, 0), None, r"cannot write \.vob"),
+        ("none/a.m4a", AudioFormat(48000, 1, 0), None, "cannot be written"),
     ]
     for name, like, subtype, match in cases:
         with pytest.raises(AudioError, match=match) as caught:
-            pyav.Writer(tmp_path / name, like, subtype)
+            PyavWriter(tmp_path / name, like, subtype)
         assert "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())
 
@@ -177,15 +176,15 @@ def test_what_cannot_be_held_is_refused_before_anything_is_written(tmp_path: Pat
 def test_a_container_that_cannot_hold_the_pictures_is_refused(tmp_path: Path) -> None:
     source = video(tmp_path / "a.mp4")
     with pytest.raises(AudioError, match=r"webm cannot hold this \(no mpeg4 pictures\); try \.mkv"):
-        denoised(source, tmp_path / "b.webm")
+        halve(source, tmp_path / "b.webm")
     assert list(tmp_path.iterdir()) == [source]
 
 
 def test_an_odd_rate_becomes_alac_in_an_m4a(tmp_path: Path) -> None:
     """AAC has a fixed list of rates."""
-    with pyav.Writer(tmp_path / "a.m4a", AudioInfo(13370, 1, 5000)) as out:
+    with PyavWriter(tmp_path / "a.m4a", AudioFormat(13370, 1, 5000)) as out:
         out.write(chirp(1, 5000))
-    facts = pyav.info(tmp_path / "a.m4a")
+    facts = probe(tmp_path / "a.m4a")
     assert (facts.rate, facts.frames, facts.subtype) == (13370, 5000, "ALAC_16")
 
 
@@ -193,7 +192,7 @@ def test_an_odd_rate_becomes_alac_in_an_m4a(tmp_path: Path) -> None:
 def test_an_empty_recording_is_refused(name: str, tmp_path: Path) -> None:
     with (
         pytest.raises(AudioError, match=r"cannot hold an empty recording; try \.wav"),
-        pyav.Writer(tmp_path / name, LIKE),
+        PyavWriter(tmp_path / name, LIKE),
     ):
         pass
     assert not list(tmp_path.iterdir())
@@ -204,11 +203,12 @@ def test_a_full_disk_is_told_and_leaves_nothing(name: str, tmp_path: Path) -> No
     """A limit on the size of files stands in for the disk; it holds for a child alone."""
     source = video(tmp_path / "a.mp4")
     lines = [
-        "import resource, signal, sys; from pathlib import Path; from unhiss.media import pyav as media",
+        "import resource, signal, sys; from unhiss.media.pyav.writer import PyavWriter",
+        "from pathlib import Path; from unhiss.media.source import open_source",
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))",
-        "source, target = map(Path, sys.argv[1:])",
-        "with pyav.Writer(target, pyav.info(source), tags_of=source) as out:",
-        "    for block in pyav.blocks(source, 4096): out.write(block)",
+        "source, target = open_source(sys.argv[1]), Path(sys.argv[2])",
+        "with PyavWriter(target, source.format, copy_from=source) as out:",
+        "    for block in source.blocks(4096): out.write(block)",
     ]
     child = [sys.executable, "-c", "\n".join(lines), str(source), str(tmp_path / name)]
     done = subprocess.run(child, capture_output=True, text=True, timeout=60)
@@ -223,6 +223,6 @@ def test_a_damaged_picture_does_not_stop_the_sound(tmp_path: Path) -> None:
         pictures = [bytes(packet) for packet in container.demux(video=0) if packet.size]
     at = data.find(pictures[20])
     source.write_bytes(data[: at + 8] + bytes(len(pictures[20]) - 8) + data[at + len(pictures[20]) :])
-    made = denoised(source, tmp_path / "b.mkv")
+    made = halve(source, tmp_path / "b.mkv")
     with av.open(str(made.path)) as container:
         assert len([packet for packet in container.demux(video=0) if packet.size]) == len(pictures)

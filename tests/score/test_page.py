@@ -99,7 +99,7 @@ def test_every_picture_chart_and_player_has_words(made):
 def test_players_hold_the_recording_and_failures_are_told(made, tmp_path):
     import base64
 
-    from unhiss.media.audio import read
+    from unhiss.media.source import read
 
     content = re.search(r'<audio[^>]*src="data:audio/ogg;base64,([^"]+)"', made[1])
     assert content

@@ -10,7 +10,7 @@ from unhiss.score.systems import system
 
 HALVE = """
 import sys
-from unhiss.media.audio import read
+from unhiss.media.source import read
 from unhiss.media.writer import write
 audio, rate = read(sys.argv[1])
 write(sys.argv[2], audio / 2, rate)

@@ -66,7 +66,7 @@ def test_without_pocketsphinx_the_pip_line_is_given(monkeypatch):
 def test_pocketsphinx_hears_english_whatever_came_before(data):
     """The answer to a recording does not depend on those before it: rows come in any order."""
     from unhiss.dsp.resampling import resample
-    from unhiss.media.audio import read
+    from unhiss.media.source import read
 
     clip = next((data / "cv-corpus-6.1-2020-12-11" / "en" / "clips").glob("*_75331.mp3"))
     audio = resample(*read(clip), 16_000)

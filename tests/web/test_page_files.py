@@ -12,7 +12,7 @@ from plain_server import Site
 
 import unhiss
 from unhiss.dsp.resampling import resample
-from unhiss.media.audio import read
+from unhiss.media.source import read
 from unhiss.media.writer import write
 from unhiss.score.metrics import si_sdr
 

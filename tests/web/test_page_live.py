@@ -12,7 +12,7 @@ from chromium import Chromium
 from plain_server import Site, lacking
 
 import unhiss
-from unhiss.media.audio import read
+from unhiss.media.source import read
 from unhiss.score.metrics import si_sdr
 
 SECONDS, LONG_S, TRIES = 4, 60, 3

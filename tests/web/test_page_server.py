@@ -15,7 +15,7 @@ from chromium import Chromium
 
 import unhiss
 from unhiss.dsp.resampling import resample
-from unhiss.media.audio import read
+from unhiss.media.source import read
 from unhiss.media.writer import write
 from unhiss.score.metrics import si_sdr
 

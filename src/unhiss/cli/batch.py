@@ -185,7 +185,7 @@ def _outside(job: Job, folder: Path, settings: Settings) -> tuple[Path, str]:
 
 
 def _spooled(source: Path | RemotePath, folder: Path) -> Path:
-    from unhiss.media.audio import spool
+    from unhiss.media.source import spool
 
     if not isinstance(source, Path):
         path = folder / f"noisy{source.suffix}"

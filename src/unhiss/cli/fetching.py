@@ -52,7 +52,7 @@ def _files(source: RemotePath, copy: Path) -> list[tuple[RemotePath, Path]]:
 
 
 def _is_needed(relative: PurePosixPath) -> bool:
-    from unhiss.media.recordings import EXTENSIONS
+    from unhiss.media.source import READABLE
 
     hidden = any(part.startswith(".") for part in relative.parts)
-    return not hidden and (relative.suffix.lower() in EXTENSIONS or relative.name == "manifest.csv")
+    return not hidden and (relative.suffix.lower() in READABLE or relative.name == "manifest.csv")

@@ -129,7 +129,7 @@ def _plain(pattern: Path) -> Path:
 
 def _tree(folder: Path, outputs: list[Path]) -> list[Found]:
     """All recordings in a folder and below, by extension; not what is hidden, nor what lies in an output."""
-    from unhiss.media.recordings import EXTENSIONS
+    from unhiss.media.source import READABLE
 
     inside = [output.resolve() for output in outputs if output.exists() and not output.samefile(folder)]
     found: list[Found] = []
@@ -137,7 +137,7 @@ def _tree(folder: Path, outputs: list[Path]) -> list[Found]:
         below = path.relative_to(folder)
         hidden = any(part.startswith(".") for part in below.parts)
         own = any(path.resolve().is_relative_to(output) for output in inside)
-        if path.suffix.lower() in EXTENSIONS and path.is_file() and not hidden and not own:
+        if path.suffix.lower() in READABLE and path.is_file() and not hidden and not own:
             found.append((path, PurePosixPath(below)))
     if not found:
         raise click.UsageError(f"{folder} holds no recording that unhiss reads (.wav, .flac, .mp3, .ogg …)")
@@ -146,12 +146,12 @@ def _tree(folder: Path, outputs: list[Path]) -> list[Found]:
 
 def _elsewhere(folder: RemotePath) -> list[Found]:
     """As `_tree`, of a folder that is no folder here."""
-    from unhiss.media.recordings import EXTENSIONS
+    from unhiss.media.source import READABLE
 
     found: list[Found] = [
         (path, below)
         for path, below in folder.files()
-        if path.suffix.lower() in EXTENSIONS and not any(part.startswith(".") for part in below.parts)
+        if path.suffix.lower() in READABLE and not any(part.startswith(".") for part in below.parts)
     ]
     if not found:
         raise click.UsageError(f"{folder} holds no recording that unhiss reads (.wav, .flac, .mp3, .ogg …)")
@@ -161,7 +161,7 @@ def _elsewhere(folder: RemotePath) -> list[Found]:
 def _suffix(extension: str | None) -> str:
     if not extension:
         return ""
-    from unhiss.media.recordings import WRITABLE
+    from unhiss.media.writer import WRITABLE
 
     suffix = f".{extension.lstrip('.').lower()}"
     if suffix not in WRITABLE:

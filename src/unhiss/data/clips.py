@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from unhiss.errors import CorpusError, nearest
-from unhiss.media.recordings import EXTENSIONS
+from unhiss.media.source import READABLE
 from unhiss.remote import RemotePath
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def recordings(folder: Path) -> Iterator[Path]:
             # A link back to a folder above would recurse for ever.
             if not (entry.is_symlink() and folder.resolve().is_relative_to(entry.resolve())):
                 yield from recordings(entry)
-        elif entry.suffix.lower() in EXTENSIONS:
+        elif entry.suffix.lower() in READABLE:
             yield entry
 
 

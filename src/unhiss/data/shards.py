@@ -18,7 +18,7 @@ from unhiss.data.store import FULL_SCALE
 from unhiss.dsp.levels import active_level_dbfs, bandwidth_hz, estimate_snr_db, remove_silence, rms_dbfs
 from unhiss.dsp.resampling import resample, to_mono
 from unhiss.errors import AudioError
-from unhiss.media.audio import TooLong, read
+from unhiss.media.source import TooLongError, read
 from unhiss.remote import RemoteNotFound, RemotePath
 
 CLIPS_PER_SHARD = 64
@@ -103,7 +103,7 @@ def _read(clip: Clip, preprocessing: Preprocessing, temp_folder: Path | None) ->
 def _decode(path: Path, limit: float | None) -> tuple[np.ndarray, int]:
     try:
         audio, rate = read(path, limit)
-    except TooLong as error:
+    except TooLongError as error:
         raise Rejected("long", f"{error.seconds:.2f} s") from error
     except AudioError as error:
         raise Rejected("broken", str(error).removeprefix(f"{path}: ")) from error

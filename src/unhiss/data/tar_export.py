@@ -26,7 +26,7 @@ from unhiss.data.output_folder import claim_folder
 from unhiss.data.storage import file_names, save, save_bytes, save_text
 from unhiss.data.store import FULL_SCALE, SETTINGS, Store
 from unhiss.errors import DataError
-from unhiss.media.recordings import EXTENSIONS
+from unhiss.media.source import READABLE
 from unhiss.media.wav import wav_bytes
 from unhiss.remote import RemotePath
 
@@ -42,7 +42,7 @@ class TarSample:
 
     def audio(self) -> tuple[str, bytes] | None:
         """Ending and content of the recording, if there is one."""
-        return next(((end, self.members[end]) for end in self.members if f".{end.lower()}" in EXTENSIONS), None)
+        return next(((end, self.members[end]) for end in self.members if f".{end.lower()}" in READABLE), None)
 
     def metadata(self) -> dict[str, Any]:
         """The .json, and the .txt as "text". Raises ValueError if the .json is no JSON object."""

@@ -10,7 +10,7 @@ STEP_DB = 0.05  # of the histogram of levels
 BINS = 6000  # from SILENCE_DBFS up to +200 dB, which recordings scaled as integers come near
 
 
-class Meter:
+class LevelMeter:
     """`meter.add(block)` for each float `(C, T)`; the facts are of all of them so far.
 
     Power is the mean over channels. Kept is how often each level of a 20 ms frame occurred, so memory does

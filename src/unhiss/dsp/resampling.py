@@ -7,9 +7,6 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import soxr
 
-FASTEST = 10_000_000  # Hz; what states more has a damaged header, and soxr crashes on some of it
-SLOWEST = 1000  # Hz; what states less holds no speech, and a small file of it would last for days
-
 
 def to_mono(audio: np.ndarray) -> np.ndarray:
     """The mean of all channels, `(T,)`."""

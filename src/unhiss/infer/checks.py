@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from unhiss.dsp.resampling import FASTEST, SLOWEST
+from unhiss.dsp.audio import MAX_MAGNITUDE, MAX_RATE, MIN_RATE, looks_transposed
 from unhiss.errors import AudioError, ConfigError
-from unhiss.media.audio import LOUDEST, turned
 
 
 def check_rate(rate: float) -> None:
     """Raise AudioError unless `rate` is a whole number of Hz within the supported range."""
     try:
-        valid = SLOWEST <= rate <= FASTEST and int(rate) == rate
+        valid = MIN_RATE <= rate <= MAX_RATE and int(rate) == rate
     except (TypeError, ValueError, OverflowError):
         valid = False
     if not valid:
-        raise AudioError(f"rate = {rate!r}; expected a whole number of Hz, {SLOWEST:,} to {FASTEST:,}, such as 48000")
+        raise AudioError(f"rate = {rate!r}; expected a whole number of Hz, {MIN_RATE:,} to {MAX_RATE:,}, such as 48000")
 
 
 def check_options(atten_limit_db: float | None, mix: float, threads: int) -> None:
@@ -38,12 +37,12 @@ def check_audio(audio: np.ndarray) -> np.ndarray:
         raise AudioError(f"audio of shape {audio.shape} has no channel; expected (T,) or (C, T)")
     if audio.dtype.kind != "f":
         raise AudioError(f"audio is {audio.dtype}; expected float in -1 to 1, such as audio / 32768 for int16")
-    if not np.abs(audio).max(initial=0) <= LOUDEST:  # false for NaN too
+    if not np.abs(audio).max(initial=0) <= MAX_MAGNITUDE:  # false for NaN too
         raise AudioError("audio has NaN, infinite or absurd samples; repair it first, such as with numpy.nan_to_num")
     return (audio if audio.ndim == 2 else audio[None]).astype(np.float32, copy=False)
 
 
 def check_not_transposed(audio: np.ndarray) -> None:
     """Raise AudioError for an array that looks like `(T, C)`."""
-    if turned(np.asarray(audio)):
+    if looks_transposed(np.asarray(audio)):
         raise AudioError(f"audio of shape {np.shape(audio)} looks like (T, C); give (C, T): audio.T")

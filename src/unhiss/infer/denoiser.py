@@ -16,6 +16,7 @@ from unhiss.infer.checks import check_audio, check_not_transposed, check_options
 from unhiss.infer.files import BLOCK_S, BlockSource, FileOptions, FileReport, convert
 from unhiss.infer.models import load
 from unhiss.infer.stream import Stream
+from unhiss.media.source import Source
 from unhiss.weights import DEFAULT
 
 
@@ -58,7 +59,7 @@ class Denoiser:
         return np.concatenate([channels[:, :0], *blocks], axis=1).reshape(np.shape(audio))
 
     def file(
-        self, source: str | Path, target: str | Path, *, force: bool = False, in_place: bool = False,
+        self, source: str | Path | Source, target: str | Path, *, force: bool = False, in_place: bool = False,
         subtype: str | None = None, rate: int | None = None, start_s: float = 0.0, end_s: float | None = None,
         clip_mode: str = "clip", residual: str | Path | None = None,
         progress: Callable[[float, float], None] = lambda share, seconds: None,
@@ -77,7 +78,8 @@ class Denoiser:
             force=force, in_place=in_place, subtype=subtype, rate=rate, start_s=start_s, end_s=end_s,
             clip_mode=clip_mode, residual=None if residual is None else Path(residual),
         )  # fmt: skip
-        return convert(self.denoise_blocks, self.name, Path(source), Path(target), options, progress)
+        source = source if isinstance(source, Source) else Path(source)
+        return convert(self.denoise_blocks, self.name, source, Path(target), options, progress)
 
     def denoise_blocks(self, source: BlockSource, rate: int, channels: int) -> Iterator[np.ndarray]:
         """Denoise a recording of any length: blocks `(C, T)` -> blocks with the same number of samples in total.

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from unhiss.dsp.meter import Meter
-from unhiss.dsp.resampling import FASTEST, SLOWEST, resampled
+from unhiss.dsp.audio import MAX_RATE, MIN_RATE
+from unhiss.dsp.meter import LevelMeter
+from unhiss.dsp.resampling import resampled
 from unhiss.errors import AudioError, ConfigError
-from unhiss.media.audio import AudioInfo
-from unhiss.media.recordings import blocks, holds_peaks, info, keeps_pictures, writer
+from unhiss.media.formats import AudioFormat, can_exceed_full_scale
+from unhiss.media.source import Source, open_source
+from unhiss.media.writer import holds_video, open_writer
 
 BLOCK_S = 2.0  # seconds read at a time
 CLIP_MODES = ("clip", "rescale", "none")
@@ -67,8 +69,8 @@ class FileOptions:
             raise ConfigError(f"clip_mode = {self.clip_mode!r}; expected one of {', '.join(CLIP_MODES)}")
         if not (self.start_s >= 0 and (self.end_s is None or self.end_s > self.start_s)):
             raise ConfigError(f"start_s = {self.start_s}, end_s = {self.end_s}; expected 0 <= start < end, in seconds")
-        if self.rate is not None and not SLOWEST <= self.rate <= FASTEST:
-            raise ConfigError(f"rate = {self.rate}; expected {SLOWEST:,} to {FASTEST:,} Hz")
+        if self.rate is not None and not MIN_RATE <= self.rate <= MAX_RATE:
+            raise ConfigError(f"rate = {self.rate}; expected {MIN_RATE:,} to {MAX_RATE:,} Hz")
         if self.residual and self.in_place:
             raise ConfigError("a residual is input less output, and in_place leaves no input; name another output")
         if self.residual and self.rate:
@@ -80,32 +82,35 @@ class _TooLoud(Exception):
 
 
 def convert(
-    clean: Clean, model: str, source: Path, target: Path, options: FileOptions, progress: Progress
+    clean: Clean, model: str, source: Source | Path, target: Path, options: FileOptions, progress: Progress
 ) -> FileReport:
     """Denoise one file; see Denoiser.file."""
     started = time.perf_counter()
-    facts = info(source)
-    check_target(source, target, options)
-    if (options.start_s or options.end_s is not None) and keeps_pictures(source, target):
-        raise AudioError(f"{source}: a part of its sound would not fit its pictures; write sound alone, such as .m4a")
-    first, stop = _range(source, facts, options)
+    source = source if isinstance(source, Source) else open_source(source)
+    facts = source.format
+    check_target(source.path, target, options)
+    if (options.start_s or options.end_s is not None) and source.has_video and holds_video(target):
+        raise AudioError(
+            f"{source.path}: a part of its sound would not fit its pictures; write sound alone, such as .m4a"
+        )
+    first, stop = _range(source.path, facts, options)
     rate = options.rate or facts.rate
     kept = (facts.frames if stop is None else stop) - first
     wanted = replace(facts, rate=rate, frames=round(kept * rate / facts.rate))
-    passes = [Meter(facts.rate)]  # one for each pass over the input; the last one counts
+    passes = [LevelMeter(facts.rate)]  # one for each pass over the input; the last one counts
 
     def opened() -> Iterator[np.ndarray]:
-        passes.append(Meter(facts.rate))
-        for block in blocks(source, _size(facts), first, stop):
+        passes.append(LevelMeter(facts.rate))
+        for block in source.blocks(_size(facts), first, stop):
             passes[-1].add(block)
             yield block
 
     again = lambda: resampled(clean(opened, facts.rate, facts.channels), facts.rate, rate, facts.channels)  # noqa: E731
     after, warnings = _write(again, source, target, wanted, options, progress)
     if options.residual:
-        warnings += _write_residual(options.residual, facts, blocks(source, _size(facts), first, stop), target)
+        warnings += _write_residual(options.residual, facts, source.blocks(_size(facts), first, stop), target)
     return FileReport(
-        source=str(source), target=str(target), model=model, seconds=after.count / rate,
+        source=str(source.path), target=str(target), model=model, seconds=after.count / rate,
         elapsed_s=time.perf_counter() - started, rate=rate, channels=facts.channels,
         input_dbfs=passes[-1].level_dbfs, output_dbfs=after.level_dbfs,
         input_snr_db=passes[-1].snr_db, output_snr_db=after.snr_db, warnings=tuple(warnings),
@@ -113,16 +118,16 @@ def convert(
 
 
 def _write(
-    again: Callable[[], Iterator[np.ndarray]], source: Path, target: Path, wanted: AudioInfo, options: FileOptions,
+    again: Callable[[], Iterator[np.ndarray]], source: Source, target: Path, wanted: AudioFormat, options: FileOptions,
     progress: Progress,
-) -> tuple[Meter, list[str]]:  # fmt: skip
+) -> tuple[LevelMeter, list[str]]:  # fmt: skip
     """Write all blocks that `again()` gives, once more and quieter if they must fit; their meter, and warnings."""
     gain = 1.0
     while True:
-        meter = Meter(wanted.rate)
+        meter = LevelMeter(wanted.rate)
         try:
-            with writer(target, wanted, options.subtype, source) as file:
-                limited = not holds_peaks(file.subtype)
+            with open_writer(target, wanted, options.subtype, source) as file:
+                limited = not can_exceed_full_scale(file.subtype)
                 for block in again():
                     scaled = block if gain == 1 else block * np.float32(gain)
                     meter.add(scaled)
@@ -130,15 +135,13 @@ def _write(
                     progress(min(1.0, meter.count / max(1, wanted.frames)), wanted.seconds)
                 if limited and options.clip_mode == "rescale" and meter.over:
                     raise _TooLoud
-            dropped = [
-                f"not kept: {track}, which {target.suffix} cannot hold" for track in getattr(file, "dropped", ())
-            ]
+            dropped = [f"not kept: {track}, which {target.suffix} cannot hold" for track in file.dropped]
             return meter, [*_warnings(meter, gain, limited and options.clip_mode == "clip"), *dropped]
         except _TooLoud:
             gain = (1 - 2**-15) / meter.peak
 
 
-def _range(source: Path, facts: AudioInfo, options: FileOptions) -> tuple[int, int | None]:
+def _range(source: Path, facts: AudioFormat, options: FileOptions) -> tuple[int, int | None]:
     """The first sample to keep, and the one to stop at; None is the end, which an MP3's header only estimates."""
     first = round(options.start_s * facts.rate)
     if first and first >= facts.frames:
@@ -146,11 +149,11 @@ def _range(source: Path, facts: AudioInfo, options: FileOptions) -> tuple[int, i
     return first, None if options.end_s is None else min(facts.frames, round(options.end_s * facts.rate))
 
 
-def _size(facts: AudioInfo) -> int:
+def _size(facts: AudioFormat) -> int:
     return max(1, int(BLOCK_S * facts.rate))
 
 
-def _warnings(after: Meter, gain: float, clipped: bool) -> Iterator[str]:
+def _warnings(after: LevelMeter, gain: float, clipped: bool) -> Iterator[str]:
     if gain != 1:
         yield f"peaks above full scale: all of it is {-20 * np.log10(gain):.1f} dB quieter"
     elif clipped and after.over:
@@ -160,22 +163,22 @@ def _warnings(after: Meter, gain: float, clipped: bool) -> Iterator[str]:
         )
 
 
-def _write_residual(path: Path, facts: AudioInfo, source: Iterator[np.ndarray], target: Path) -> Iterator[str]:
+def _write_residual(path: Path, facts: AudioFormat, source: Iterator[np.ndarray], target: Path) -> Iterator[str]:
     """What was taken out, from what the two files hold: samples of the input less those of the output; warnings.
 
     In whole numbers if the input is, else in floats, where the format of `path` has them.
     """
     whole = facts.subtype.startswith(("PCM", "ALAC"))
-    meter = Meter(facts.rate)
-    with writer(path, facts if whole else replace(facts, subtype="FLOAT"), None, None) as file:
-        outside = blocks(target, _size(facts))
+    meter = LevelMeter(facts.rate)
+    with open_writer(path, facts if whole else replace(facts, subtype="FLOAT")) as file:
+        outside = open_source(target).blocks(_size(facts))
         for noisy in source:
             clean = next(outside, noisy[:, :0])
             clean = np.pad(clean, ((0, 0), (0, max(0, noisy.shape[1] - clean.shape[1]))))
             taken = noisy - clean[:, : noisy.shape[1]]
             meter.add(taken)
             file.write(taken)
-    if meter.over and not holds_peaks(file.subtype):
+    if meter.over and not can_exceed_full_scale(file.subtype):
         yield f"{meter.over:,} samples of the residual above full scale were clipped; write it as a float WAV"
     elif not file.subtype.startswith(("FLOAT", "DOUBLE", *(("PCM", "ALAC") if whole else ()))):
         yield f"{path}: the residual is rounded, as {file.subtype} is; a .wav keeps all of it"

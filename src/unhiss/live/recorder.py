@@ -11,8 +11,8 @@ import numpy as np
 
 from unhiss.errors import AudioError
 from unhiss.infer.stream import Stream
-from unhiss.media.audio import AudioInfo
-from unhiss.media.writer import Writer
+from unhiss.media.formats import AudioFormat
+from unhiss.media.writer import open_writer
 
 
 class Recorder:
@@ -30,8 +30,8 @@ class Recorder:
                 raise AudioError(f"{path} exists; --force overwrites it")
         self._stream, self._to_drop = stream, stream.latency.samples
         self._files = ExitStack()
-        info = AudioInfo(stream.rate, stream.channels, 0)
-        self._writers = [self._files.enter_context(Writer(path, info, "PCM_24")) for path in self.paths]
+        like = AudioFormat(stream.rate, stream.channels, 0)
+        self._writers = [self._files.enter_context(open_writer(path, like, "PCM_24")) for path in self.paths]
         self._blocks: queue.SimpleQueue[tuple[np.ndarray, np.ndarray] | None] = queue.SimpleQueue()
         self._error: AudioError | None = None
         self._thread = threading.Thread(target=self._write, name="unhiss recorder", daemon=True)

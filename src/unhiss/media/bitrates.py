@@ -83,7 +83,7 @@ def found(
     return best[1:]
 
 
-class HeldBack:
+class TwoPassEncoder:
     """A file `path` written once its first 20 minutes, or all, are known, at the level that gives the bit
     rate wanted: `opener(level)` opens it. `beside` names the file that holds the sound until then, raw float32.
     """

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from unhiss.atomic import atomic_write
 from unhiss.dsp.stft import analyse, window
 from unhiss.errors import AudioError
-from unhiss.media.recordings import blocks, info
+from unhiss.media.source import open_source
 
 WIDTH, HEIGHT, LOW, MARGIN, GAP = 1000, 260, 120, 62, 34  # pixels; LOW: height of the levels
 RANGE_DB = 80.0
@@ -34,14 +34,15 @@ def levels(path: Path, start_s: float = 0.0, end_s: float | None = None, columns
 
     Each of at most `columns` columns is the mean over its share of the part, all channels together.
     """
-    facts = info(path)
-    first = round(start_s * facts.rate)
-    stop = facts.frames if end_s is None else min(facts.frames, round(end_s * facts.rate))
+    source = open_source(path)
+    first = round(start_s * source.rate)
+    stop = source.frames if end_s is None else min(source.frames, round(end_s * source.rate))
     share = max(1, -(-(stop - first) // columns))
     total = np.full((N_FFT // 2 + 1, columns), 1e-12)
     held = np.zeros(0, np.float32)  # a column narrower than the window borrows from what came before
     used = 1
-    for column, block in zip(range(columns), blocks(path, share, first, None if end_s is None else stop), strict=False):
+    blocks = source.blocks(share, first, None if end_s is None else stop)
+    for column, block in zip(range(columns), blocks, strict=False):
         used = column + 1
         mono = block.mean(axis=0)
         # Before the start lies its mirror image: zeros would make a step, and a step is sound of all frequencies.
@@ -50,7 +51,7 @@ def levels(path: Path, start_s: float = 0.0, end_s: float | None = None, columns
         starts = np.linspace(0, mono.size - N_FFT, min(16, 1 + 2 * (mono.size // N_FFT - 1))).astype(int)
         pieces = np.stack([mono[start : start + N_FFT] for start in starts]) * window(N_FFT)
         total[:, column] += (np.abs(np.fft.rfft(pieces, axis=-1)) ** 2).mean(axis=0)
-    return 10 * np.log10(total[:, :used]), facts.rate, (stop - first) / facts.rate
+    return 10 * np.log10(total[:, :used]), source.rate, (stop - first) / source.rate
 
 
 def spectrogram(audio: np.ndarray, rate: int, top_db: float | None = None, size: tuple[int, int] = (640, 200)) -> bytes:

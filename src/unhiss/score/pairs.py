@@ -11,8 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from unhiss.errors import AudioError, CorpusError
-from unhiss.media.audio import read
-from unhiss.media.containers import EXTENSIONS
+from unhiss.media.source import READABLE, read
 
 EXPECTED = "a folder of pairs holds clean/ID.wav, noisy/ID.wav (or .flac …) and optionally manifest.csv"
 
@@ -94,7 +93,7 @@ def recordings(paths: Iterable[Path]) -> list[Pair]:
         files = sorted(path for path in given.rglob("*") if path.is_file()) if given.is_dir() else [given]
         for path in files:
             inside = path.relative_to(given if given.is_dir() else given.parent)
-            if path.suffix.lower() in EXTENSIONS and not any(part.startswith(".") for part in inside.parts):
+            if path.suffix.lower() in READABLE and not any(part.startswith(".") for part in inside.parts):
                 name = inside.as_posix() if inside.as_posix() not in found else path.as_posix()
                 found[name] = Pair(id=name, noisy=(path,), clean=(), alone=True)
     if not found:
@@ -105,7 +104,7 @@ def recordings(paths: Iterable[Path]) -> list[Pair]:
 def _recordings(folder: Path) -> dict[str, tuple[Path, ...]]:
     found: dict[str, tuple[Path, ...]] = {}
     for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in EXTENSIONS and not path.name.startswith("."):
+        if path.suffix.lower() in READABLE and not path.name.startswith("."):
             found[path.stem] = (*found.get(path.stem, ()), path)
     return found
 

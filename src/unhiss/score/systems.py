@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from unhiss.errors import AudioError, ConfigError
-from unhiss.media.audio import read
+from unhiss.media.source import read
 from unhiss.media.writer import write
 
 Denoise = Callable[[np.ndarray, int], np.ndarray]  # (audio (T,) or (C, T) float32, rate) -> same shape

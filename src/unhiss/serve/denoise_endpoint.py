@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from unhiss.media.recordings import EXTENSIONS
+from unhiss.media.source import READABLE
 from unhiss.serve.protocol import Controls, RequestError
 from unhiss.serve.security import bearer_token, client_address, error_body
 from unhiss.serve.service import Service
@@ -124,7 +124,7 @@ class DenoiseEndpoint:
                 line = "a form without a recording; send it as the field file, such as curl -F file=@noisy.wav"
                 raise RequestError(400, line, "form")
             suffix = PurePosixPath(file.filename or "").suffix.lower()
-            source = folder / f"recording{suffix if suffix in EXTENSIONS else ''}"
+            source = folder / f"recording{suffix if suffix in READABLE else ''}"
             await asyncio.to_thread(_copy, file.file, source)
             return source, {name: value for name, value in form.items() if isinstance(value, str)}
         finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from unhiss.dsp.resampling import SLOWEST
+from unhiss.dsp.audio import MIN_RATE
 from unhiss.errors import ConfigError
 from unhiss.serve.protocol import RequestError
 
@@ -36,8 +36,8 @@ class Limits:
 
     def check_audio(self, rate: int, channels: int, seconds: float = 0.0) -> None:
         """Raises RequestError for a sample rate (400), channels (400) or a duration (413) beyond the limits."""
-        if not SLOWEST <= rate <= self.max_rate:
-            raise RequestError(400, f"rate = {rate:,} Hz; expected {SLOWEST:,} to {self.max_rate:,}", "rate")
+        if not MIN_RATE <= rate <= self.max_rate:
+            raise RequestError(400, f"rate = {rate:,} Hz; expected {MIN_RATE:,} to {self.max_rate:,}", "rate")
         if not 1 <= channels <= self.max_channels:
             raise RequestError(400, f"channels = {channels}; expected 1 to {self.max_channels}", "channels")
         if seconds > self.max_duration_s:

@@ -22,7 +22,7 @@ import numpy as np
 from unhiss.errors import AudioError
 from unhiss.infer.denoiser import Denoiser
 from unhiss.infer.files import BLOCK_S
-from unhiss.media.recordings import blocks, info
+from unhiss.media.source import Source, open_source
 from unhiss.serve.limits import Limits
 from unhiss.serve.protocol import RequestError, encode_samples
 
@@ -79,12 +79,12 @@ def denoise(source: Path, folder: Path, request: DenoiseRequest, limits: Limits)
     Raises RequestError for a file that is not a recording (422), or one beyond the limits.
     """
     try:
-        recording = info(source)
+        recording = open_source(source)
         limits.check_audio(recording.rate, recording.channels, recording.seconds)
         if request.format in BUFFERED:
-            _write_buffered(source, folder, request)
+            _write_buffered(recording, folder, request)
         else:
-            _write_streamable(source, folder, request, limits)
+            _write_streamable(recording, folder, request, limits)
     except AudioError as error:
         # The path of the temporary file means nothing to the client.
         line = str(error).replace(f"{source}: ", "").replace(str(source), "this")
@@ -105,27 +105,28 @@ def _denoiser_of(request: DenoiseRequest) -> Denoiser:
     return _denoiser(request.model, request.atten_limit_db, request.mix, request.guard)
 
 
-def _write_streamable(source: Path, folder: Path, request: DenoiseRequest, limits: Limits) -> None:
-    recording = info(source)
+def _write_streamable(recording: Source, folder: Path, request: DenoiseRequest, limits: Limits) -> None:
     rate, channels, frames = recording.rate, recording.channels, recording.frames
     block_size = max(1, int(BLOCK_S * rate))
-    if recording.format == "MP3":  # its header is only an estimate
-        frames = sum(block.shape[1] for block in _read_blocks(source, block_size, folder))
+    if not recording.exact_length:
+        frames = sum(block.shape[1] for block in _read_blocks(recording, block_size, folder))
         limits.check_audio(rate, channels, frames / rate)
-    is_float = request.format == "float32" or (request.format == "wav" and recording.subtype in ("FLOAT", "DOUBLE"))
+    is_float = request.format == "float32" or (
+        request.format == "wav" and recording.format.subtype in ("FLOAT", "DOUBLE")
+    )
     header = _wav_header(rate, channels, frames, is_float) if request.format == "wav" else b""
     with (folder / OUTPUT).open("wb") as file:
         file.write(header)
         file.flush()
         _write_info(folder, OutputInfo(len(header) + frames * channels * (4 if is_float else 2), rate, channels))
         denoiser = _denoiser_of(request)
-        for block in denoiser.denoise_blocks(lambda: _read_blocks(source, block_size, folder), rate, channels):
+        for block in denoiser.denoise_blocks(lambda: _read_blocks(recording, block_size, folder), rate, channels):
             file.write(encode_samples(block, "float32" if is_float else "pcm16"))
             file.flush()
 
 
-def _read_blocks(source: Path, size: int, folder: Path) -> Iterator[np.ndarray]:
-    for block in blocks(source, size):
+def _read_blocks(recording: Source, size: int, folder: Path) -> Iterator[np.ndarray]:
+    for block in recording.blocks(size):
         _check_folder(folder)
         yield block
 
@@ -135,9 +136,9 @@ def _check_folder(folder: Path) -> None:
         raise _ClientGoneError
 
 
-def _write_buffered(source: Path, folder: Path, request: DenoiseRequest) -> None:
+def _write_buffered(recording: Source, folder: Path, request: DenoiseRequest) -> None:
     target = folder / f"complete.{request.format}"
-    report = _denoiser_of(request).file(source, target, progress=lambda *_: _check_folder(folder))
+    report = _denoiser_of(request).file(recording, target, progress=lambda *_: _check_folder(folder))
     size = target.stat().st_size
     target.rename(folder / OUTPUT)
     _write_info(folder, OutputInfo(size, report.rate, report.channels))

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from unhiss.errors import AudioError, need
-from unhiss.media import containers
-from unhiss.media.audio import LOUDEST, AudioInfo
-from unhiss.media.pyav.source import coding, first_sound, open_media, reason
+from unhiss.dsp.audio import check_samples
+from unhiss.errors import AudioError
+from unhiss.media import formats
+from unhiss.media.formats import AudioFormat
+from unhiss.media.pyav.container import asf_size, coding, first_sound, has_video, open_media, reason
 
 GAP_S = 0.1  # timestamps jump by less through rounding and clock drift, by more where sound is missing
 LONGEST_GAP_S = 3600.0  # beyond it a timestamp is damaged
@@ -40,50 +41,79 @@ class _Sum:
     gapless: bool = True
 
 
-def info(path: str | Path) -> AudioInfo:
-    """Facts of a recording; where only decoding tells the number of samples, it is decoded. Raises AudioError."""
-    need("media", "av")
-    path = Path(path)
-    total = _by_packets(path) or _by_decoding(path)
-    with open_media(path) as container:
-        track = first_sound(container, path)
-        tags = {name.lower(): text for name, text in {**track.metadata, **container.metadata}.items()}
-        tags["tracknumber"] = tags.get("track", "")
-        subtype, seconds = coding(track), max(total.samples, 1) / track.rate
-        return AudioInfo(
-            track.rate, track.channels, total.samples, path.suffix[1:].upper(), subtype,
-            {name: tags[name] for name in containers.TAGS if tags.get(name)},
-            bit_rate=0 if subtype.startswith(_LOSSLESS) else round(8 * total.bytes / seconds),
-        )  # fmt: skip
+class PyavReader:
+    """One recording that PyAV reads: `format`, `has_video`, and `blocks` for each pass over the audio.
+
+    head: the first 64 KB of the file. Where only decoding tells the number of samples, it is decoded once.
+    Raises AudioError, or MissingExtra without PyAV.
+    """
+
+    def __init__(self, path: Path, head: bytes) -> None:
+        stated, available = asf_size(head), path.stat().st_size
+        if available < stated:
+            raise AudioError(f"{path}: truncated, holds {available:,} of {stated:,} bytes; get the whole file")
+        self._path = path
+        with open_media(path) as container:
+            track = first_sound(container, path)
+            self.has_video = has_video(container)
+            total = _by_packets(container, track, path) or self._by_decoding()
+            tags = {name.lower(): text for name, text in {**track.metadata, **container.metadata}.items()}
+            tags["tracknumber"] = tags.get("track", "")
+            subtype, seconds = coding(track), max(total.samples, 1) / track.rate
+            self.format = AudioFormat(
+                track.rate, track.channels, total.samples, path.suffix[1:].upper(), subtype,
+                {name: tags[name] for name in formats.TAGS if tags.get(name)},
+                bit_rate=0 if subtype.startswith(_LOSSLESS) else round(8 * total.bytes / seconds),
+            )  # fmt: skip
+
+    def _by_decoding(self) -> _Sum:
+        count = _Sum()
+        with open_media(self._path) as container:
+            for frame in _frames(container, first_sound(container, self._path), self._path, count):
+                count.samples += frame.shape[1]
+        return count
+
+    def blocks(self, size: int, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
+        """See Source.blocks. The encoder's priming is left out; where timestamps leave a gap there is silence."""
+        path = self._path
+        held: list[np.ndarray] = []
+        with open_media(path) as container:
+            track, place, ready = first_sound(container, path), 0, 0
+            for frame in _frames(container, track, path, _Sum()):
+                if invalid := check_samples(frame, place, track.rate):
+                    raise AudioError(f"{path}: {invalid}")
+                part = frame[:, max(0, start - place) : None if stop is None else max(0, stop - place)]
+                place += frame.shape[1]
+                held.append(part)
+                ready += part.shape[1]
+                if ready >= size:
+                    whole = np.concatenate(held, axis=1)
+                    for at in range(0, ready - size + 1, size):
+                        yield np.ascontiguousarray(whole[:, at : at + size])
+                    held, ready = [whole[:, ready - ready % size :]], ready % size
+                if stop is not None and place >= stop:
+                    break
+        if ready:
+            yield np.concatenate(held, axis=1)
 
 
-def _by_packets(path: Path) -> _Sum | None:
+def _by_packets(container: Any, track: Any, path: Path) -> _Sum | None:
     """The length that an MP4's packets state in samples; None for others, and if any is missing between them."""
     import av
 
+    if not _exact(track):
+        return None
     count = _Sum()
-    with open_media(path) as container:
-        track = first_sound(container, path)
-        if not _exact(track):
-            return None
-        try:
-            for packet in _packets(container, track, count):
-                if packet.size:
-                    _note(packet, path, count, float(count.end_s))
-        except av.FFmpegError as error:
-            raise _damage(path, float(count.end_s), error) from error
-        _check_whole(container, track, path, count)
-        start_s = Fraction(track.start_time or 0) * (track.time_base or 0)
-        count.samples = max(0, round((count.end_s - start_s) * track.rate))
+    try:
+        for packet in _packets(container, track, count):
+            if packet.size:
+                _note(packet, path, count, float(count.end_s))
+    except av.FFmpegError as error:
+        raise _damage(path, float(count.end_s), error) from error
+    _check_whole(container, track, path, count)
+    start_s = Fraction(track.start_time or 0) * (track.time_base or 0)
+    count.samples = max(0, round((count.end_s - start_s) * track.rate))
     return count if count.gapless else None
-
-
-def _by_decoding(path: Path) -> _Sum:
-    count = _Sum()
-    with open_media(path) as container:
-        for frame in _frames(container, first_sound(container, path), path, count):
-            count.samples += frame.shape[1]
-    return count
 
 
 def _exact(track: Any) -> bool:
@@ -92,33 +122,6 @@ def _exact(track: Any) -> bool:
 
 def _damage(path: Path, seconds: float, error: Exception) -> AudioError:
     return AudioError(f"{path}: damaged after {seconds:.2f} s ({reason(error)}); get a whole copy")
-
-
-def blocks(path: str | Path, size: int, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
-    """Samples `start` to `stop` (or the end) in blocks, float32 `(C, size)`, the last one shorter; bounded memory.
-
-    The encoder's priming is left out; sound that its timestamps say is missing comes as silence.
-    Raises AudioError for damaged or truncated data, and for samples that are no sound (NaN, infinite).
-    """
-    path = Path(path)
-    held: list[np.ndarray] = []
-    with open_media(path) as container:
-        track, place, ready = first_sound(container, path), 0, 0
-        for frame in _frames(container, track, path, _Sum()):
-            _check_samples(path, frame, place, track.rate)
-            part = frame[:, max(0, start - place) : None if stop is None else max(0, stop - place)]
-            place += frame.shape[1]
-            held.append(part)
-            ready += part.shape[1]
-            if ready >= size:
-                whole = np.concatenate(held, axis=1)
-                for at in range(0, ready - size + 1, size):
-                    yield np.ascontiguousarray(whole[:, at : at + size])
-                held, ready = [whole[:, ready - ready % size :]], ready % size
-            if stop is not None and place >= stop:
-                break
-    if ready:
-        yield np.concatenate(held, axis=1)
 
 
 def _frames(container: Any, track: Any, path: Path, count: _Sum) -> Iterator[np.ndarray]:
@@ -177,13 +180,6 @@ def _note(packet: Any, path: Path, count: _Sum, seconds: float) -> None:
             count.first_span_s = count.first_span_s or count.span_s
         count.next_s, count.span_s = start_s + span_s, span_s
         count.end_s = max(count.end_s, count.next_s)
-
-
-def _check_samples(path: Path, frame: np.ndarray, place: int, rate: int) -> None:
-    fine = np.abs(frame) <= LOUDEST  # NaN fails this too
-    if not fine.all():
-        at = place + int(np.argmin(fine.all(axis=0)))
-        raise AudioError(f"{path}: sample {at:,} ({at / rate:.2f} s) is {frame[~fine][0]:g}, no sound; repair it first")
 
 
 def _missing(at_s: Fraction, done: int, rate: int, frame: Any, path: Path) -> Iterator[np.ndarray]:

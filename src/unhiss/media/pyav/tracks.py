@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from unhiss.errors import AudioError
-from unhiss.media.audio import AudioInfo
-from unhiss.media.pyav.source import is_cover, open_media, reason
+from unhiss.media.formats import AudioFormat
+from unhiss.media.pyav.container import is_cover, open_media, reason
 
 _MP4, _MATROSKA = ("aac", "alac"), ("libopus", "flac")
 # Extension -> FFmpeg's muxer, and the encoders to try when the source's is no choice.
-WRITTEN = {
+MUXERS = {
     ".m4a": ("mp4", _MP4), ".m4b": ("mp4", _MP4), ".mp4": ("mp4", _MP4), ".m4v": ("mp4", _MP4),
     ".mov": ("mov", _MP4), ".3gp": ("3gp", ("aac",)), ".mkv": ("matroska", _MATROSKA), ".mka": ("matroska", _MATROSKA),
     ".webm": ("webm", ("libopus",)), ".weba": ("webm", ("libopus",)), ".wma": ("asf", ("wmav2",)),
@@ -22,7 +22,7 @@ WRITTEN = {
     ".avi": ("avi", ("libmp3lame", "aac")), ".flv": ("flv", ("aac",)), ".ac3": ("ac3", ("ac3",)),
     ".wv": ("wv", ("wavpack",)), ".tta": ("tta", ("tta",)),
 }  # fmt: skip
-SOUND_ONLY = (".m4a", ".m4b", ".mka", ".weba", ".wma", ".aac", ".ac3", ".wv", ".tta")  # no moving pictures
+AUDIO_ONLY = (".m4a", ".m4b", ".mka", ".weba", ".wma", ".aac", ".ac3", ".wv", ".tta")  # no moving pictures
 BRANDS = {".m4a": "M4A ", ".m4b": "M4B "}  # what an MP4 calls itself when it holds sound alone
 SINGLE = ("adts", "ac3", "wv", "tta")  # muxers of one track
 # Names of codings (the user's, libsndfile's or FFmpeg's) whose encoder is called otherwise.
@@ -70,12 +70,12 @@ def family(muxer: str) -> str:
     return _FAMILIES.get(muxer, muxer)
 
 
-def choose(path: Path, like: AudioInfo, subtype: str | None, source: Any | None) -> Coding:
+def choose(path: Path, like: AudioFormat, subtype: str | None, source: Any | None) -> Coding:
     """How to encode sound for a file of this name: the coding asked for, else the source's, else the usual one.
 
     source: the track that is replaced, if it is known. Raises AudioError if the container takes none of them.
     """
-    muxer, usual = WRITTEN[path.suffix.lower()]
+    muxer, usual = MUXERS[path.suffix.lower()]
     wanted = [subtype] if subtype else [*_own(muxer, like, source), *usual]
     layouts = [layout for known in _LAYOUTS[like.channels - 1 : like.channels] for layout in known]
     if source is not None and source.channels == like.channels and not source.layout.name.endswith("channels"):
@@ -91,14 +91,14 @@ def choose(path: Path, like: AudioInfo, subtype: str | None, source: Any | None)
     raise AudioError(f"{path}: {path.suffix} cannot hold {what}{sound}; try .m4a, .mkv or .wav")
 
 
-def _own(muxer: str, like: AudioInfo, source: Any | None) -> list[str]:
+def _own(muxer: str, like: AudioFormat, source: Any | None) -> list[str]:
     """The source's coding, unless an MP4 would hold something that its players do not expect there."""
     own = like.subtype if source is None else source.codec_context.codec.canonical_name
     same = source is not None and source.container.format.name.split(",")[0] == family(muxer)
     return [own] if same or family(muxer) != "mov" or own.lower().startswith(_IN_MP4) else []
 
 
-def _opened(muxer: str, encoder: str, like: AudioInfo, layout: str) -> Coding | None:
+def _opened(muxer: str, encoder: str, like: AudioFormat, layout: str) -> Coding | None:
     import av
 
     if not encoder or encoder not in av.codecs_available or not _holds(muxer, encoder):
@@ -131,7 +131,7 @@ def _holds(muxer: str, encoder: str) -> bool:
         return encoder in trial.supported_codecs
 
 
-def _bit_rate(encoder: str, like: AudioInfo) -> int:
+def _bit_rate(encoder: str, like: AudioFormat) -> int:
     """The source's bit rate if both are lossy, else one at which speech and music lose nothing to the ear."""
     if encoder.startswith(("alac", "flac", "tta", "wavpack", "pcm")):
         return 0

@@ -13,34 +13,35 @@ import numpy as np
 from unhiss import atomic
 from unhiss.dsp.resampling import Resampler
 from unhiss.errors import AudioError, need
-from unhiss.media.audio import AudioInfo
+from unhiss.media.formats import AudioFormat
 from unhiss.media.pyav.atoms import copy_tags
-from unhiss.media.pyav.source import first_sound, open_media, reason
-from unhiss.media.pyav.tracks import BRANDS, SOUND_ONLY, WRITTEN, Coding, Tracks, choose, family
+from unhiss.media.pyav.container import first_sound, open_media, reason
+from unhiss.media.pyav.tracks import AUDIO_ONLY, BRANDS, MUXERS, Coding, Tracks, choose, family
+from unhiss.media.source import Source
 
 _UNPRIMED = ("adts", "avi", "flv")  # cannot tell an encoder's priming from sound: packets of it stay out
 _MP3_PRIMING, _MP3_GRANULE = 1105, 576  # samples: LAME's 576 and a decoder's 529; packets hold whole granules
 
 
-class Writer:
+class PyavWriter:
     """Write sound block by block into a hidden file beside `path`, renamed when complete.
 
     like: rate, channels, tags, bit rate. subtype: a coding that must be had, such as "ALAC" or "AAC".
-    tags_of: the source, whose tags, cover art, chapters, pictures, subtitles and further sound tracks are copied;
+    copy_from: the source, whose tags, cover art, chapters, pictures, subtitles and further sound tracks are copied;
     its sound starts at the same time. Use as a context manager; `write(block)` takes float32 `(C, T)`.
     `.subtype`: the coding chosen; `.dropped`: what of the source the container cannot hold.
     An exception inside leaves nothing behind. Raises AudioError if the container cannot hold this.
     """
 
     def __init__(
-        self, path: str | Path, like: AudioInfo, subtype: str | None = None, *, tags_of: Path | None = None
+        self, path: str | Path, like: AudioFormat, subtype: str | None = None, *, copy_from: Source | None = None
     ) -> None:
         need("media", "av")
-        self._tags_of = tags_of
+        self._copy_from = copy_from
         self.path, self._like, self._written = Path(path), like, 0
         self._target = self.path.resolve()  # through a link to the file it names
-        if self._target.suffix.lower() not in WRITTEN:
-            known = ", ".join(sorted(WRITTEN))
+        if self._target.suffix.lower() not in MUXERS:
+            known = ", ".join(sorted(MUXERS))
             raise AudioError(f"{self.path}: cannot write {self._target.suffix}; try .wav, .flac or one of {known}")
         self._beside = atomic.temp_path(self._target)
         self._source: Any = None
@@ -49,15 +50,15 @@ class Writer:
         self._offset = self._led_in = 0
         self.dropped: list[str] = []
         try:
-            self._open(like, subtype, tags_of)
+            self._open(like, subtype, copy_from)
         except BaseException:
             self._close()
             raise
 
-    def _open(self, like: AudioInfo, subtype: str | None, tags_of: Path | None) -> None:
+    def _open(self, like: AudioFormat, subtype: str | None, copy_from: Source | None) -> None:
         import av
 
-        sound = self._open_source(tags_of)
+        sound = self._open_source(copy_from)
         coding = choose(self._target, like, subtype, sound)
         self.subtype = coding.subtype
         self._resampler = Resampler(like.rate, coding.rate, like.channels)
@@ -66,7 +67,7 @@ class Writer:
         except OSError as error:
             raise AudioError(f"{self.path}: cannot be written ({error.strerror}); choose another place") from error
         extension = self._target.suffix.lower()
-        muxer = WRITTEN[extension][0]
+        muxer = MUXERS[extension][0]
         # Edit lists count in this unit: with the sound's own, they cut it to the sample.
         options = {"movie_timescale": str(coding.rate)} if family(muxer) == "mov" else {}
         options |= {"brand": BRANDS[extension]} if extension in BRANDS else {}
@@ -79,13 +80,13 @@ class Writer:
         except (av.FFmpegError, ValueError, OSError) as error:
             raise AudioError(f"{self.path}: {muxer} cannot hold this ({reason(error)}); try .mkv or .wav") from error
 
-    def _open_source(self, tags_of: Path | None) -> Any | None:
+    def _open_source(self, copy_from: Source | None) -> Any | None:
         """The track to replace, with its container open; None if there is no source, or PyAV cannot read it."""
-        if tags_of is None:
+        if copy_from is None:
             return None
         try:
-            self._source = open_media(tags_of)
-            return first_sound(self._source, tags_of)
+            self._source = open_media(copy_from.path)
+            return first_sound(self._source, copy_from.path)
         except AudioError:
             return None  # soundfile reads what is left, and its tags are in `like`
 
@@ -96,7 +97,7 @@ class Writer:
         if self._source is None or sound is None:
             self._stream = self._add_sound(coding)
             return
-        self._tracks = Tracks(self._source, self._out, self._target.suffix.lower() in SOUND_ONLY)
+        self._tracks = Tracks(self._source, self._out, self._target.suffix.lower() in AUDIO_ONLY)
         for track in self._source.streams:
             if track is sound:
                 self._stream = self._add_sound(coding)
@@ -165,7 +166,7 @@ class Writer:
             packet.pts = packet.dts = max(packet.pts, self._offset + self._led_in * self._coding.rate // 500)
         return True
 
-    def __enter__(self) -> Writer:
+    def __enter__(self) -> PyavWriter:
         return self
 
     def __exit__(
@@ -191,8 +192,8 @@ class Writer:
         if self._tracks is not None:
             self._tracks.until(None)
         self._out.close()
-        if self._tags_of is not None and self._keeps_atoms(self._tags_of):
-            copy_tags(self._tags_of, self._beside)
+        if self._copy_from is not None and self._keeps_atoms(self._copy_from.path):
+            copy_tags(self._copy_from.path, self._beside)
 
     def _keeps_atoms(self, source: Path) -> bool:
         """Whether both files are MP4, or both QuickTime, which has its tags elsewhere."""

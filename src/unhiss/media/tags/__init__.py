@@ -5,6 +5,7 @@ Blocks are copied as bytes, unread, but for what denoising makes untrue: gains a
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,70 +15,71 @@ from typing import BinaryIO
 import soundfile as sf
 
 from unhiss.atomic import temp_path
-from unhiss.media import containers
+from unhiss.errors import AudioError
+from unhiss.media import formats
 from unhiss.media.tags import id3, ogg, riff, vorbis
 from unhiss.media.tags.pieces import length, pour, read_at
 
 _FAMILIES = {"WAV": "RIFF", "WAVEX": "RIFF", "RF64": "RIFF", "AIFF": "FORM"}
 
 
-def family(path: Path) -> str | None:
+def family(file: BinaryIO, size: int) -> str | None:
     """A file's container by its first bytes: RIFF, FORM (AIFF), FLAC, OGG (Vorbis, Opus) or MP3; None: another."""
-    with path.open("rb") as file:
-        head = read_at(file, 0, 12)
-        chunked = riff.kind(head)
-        if chunked:
-            return chunked.decode()
-        size = path.stat().st_size
-        if head[:4] == b"OggS":
-            return "OGG" if ogg.headers(file, size)[0] else None
-        sound = id3.before(file, size)[1]
-        start = read_at(file, sound, 4)
-    if start == b"fLaC":
+    head = read_at(file, 0, 12)
+    chunked = riff.kind(head)
+    if chunked:
+        return chunked.decode()
+    if head[:4] == b"OggS":
+        return "OGG" if ogg.headers(file, size)[0] else None
+    start = id3.before(file, size)[1]
+    mark = read_at(file, start, 4)
+    if mark == b"fLaC":
         return "FLAC"
-    return "MP3" if sound or (start[:1] == b"\xff" and start[1:2] >= b"\xe0") else None  # ID3 may be padded outside
+    return "MP3" if start or (mark[:1] == b"\xff" and mark[1:2] >= b"\xe0") else None  # ID3 may be padded outside
 
 
-def copies(source: Path, container: str) -> bool:
+def copies(source_family: str | None, container: str) -> bool:
     """Whether `copy` can carry the metadata of a source into a container, by libsndfile's name of it."""
-    try:
-        return family(source) == _FAMILIES.get(container, container)
-    except OSError:  # it has vanished, and whoever reads it will say so
-        return False
+    return source_family == _FAMILIES.get(container, container)
 
 
-def copy(source: Path, written: Path, *, in_place: bool = True) -> None:
-    """Put a recording's metadata into another one of the same family, in place of its own; sound stays.
+def copy(source: Path, target: Path, *, in_place: bool = True) -> None:
+    """Put a recording's metadata into another one of the same family, replacing its own; the audio is unchanged.
 
     in_place: sample n of one is sample n of the other; without it markers and cue sheets are left out.
     Damaged metadata is left out too; files of different families stay as they are. Memory is bounded.
-    Raises OSError if the file cannot be written; it is then as it was.
+    Raises OSError if the file cannot be written; it is then as it was. AudioError if the source cannot be read.
     """
-    kind = family(written)
-    if kind is None or family(source) != kind:
-        return
-    with source.open("rb") as old, suppress(EOFError):  # of a source that shrinks meanwhile
+    try:
+        file = source.open("rb")
+    except OSError as error:
+        raise AudioError(f"{source}: cannot be read ({error.strerror})") from error
+    with file, suppress(EOFError):  # of a source that shrinks meanwhile
+        size = os.fstat(file.fileno()).st_size
+        kind = family(file, size)
+        with target.open("rb") as written:
+            own = family(written, target.stat().st_size)
+        if kind is None or kind != own:
+            return
         if kind in ("RIFF", "FORM"):
-            _append(old, source.stat().st_size, written, in_place)
+            _append(file, size, target, in_place)
         else:
-            _rebuild(_REBUILD[kind], old, source.stat().st_size, written, in_place)
+            _rebuild(_REBUILD[kind], file, size, target, in_place)
 
 
-def sound_bytes(path: Path) -> int:
-    """Bytes of an MP3 or Ogg file less its tags and pictures; of any other file all."""
-    size, kind = path.stat().st_size, family(path)
-    with path.open("rb") as file:
-        if kind == "MP3":
-            return id3.behind(file, size)[1] - id3.before(file, size)[1]
-        if kind == "OGG":
-            return size - sum(len(packet) for packet in ogg.headers(file, size)[0][1:2])
+def audio_bytes(file: BinaryIO, size: int, kind: str | None) -> int:
+    """Bytes of an MP3 or Ogg file of a family without its tags and pictures; of any other file all."""
+    if kind == "MP3":
+        return id3.behind(file, size)[1] - id3.before(file, size)[1]
+    if kind == "OGG":
+        return size - sum(len(packet) for packet in ogg.headers(file, size)[0][1:2])
     return size
 
 
 def _facts(path: Path) -> tuple[int, int, int, str] | None:
     """Rate, channels, samples and coding as libsndfile reads them: what no tag may change."""
     try:
-        with sf.SoundFile(containers.native(path)) as file:
+        with sf.SoundFile(formats.native(path)) as file:
             return file.samplerate, file.channels, file.frames, file.subtype
     except (sf.SoundFileError, RuntimeError):
         return None

@@ -78,9 +78,7 @@ def clips(report: Report, systems: Sequence[System], jobs: int) -> list[Clip]:
     items = [(number, pair, system.name) for number, (_, pair) in enumerate(chosen) for system in systems]
     with single_threads():
         outputs = dict(
-            map_processes(
-                scorer.output, items, jobs, WorkerSetup(function=scorer.begin, args=given, preload=PRELOAD)
-            )
+            map_processes(scorer.output, items, jobs, WorkerSetup(function=scorer.begin, args=given, preload=PRELOAD))
         )
     made = []
     for number, (rank, pair) in enumerate(chosen):

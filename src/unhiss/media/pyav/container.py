@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unhiss.dsp.resampling import FASTEST, SLOWEST
+from unhiss.dsp.audio import MAX_RATE, MIN_RATE
 from unhiss.errors import AudioError, need
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ _DEMUXERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,asf,avi,flv,mpegts,mpeg,ogg,wav,w64,aiff,flac,mp3,aac,ac3,eac3,dts,ape,amr,"
     "wv,tta,mpc,mpc8,caf,au"
 )
-_ASF_FACTS = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+_ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 # FFmpeg's codecs under libsndfile's names, so that a WAV made from them gets their depth.
 _CODINGS = {
     "pcm_u8": "PCM_U8", "pcm_s8": "PCM_S8", "pcm_s16": "PCM_16", "pcm_s24": "PCM_24", "pcm_s32": "PCM_32",
@@ -27,20 +27,11 @@ _DEEP = ("s32", "s32p", "flt", "fltp")  # sample formats of lossless codecs that
 
 
 def open_media(path: Path) -> av.container.InputContainer:
-    """A container to demux. Raises AudioError if it is none, MissingExtra without PyAV."""
+    """A container to demux. Raises AudioError if FFmpeg cannot read it, MissingExtra without PyAV."""
     need("media", "av")
     import av
 
-    if path.is_dir():
-        raise AudioError(f"{path} is a folder, not a recording; name the files in it")
     try:
-        with path.open("rb") as probe:
-            head = probe.read(1 << 16)
-        if not head:
-            raise AudioError(f"{path}: 0 bytes, not a recording")
-        stated, there = _asf_size(head), path.stat().st_size
-        if there < stated:
-            raise AudioError(f"{path}: truncated, holds {there:,} of {stated:,} bytes; get the whole file")
         return av.open(
             str(path.resolve()), metadata_errors="surrogateescape", container_options={"format_whitelist": _DEMUXERS}
         )
@@ -50,9 +41,9 @@ def open_media(path: Path) -> av.container.InputContainer:
         raise AudioError(f"{path}: not a readable recording ({reason(error)}); is it whole?") from error
 
 
-def _asf_size(head: bytes) -> int:
-    """Bytes that a WMA or WMV says it has (ASF's file properties, where they are no broadcast's); 0 for others."""
-    at = head.find(_ASF_FACTS)
+def asf_size(head: bytes) -> int:
+    """Bytes that the header of a WMA or WMV states (in ASF's file properties, unless it is a broadcast); else 0."""
+    at = head.find(_ASF_FILE_PROPERTIES)
     flags = head[at + 88 : at + 89]
     return 0 if at < 0 or not flags or flags[0] & 1 else int.from_bytes(head[at + 40 : at + 48], "little")
 
@@ -74,15 +65,14 @@ def first_sound(container: av.container.InputContainer, path: Path) -> av.AudioS
     if track.codec_context is None:
         raise AudioError(f"{path}: its sound is in a coding unknown to FFmpeg; convert it to WAV first")
     rate, channels = track.rate, track.channels
-    if not (SLOWEST <= rate <= FASTEST and channels > 0):
+    if not (MIN_RATE <= rate <= MAX_RATE and channels > 0):
         raise AudioError(f"{path}: damaged, or no speech: {channels} channels at {rate:,} Hz; get a whole copy")
     return track
 
 
-def has_pictures(path: Path) -> bool:
-    """Whether a file shows moving pictures (cover art is none), which a part of its sound would not fit."""
-    with open_media(path) as container:
-        return any(not is_cover(track) for track in container.streams.video)
+def has_video(container: av.container.InputContainer) -> bool:
+    """Whether a container holds moving pictures (cover art does not count)."""
+    return any(not is_cover(track) for track in container.streams.video)
 
 
 def is_cover(track: av.VideoStream) -> bool:

@@ -1,11 +1,13 @@
-"""What file formats promise and what they can hold: wholeness of the bytes, and the coding to write with."""
+"""File formats as libsndfile names them: what a container can hold, and whether a file is complete."""
 
 from __future__ import annotations
 
 import math
 import os
 import re
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 import soundfile as sf
 
@@ -22,15 +24,48 @@ _ENDLESS = 0x7FFFF000  # a pipe writes this size or more into a WAV header, sinc
 _RIFF_BYTES = 0xFFF00000  # sound beyond this does not fit in a WAV's 32-bit sizes
 _OGG_PAGE = 27 + 255 + 255 * 255  # bytes of the largest page
 _MP3_FRAME = 1441  # bytes of the largest frame
-# libsndfile's notes on a header that promises more than there is: (declared, there), and what is counted.
+# libsndfile's notes on a header that promises more than there is: (declared, available), and the unit.
 _NOTED = (
     (r"(?:data|SSND|Data Size)\s*:\s*(\d+)\s*\(should be (\d+)\)", "bytes of sound"),
     (r"(?m)^(?:riff|  Riff size)\s*:\s*(\d+)\s*\(should be (\d+)\)", "bytes"),
 )
+# Codings of integers, which end at full scale.
+_INTEGER = ("PCM", "ALAC", "FLAC", "TTA", "WAVPACK", "ULAW", "ALAW", "GSM", "G72", "NMS", "VOX", "DPCM", "IMA", "MS_")
 # DWVW is not read back; of MP3's layers there is an encoder for the third alone.
 _UNWRITABLE = ("DWVW", "MPEG_LAYER_I")
 # What to write where the target cannot hold the source's coding: the first that it can.
 _FINE = ("PCM_24", "FLOAT", "ALAC_24", "PCM_16")
+
+
+@dataclass(frozen=True, slots=True)
+class AudioFormat:
+    """Rate in Hz, channels, frames (samples per channel), libsndfile's names of container and coding, and tags.
+
+    bit_rate: bits per second of a lossy coding (MP3, Vorbis, Opus, AAC), tags and pictures not counted; else 0.
+    """
+
+    rate: int
+    channels: int
+    frames: int
+    container: str = ""
+    subtype: str = ""
+    tags: dict[str, str] = field(default_factory=dict)
+    bit_rate: int = 0
+
+    @property
+    def seconds(self) -> float:
+        return self.frames / self.rate
+
+
+def can_exceed_full_scale(subtype: str) -> bool:
+    """Whether a coding holds samples beyond full scale: floats and lossy codings do, integers do not."""
+    return not subtype.startswith(_INTEGER)
+
+
+def reason(error: Exception) -> str:
+    """libsndfile's message without its prefix."""
+    text = str(getattr(error, "error_string", error)).replace("Error : ", "").strip(". \n")
+    return "no sound found in it" if "not a regular file" in text else text  # its message for an MP3 without a frame
 
 
 def native(path: Path) -> str | bytes:
@@ -76,52 +111,48 @@ def roomy(container: str, subtype: str, samples: int) -> str:
     return "RF64" if container in ("WAV", "WAVEX") and samples * size > _RIFF_BYTES else container
 
 
-def shortage(path: Path) -> str | None:
-    """What in the bytes of an Ogg or MP3 file tells that it was cut off; None if nothing does."""
-    with path.open("rb") as file:
-        magic = file.read(4)
-    if magic == b"OggS":
-        return _ogg_shortage(path)
-    if magic[:3] == b"ID3" or (magic[:1] == b"\xff" and magic[1:2] >= b"\xe0"):
-        return _mp3_shortage(path)
-    return None
+def missing_bytes(file: BinaryIO, size: int) -> str:
+    """What an Ogg or MP3 file of `size` bytes lacks because it was cut off; "" if nothing."""
+    file.seek(0)
+    head = file.read(10)
+    if head[:4] == b"OggS":
+        return _missing_ogg_pages(file, size)
+    if head[:3] == b"ID3" or (head[:1] == b"\xff" and head[1:2] >= b"\xe0"):
+        return _missing_mp3_bytes(file, size, head)
+    return ""
 
 
-def mismatch(notes: str) -> str | None:
+def mismatch(notes: str) -> str:
     """What libsndfile noted about a file that is shorter than its header says (WAV, AIFF, CAF, AU, RF64 ...)."""
-    for pattern, kept in _NOTED:
-        for declared, there in re.findall(pattern, notes):
-            if int(there) < int(declared) < _ENDLESS:
-                return f"holds {there} of {declared} {kept}"
-    return "ends early" if "Seems to be a truncated file" in notes else None
+    for pattern, unit in _NOTED:
+        for declared, available in re.findall(pattern, notes):
+            if int(available) < int(declared) < _ENDLESS:
+                return f"holds {available} of {declared} {unit}"
+    return "ends early" if "Seems to be a truncated file" in notes else ""
 
 
-def _ogg_shortage(path: Path) -> str | None:
-    """The last page of an Ogg stream says so, and is whole."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        file.seek(max(0, size - 2 * _OGG_PAGE))
-        end = file.read()
+def _missing_ogg_pages(file: BinaryIO, size: int) -> str:
+    """The last page of an Ogg stream is complete and marked as the last."""
+    file.seek(max(0, size - 2 * _OGG_PAGE))
+    end = file.read()
     page = end.rfind(b"OggS")
     if page < 0 or len(end) < page + 27 or len(end) < page + 27 + end[page + 26]:
         return "ends within an Ogg page"
     table = end[page + 27 : page + 27 + end[page + 26]]
     if len(end) < page + 27 + len(table) + sum(table):
         return "ends within an Ogg page"
-    return None if end[page + 5] & 4 else "its last Ogg page is missing"
+    return "" if end[page + 5] & 4 else "its last Ogg page is missing"
 
 
-def _mp3_shortage(path: Path) -> str | None:
-    """An MP3's first frame may state the bytes of all (Xing's header); without it nothing is promised."""
-    with path.open("rb") as file:
-        start = file.read(10)
-        offset = 0
-        if start[:3] == b"ID3":
-            offset = 10 + sum((byte & 0x7F) << shift for byte, shift in zip(start[6:10], (21, 14, 7, 0), strict=True))
-        file.seek(offset)
-        head = file.read(64)
-    at = max(head.find(b"Xing"), head.find(b"Info"))
-    if at < 0 or head[at + 7] & 3 != 3:  # the count of bytes follows the count of frames
-        return None
-    declared, there = int.from_bytes(head[at + 12 : at + 16], "big"), path.stat().st_size - offset
-    return f"holds {there} of {declared} bytes" if declared - there > min(_MP3_FRAME, declared // 100) else None
+def _missing_mp3_bytes(file: BinaryIO, size: int, head: bytes) -> str:
+    """The first frame of an MP3 may state the number of bytes (Xing header); else nothing can be told."""
+    start = 0
+    if head[:3] == b"ID3":
+        start = 10 + sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
+    file.seek(start)
+    frame = file.read(64)
+    at = max(frame.find(b"Xing"), frame.find(b"Info"))
+    if at < 0 or frame[at + 7] & 3 != 3:  # the count of bytes follows the count of frames
+        return ""
+    declared, available = int.from_bytes(frame[at + 12 : at + 16], "big"), size - start
+    return f"holds {available} of {declared} bytes" if declared - available > min(_MP3_FRAME, declared // 100) else ""

@@ -1,0 +1,112 @@
+"""Decoding with libsndfile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import soundfile as sf
+
+from unhiss.dsp.audio import MAX_RATE, MIN_RATE, check_samples
+from unhiss.errors import AudioError
+from unhiss.media import formats
+from unhiss.media.formats import AudioFormat
+
+_SEEKABLE = ("PCM", "FLOAT", "DOUBLE", "ULAW", "ALAW", "ALAC")  # codings in which each sample is coded by itself
+
+
+class _ForwardFile(sf.SoundFile):
+    """A file that claims to be unseekable. soundfile seeks after each read of a seekable file, and in an MP3
+    without LAME's tag that corrupts the audio: the decoder loses the bit reservoir of the frames before.
+    """
+
+    def seekable(self) -> bool:
+        return False
+
+
+class SoundfileReader:
+    """One recording that libsndfile reads: `format`, and `blocks` for each pass over the samples.
+
+    truncation: what its bytes are known to lack, "" if nothing; audio_bytes: its size without tags and pictures.
+    The file opened for probing serves the first pass. Raises AudioError if libsndfile cannot read it.
+    """
+
+    def __init__(self, path: Path, truncation: str, audio_bytes: int) -> None:
+        self._path = path
+        self._probed: sf.SoundFile | None = None
+        try:
+            file = self._probed = self._open()
+        except AudioError as error:
+            if not truncation:
+                raise
+            raise AudioError(f"{path}: truncated, {truncation}; get the whole file") from error
+        self.truncation = formats.mismatch(file.extra_info)
+        texts = {name: value for name, value in file.copy_metadata().items() if name in formats.TAGS}
+        lossy = file.frames and file.subtype.startswith(formats.LOSSY)
+        bit_rate = round(8 * audio_bytes * file.samplerate / file.frames) if lossy else 0
+        self.format = AudioFormat(
+            file.samplerate, file.channels, file.frames, file.format, file.subtype, texts, bit_rate
+        )
+        if not (self.truncation or truncation) and file.frames >= formats.UNKNOWN:
+            raise AudioError(f"{path}: written to a pipe, so its header leaves the length open; rewrite it to a file")
+
+    def _open(self) -> sf.SoundFile:
+        try:
+            file = _ForwardFile(formats.native(self._path))
+        except (sf.SoundFileError, RuntimeError, TypeError) as error:
+            why = formats.reason(error)
+            raise AudioError(f"{self._path}: not a readable recording ({why}); is it WAV, FLAC, Ogg or MP3?") from error
+        if MIN_RATE <= file.samplerate <= MAX_RATE:
+            return file
+        file.close()
+        raise AudioError(
+            f"{self._path}: damaged, or no speech: {file.samplerate:,} Hz (a rate is {MIN_RATE:,} to {MAX_RATE:,}); "
+            "get a whole copy"
+        )
+
+    def blocks(self, size: int, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
+        """See Source.blocks."""
+        file, self._probed = self._probed or self._open(), None
+        with file:
+            position = self._seek(file, start) if start else 0
+            while stop is None or position < stop:
+                count = size if stop is None else min(size, stop - position)
+                block = self._decode(file, count, position)
+                if invalid := check_samples(block.T, position, file.samplerate):
+                    raise AudioError(f"{self._path}: {invalid}")
+                position += len(block)
+                if len(block):
+                    yield np.ascontiguousarray(block.T)
+                if len(block) < count:
+                    # The length in an MP3 is an estimate; every other header is exact.
+                    if position < file.frames and file.format != "MP3":
+                        missing = f"holds {position:,} of {file.frames:,} samples"
+                        raise AudioError(f"{self._path}: truncated, {missing}; get the whole file")
+                    break
+
+    def _decode(self, file: sf.SoundFile, size: int, position: int) -> np.ndarray:
+        """The next samples, float32 `(T, C)`."""
+        try:
+            block: np.ndarray = file.read(size, dtype="float32", always_2d=True)
+        except (sf.SoundFileError, RuntimeError) as error:
+            raise AudioError(
+                f"{self._path}: damaged after {position / file.samplerate:.2f} s ({formats.reason(error)}); "
+                "get a whole copy"
+            ) from error
+        return block
+
+    def _seek(self, file: sf.SoundFile, start: int) -> int:
+        """Go to sample `start`, or to the end if there are fewer; by decoding where seeking is not exact."""
+        if file.subtype.startswith(_SEEKABLE):
+            return int(file.seek(min(start, file.frames)))
+        position = 0
+        if file.subtype.startswith(formats.LOSSY) and start <= file.frames:
+            position = int(file.seek(max(0, start - file.samplerate)))  # after 1 s a decoder's state has converged
+        while position < start:
+            count = min(1 << 16, start - position)
+            block = self._decode(file, count, position)
+            position += len(block)
+            if len(block) < count:
+                break
+        return position
