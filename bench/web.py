@@ -29,20 +29,20 @@ sys.path.insert(0, str(ROOT / "tests" / "web"))
 
 def page_speed(browser, path: Path) -> float:
     """Times real time, as the worker of the page took it."""
-    browser.run("document.querySelector('#another').click()")
-    browser.choose("#file", path)
-    browser.until("!document.querySelector('#result').hidden")
-    return float(browser.run("/([\\d.]+) × real time/.exec(document.querySelector('#result-facts').textContent)[1]"))
+    browser.evaluate("document.querySelector('#another').click()")
+    browser.set_file("#file", path)
+    browser.wait_for("!document.querySelector('#result').hidden")
+    return float(browser.evaluate("/([\\d.]+) × real time/.exec(document.querySelector('#result-details').textContent)[1]"))
 
 
 def live(browser) -> dict[str, float]:
     """Load in percent, latency in ms and under-runs of live sound, at the end of LIVE_S."""
     browser.click("#tab-live")
     browser.click("#live")
-    browser.until("document.querySelector('#live-state').textContent === 'Listening'")
-    browser.rest(LIVE_S)
+    browser.wait_for("document.querySelector('#live-state').textContent === 'Listening'")
+    browser.wait(LIVE_S)
     found = {
-        fact: float(browser.run(f"parseFloat(document.querySelector('#fact-{fact}').textContent)"))
+        fact: float(browser.evaluate(f"parseFloat(document.querySelector('#live-{fact}').textContent)"))
         for fact in ("load", "latency", "underruns")
     }
     browser.click("#live")

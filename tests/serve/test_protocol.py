@@ -48,7 +48,7 @@ def test_a_start_message_may_have_all_controls() -> None:
         ({"atten_limit_db": float("inf")}, "atten_limit_db = inf"),
         ({"bypass": 1}, "bypass = 1; expected bool"),
         ({"colour": "red"}, "field = 'colour'; expected one of rate"),
-        ({"controls": {}}, "start without rate"),
+        ({"controls": {}}, "field = 'controls'; expected one of rate"),
         ({"type": "set"}, "type = 'set'; expected start"),
         ({"model": "x" * 5000}, "expected 4,096 at most"),
         ({"state": "x" * (2 << 20)}, "expected 1,052,672 at most"),
@@ -59,6 +59,11 @@ def test_an_invalid_start_message_is_rejected_with_value_and_expectation(change:
     with pytest.raises(RequestError, match=re.escape(line)) as error:
         parse_start(json.dumps(START | change))
     assert (error.value.status, error.value.close_code) == (400, 4400)
+
+
+def test_a_start_message_without_a_rate_is_rejected_with_an_example() -> None:
+    with pytest.raises(RequestError, match=re.escape('such as {"type": "start", "rate": 48000}')):
+        parse_start('{"type": "start"}')
 
 
 @given(

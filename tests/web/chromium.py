@@ -1,4 +1,4 @@
-"""A real browser, driven over Chromium's DevTools protocol through a pair of pipes: the standard library is enough."""
+"""A browser, driven by Chromium's DevTools protocol over a pair of pipes; needs only the standard library."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ FLAGS = (
     "--autoplay-policy=no-user-gesture-required", "--use-fake-ui-for-media-stream",
     "--use-fake-device-for-media-stream", "--remote-debugging-pipe",
 )  # fmt: skip
-PATIENCE_S = 120.0
+TIMEOUT_S = 120.0
 
 
 class Chromium:
-    """`with Chromium(program, folder) as browser`: one page, and a record of all it asked for and complained of.
+    """`with Chromium(program, folder) as browser`: one page, its requests and its errors.
 
-    requests: URLs that the page and its workers asked for; complaints: errors of the console and uncaught ones.
+    requests: URLs that the page and its workers requested; errors: of the console, and uncaught exceptions.
     """
 
     def __init__(self, program: str, folder: Path, *flags: str) -> None:
         self._command = [program, *FLAGS, f"--user-data-dir={folder / 'home'}", *flags, "about:blank"]
-        self.folder, self.requests, self.complaints = folder, [], []
+        self.folder, self.requests, self.errors = folder, [], []
         self._number, self._bytes, self._answers = 0, b"", {}
 
     def __enter__(self) -> Chromium:
-        inside, self._to = os.pipe()
-        self._from, outside = os.pipe()
-        # Chromium reads from descriptor 3 and writes to 4; moved up first, so that neither is in the other's way.
-        high = [fcntl.fcntl(end, fcntl.F_DUPFD, 20) for end in (inside, outside)]
-        place = lambda: (os.dup2(high[0], 3), os.dup2(high[1], 4))  # noqa: E731
+        read_end, self._to = os.pipe()
+        self._from, write_end = os.pipe()
+        # Chromium reads from descriptor 3 and writes to 4; moved up first, so that neither overwrites the other.
+        high = [fcntl.fcntl(end, fcntl.F_DUPFD, 20) for end in (read_end, write_end)]
+        assign = lambda: (os.dup2(high[0], 3), os.dup2(high[1], 4))  # noqa: E731
         self._process = subprocess.Popen(
-            self._command, preexec_fn=place, pass_fds=(3, 4), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            self._command, preexec_fn=assign, pass_fds=(3, 4), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        for end in (inside, outside, *high):
+        for end in (read_end, write_end, *high):
             os.close(end)
         target = self.call("Target.createTarget", url="about:blank", session=None)["targetId"]
         self._session = self.call("Target.attachToTarget", targetId=target, flatten=True, session=None)["sessionId"]
-        self._listen(self._session)
+        self._attach(self._session)
         self.call("Page.enable")
         return self
 
@@ -56,24 +56,26 @@ class Chromium:
         os.close(self._from)
 
     def call(self, method: str, session: str | None = "page", **parameters: Any) -> dict[str, Any]:
-        """The result of one method of the protocol. Raises RuntimeError with what Chromium said."""
+        """The result of one method of the protocol. Raises RuntimeError with the error of Chromium."""
         number = self._send(method, self._session if session == "page" else session, parameters)
         while number not in self._answers:
-            self._receive(PATIENCE_S)
+            self._receive(TIMEOUT_S)
         answer = self._answers.pop(number)
         if "error" in answer:
             raise RuntimeError(f"{method}: {answer['error']['message']}")
         return answer["result"]
 
-    def open(self, url: str, wide: int = 1100, high: int = 900, dark: bool = False) -> None:
-        """Load a page, and wait until its model is there."""
-        self.call("Emulation.setDeviceMetricsOverride", width=wide, height=high, deviceScaleFactor=1, mobile=wide < 500)
+    def open(self, url: str, width: int = 1100, height: int = 900, dark: bool = False) -> None:
+        """Load a page and wait until its model is loaded."""
+        self.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 500
+        )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
         self.call("Page.navigate", url=url)
-        self.until("document.readyState === 'complete' && document.body.dataset.ready === 'true'")
+        self.wait_for("document.readyState === 'complete' && document.body.dataset.ready === 'true'")
 
-    def run(self, script: str) -> Any:
+    def evaluate(self, script: str) -> Any:
         """The value of an expression, awaited if it is a promise. Raises RuntimeError for an exception in it."""
         answer = self.call(
             "Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True, userGesture=True
@@ -82,22 +84,23 @@ class Chromium:
             raise RuntimeError(answer["exceptionDetails"].get("exception", {}).get("description", script))
         return answer["result"].get("value")
 
-    def until(self, condition: str, seconds: float = PATIENCE_S) -> None:
-        """Wait for a condition in the page. Raises AssertionError with what the page shows."""
+    def wait_for(self, condition: str, seconds: float = TIMEOUT_S) -> None:
+        """Wait for a condition in the page. Raises AssertionError with the text of the page."""
         end = time.monotonic() + seconds
-        while not self.run(f"Boolean({condition})"):
+        while not self.evaluate(f"Boolean({condition})"):
             if time.monotonic() > end:
-                raise AssertionError(f"not so: {condition}\n{self.run('document.body.innerText')}\n{self.complaints}")
+                text = self.evaluate("document.body.innerText")
+                raise AssertionError(f"not within {seconds:.0f} s: {condition}\n{text}\n{self.errors}")
             time.sleep(0.05)
 
-    def rest(self, seconds: float) -> None:
-        """Let time pass, listening."""
+    def wait(self, seconds: float) -> None:
+        """Let time pass, and receive events."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
-            self._receive(left, patient=True)
+            self._receive(left, optional=True)
 
     def click(self, selector: str) -> None:
-        self.run(f"document.querySelector({json.dumps(selector)}).click()")
+        self.evaluate(f"document.querySelector({json.dumps(selector)}).click()")
 
     def press(self, key: str, code: str, text: str = "") -> None:
         for kind in ("keyDown", "keyUp"):
@@ -108,29 +111,29 @@ class Chromium:
                 windowsVirtualKeyCode=numbers.get(key, ord(key[0].upper())), **extra,
             )  # fmt: skip
 
-    def choose(self, selector: str, path: Path) -> None:
-        """Give a file to an input element."""
+    def set_file(self, selector: str, path: Path) -> None:
+        """Select a file in an input element."""
         root = self.call("DOM.getDocument")["root"]["nodeId"]
         node = self.call("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
         self.call("DOM.setFileInputFiles", files=[str(path)], nodeId=node)
 
-    def saved(self, selector: str, name: str) -> Path:
-        """The file that a click on a download link saves."""
+    def download(self, selector: str, name: str) -> Path:
+        """Click a download link; the downloaded file."""
         self.call("Browser.setDownloadBehavior", session=None, behavior="allow", downloadPath=str(self.folder))
         self.click(selector)
         path = self.folder / name
-        end = time.monotonic() + PATIENCE_S
+        end = time.monotonic() + TIMEOUT_S
         while not path.is_file() or list(self.folder.glob("*.crdownload")):
-            assert time.monotonic() < end, f"{name} was not saved; there are {list(self.folder.iterdir())}"
-            self.rest(0.05)
+            assert time.monotonic() < end, f"{name} was not downloaded; there are {list(self.folder.iterdir())}"
+            self.wait(0.05)
         return path
 
-    def slide(self, selector: str, value: float) -> None:
+    def set_slider(self, selector: str, value: float) -> None:
         """Move a slider."""
-        there = f"document.querySelector({json.dumps(selector)})"
-        self.run(f"{there}.value = {value}, {there}.dispatchEvent(new Event('input')), 0")
+        element = f"document.querySelector({json.dumps(selector)})"
+        self.evaluate(f"{element}.value = {value}, {element}.dispatchEvent(new Event('input')), 0")
 
-    def shot(self, path: Path) -> Path:
+    def screenshot(self, path: Path) -> Path:
         """A picture of the whole page."""
         size = self.call("Page.getLayoutMetrics")["cssContentSize"]
         clip = {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1}
@@ -138,7 +141,7 @@ class Chromium:
         path.write_bytes(base64.b64decode(data))
         return path
 
-    def _listen(self, session: str) -> None:
+    def _attach(self, session: str) -> None:
         for method in ("Network.enable", "Runtime.enable", "Log.enable"):
             self._send(method, session, {})
         self._send(
@@ -154,32 +157,32 @@ class Chromium:
         os.write(self._to, json.dumps(message).encode() + b"\0")
         return self._number
 
-    def _receive(self, seconds: float, patient: bool = False) -> None:
-        """Read what is there; wait for it if nothing is."""
+    def _receive(self, seconds: float, optional: bool = False) -> None:
+        """Handle the messages received; wait for one if there are none."""
         if not select.select([self._from], [], [], seconds)[0]:
-            if patient:
+            if optional:
                 return
-            raise TimeoutError(f"Chromium said nothing for {seconds:.0f} s")
+            raise TimeoutError(f"no message from Chromium for {seconds:.0f} s")
         data = os.read(self._from, 1 << 20)
         if not data:
             raise RuntimeError("Chromium ended")
-        *whole, self._bytes = (self._bytes + data).split(b"\0")
-        for message in whole:
-            self._heard(json.loads(message))
+        *messages, self._bytes = (self._bytes + data).split(b"\0")
+        for message in messages:
+            self._handle(json.loads(message))
 
-    def _heard(self, message: dict[str, Any]) -> None:
-        method, facts = message.get("method"), message.get("params", {})
+    def _handle(self, message: dict[str, Any]) -> None:
+        method, values = message.get("method"), message.get("params", {})
         if "id" in message:
             self._answers[message["id"]] = message
         elif method == "Target.attachedToTarget":
-            self._listen(facts["sessionId"])
+            self._attach(values["sessionId"])
         elif method == "Network.requestWillBeSent":
-            self.requests.append(facts["request"]["url"])
+            self.requests.append(values["request"]["url"])
         elif method == "Network.webSocketCreated":
-            self.requests.append(facts["url"])
+            self.requests.append(values["url"])
         elif method == "Runtime.exceptionThrown":
-            self.complaints.append(facts["exceptionDetails"].get("exception", {}).get("description", "exception"))
-        elif method == "Log.entryAdded" and facts["entry"]["level"] in ("error", "warning"):
-            self.complaints.append(f"{facts['entry']['text']} {facts['entry'].get('url', '')}")
-        elif method == "Runtime.consoleAPICalled" and facts["type"] in ("error", "warning", "assert"):
-            self.complaints.append(" ".join(str(part.get("value", part)) for part in facts["args"]))
+            self.errors.append(values["exceptionDetails"].get("exception", {}).get("description", "exception"))
+        elif method == "Log.entryAdded" and values["entry"]["level"] in ("error", "warning"):
+            self.errors.append(f"{values['entry']['text']} {values['entry'].get('url', '')}")
+        elif method == "Runtime.consoleAPICalled" and values["type"] in ("error", "warning", "assert"):
+            self.errors.append(" ".join(str(part.get("value", part)) for part in values["args"]))

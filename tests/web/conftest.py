@@ -1,4 +1,4 @@
-"""The built page, a plain web server for it, and a browser to look at it."""
+"""The built page, a web server for it, and a browser."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from chromium import Chromium
-from plain_server import Site, lacking
+from plain_server import Site, skip_or_fail
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE = ROOT / "src" / "unhiss" / "serve" / "static"
@@ -18,36 +18,36 @@ PAGE = ROOT / "src" / "unhiss" / "serve" / "static"
 def page() -> Path:
     """The folder of the built page."""
     if not (PAGE / "index.html").is_file():
-        lacking("the page is not built; make web builds it")
+        skip_or_fail("the page is not built; make web builds it")
     return PAGE
 
 
 @pytest.fixture(scope="session")
 def chromium() -> str:
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if found is None:
-        lacking("no chromium to look at the page with; apt-get install chromium")
-    return str(found)
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        skip_or_fail("chromium is missing; apt-get install chromium")
+    return str(path)
 
 
 @pytest.fixture(scope="session")
 def node() -> str:
-    found = shutil.which("node")
-    if found is None or not (ROOT / "web" / "node_modules" / "stamp").is_file():
-        lacking("no node, or no node_modules; apt-get install nodejs npm, then make web")
-    return str(found)
+    path = shutil.which("node")
+    if path is None or not (ROOT / "web" / "node_modules" / "stamp").is_file():
+        skip_or_fail("node or node_modules are missing; apt-get install nodejs npm, then make web")
+    return str(path)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def site(page: Path) -> Iterator[Site]:
-    made = Site(page)
-    yield made
-    made.close()
+    server = Site(page)
+    yield server
+    server.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
-    """Hears examples/noisy.wav in its microphone."""
-    heard = f"--use-file-for-fake-audio-capture={ROOT / 'examples' / 'noisy.wav'}"
-    with Chromium(chromium, tmp_path_factory.mktemp("browser"), heard) as made:
-        yield made
+    """One Chromium for all tests; its microphone plays examples/noisy.wav."""
+    flag = f"--use-file-for-fake-audio-capture={ROOT / 'examples' / 'noisy.wav'}"
+    with Chromium(chromium, tmp_path_factory.mktemp("browser"), flag) as chromium_browser:
+        yield chromium_browser

@@ -1,4 +1,4 @@
-"""A plain web server, as any host of static files is one, and what happens where something lacks."""
+"""A web server of static files, and the skip of a test whose tools are not installed."""
 
 from __future__ import annotations
 
@@ -11,28 +11,29 @@ from pathlib import Path
 import pytest
 
 
-def lacking(line: str) -> None:
+def skip_or_fail(line: str) -> None:
+    """Skip the test; in CI, fail it."""
     if os.environ.get("CI") == "true":
         pytest.fail(line)
     pytest.skip(line)
 
 
 class Site:
-    """A folder behind a plain web server on this machine; asked: the paths that were asked of it."""
+    """A folder behind a web server on this machine; requests: their paths."""
 
     def __init__(self, folder: Path) -> None:
-        self.asked: list[str] = []
+        self.requests: list[str] = []
         handler = functools.partial(self._handler(), directory=str(folder))
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}/"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def _handler(self) -> type[SimpleHTTPRequestHandler]:
-        asked = self.asked
+        requests = self.requests
 
         class Handler(SimpleHTTPRequestHandler):
             def log_request(self, *_: object) -> None:
-                asked.append(self.path)
+                requests.append(self.path)
 
             def log_message(self, *_: object) -> None:
                 pass

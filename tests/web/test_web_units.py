@@ -1,4 +1,4 @@
-"""The modules of the page under Node, against numbers that Python computes here and now."""
+"""The modules of the page under Node, compared with results that Python computes in this test."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent.parent
 
 
-def test_the_browser_engine_computes_what_python_computes(node: str, tmp_path: Path) -> None:
-    made = [sys.executable, str(ROOT / "scripts" / "web_fixtures.py"), str(tmp_path)]
-    subprocess.run(made, check=True, env=os.environ | {"PYTHONPATH": str(ROOT / "src")})
+def test_the_browser_engine_equals_python(node: str, tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "scripts" / "web_fixtures.py"), str(tmp_path)]
+    subprocess.run(command, check=True, env=os.environ | {"PYTHONPATH": str(ROOT / "src")})
     done = subprocess.run(
         [node, "node_modules/vitest/vitest.mjs", "run"], cwd=ROOT / "web", capture_output=True, text=True, timeout=600,
         env=os.environ | {"UNHISS_FIXTURES": str(tmp_path), "NO_COLOR": "1"},
@@ -21,6 +21,6 @@ def test_the_browser_engine_computes_what_python_computes(node: str, tmp_path: P
 
 
 def test_the_lock_file_names_no_registry() -> None:
-    """So that it installs from whatever registry npm is set to."""
+    """So that packages are installed from the configured registry."""
     text = (ROOT / "web" / "package-lock.json").read_text(encoding="utf-8")
     assert '"resolved"' not in text and '"integrity"' in text

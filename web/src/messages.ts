@@ -1,29 +1,29 @@
-/** What page, worker and worklet say to each other. `server`: where the model runs, if not in the worker. */
+/** Messages between page, worker and worklet. `server`: where the model runs, null in the worker. */
 
 import type { Server } from "./engine/remote";
 
-export const BLOCK_OF_LIVE_S = 0.016; // that goes from worklet to worker at once
+export const LIVE_BLOCK_S = 0.016; // that the worklet sends to the worker at a time
 
 export type ToWorker =
   | { kind: "load"; model: ArrayBuffer; wasm: ArrayBuffer }
-  | { kind: "clean"; id: number; rate: number; channels: Float32Array[]; server: Server | null }
+  | { kind: "denoise"; id: number; rate: number; channels: Float32Array[]; server: Server | null }
   | { kind: "cancel"; id: number }
-  | { kind: "live"; id: number; rate: number; port: MessagePort; server: Server | null };
+  | { kind: "startLive"; id: number; rate: number; port: MessagePort; server: Server | null };
 
 export type FromWorker =
   | { kind: "loaded"; name: string }
-  | { kind: "broken"; message: string }
-  | { kind: "progress"; id: number; share: number }
-  | { kind: "cleaned"; id: number; channels: Float32Array[]; ms: number }
-  | { kind: "live"; id: number; late: number }
+  | { kind: "loadFailed"; message: string }
+  | { kind: "progress"; id: number; fraction: number }
+  | { kind: "denoised"; id: number; channels: Float32Array[]; ms: number }
+  | { kind: "liveStarted"; id: number; latency: number }
   | { kind: "failed"; id: number; message: string };
 
-/** Between worklet and worker. `ms`: what cleaning took. */
-export type ToLive = { at: number; samples: Float32Array } | "end";
-export type FromLive = { at: number; samples: Float32Array; ms: number } | { failed: string };
+/** Between worklet and worker. `position`: of the first sample; `ms`: processing time. */
+export type ToLive = { position: number; samples: Float32Array } | "stop";
+export type FromLive = { position: number; samples: Float32Array; ms: number } | { failed: string };
 
-/** What a worklet begins with: see LiveMix. */
-export type LiveOptions = { block: number; late: number; wait: number; sending: boolean };
+/** Options of the worklet: see LiveMix. */
+export type LiveOptions = { blockSize: number; latency: number; waitBlocks: number; sending: boolean };
 
 /** From the page to the worklet, and back. Levels are peaks, 0 to 1. */
 export type ToWorklet =
@@ -33,13 +33,13 @@ export type ToWorklet =
   | { kind: "stop" };
 export type FromWorklet =
   | {
-      kind: "facts";
+      kind: "status";
       input: number;
       output: number;
       load: number;
       underRuns: number;
       overloads: number;
-      resting: boolean;
+      paused: boolean;
       delay: number;
     }
   | { kind: "recorded"; before: Float32Array; after: Float32Array }

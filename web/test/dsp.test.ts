@@ -7,41 +7,41 @@ const FLOAT32 = 2e-6; // relative to the largest value: rounding to float32, onc
 const RESAMPLED = 5e-6; // numpy sums the products in float32
 
 describe("the Fourier transform", () => {
-  it.each(cases.fft)("of $size samples is numpy's, and its inverse gives them back", ({ size, x, y }) => {
+  it.each(cases.fft)("of $size samples equals numpy's, and its inverse restores them", ({ size, x, y }) => {
     const [frame, expected] = [array(x), array(y)];
     const fft = new RealFft(size);
-    for (let again = 0; again < 2; again++) {
-      const found = new Float32Array(size + 2);
-      fft.forward(frame, found);
+    for (let run = 0; run < 2; run++) {
+      const result = new Float32Array(size + 2);
+      fft.forward(frame, result);
       const full = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-      expect(difference(found, expected) / full).toBeLessThan(FLOAT32);
+      expect(difference(result, expected) / full).toBeLessThan(FLOAT32);
       const back = new Float32Array(size);
-      fft.inverse(found, back);
+      fft.inverse(result, back);
       expect(difference(back, frame)).toBeLessThan(FLOAT32 * 5);
     }
   });
 
-  it("refuses sizes it cannot do", () => {
+  it("rejects unsupported sizes", () => {
     expect(() => new RealFft(10)).toThrow("5 points");
     expect(() => new RealFft(9)).toThrow("even");
   });
 });
 
 describe("the resampler", () => {
-  it.each(cases.polyphase)("from $from to $to Hz is Python's for any cutting", ({ from, to, x, y }) => {
-    const [sound, expected] = [array(x), array(y)];
+  it.each(cases.polyphase)("from $from to $to Hz equals Python's for any block sizes", ({ from, to, x, y }) => {
+    const [audio, expected] = [array(x), array(y)];
     const resampler = new Polyphase(from, to, 1);
     const next = numbers(from + to);
     const parts: number[] = [];
-    for (let at = 0; at < sound.length; ) {
+    for (let start = 0; start < audio.length; ) {
       const size = next(700);
-      parts.push(...resampler.push([sound.subarray(at, at + size)])[0]!);
-      at += size;
+      parts.push(...resampler.push([audio.subarray(start, start + size)])[0]!);
+      start += size;
     }
     expect(difference(Float32Array.from(parts), expected)).toBeLessThan(RESAMPLED);
   });
 
-  it("knows I0(1) and I0(10)", () => {
+  it("computes I0(1) and I0(10)", () => {
     expect(bessel0(1)).toBeCloseTo(1.2660658777520082, 14);
     expect(bessel0(10) / 2815.716628466254).toBeCloseTo(1, 14);
   });

@@ -1,4 +1,4 @@
-/** What Python computed: the folder that scripts/web_fixtures.py wrote, named by UNHISS_FIXTURES. */
+/** Test cases computed by Python: the folder that scripts/web_fixtures.py wrote, named by UNHISS_FIXTURES. */
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -16,18 +16,18 @@ export function array(name: string): Float32Array {
   return new Float32Array(bytes(name));
 }
 
-/** The rows of an array that was (channels, T). */
+/** The rows of an array of shape (channels, T). */
 export function rows(name: string, channels: number): Float32Array[] {
-  const whole = array(name);
-  const length = whole.length / channels;
-  return Array.from({ length: channels }, (_, row) => whole.slice(row * length, (row + 1) * length));
+  const all = array(name);
+  const length = all.length / channels;
+  return Array.from({ length: channels }, (_, row) => all.slice(row * length, (row + 1) * length));
 }
 
-type Named = { x: string; y: string };
+type Arrays = { x: string; y: string };
 export const cases = JSON.parse(readFileSync(join(folder, "fixtures.json"), "utf8")) as {
-  fft: (Named & { size: number })[];
-  polyphase: (Named & { from: number; to: number })[];
-  stream: (Named & { rate: number; channels: number; options: Record<string, number | boolean> })[];
+  fft: (Arrays & { size: number })[];
+  polyphase: (Arrays & { from: number; to: number })[];
+  stream: (Arrays & { rate: number; channels: number; options: Record<string, number | boolean> })[];
   wav: { file: string; coding: Coding; rate: number; x: string }[];
 };
 
@@ -37,7 +37,7 @@ export function difference(a: Float32Array, b: Float32Array): number {
   return a.reduce((worst, value, n) => Math.max(worst, Math.abs(value - b[n]!)), 0);
 }
 
-/** Whole numbers below `limit` that are the same in every run. */
+/** Pseudo-random integers below `limit`, the same in every run. */
 export function numbers(seed: number): (limit: number) => number {
   let state = seed;
   return (limit) => (state = (state * 1103515245 + 12345) % 2147483648) % limit;

@@ -3,11 +3,11 @@ import { readWav, writeWav } from "../src/audio/wav";
 import { bytes, cases, rows } from "./fixtures";
 
 describe("a WAV file", () => {
-  it.each(cases.wav)("$file is read as libsndfile reads it, and written the same", ({ file, coding, rate, x }) => {
-    const sound = readWav(bytes(file))!;
-    expect([sound.coding, sound.rate]).toEqual([coding, rate]);
-    expect(sound.channels).toEqual(rows(x, sound.channels.length));
-    expect(readWav(writeWav(sound))).toEqual(sound);
+  it.each(cases.wav)("$file is read as libsndfile reads it, and written identically", ({ file, coding, rate, x }) => {
+    const audio = readWav(bytes(file))!;
+    expect([audio.coding, audio.rate]).toEqual([coding, rate]);
+    expect(audio.channels).toEqual(rows(x, audio.channels.length));
+    expect(readWav(writeWav(audio))).toEqual(audio);
   });
 
   it("beyond full scale is clipped, not wrapped", () => {
@@ -18,10 +18,10 @@ describe("a WAV file", () => {
     }
   });
 
-  it("that is cut off gives the samples that are there; other files give null", () => {
-    const whole = writeWav({ rate: 8000, channels: [new Float32Array(100).fill(0.5)], coding: "s16" });
-    expect(readWav(whole.slice(0, 145))!.channels[0]!.length).toBe(50);
-    for (const size of [0, 4, 11, 12, 20, 36, 43]) expect(readWav(whole.slice(0, size))).toBeNull();
+  it("that is truncated is read up to its end; other files give null", () => {
+    const file = writeWav({ rate: 8000, channels: [new Float32Array(100).fill(0.5)], coding: "s16" });
+    expect(readWav(file.slice(0, 145))!.channels[0]!.length).toBe(50);
+    for (const size of [0, 4, 11, 12, 20, 36, 43]) expect(readWav(file.slice(0, size))).toBeNull();
     expect(readWav(new TextEncoder().encode("ID3 is no WAV file at all, nor is it long").buffer as ArrayBuffer)).toBeNull();
   });
 });

@@ -1,150 +1,160 @@
 /**
- * What the AudioWorklet does with every 128 samples: gives them on in blocks, keeps them for the way past the
- * model, and joins both ways again. Nothing here knows of a browser, so that it can be tested sample by sample.
+ * What the AudioWorklet does with every 128 samples: collects them into blocks for the worker, delays them, and mixes
+ * them with the denoised signal. Independent of the browser, so that it can be tested sample by sample.
  *
- *   microphone ──┬── blocks ──► worker ──► wet, `late` samples late ──┐
- *                └── history, the same delay ──────────────── dry ────┴──► out, late + wait after it came in
+ *   microphone ──┬── blocks ──► worker ──► wet, delayed by `latency` ──┐
+ *                └── history, the same delay ──────────── dry ─────────┴──► output, delayed by latency + wait
  *
- * `wait` is how long the worker may take. Where wet sound is not there in time the dry one is faded in before the
- * gap, so that even an overload is heard as noise that comes back, never as a click.
+ * `wait` is the time that the worker may take. Where the wet signal is not there in time, the dry one is faded in
+ * before the gap, so that an overload is heard as noise that returns, never as a click.
  */
 
 export const FADE = 256; // samples, 5 ms
-const QUANTUM = 128; // samples that an AudioWorklet gets at once
-const RING = 1 << 17; // samples kept of each way: 2.7 s at 48 kHz
-const STRIKES = 3; // under-runs within PATIENCE_S that count as an overload
-const PATIENCE_S = 2;
-const MISSING_S = 0.5; // without cleaned sound, which counts as one too
-const REST_S = 2; // how long the model rests at first; doubled each time, up to MOST_REST_S
-const MOST_REST_S = 30;
-const SETTLE_S = 0.3; // the model hears so much after a rest before it is heard
-const BACKLOG = 16; // blocks on their way, beyond those that are waited for, that count as an overload
-const MOST_WAIT = 8; // blocks
+const QUANTUM = 128; // samples that an AudioWorklet gets at a time
+const RING = 1 << 17; // samples kept of each signal: 2.7 s at 48 kHz
+const MAX_UNDER_RUNS = 3; // within OVERLOAD_WINDOW_S; more are an overload
+const OVERLOAD_WINDOW_S = 2;
+const MAX_GAP_S = 0.5; // without denoised audio; a longer gap is an overload too
+const FIRST_PAUSE_S = 2; // how long the model pauses after an overload; doubled each time, up to MAX_PAUSE_S
+const MAX_PAUSE_S = 30;
+const SETTLE_S = 0.3; // of audio that the model gets after a pause before its output is used
+const MAX_BACKLOG = 16; // blocks under way, beyond those in `wait`; more are an overload
+const MAX_WAIT_BLOCKS = 8;
 
-export type Block = { at: number; samples: Float32Array };
-export type Facts = { underRuns: number; overloads: number; resting: boolean; delay: number; wet: number };
+export type Block = { position: number; samples: Float32Array };
+export type Status = { underRuns: number; overloads: number; paused: boolean; delay: number; wet: number };
 
 export class LiveMix {
-  mix = 1; // share of the cleaned sound
-  sending = true; // off: only a delay, nothing is cleaned
-  private wait: number;
-  private delay: number; // of the dry way
-  private oldDelay: number; // where that was before it changed, and how far the change has come
-  private turn = 1;
-  private share = 0; // of wet in what goes out, moved slowly
+  mix = 1; // share of the denoised signal
+  sending = true; // false: only a delay, nothing is denoised
+  private wait: number; // samples
+  private delay: number; // of the dry signal
+  private previousDelay: number; // before it changed, and the progress of the cross-fade
+  private crossFade = 1;
+  private wetGain = 0; // moves slowly
   private readonly dry = new Float32Array(RING);
   private readonly wet = new Float32Array(RING);
-  private now = 0; // samples that came in
+  private now = 0; // samples received
   private collected: Float32Array;
   private filled = 0;
-  private wetFrom = Infinity; // places of cleaned sound that may be heard
-  private wetUpTo = 0;
-  private firstSent = 0; // after a rest
-  private outstanding = 0;
-  private restUntil = -1;
-  private rests = 0;
-  private strikes: number[] = []; // when there were under-runs
-  private lastInTime = false;
-  private missing = 0; // quanta since cleaned sound was last there
-  private readonly facts_ = { underRuns: 0, overloads: 0 };
+  private wetStart = Infinity; // range of positions with usable wet samples
+  private wetEnd = 0;
+  private firstSent = 0; // position after a pause
+  private outstanding = 0; // blocks at the worker
+  private pausedUntil = -1;
+  private pauses = 0;
+  private underRunTimes: number[] = [];
+  private wasInTime = false;
+  private gapQuanta = 0; // since wet samples were last in time
+  private underRuns = 0;
+  private overloads = 0;
 
-  /** block: samples sent at once; late: of the model; wait: blocks that the way there and back may take. */
-  constructor(private readonly rate: number, private readonly block: number, private readonly late: number, wait = 3) {
-    this.wait = wait * block;
-    this.delay = this.oldDelay = late + this.wait;
-    this.collected = new Float32Array(block);
-    this.wetFrom = late;
+  /** blockSize: samples sent at a time; latency: of the model; waitBlocks: that the worker may take. */
+  constructor(
+    private readonly rate: number,
+    private readonly blockSize: number,
+    private readonly latency: number,
+    waitBlocks = 3,
+  ) {
+    this.wait = waitBlocks * blockSize;
+    this.delay = this.previousDelay = latency + this.wait;
+    this.collected = new Float32Array(blockSize);
+    this.wetStart = latency;
   }
 
-  get facts(): Facts {
-    return { ...this.facts_, resting: this.restUntil >= 0, delay: this.delay, wet: this.share };
+  get status(): Status {
+    const { underRuns, overloads, delay, wetGain } = this;
+    return { underRuns, overloads, paused: this.pausedUntil >= 0, delay, wet: wetGain };
   }
 
-  /** One quantum in, one out; gives what is to be sent to the worker, if a block is full. past: gets the dry way. */
-  process(input: Float32Array, output: Float32Array, past?: Float32Array): Block | null {
+  /** Processes one quantum. Returns a block for the worker when one is full. dry: receives the delayed input. */
+  process(input: Float32Array, output: Float32Array, dry?: Float32Array): Block | null {
     const size = input.length;
     for (let n = 0; n < size; n++) this.dry[(this.now + n) % RING] = input[n]!;
-    this.wake();
-    const place = this.now - this.wait; // the wet sample that is due
-    const inTime = place >= this.wetFrom && this.wetUpTo - place >= size + FADE;
-    this.judge(inTime, place);
-    this.join(output, place, inTime ? this.mix : 0, past);
-    const full = this.sending && this.restUntil < 0 ? this.collect(input) : null;
+    this.resume();
+    const position = this.now - this.wait; // of the wet samples that are due
+    const inTime = position >= this.wetStart && this.wetEnd - position >= size + FADE;
+    this.detectOverload(inTime, position);
+    this.mixInto(output, position, inTime ? this.mix : 0, dry);
+    const block = this.sending && this.pausedUntil < 0 ? this.collect(input) : null;
     this.now += size;
-    return full;
+    return block;
   }
 
-  /** A cleaned block came back. */
-  arrived({ at, samples }: Block): void {
+  /** A denoised block from the worker. */
+  receive({ position, samples }: Block): void {
     this.outstanding--;
-    if (this.restUntil >= 0 || at < this.firstSent) return; // of before a rest
-    for (let n = 0; n < samples.length; n++) this.wet[(at + n) % RING] = samples[n]!;
-    this.wetUpTo = at + samples.length;
+    if (this.pausedUntil >= 0 || position < this.firstSent) return; // sent before a pause
+    for (let n = 0; n < samples.length; n++) this.wet[(position + n) % RING] = samples[n]!;
+    this.wetEnd = position + samples.length;
   }
 
-  private join(output: Float32Array, place: number, aim: number, past?: Float32Array): void {
+  private mixInto(output: Float32Array, position: number, targetGain: number, dryOut?: Float32Array): void {
     const step = 1 / FADE;
     for (let n = 0; n < output.length; n++) {
-      const when = this.now + n;
-      this.turn = Math.min(1, this.turn + step);
-      this.share += Math.max(-step, Math.min(step, aim - this.share));
-      let dry = this.past(when - this.delay);
-      if (this.turn < 1) dry = this.turn * dry + (1 - this.turn) * this.past(when - this.oldDelay);
-      const wet = this.share ? this.wet[(place + n + RING) % RING]! : 0;
-      if (past) past[n] = dry;
-      output[n] = this.share * wet + (1 - this.share) * dry;
+      const time = this.now + n;
+      this.crossFade = Math.min(1, this.crossFade + step);
+      this.wetGain += Math.max(-step, Math.min(step, targetGain - this.wetGain));
+      let dry = this.dryAt(time - this.delay);
+      if (this.crossFade < 1) {
+        dry = this.crossFade * dry + (1 - this.crossFade) * this.dryAt(time - this.previousDelay);
+      }
+      const wet = this.wetGain ? this.wet[(position + n + RING) % RING]! : 0;
+      if (dryOut) dryOut[n] = dry;
+      output[n] = this.wetGain * wet + (1 - this.wetGain) * dry;
     }
   }
 
-  private past(place: number): number {
-    return place < 0 ? 0 : this.dry[place % RING]!;
+  private dryAt(position: number): number {
+    return position < 0 ? 0 : this.dry[position % RING]!;
   }
 
   private collect(input: Float32Array): Block | null {
     this.collected.set(input, this.filled);
     this.filled += input.length;
-    if (this.filled < this.block) return null;
-    const full = { at: this.now + input.length - this.block, samples: this.collected };
-    this.collected = new Float32Array(this.block);
+    if (this.filled < this.blockSize) return null;
+    const block = { position: this.now + input.length - this.blockSize, samples: this.collected };
+    this.collected = new Float32Array(this.blockSize);
     this.filled = 0;
     this.outstanding++;
-    return full;
+    return block;
   }
 
-  /** An under-run is a moment at which cleaned sound was playing and the next was not there. */
-  private judge(inTime: boolean, place: number): void {
-    if (!this.sending || this.restUntil >= 0 || place < this.wetFrom) return;
-    if (!inTime && this.share > 0 && this.lastInTime) {
-      this.facts_.underRuns++;
-      this.strikes.push(this.now);
+  /** An under-run is a moment at which wet audio was playing and its next samples were not there. */
+  private detectOverload(inTime: boolean, position: number): void {
+    if (!this.sending || this.pausedUntil >= 0 || position < this.wetStart) return;
+    if (!inTime && this.wetGain > 0 && this.wasInTime) {
+      this.underRuns++;
+      this.underRunTimes.push(this.now);
     }
-    this.lastInTime = inTime;
-    this.missing = inTime ? 0 : this.missing + 1;
-    this.strikes = this.strikes.filter((when) => this.now - when < PATIENCE_S * this.rate);
-    const missing = this.missing * QUANTUM > MISSING_S * this.rate;
-    if (this.strikes.length >= STRIKES || this.outstanding > BACKLOG + this.wait / this.block || missing) this.rest();
+    this.wasInTime = inTime;
+    this.gapQuanta = inTime ? 0 : this.gapQuanta + 1;
+    this.underRunTimes = this.underRunTimes.filter((time) => this.now - time < OVERLOAD_WINDOW_S * this.rate);
+    const longGap = this.gapQuanta * QUANTUM > MAX_GAP_S * this.rate;
+    const backlog = this.outstanding - this.wait / this.blockSize;
+    if (this.underRunTimes.length >= MAX_UNDER_RUNS || backlog > MAX_BACKLOG || longGap) this.pause();
   }
 
-  private rest(): void {
-    this.facts_.overloads++;
-    this.restUntil = this.now + Math.min(MOST_REST_S, REST_S * 2 ** this.rests++) * this.rate;
-    this.strikes = [];
+  private pause(): void {
+    this.overloads++;
+    this.pausedUntil = this.now + Math.min(MAX_PAUSE_S, FIRST_PAUSE_S * 2 ** this.pauses++) * this.rate;
+    this.underRunTimes = [];
     this.filled = 0;
-    this.missing = 0;
-    this.lastInTime = false;
-    this.wetFrom = Infinity;
+    this.gapQuanta = 0;
+    this.wasInTime = false;
+    this.wetStart = Infinity;
   }
 
-  /** The end of a rest: begin anew, with more time for the worker. */
-  private wake(): void {
-    if (this.restUntil < 0 || this.now < this.restUntil || this.outstanding > 0) return;
-    this.restUntil = -1;
+  /** The end of a pause: start again, with more time for the worker. */
+  private resume(): void {
+    if (this.pausedUntil < 0 || this.now < this.pausedUntil || this.outstanding > 0) return;
+    this.pausedUntil = -1;
     this.firstSent = this.now;
-    this.wait = Math.max(this.wait, Math.min(MOST_WAIT * this.block, this.wait + 2 * this.block));
-    this.oldDelay = this.delay;
-    this.delay = this.late + this.wait;
-    this.turn = 0;
-    this.wetUpTo = 0;
-    this.wetFrom = this.now + this.late + Math.round(SETTLE_S * this.rate);
+    this.wait = Math.max(this.wait, Math.min(MAX_WAIT_BLOCKS * this.blockSize, this.wait + 2 * this.blockSize));
+    this.previousDelay = this.delay;
+    this.delay = this.latency + this.wait;
+    this.crossFade = 0;
+    this.wetEnd = 0;
+    this.wetStart = this.now + this.latency + Math.round(SETTLE_S * this.rate);
   }
 }

@@ -1,17 +1,14 @@
-/**
- * WAV files by our own hand: samples come out as they lie in the file, at its own rate, which decodeAudioData would
- * change to that of the sound card.
- */
+/** WAV files. decodeAudioData would resample them to the rate of the sound card; here the samples stay as they are. */
 
 export type Coding = "u8" | "s16" | "s24" | "s32" | "f32" | "f64";
 
-/** Sound of one length in every channel, -1 to 1; coding: how a file stores it. */
-export type Sound = { rate: number; channels: Float32Array[]; coding: Coding };
+/** Channels of one length, samples -1 to 1; coding: their format in the file. */
+export type Audio = { rate: number; channels: Float32Array[]; coding: Coding };
 
 const BYTES: Record<Coding, number> = { u8: 1, s16: 2, s24: 3, s32: 4, f32: 4, f64: 8 };
 const PCM = 1;
 const FLOAT = 3;
-const EXTENSIBLE = 0xfffe; // the real format stands 24 bytes further on
+const EXTENSIBLE = 0xfffe; // the actual format is 24 bytes further on
 
 function name(view: DataView, at: number): string {
   return String.fromCharCode(...new Uint8Array(view.buffer, view.byteOffset + at, 4));
@@ -22,11 +19,11 @@ function codingOf(format: number, bits: number): Coding | undefined {
   return format === PCM ? ({ 8: "u8", 16: "s16", 24: "s24", 32: "s32" } as const)[bits] : undefined;
 }
 
-/** A WAV file of linear samples; null for anything else (a compressed WAV, another kind of file, a damaged one). */
-export function readWav(file: ArrayBuffer): Sound | null {
+/** A WAV file of linear samples; null for any other file: compressed, of another format, or damaged. */
+export function readWav(file: ArrayBuffer): Audio | null {
   const view = new DataView(file);
   if (file.byteLength < 12 || !["RIFF", "RF64"].includes(name(view, 0)) || name(view, 8) !== "WAVE") return null;
-  let form: { coding: Coding; count: number; rate: number } | undefined;
+  let header: { coding: Coding; count: number; rate: number } | undefined;
   for (let at = 12; at + 8 <= file.byteLength; ) {
     const size = view.getUint32(at + 4, true);
     const body = at + 8;
@@ -36,11 +33,11 @@ export function readWav(file: ArrayBuffer): Sound | null {
       const coding = codingOf(format, view.getUint16(body + 14, true));
       const [count, rate] = [view.getUint16(body + 2, true), view.getUint32(body + 4, true)];
       if (!coding || !count || !rate) return null;
-      form = { coding, count, rate };
-    } else if (name(view, at) === "data" && form) {
-      // A program that was killed, or a pipe, leaves a size that is too large: then all that is there counts.
+      header = { coding, count, rate };
+    } else if (name(view, at) === "data" && header) {
+      // A program that was killed, or a pipe, leaves a size that is too large: read up to the end of the file.
       const bytes = Math.min(size, file.byteLength - body);
-      return { rate: form.rate, coding: form.coding, channels: samples(view, body, bytes, form.coding, form.count) };
+      return { rate: header.rate, coding: header.coding, channels: samples(view, body, bytes, header.coding, header.count) };
     }
     at = body + size + (size % 2);
   }
@@ -50,13 +47,13 @@ export function readWav(file: ArrayBuffer): Sound | null {
 function samples(view: DataView, at: number, bytes: number, coding: Coding, count: number): Float32Array[] {
   const step = BYTES[coding];
   const length = Math.floor(bytes / step / count);
-  const read: Record<Coding, (place: number) => number> = {
-    u8: (place) => (view.getUint8(place) - 128) / 128,
-    s16: (place) => view.getInt16(place, true) / 32768,
-    s24: (place) => (view.getUint8(place) + view.getInt16(place + 1, true) * 256) / 8388608,
-    s32: (place) => view.getInt32(place, true) / 2147483648,
-    f32: (place) => view.getFloat32(place, true),
-    f64: (place) => view.getFloat64(place, true),
+  const read: Record<Coding, (offset: number) => number> = {
+    u8: (offset) => (view.getUint8(offset) - 128) / 128,
+    s16: (offset) => view.getInt16(offset, true) / 32768,
+    s24: (offset) => (view.getUint8(offset) + view.getInt16(offset + 1, true) * 256) / 8388608,
+    s32: (offset) => view.getInt32(offset, true) / 2147483648,
+    f32: (offset) => view.getFloat32(offset, true),
+    f64: (offset) => view.getFloat64(offset, true),
   };
   const sample = read[coding];
   return Array.from({ length: count }, (_, channel) => {
@@ -66,8 +63,8 @@ function samples(view: DataView, at: number, bytes: number, coding: Coding, coun
   });
 }
 
-/** The bytes of a WAV file; samples beyond full scale are clipped where the coding has an end. */
-export function writeWav({ rate, channels, coding }: Sound): ArrayBuffer {
+/** The bytes of a WAV file; integer samples beyond full scale are clipped. */
+export function writeWav({ rate, channels, coding }: Audio): ArrayBuffer {
   const step = BYTES[coding];
   const length = channels[0]?.length ?? 0;
   const bytes = length * channels.length * step;
@@ -101,18 +98,18 @@ function writer(view: DataView, coding: Coding): (at: number, value: number) => 
   if (coding === "f32") return (at, value) => view.setFloat32(at, value, true);
   if (coding === "f64") return (at, value) => view.setFloat64(at, value, true);
   const full = 2 ** (BYTES[coding] * 8 - 1);
-  const whole = (value: number): number => Math.max(-full, Math.min(full - 1, Math.round(value * full)));
+  const quantize = (value: number): number => Math.max(-full, Math.min(full - 1, Math.round(value * full)));
   switch (coding) {
     case "u8":
-      return (at, value) => view.setUint8(at, whole(value) + 128);
+      return (at, value) => view.setUint8(at, quantize(value) + 128);
     case "s16":
-      return (at, value) => view.setInt16(at, whole(value), true);
+      return (at, value) => view.setInt16(at, quantize(value), true);
     case "s24":
       return (at, value) => {
-        view.setUint8(at, whole(value) & 255);
-        view.setInt16(at + 1, whole(value) >> 8, true);
+        view.setUint8(at, quantize(value) & 255);
+        view.setInt16(at + 1, quantize(value) >> 8, true);
       };
     default:
-      return (at, value) => view.setInt32(at, whole(value), true);
+      return (at, value) => view.setInt32(at, quantize(value), true);
   }
 }

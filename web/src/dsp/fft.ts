@@ -1,15 +1,15 @@
 /**
- * The Fourier transform of real frames, of sizes 2^a 3^b: 32 ms are 256 … 3072 samples at the rates unhiss works at.
+ * The Fourier transform of real frames, of sizes 2^a 3^b: 32 ms are 256 to 3072 samples at the rates of the models.
  *
- * Stockham's form: every stage reads one buffer and writes the other in order, so nothing has to be re-sorted.
- * Inside all is double, so that the error is that of the float32 numbers that go in and out.
+ * The Stockham algorithm: every stage reads one buffer and writes the other, so no reordering is needed. Inside, all
+ * numbers are doubles, so that the error is the rounding of the float32 input and output.
  */
 
 type Parts = [re: Float64Array, im: Float64Array];
-type Stage = { radix: number; count: number; stride: number; turn: Parts };
+type Stage = { radix: number; count: number; stride: number; twiddle: Parts };
 
 /** e^(-2 pi i k / n) for k below n. */
-function circle(n: number): Parts {
+function twiddles(n: number): Parts {
   const re = new Float64Array(n);
   const im = new Float64Array(n);
   for (let k = 0; k < n; k++) {
@@ -20,20 +20,20 @@ function circle(n: number): Parts {
 }
 
 function factors(size: number): number[] {
-  const found: number[] = [];
+  const result: number[] = [];
   let rest = size;
   for (const radix of [4, 3, 2]) {
-    for (; rest % radix === 0; rest /= radix) found.push(radix);
+    for (; rest % radix === 0; rest /= radix) result.push(radix);
   }
   if (rest !== 1) throw new Error(`a transform of ${size} points; expected 2^a 3^b`);
-  return found;
+  return result;
 }
 
 /**
- * One stage: groups of `radix` numbers that lie `count` strides apart, each to their own small transform, the j-th
- * result turned by w^(p j). Written out for 2, 3 and 4, since this is where the time goes.
+ * One stage: groups of `radix` numbers that lie `count` strides apart, each transformed by itself, the j-th
+ * result multiplied by w^(p j). Written out for 2, 3 and 4, since most of the time is spent here.
  */
-function two({ count, stride, turn: [cos, sin] }: Stage, [xRe, xIm]: Parts, [yRe, yIm]: Parts): void {
+function two({ count, stride, twiddle: [cos, sin] }: Stage, [xRe, xIm]: Parts, [yRe, yIm]: Parts): void {
   for (let p = 0; p < count; p++) {
     const [c, s] = [cos[p]!, sin[p]!];
     for (let q = 0; q < stride; q++) {
@@ -51,7 +51,7 @@ function two({ count, stride, turn: [cos, sin] }: Stage, [xRe, xIm]: Parts, [yRe
 
 const SIN_60 = Math.sqrt(3) / 2;
 
-function three({ count, stride, turn: [cos, sin] }: Stage, [xRe, xIm]: Parts, [yRe, yIm]: Parts): void {
+function three({ count, stride, twiddle: [cos, sin] }: Stage, [xRe, xIm]: Parts, [yRe, yIm]: Parts): void {
   const step = stride * count;
   for (let p = 0; p < count; p++) {
     const [c1, s1, c2, s2] = [cos[p]!, sin[p]!, cos[2 * p]!, sin[2 * p]!];
@@ -75,7 +75,7 @@ function three({ count, stride, turn: [cos, sin] }: Stage, [xRe, xIm]: Parts, [y
   }
 }
 
-function four({ count, stride, turn: [cos, sin] }: Stage, [xRe, xIm]: Parts, [yRe, yIm]: Parts): void {
+function four({ count, stride, twiddle: [cos, sin] }: Stage, [xRe, xIm]: Parts, [yRe, yIm]: Parts): void {
   const step = stride * count;
   for (let p = 0; p < count; p++) {
     const [c1, s1, c2, s2, c3, s3] = [cos[p]!, sin[p]!, cos[2 * p]!, sin[2 * p]!, cos[3 * p]!, sin[3 * p]!];
@@ -116,13 +116,13 @@ class ComplexFft {
     let length = size;
     let stride = 1;
     for (const radix of factors(size)) {
-      this.stages.push({ radix, count: length / radix, stride, turn: circle(length) });
+      this.stages.push({ radix, count: length / radix, stride, twiddle: twiddles(length) });
       length /= radix;
       stride *= radix;
     }
   }
 
-  /** X[k] = sum_n x[n] e^(-2 pi i n k / size); the arrays given back are the ones given or the spare ones. */
+  /** X[k] = sum_n x[n] e^(-2 pi i n k / size); returns the given arrays or the spare ones. */
   run(re: Float64Array, im: Float64Array): Parts {
     let from: Parts = [re, im];
     let to = this.spare;
@@ -150,7 +150,7 @@ export class RealFft {
     this.half = new ComplexFft(size / 2);
     this.re = new Float64Array(size / 2);
     this.im = new Float64Array(size / 2);
-    [this.cos, this.sin] = circle(size);
+    [this.cos, this.sin] = twiddles(size);
   }
 
   /** `size` samples -> `bins` pairs (real, imaginary), written to `out` from `at` on. */
@@ -162,12 +162,12 @@ export class RealFft {
     }
     const [re, im] = this.half.run(this.re, this.im);
     for (let k = 0; k <= points; k++) {
-      const here = k % points;
-      const there = (points - k) % points;
-      const evenRe = (re[here]! + re[there]!) / 2;
-      const evenIm = (im[here]! - im[there]!) / 2;
-      const oddRe = (im[here]! + im[there]!) / 2;
-      const oddIm = (re[there]! - re[here]!) / 2;
+      const bin = k % points;
+      const mirror = (points - k) % points;
+      const evenRe = (re[bin]! + re[mirror]!) / 2;
+      const evenIm = (im[bin]! - im[mirror]!) / 2;
+      const oddRe = (im[bin]! + im[mirror]!) / 2;
+      const oddIm = (re[mirror]! - re[bin]!) / 2;
       const cos = this.cos[k]!;
       const sin = this.sin[k]!;
       out[at + 2 * k] = evenRe + oddRe * cos - oddIm * sin;
@@ -188,7 +188,7 @@ export class RealFft {
       const oddIm = (imag + farImag) / 2;
       const cos = this.cos[k]!;
       const sin = -this.sin[k]!;
-      // Even + i odd; the parts change places, which turns the transform round.
+      // Even + i odd; swapping real and imaginary parts inverts the transform.
       this.im[k] = (real + farReal) / 2 - (oddRe * sin + oddIm * cos);
       this.re[k] = (imag - farImag) / 2 + (oddRe * cos - oddIm * sin);
     }

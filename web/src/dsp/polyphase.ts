@@ -1,8 +1,8 @@
-/** The resampler for live sound, as unhiss/dsp/polyphase.py has it: a windowed sinc, aligned, of a known short reach. */
+/** The resampler for live audio, as in unhiss/dsp/polyphase.py: a windowed sinc, aligned, of a known short reach. */
 
 const ZEROS = 80; // zero crossings of the kernel on each side
 const BETA = 10.06; // Kaiser window with 100 dB of stopband
-const CUTOFF = 0.96; // middle of the slope, over the lower rate's half
+const CUTOFF = 0.96; // middle of the transition band, relative to the lower Nyquist frequency
 
 function gcd(a: number, b: number): number {
   return b ? gcd(b, a % b) : a;
@@ -27,10 +27,10 @@ export class Polyphase {
   readonly up: number;
   readonly down: number;
   readonly reach: number;
-  private readonly rows = new Map<number, Float32Array>(); // weights by phase, each made when it is first needed
-  private held: Float32Array[];
-  private start: number; // place of the first sample held
-  private done = 0; // outputs given
+  private readonly rows = new Map<number, Float32Array>(); // weights by phase, computed when first needed
+  private buffer: Float32Array[];
+  private start: number; // position of the first sample in the buffer
+  private done = 0; // outputs returned
 
   constructor(fromRate: number, toRate: number, channels: number) {
     const shared = gcd(fromRate, toRate);
@@ -38,34 +38,34 @@ export class Polyphase {
     this.down = fromRate / shared;
     this.reach = this.up === this.down ? 0 : Math.ceil(ZEROS * Math.max(1, fromRate / toRate));
     const before = Math.max(0, this.reach - 1);
-    this.held = Array.from({ length: channels }, () => new Float32Array(before));
+    this.buffer = Array.from({ length: channels }, () => new Float32Array(before));
     this.start = -before;
   }
 
-  /** All outputs whose inputs are there now; maybe none. */
+  /** All outputs whose inputs are available; maybe none. */
   push(block: Float32Array[]): Float32Array[] {
     if (!this.reach) return block;
-    const held = this.held.map((before, channel) => joined(before, block[channel]!));
-    const usable = this.start + held[0]!.length - this.reach;
-    const upto = Math.max(this.done, Math.ceil((usable * this.up) / this.down));
-    const out = held.map((sound) => this.between(sound, this.done, upto));
-    const keep = Math.floor((upto * this.down) / this.up) - this.reach + 1 - this.start;
-    this.held = held.map((sound) => sound.slice(keep));
+    const buffer = this.buffer.map((before, channel) => concat(before, block[channel]!));
+    const usable = this.start + buffer[0]!.length - this.reach;
+    const end = Math.max(this.done, Math.ceil((usable * this.up) / this.down));
+    const out = buffer.map((sound) => this.compute(sound, this.done, end));
+    const keep = Math.floor((end * this.down) / this.up) - this.reach + 1 - this.start;
+    this.buffer = buffer.map((sound) => sound.slice(keep));
     this.start += keep;
-    this.done = upto;
+    this.done = end;
     return out;
   }
 
-  /** Outputs from `first` to before `last`; each weighs the `reach` samples before and after its place. */
-  private between(held: Float32Array, first: number, last: number): Float32Array {
+  /** Outputs from `first` to before `last`; each is a weighted sum of `reach` samples before and after its position. */
+  private compute(buffer: Float32Array, first: number, last: number): Float32Array {
     const out = new Float32Array(last - first);
     const taps = 2 * this.reach;
     for (let m = first; m < last; m++) {
-      const place = Math.floor((m * this.down) / this.up);
-      const weights = this.weights(m * this.down - place * this.up);
-      const from = place - this.reach + 1 - this.start;
+      const position = Math.floor((m * this.down) / this.up);
+      const weights = this.weights(m * this.down - position * this.up);
+      const from = position - this.reach + 1 - this.start;
       let sum = 0;
-      for (let tap = 0; tap < taps; tap++) sum += weights[tap]! * held[from + tap]!;
+      for (let tap = 0; tap < taps; tap++) sum += weights[tap]! * buffer[from + tap]!;
       out[m - first] = sum;
     }
     return out;
@@ -87,12 +87,12 @@ export class Polyphase {
   }
 }
 
-export function joined(...parts: Float32Array[]): Float32Array {
-  const whole = new Float32Array(parts.reduce((total, part) => total + part.length, 0));
-  let at = 0;
+export function concat(...parts: Float32Array[]): Float32Array {
+  const all = new Float32Array(parts.reduce((total, part) => total + part.length, 0));
+  let offset = 0;
   for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
+    all.set(part, offset);
+    offset += part.length;
   }
-  return whole;
+  return all;
 }

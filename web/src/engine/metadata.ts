@@ -1,5 +1,5 @@
 /**
- * The metadata of an ONNX file, which onnxruntime-web does not hand out: field 14 of the outermost protocol-buffer
+ * The metadata of an ONNX file, which onnxruntime-web does not expose: field 14 of the outermost protocol-buffer
  * message, each a message of its own with a key (field 1) and a value (field 2).
  */
 
@@ -25,19 +25,19 @@ function* fields(message: Uint8Array): Generator<[number, Uint8Array]> {
     if (kind !== VARINT && kind !== BYTES) throw new Error("not a model file; expected an .onnx file");
     const size = varint();
     if (kind === VARINT) continue;
-    if (at + size > message.length) throw new Error("a model file that is cut off; load it again");
+    if (at + size > message.length) throw new Error("a truncated model file; load it again");
     yield [Math.floor(tag / 8), message.subarray(at, at + size)];
     at += size;
   }
 }
 
 export function metadata(file: Uint8Array): Record<string, string> {
-  const found: Record<string, string> = {};
+  const values: Record<string, string> = {};
   const text = new TextDecoder();
   for (const [number, bytes] of fields(file)) {
     if (number !== PROPERTIES) continue;
     const pair = new Map([...fields(bytes)].map(([field, value]) => [field, text.decode(value)]));
-    found[pair.get(1) ?? ""] = pair.get(2) ?? "";
+    values[pair.get(1) ?? ""] = pair.get(2) ?? "";
   }
-  return found;
+  return values;
 }

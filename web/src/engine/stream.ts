@@ -1,30 +1,30 @@
 /**
- * Live sound, as unhiss/infer/stream.py has it: `push(block)` gives a cleaned block of the same length, `latency`
- * later. All pushed and flushed, less the first `latency` samples, is what Python's `unhiss.denoise` gives.
+ * Live audio, as in unhiss/infer/stream.py: `push(block)` returns a denoised block of the same length, delayed by
+ * `latency`. All results of push and flush, without the first `latency` samples, equal Python's `unhiss.denoise`.
  */
 
-import { joined, Polyphase } from "../dsp/polyphase";
-import { Frames, nearestRate } from "./frames";
+import { concat, Polyphase } from "../dsp/polyphase";
+import { nearestRate, SpectralProcessor } from "./processor";
 import type { Spectra } from "./spectra";
 
-/** A causal model: spectra and the state before them in, cleaned spectra and the state after them out. */
+/** A causal model: maps spectra and the state before them to denoised spectra and the state after them. */
 export interface Model {
   readonly name: string;
   readonly windowS: number;
   readonly stateSize: number;
-  run(spectrum: Spectra, state: Float32Array): Promise<{ cleaned: Spectra; state: Float32Array }>;
+  run(spectrum: Spectra, state: Float32Array): Promise<{ denoised: Spectra; state: Float32Array }>;
 }
 
 export type Options = { limitDb?: number; mix?: number; guard?: boolean };
 
 export class Stream {
   latency = 0; // samples
-  private up!: Polyphase;
-  private down!: Polyphase;
-  private frames!: Frames;
+  private upsampler!: Polyphase;
+  private downsampler!: Polyphase;
+  private processor!: SpectralProcessor;
   private state!: Float32Array;
-  private ready!: Float32Array[]; // to be given out
-  private waiting!: Float32Array[]; // input whose cleaned samples are not given out yet, for the mix
+  private ready!: Float32Array[]; // output not returned yet
+  private delayed!: Float32Array[]; // input whose denoised samples are not returned yet, for the mix
   private readonly mix: number;
 
   constructor(
@@ -38,46 +38,46 @@ export class Stream {
     this.reset();
   }
 
-  /** Forget all that was pushed. */
+  /** Forgets all input. */
   reset(): void {
-    const own = nearestRate(this.rate);
-    this.up = new Polyphase(this.rate, own, this.channels);
-    this.down = new Polyphase(own, this.rate, this.channels);
+    const modelRate = nearestRate(this.rate);
+    this.upsampler = new Polyphase(this.rate, modelRate, this.channels);
+    this.downsampler = new Polyphase(modelRate, this.rate, this.channels);
     const { limitDb = Infinity, guard = true } = this.options;
-    this.frames = new Frames(this.model.windowS, own, this.channels, limitDb, guard);
+    this.processor = new SpectralProcessor(this.model.windowS, modelRate, this.channels, limitDb, guard);
     this.state = new Float32Array(this.channels * this.model.stateSize);
-    // The derivation stands in unhiss/infer/stream.py.
-    const wait = (this.down.reach + 2 * this.frames.hop) * this.up.down;
-    this.latency = Math.floor(wait / this.up.up) + this.up.reach;
+    // unhiss/infer/stream.py has the derivation.
+    const wait = (this.downsampler.reach + 2 * this.processor.hop) * this.upsampler.down;
+    this.latency = Math.floor(wait / this.upsampler.up) + this.upsampler.reach;
     this.ready = Array.from({ length: this.channels }, () => new Float32Array(this.latency));
-    this.waiting = this.ready;
+    this.delayed = this.ready;
   }
 
   /** One block of each channel, all of one length -> the same. */
   async push(block: Float32Array[]): Promise<Float32Array[]> {
     const size = block[0]!.length;
-    const spectrum = this.frames.analyse(this.up.push(block));
-    const { cleaned, state } = await this.model.run(spectrum, this.state);
+    const spectrum = this.processor.analyse(this.upsampler.push(block));
+    const { denoised, state } = await this.model.run(spectrum, this.state);
     this.state = state;
-    const sound = this.down.push(this.frames.synthesise(spectrum, cleaned));
-    const ready = this.ready.map((before, channel) => joined(before, sound[channel]!));
-    this.ready = ready.map((whole) => whole.slice(size));
-    const out = ready.map((whole) => whole.slice(0, size));
-    return this.mix < 1 ? this.mixed(out, block) : out;
+    const audio = this.downsampler.push(this.processor.synthesise(spectrum, denoised));
+    const ready = this.ready.map((previous, channel) => concat(previous, audio[channel]!));
+    this.ready = ready.map((samples) => samples.slice(size));
+    const out = ready.map((samples) => samples.slice(0, size));
+    return this.mix < 1 ? this.applyMix(out, block) : out;
   }
 
-  /** The last `latency` samples; the stream is then as new. */
+  /** The last `latency` samples; resets the stream. */
   async flush(): Promise<Float32Array[]> {
     const rest = await this.push(Array.from({ length: this.channels }, () => new Float32Array(this.latency)));
     this.reset();
     return rest;
   }
 
-  private mixed(clean: Float32Array[], block: Float32Array[]): Float32Array[] {
-    return clean.map((sound, channel) => {
-      const waiting = joined(this.waiting[channel]!, block[channel]!);
-      this.waiting = this.waiting.map((old, place) => (place === channel ? waiting.slice(sound.length) : old));
-      return sound.map((value, n) => this.mix * value + (1 - this.mix) * waiting[n]!);
+  private applyMix(denoised: Float32Array[], block: Float32Array[]): Float32Array[] {
+    return denoised.map((audio, channel) => {
+      const delayed = concat(this.delayed[channel]!, block[channel]!);
+      this.delayed = this.delayed.map((old, index) => (index === channel ? delayed.slice(audio.length) : old));
+      return audio.map((value, n) => this.mix * value + (1 - this.mix) * delayed[n]!);
     });
   }
 }

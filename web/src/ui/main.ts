@@ -3,31 +3,31 @@
 import wasmUrl from "onnxruntime-web/ort-wasm-simd-threaded.wasm?url";
 import card from "../../../src/unhiss/models/small.json";
 import modelUrl from "../../../src/unhiss/models/small.onnx?url";
-import { CleanerWorker } from "./cleaner";
-import { element, show, trouble } from "./dom";
+import { DenoiserWorker } from "./denoiser";
+import { element, show, showError } from "./dom";
 import { Live } from "./live";
 import { Recording } from "./recording";
 import { wireServer } from "./server";
 
-const cleaner = new CleanerWorker(modelUrl, wasmUrl);
-const recording = new Recording(cleaner);
-const live = new Live(cleaner, (...take) => {
+const denoiser = new DenoiserWorker(modelUrl, wasmUrl);
+const recording = new Recording(denoiser);
+const live = new Live(denoiser, (...recorded) => {
   select("file");
-  recording.show(...take);
+  recording.show(...recorded);
 });
 
-cleaner.ready.then(
+denoiser.ready.then(
   (name) => {
     element("model").textContent = `Model ${name}: ${card.parameters.toLocaleString("en")} parameters, ${card.licence} licence`;
     document.body.dataset.ready = "true";
   },
   (error: Error) => {
     element("model").textContent = "No model";
-    trouble(`The model cannot be loaded: ${error.message}`);
+    showError(`The model cannot be loaded: ${error.message}`);
   },
 );
 
-// Tabs, as the WAI-ARIA practices have them: arrows move, and one of them is in the order of Tab.
+// Tabs after the WAI-ARIA practices: arrow keys switch, and only the selected tab is in the tab order.
 const names = ["file", "live"] as const;
 function select(name: (typeof names)[number]): void {
   for (const other of names) {
@@ -48,4 +48,4 @@ names.forEach((name, number) => {
   };
 });
 
-wireServer(cleaner, () => void live.stop());
+wireServer(denoiser, () => void live.stop());

@@ -1,4 +1,4 @@
-/** Before and after, played side by side from one clock: a change of side is a change of gains, so nothing jumps. */
+/** Plays before and after in parallel on one clock: a change of side is a change of gains, without a gap. */
 
 const FADE_S = 0.015;
 
@@ -10,8 +10,8 @@ export class Player {
   private context: AudioContext | null = null;
   private sources: AudioBufferSourceNode[] = [];
   private gains: GainNode[] = [];
-  private place = 0; // seconds, when it last stood still
-  private begun = 0; // on the context's clock
+  private pausedAt = 0; // seconds
+  private started = 0; // on the context's clock
   private side_: Side = "after";
   private mix_ = 1;
 
@@ -24,33 +24,33 @@ export class Player {
   }
 
   get position(): number {
-    const moved = this.playing ? this.context!.currentTime - this.begun : 0;
-    return Math.min(this.duration, this.place + Math.max(0, moved));
+    const elapsed = this.playing ? this.context!.currentTime - this.started : 0;
+    return Math.min(this.duration, this.pausedAt + Math.max(0, elapsed));
   }
 
   set side(side: Side) {
     this.side_ = side;
-    this.settle();
+    this.applyGains();
   }
 
-  /** Share of the clean sound on the side after. */
+  /** Share of the denoised signal on the side after. */
   set mix(mix: number) {
     this.mix_ = mix;
-    this.settle();
+    this.applyGains();
   }
 
   async play(): Promise<void> {
     this.context ??= new AudioContext();
     await this.context.resume();
-    this.halt();
-    if (this.place >= this.duration) this.place = 0;
+    this.stopSources();
+    if (this.pausedAt >= this.duration) this.pausedAt = 0;
     this.gains = [this.context.createGain(), this.context.createGain()];
-    this.settle(true);
-    this.begun = this.context.currentTime + 0.02; // both sources know it before it comes
-    this.sources = [this.before, this.after].map((channels, way) => {
+    this.applyGains(true);
+    this.started = this.context.currentTime + 0.02; // in the future, so that both start together
+    this.sources = [this.before, this.after].map((channels, index) => {
       const source = new AudioBufferSourceNode(this.context!, { buffer: this.buffer(channels) });
-      source.connect(this.gains[way]!).connect(this.context!.destination);
-      source.start(this.begun, this.place);
+      source.connect(this.gains[index]!).connect(this.context!.destination);
+      source.start(this.started, this.pausedAt);
       return source;
     });
     this.sources[0]!.onended = () => {
@@ -60,23 +60,23 @@ export class Player {
   }
 
   pause(): void {
-    this.place = this.position;
-    this.halt();
+    this.pausedAt = this.position;
+    this.stopSources();
   }
 
   seek(seconds: number): void {
     const playing = this.playing;
-    this.halt();
-    this.place = Math.min(this.duration, Math.max(0, seconds));
+    this.stopSources();
+    this.pausedAt = Math.min(this.duration, Math.max(0, seconds));
     if (playing) void this.play();
   }
 
   async close(): Promise<void> {
-    this.halt();
+    this.stopSources();
     await this.context?.close();
   }
 
-  private halt(): void {
+  private stopSources(): void {
     for (const source of this.sources) {
       source.onended = null;
       source.stop();
@@ -84,24 +84,24 @@ export class Player {
     this.sources = [];
   }
 
-  private settle(atOnce = false): void {
+  private applyGains(immediately = false): void {
     if (!this.context || !this.gains.length) return;
     const wet = this.side_ === "after" ? this.mix_ : 0;
-    [1 - wet, wet].forEach((gain, way) => {
-      const node = this.gains[way]!.gain;
-      if (atOnce) node.value = gain;
+    [1 - wet, wet].forEach((gain, index) => {
+      const node = this.gains[index]!.gain;
+      if (immediately) node.value = gain;
       else node.setTargetAtTime(gain, this.context!.currentTime, FADE_S / 3);
     });
   }
 
   private readonly buffers = new Map<Float32Array[], AudioBuffer>();
   private buffer(channels: Float32Array[]): AudioBuffer {
-    let made = this.buffers.get(channels);
-    if (!made) {
-      made = new AudioBuffer({ length: channels[0]!.length, numberOfChannels: channels.length, sampleRate: this.rate });
-      channels.forEach((channel, number) => made!.copyToChannel(channel as Float32Array<ArrayBuffer>, number));
-      this.buffers.set(channels, made);
+    let buffer = this.buffers.get(channels);
+    if (!buffer) {
+      buffer = new AudioBuffer({ length: channels[0]!.length, numberOfChannels: channels.length, sampleRate: this.rate });
+      channels.forEach((channel, index) => buffer!.copyToChannel(channel as Float32Array<ArrayBuffer>, index));
+      this.buffers.set(channels, buffer);
     }
-    return made;
+    return buffer;
   }
 }

@@ -1,30 +1,30 @@
-/** A file, dropped or chosen, or a take from the microphone -> the result card. */
+/** Denoises a dropped or chosen file, or a recording of the microphone, and shows the result. */
 
-import { readWav, type Sound } from "../audio/wav";
-import type { CleanerWorker } from "./cleaner";
-import { element, meter, show, trouble } from "./dom";
+import { readWav, type Audio } from "../audio/wav";
+import type { DenoiserWorker } from "./denoiser";
+import { element, setMeter, show, showError } from "./dom";
 import { Microphone } from "./microphone";
 import { Result } from "./result";
 
-const LONGEST_S = 3600; // one hour of mono; all of it stays in memory
+const MAX_DURATION_S = 3600; // one hour of mono; all of it stays in memory
 const DECODED_RATE = 48000;
 
 export class Recording {
-  private readonly result = new Result(() => this.rest());
-  private stop: AbortController | null = null;
+  private readonly result = new Result(() => this.reset());
+  private abort: AbortController | null = null;
   private microphone: Microphone | null = null;
 
-  constructor(private readonly cleaner: CleanerWorker) {
+  constructor(private readonly denoiser: DenoiserWorker) {
     const input = element<HTMLInputElement>("file");
     input.onchange = () => {
-      if (input.files?.[0]) void this.take(input.files[0]);
+      if (input.files?.[0]) void this.open(input.files[0]);
       input.value = "";
     };
     element("choose").onkeydown = (event) => {
       if (event.key === "Enter" || event.key === " ") input.click();
     };
     element("record").onclick = () => void this.record();
-    element("cancel").onclick = () => this.stop?.abort();
+    element("cancel").onclick = () => this.abort?.abort();
     document.addEventListener("dragover", (event) => {
       event.preventDefault();
       element("drop").classList.add("over");
@@ -36,93 +36,93 @@ export class Recording {
       event.preventDefault();
       element("drop").classList.remove("over");
       const file = event.dataTransfer?.files[0];
-      if (file) void this.take(file);
+      if (file) void this.open(file);
     });
   }
 
-  /** A take of the live page, cleaned already. */
+  /** Shows a recording of the live panel, which is already denoised. */
   show(name: string, rate: number, before: Float32Array, after: Float32Array): void {
-    this.rest();
+    this.reset();
     show("drop", false);
-    this.result.show({ name, rate, coding: "s16", before: [before], after: [after], note: "as it was heard" });
+    this.result.show({ name, rate, coding: "s16", before: [before], after: [after], note: "recorded live" });
   }
 
-  private async take(file: File): Promise<void> {
-    trouble("");
+  private async open(file: File): Promise<void> {
+    showError("");
     try {
       const content = await file.arrayBuffer();
-      const own = readWav(content);
-      const sound = own ?? (await decoded(content, file.name));
-      await this.clean(file.name, sound, own ? "" : `decoded at ${DECODED_RATE / 1000} kHz by the browser`);
+      const wav = readWav(content);
+      const audio = wav ?? (await decode(content, file.name));
+      await this.denoise(file.name, audio, wav ? "" : `decoded at ${DECODED_RATE / 1000} kHz by the browser`);
     } catch (error) {
-      this.failed(error);
+      this.fail(error);
     }
   }
 
   private async record(): Promise<void> {
-    const words = element("record").querySelector(".text")!;
-    trouble("");
+    const label = element("record").querySelector(".label")!;
+    showError("");
     try {
       if (!this.microphone) {
         this.microphone = await Microphone.open(null);
         this.microphone.recording = true;
-        this.microphone.onfailure = (line) => trouble(line);
-        this.microphone.onfacts = ({ input }) => meter("record-level", input);
-        words.textContent = "Stop and clean";
+        this.microphone.onfailure = (message) => showError(message);
+        this.microphone.onstatus = ({ input }) => setMeter("record-level", input);
+        label.textContent = "Stop and denoise";
       } else {
-        const take = await this.microphone.stop();
+        const recording = await this.microphone.stop();
         this.microphone = null;
-        words.textContent = "Record";
-        if (take) await this.clean("recording.wav", { rate: take.rate, channels: [take.before], coding: "s16" }, "");
+        label.textContent = "Record";
+        if (recording) await this.denoise("recording.wav", { rate: recording.rate, channels: [recording.before], coding: "s16" }, "");
       }
     } catch (error) {
       this.microphone = null;
-      this.failed(error);
+      this.fail(error);
     } finally {
-      element("record").classList.toggle("on", this.microphone !== null);
+      element("record").classList.toggle("recording", this.microphone !== null);
       show("record-level", this.microphone !== null);
     }
   }
 
-  private async clean(name: string, sound: Sound, note: string): Promise<void> {
-    const seconds = sound.channels[0]!.length / sound.rate;
-    if (!sound.channels[0]!.length) throw new Error(`${name} holds no sound`);
-    if (seconds * sound.channels.length > LONGEST_S) {
-      throw new Error(`${name} is ${Math.round(seconds / 60)} minutes long; the page takes an hour of mono, unhiss denoise any length`);
+  private async denoise(name: string, audio: Audio, note: string): Promise<void> {
+    const seconds = audio.channels[0]!.length / audio.rate;
+    if (!audio.channels[0]!.length) throw new Error(`${name} contains no audio`);
+    if (seconds * audio.channels.length > MAX_DURATION_S) {
+      throw new Error(`${name} is ${Math.round(seconds / 60)} minutes long; this page accepts an hour of mono, unhiss denoise any length`);
     }
-    if (sound.channels.some((channel) => channel.some((value) => !Number.isFinite(value)))) {
-      throw new Error(`${name} holds NaN or infinite samples; repair it first`);
+    if (audio.channels.some((channel) => channel.some((value) => !Number.isFinite(value)))) {
+      throw new Error(`${name} contains NaN or infinite samples; repair it first`);
     }
-    this.rest();
-    this.stop = new AbortController();
+    this.reset();
+    this.abort = new AbortController();
     show("drop", false);
     show("progress", true);
-    this.progress(name, 0);
-    await this.cleaner.ready;
-    const { channels, ms } = await this.cleaner.clean(
-      sound.channels, sound.rate, (share) => this.progress(name, share), this.stop.signal,
+    this.showProgress(name, 0);
+    await this.denoiser.ready;
+    const { channels, ms } = await this.denoiser.denoise(
+      audio.channels, audio.rate, (fraction) => this.showProgress(name, fraction), this.abort.signal,
     ); // prettier-ignore
     show("progress", false);
     const speed = `${(seconds / (ms / 1000)).toPrecision(3).replace(/\.0+$/, "")} × real time`;
     const notes = [note, speed].filter(Boolean).join(" · ");
-    this.result.show({ name, rate: sound.rate, coding: sound.coding, before: sound.channels, after: channels, note: notes });
+    this.result.show({ name, rate: audio.rate, coding: audio.coding, before: audio.channels, after: channels, note: notes });
     element("play").focus();
   }
 
-  private progress(name: string, share: number): void {
-    element("progress-text").textContent = `Cleaning ${name}: ${Math.round(share * 100)} %`;
-    element<HTMLProgressElement>("progress-bar").value = share;
+  private showProgress(name: string, fraction: number): void {
+    element("progress-text").textContent = `Denoising ${name}: ${Math.round(fraction * 100)} %`;
+    element<HTMLProgressElement>("progress-bar").value = fraction;
   }
 
-  private failed(error: unknown): void {
-    this.rest();
+  private fail(error: unknown): void {
+    this.reset();
     if (error instanceof DOMException && error.name === "AbortError") return;
-    trouble(error instanceof Error ? error.message : String(error));
+    showError(error instanceof Error ? error.message : String(error));
   }
 
-  private rest(): void {
-    this.stop?.abort();
-    this.stop = null;
+  private reset(): void {
+    this.abort?.abort();
+    this.abort = null;
     this.result.clear();
     show("progress", false);
     show("drop", true);
@@ -130,11 +130,11 @@ export class Recording {
   }
 }
 
-/** Whatever the browser can play, resampled by it. */
-async function decoded(content: ArrayBuffer, name: string): Promise<Sound> {
+/** Any file that the browser can decode, resampled by it. */
+async function decode(content: ArrayBuffer, name: string): Promise<Audio> {
   const context = new OfflineAudioContext(1, 1, DECODED_RATE);
   const buffer = await context.decodeAudioData(content).catch(() => {
-    throw new Error(`${name} is no sound that this browser can read; try WAV, FLAC, MP3, M4A or Ogg`);
+    throw new Error(`${name} is no audio that this browser can read; try WAV, FLAC, MP3, M4A or Ogg`);
   });
   const channels = Array.from({ length: buffer.numberOfChannels }, (_, c) => buffer.getChannelData(c).slice());
   return { rate: buffer.sampleRate, channels, coding: "s16" };

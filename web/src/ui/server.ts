@@ -1,41 +1,41 @@
-/** The switch between this browser and the server; it is there only where the page comes from `unhiss serve`. */
+/** The switch between this browser and the server; shown only where `unhiss serve` serves the page. */
 
-import type { CleanerWorker } from "./cleaner";
+import type { DenoiserWorker } from "./denoiser";
 import { element, show } from "./dom";
 
 const UNAUTHORISED = 401;
 
-/** onchange: what still runs in the other place is to end. */
-export function wireServer(cleaner: CleanerWorker, onchange: () => void): void {
+/** onchange: stops live audio, which runs on the other side. */
+export function wireServer(denoiser: DenoiserWorker, onchange: () => void): void {
   const token = element<HTMLInputElement>("token");
-  const radios = [...document.querySelectorAll<HTMLInputElement>("input[name=place]")];
-  const settle = (): void => {
-    const here = radios.find((radio) => radio.checked)?.value !== "server";
+  const radios = [...document.querySelectorAll<HTMLInputElement>("input[name=backend]")];
+  const update = (): void => {
+    const local = radios.find((radio) => radio.checked)?.value !== "server";
     const address = new URL("v1/stream", location.href.replace(/^http/, "ws")).href;
-    cleaner.server = here ? null : { address, token: token.value };
-    const words = here ? "Nothing leaves this page" : "Sound goes to the server of this page";
-    element("promise").querySelector("span")!.textContent = words;
-    element("promise").classList.toggle("away", !here);
-    element("token-label").hidden = here || token.dataset.wanted !== "true";
+    denoiser.server = local ? null : { address, token: token.value };
+    const text = local ? "Audio stays in this browser" : "Audio is sent to the server of this page";
+    element("privacy").querySelector("span")!.textContent = text;
+    element("privacy").classList.toggle("remote", !local);
+    element("token-label").hidden = local || token.dataset.required !== "true";
   };
   for (const radio of radios) {
     radio.onchange = () => {
-      settle();
+      update();
       onchange();
     };
   }
-  token.onchange = settle;
+  token.onchange = update;
   void probe().then((status) => {
-    token.dataset.wanted = String(status === UNAUTHORISED);
-    show("place", status !== null);
+    token.dataset.required = String(status === UNAUTHORISED);
+    show("backend", status !== null);
   });
 }
 
-/** 200, or 401 where a token is wanted; null on a plain web server, which has no such page. */
+/** 200, or 401 where a token is required; null on a web server without this API. */
 async function probe(): Promise<number | null> {
-  const answer = await fetch("v1/models").catch(() => null);
-  if (answer?.status === UNAUTHORISED) return UNAUTHORISED;
-  if (!answer?.ok) return null;
-  const told = (await answer.json().catch(() => null)) as { models?: unknown } | null;
-  return Array.isArray(told?.models) ? answer.status : null;
+  const response = await fetch("v1/models").catch(() => null);
+  if (response?.status === UNAUTHORISED) return UNAUTHORISED;
+  if (!response?.ok) return null;
+  const body = (await response.json().catch(() => null)) as { models?: unknown } | null;
+  return Array.isArray(body?.models) ? response.status : null;
 }
