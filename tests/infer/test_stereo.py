@@ -52,7 +52,7 @@ def test_a_silent_channel_stays_silent_and_does_not_affect_the_other(causal_mode
 def test_the_level_changes_nothing(gain: float, rng: np.random.Generator) -> None:
     spectrum = (rng.standard_normal((2, 20, 9)) + 1j * rng.standard_normal((2, 20, 9))).astype(np.complex64)
     spectrum[1, :, :5] = 0.5 * spectrum[0, :, :5]
-    denoised = spectrum * rng.uniform(0, 1, spectrum.shape).astype(np.float32)
+    denoised = (spectrum * rng.uniform(0, 1, spectrum.shape)).astype(np.complex64)
     expected = StereoLinker(0.016).apply(spectrum, denoised)
     out = StereoLinker(0.016).apply(spectrum * np.float32(gain), denoised * np.float32(gain))
     assert np.isfinite(out).all()

@@ -57,12 +57,18 @@ def test_many_streams_share_calls_of_the_model(
     kinds = [(48000, 1, options[0]), (48000, 2, options[1]), (48000, 1, options[2]), (44100, 1, options[3])]
     alone, together = ([Stream(rate, n, leveller, **given) for rate, n, given in kinds] for _ in range(2))
     run, calls = leveller.run, []
-    monkeypatch.setattr(leveller, "run", lambda *inputs: calls.append(inputs[0].shape[0]) or run(*inputs))
+
+    def spy(spectrum: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        calls.append(len(spectrum))
+        return run(spectrum, state)
+
+    monkeypatch.setattr(leveller, "run", spy)
     for _ in range(20):
         blocks = [noise(rng, n, size) for n, size in ((1, 768), (2, 768), (1, 768), (1, 706))]
         calls.clear()
         out = Stream.push_many(together, blocks)
-        assert len(calls) <= 2 and 4 in calls  # the three streams at 48 kHz have four channels
+        # One call for all streams with the same number of frames: those at 48 kHz, and at 44.1 kHz mostly too.
+        assert len(calls) <= 2 and max(calls) >= 4
         for one, block, result in zip(alone, blocks, out, strict=True):
             np.testing.assert_allclose(result, one.push(block), atol=ROUND_OFF)
     for one, other in zip(alone, together, strict=True):

@@ -13,7 +13,7 @@ from unhiss.dsp.resampling import resampled
 from unhiss.errors import ConfigError
 from unhiss.infer.causal_model import CausalModel
 from unhiss.infer.checks import check_audio, check_not_transposed, check_options, check_rate
-from unhiss.infer.files import BLOCK_S, BlockSource, FileOptions, FileReport, convert
+from unhiss.infer.files import BLOCK_S, FileJob, FileOptions, FileReport, Pass, Progress
 from unhiss.infer.models import load
 from unhiss.infer.stream import Stream
 from unhiss.media.source import Source
@@ -59,42 +59,34 @@ class Denoiser:
         return np.concatenate([channels[:, :0], *blocks], axis=1).reshape(np.shape(audio))
 
     def file(
-        self, source: str | Path | Source, target: str | Path, *, force: bool = False, in_place: bool = False,
-        subtype: str | None = None, rate: int | None = None, start_s: float = 0.0, end_s: float | None = None,
-        clip_mode: str = "clip", residual: str | Path | None = None,
-        progress: Callable[[float, float], None] = lambda share, seconds: None,
+        self, source: str | Path | Source, target: str | Path, *,
+        progress: Progress = lambda part, seconds: None, **options: Any,
     ) -> FileReport:  # fmt: skip
         """Denoise a file into another of the same rate, channels, number of samples, coding and tags.
 
-        subtype: libsndfile's name of another coding to write; rate: Hz to write; start_s, end_s: the part to
-        keep. clip_mode: what happens to peaks above full scale: "clip", "rescale" or "none". residual: a file
-        for what was taken out, input less output. in_place: the target may be the source, which is replaced
-        when all is done. `progress` gets the share done, 0 to 1, and the
-        seconds of sound in all.
-        Raises AudioError if the source cannot be read or the target exists (without force) or cannot be
-        written; nothing half-written is left. ConfigError for an option out of its range.
+        options: force, in_place, subtype, rate, start_s, end_s, clip_mode, residual; see FileOptions.
+        progress: called with the part done, 0 to 1, and the seconds of audio in total.
+        Raises AudioError if the source cannot be read, or the target exists (without force) or cannot be written; then
+        no partial file is left. Raises ConfigError for an option out of range.
         """
-        options = FileOptions(
-            force=force, in_place=in_place, subtype=subtype, rate=rate, start_s=start_s, end_s=end_s,
-            clip_mode=clip_mode, residual=None if residual is None else Path(residual),
-        )  # fmt: skip
-        source = source if isinstance(source, Source) else Path(source)
-        return convert(self.denoise_blocks, self.name, source, Path(target), options, progress)
+        job = FileJob(source, target, FileOptions(**options))
+        rate, channels = job.source.rate, job.source.channels
+        return job.write(lambda: self.denoise_blocks(job.start_pass, rate, channels), self.name, progress)
 
-    def denoise_blocks(self, source: BlockSource, rate: int, channels: int) -> Iterator[np.ndarray]:
+    def denoise_blocks(self, start_pass: Pass, rate: int, channels: int) -> Iterator[np.ndarray]:
         """Denoise a recording of any length: blocks `(C, T)` -> blocks with the same number of samples in total.
 
-        source: a function that returns the blocks from the start; called once, or twice if a level is needed.
+        start_pass: called for the blocks of the recording from its start; twice if the model needs a reference level.
         """
         model, limit_db = self._model, np.inf if self._limit_db is None else self._limit_db
         if isinstance(model, CausalModel):
-            return self._through_stream(model, source(), rate, channels)
+            return self._through_stream(model, start_pass(), rate, channels)
         if self._end_to_end:
-            return self._at_model_rate(model.denoise_end_to_end, source(), rate, channels)
+            return self._at_model_rate(model.denoise_end_to_end, start_pass(), rate, channels)
         reference = np.ones(channels, np.float32)
         if model.scaling == "file":
-            reference = model.reference(resampled(source(), rate, model.rate, channels), channels)
-        return self._at_model_rate(lambda part: model.denoise(part, reference, limit_db), source(), rate, channels)
+            reference = model.reference(resampled(start_pass(), rate, model.rate, channels), channels)
+        return self._at_model_rate(lambda part: model.denoise(part, reference, limit_db), start_pass(), rate, channels)
 
     def _through_stream(
         self, model: CausalModel, blocks: Iterable[np.ndarray], rate: int, channels: int
@@ -162,6 +154,5 @@ def denoise_file(
     source: str | Path, target: str | Path, *, model: str | Path = DEFAULT, atten_limit_db: float | None = None,
     mix: float = 1.0, guard: bool = True, **options: Any,
 ) -> FileReport:  # fmt: skip
-    """Denoise a file into another; rate, channels, number of samples and tags stay. options: of Denoiser.file."""
-    denoiser = _shared(model, atten_limit_db=atten_limit_db, mix=mix, guard=guard)
-    return denoiser.file(source, target, **options)
+    """Denoise a file into another of the same rate, channels, length, coding and tags; options: see Denoiser.file."""
+    return _shared(model, atten_limit_db=atten_limit_db, mix=mix, guard=guard).file(source, target, **options)

@@ -1,4 +1,4 @@
-"""One recording in, one out: what is kept, what is cut, how loud, and what it was like."""
+"""Denoising one file: its options, the section to process, the output with its warnings, and the report."""
 
 from __future__ import annotations
 
@@ -13,20 +13,19 @@ from unhiss.dsp.audio import MAX_RATE, MIN_RATE
 from unhiss.dsp.meter import LevelMeter
 from unhiss.dsp.resampling import resampled
 from unhiss.errors import AudioError, ConfigError
-from unhiss.media.formats import AudioFormat, can_exceed_full_scale
+from unhiss.media.formats import can_exceed_full_scale
 from unhiss.media.source import Source, open_source
 from unhiss.media.writer import holds_video, open_writer
 
 BLOCK_S = 2.0  # seconds read at a time
 CLIP_MODES = ("clip", "rescale", "none")
-BlockSource = Callable[[], Iterable[np.ndarray]]  # returns the input from its start, as blocks (C, T)
-Progress = Callable[[float, float], None]  # of the share that is done, and the seconds of sound in all
-Clean = Callable[[BlockSource, int, int], Iterator[np.ndarray]]  # of a rate and a number of channels
+Progress = Callable[[float, float], None]  # called with the part done, 0 to 1, and the seconds of audio in total
+Pass = Callable[[], Iterable[np.ndarray]]  # starts a new pass over a recording and returns its blocks (C, T)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileReport:
-    """What denoising one file took and did: seconds of audio and of work, levels, SNRs as estimated blindly."""
+    """The result for one file: seconds of audio and of work, levels, and SNRs as estimated blindly."""
 
     source: str
     target: str
@@ -48,11 +47,12 @@ class FileReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileOptions:
-    """force: overwrite. in_place: the target may be the source. subtype, rate: what to write, the source's if None.
+    """force: overwrite an existing target. in_place: the target may be the source, which is replaced at the end.
 
-    start_s, end_s: the part to keep. clip_mode: what happens to peaks that the coding cannot hold: clip,
-    rescale (all of it quieter), none (no word said). residual: where to write what was taken out, input
-    less output.
+    subtype: libsndfile's name of the coding to write, rate: Hz to write; None: those of the source. start_s, end_s:
+    the section to keep. clip_mode: for peaks that the coding cannot represent: "clip", "rescale" (the whole output
+    gets quieter) or "none" (clip without a warning). residual: a file for what was removed, input minus output.
+    Raises ConfigError for an option out of range.
     """
 
     force: bool = False
@@ -62,7 +62,7 @@ class FileOptions:
     start_s: float = 0.0
     end_s: float | None = None
     clip_mode: str = "clip"
-    residual: Path | None = None
+    residual: str | Path | None = None
 
     def __post_init__(self) -> None:
         if self.clip_mode not in CLIP_MODES:
@@ -72,121 +72,121 @@ class FileOptions:
         if self.rate is not None and not MIN_RATE <= self.rate <= MAX_RATE:
             raise ConfigError(f"rate = {self.rate}; expected {MIN_RATE:,} to {MAX_RATE:,} Hz")
         if self.residual and self.in_place:
-            raise ConfigError("a residual is input less output, and in_place leaves no input; name another output")
+            raise ConfigError("a residual is input minus output, and in_place leaves no input; name another output")
         if self.residual and self.rate:
-            raise ConfigError("a residual is input less output at one rate; leave residual or rate out")
+            raise ConfigError("a residual is input minus output at one rate; leave residual or rate out")
 
 
 class _TooLoud(Exception):
-    """The whole file is to be quieter; its writer drops what it has."""
+    """The whole output must be quieter; its writer discards the file."""
 
 
-def convert(
-    clean: Clean, model: str, source: Source | Path, target: Path, options: FileOptions, progress: Progress
-) -> FileReport:
-    """Denoise one file; see Denoiser.file."""
-    started = time.perf_counter()
-    source = source if isinstance(source, Source) else open_source(source)
-    facts = source.format
-    check_target(source.path, target, options)
-    if (options.start_s or options.end_s is not None) and source.has_video and holds_video(target):
-        raise AudioError(
-            f"{source.path}: a part of its sound would not fit its pictures; write sound alone, such as .m4a"
-        )
-    first, stop = _range(source.path, facts, options)
-    rate = options.rate or facts.rate
-    kept = (facts.frames if stop is None else stop) - first
-    wanted = replace(facts, rate=rate, frames=round(kept * rate / facts.rate))
-    passes = [LevelMeter(facts.rate)]  # one for each pass over the input; the last one counts
+class FileJob:
+    """One recording and its target: `start_pass` returns the blocks of the input, `write` takes those of the output.
 
-    def opened() -> Iterator[np.ndarray]:
-        passes.append(LevelMeter(facts.rate))
-        for block in source.blocks(_size(facts), first, stop):
-            passes[-1].add(block)
+    Raises AudioError if the source cannot be read, the target must not or cannot be written, or the section starts
+    beyond the end.
+    """
+
+    def __init__(self, source: Source | str | Path, target: str | Path, options: FileOptions) -> None:
+        self._started = time.perf_counter()
+        self.source = source = source if isinstance(source, Source) else open_source(source)
+        self.target, self.options = Path(target), options
+        self._residual = None if options.residual is None else Path(options.residual)
+        _check_targets(source.path, self.target, self._residual, options)
+        if (options.start_s or options.end_s is not None) and source.has_video and holds_video(self.target):
+            raise AudioError(
+                f"{source.path}: a section of its audio would not match its video; write audio alone, such as .m4a"
+            )
+        self._first = round(options.start_s * source.rate)
+        if self._first and self._first >= source.frames:
+            raise AudioError(
+                f"{source.path}: {source.seconds:.2f} s long, and the part to keep starts at {options.start_s:g} s"
+            )
+        # None is the end, which an MP3's header only estimates.
+        self._stop = None if options.end_s is None else min(source.frames, round(options.end_s * source.rate))
+        frames = (source.frames if self._stop is None else self._stop) - self._first
+        self.rate = options.rate or source.rate
+        self._format = replace(source.format, rate=self.rate, frames=round(frames * self.rate / source.rate))
+        self._input_meter = LevelMeter(source.rate)
+
+    def start_pass(self) -> Iterator[np.ndarray]:
+        """The section of the input in blocks `(C, T)`; the report has the levels of the last pass."""
+        self._input_meter = meter = LevelMeter(self.source.rate)
+        for block in self._section():
+            meter.add(block)
             yield block
 
-    again = lambda: resampled(clean(opened, facts.rate, facts.channels), facts.rate, rate, facts.channels)  # noqa: E731
-    after, warnings = _write(again, source, target, wanted, options, progress)
-    if options.residual:
-        warnings += _write_residual(options.residual, facts, source.blocks(_size(facts), first, stop), target)
-    return FileReport(
-        source=str(source.path), target=str(target), model=model, seconds=after.count / rate,
-        elapsed_s=time.perf_counter() - started, rate=rate, channels=facts.channels,
-        input_dbfs=passes[-1].level_dbfs, output_dbfs=after.level_dbfs,
-        input_snr_db=passes[-1].snr_db, output_snr_db=after.snr_db, warnings=tuple(warnings),
-    )  # fmt: skip
+    def _section(self) -> Iterator[np.ndarray]:
+        return self.source.blocks(max(1, int(BLOCK_S * self.source.rate)), self._first, self._stop)
+
+    def write(self, denoised: Pass, model: str, progress: Progress) -> FileReport:
+        """Write the blocks of `denoised()`, which are at the source's rate; a second pass if they must be rescaled."""
+        meter, warnings = self._write_target(denoised, progress)
+        if self._residual:
+            warnings += self._write_residual(self._residual)
+        return FileReport(
+            source=str(self.source.path), target=str(self.target), model=model, seconds=meter.count / self.rate,
+            elapsed_s=time.perf_counter() - self._started, rate=self.rate, channels=self.source.channels,
+            input_dbfs=self._input_meter.level_dbfs, output_dbfs=meter.level_dbfs,
+            input_snr_db=self._input_meter.snr_db, output_snr_db=meter.snr_db, warnings=tuple(warnings),
+        )  # fmt: skip
+
+    def _write_target(self, denoised: Pass, progress: Progress) -> tuple[LevelMeter, list[str]]:
+        """The level of what was written, and warnings."""
+        gain, clip_mode = 1.0, self.options.clip_mode
+        while True:
+            meter = LevelMeter(self.rate)
+            try:
+                with open_writer(self.target, self._format, self.options.subtype, self.source) as file:
+                    clips = not can_exceed_full_scale(file.subtype)
+                    for block in resampled(denoised(), self.source.rate, self.rate, self.source.channels):
+                        scaled = block if gain == 1 else block * np.float32(gain)
+                        meter.add(scaled)
+                        file.write(scaled)
+                        progress(min(1.0, meter.count / max(1, self._format.frames)), self._format.seconds)
+                    if clips and clip_mode == "rescale" and meter.over:
+                        raise _TooLoud
+                warnings = [f"not kept: {track}, which {self.target.suffix} cannot hold" for track in file.dropped]
+                return meter, [*_level_warnings(meter, gain, clips and clip_mode == "clip"), *warnings]
+            except _TooLoud:
+                gain = (1 - 2**-15) / meter.peak
+
+    def _write_residual(self, path: Path) -> list[str]:
+        """Write input minus output, computed from both files; warnings.
+
+        In integers if the input is, else in floats if the format of `path` has them.
+        """
+        integers = self.source.format.subtype.startswith(("PCM", "ALAC"))
+        meter, format_ = LevelMeter(self.source.rate), self.source.format
+        with open_writer(path, format_ if integers else replace(format_, subtype="FLOAT")) as file:
+            output = open_source(self.target).blocks(max(1, int(BLOCK_S * self.source.rate)))
+            for noisy in self._section():
+                denoised = next(output, noisy[:, :0])
+                denoised = np.pad(denoised, ((0, 0), (0, max(0, noisy.shape[1] - denoised.shape[1]))))
+                removed = noisy - denoised[:, : noisy.shape[1]]
+                meter.add(removed)
+                file.write(removed)
+        if meter.over and not can_exceed_full_scale(file.subtype):
+            return [f"{meter.over:,} samples of the residual above full scale were clipped; write it as a float WAV"]
+        if not file.subtype.startswith(("FLOAT", "DOUBLE", *(("PCM", "ALAC") if integers else ()))):
+            return [f"{path}: the residual is rounded, as {file.subtype} is; a .wav keeps all of it"]
+        return []
 
 
-def _write(
-    again: Callable[[], Iterator[np.ndarray]], source: Source, target: Path, wanted: AudioFormat, options: FileOptions,
-    progress: Progress,
-) -> tuple[LevelMeter, list[str]]:  # fmt: skip
-    """Write all blocks that `again()` gives, once more and quieter if they must fit; their meter, and warnings."""
-    gain = 1.0
-    while True:
-        meter = LevelMeter(wanted.rate)
-        try:
-            with open_writer(target, wanted, options.subtype, source) as file:
-                limited = not can_exceed_full_scale(file.subtype)
-                for block in again():
-                    scaled = block if gain == 1 else block * np.float32(gain)
-                    meter.add(scaled)
-                    file.write(scaled)
-                    progress(min(1.0, meter.count / max(1, wanted.frames)), wanted.seconds)
-                if limited and options.clip_mode == "rescale" and meter.over:
-                    raise _TooLoud
-            dropped = [f"not kept: {track}, which {target.suffix} cannot hold" for track in file.dropped]
-            return meter, [*_warnings(meter, gain, limited and options.clip_mode == "clip"), *dropped]
-        except _TooLoud:
-            gain = (1 - 2**-15) / meter.peak
-
-
-def _range(source: Path, facts: AudioFormat, options: FileOptions) -> tuple[int, int | None]:
-    """The first sample to keep, and the one to stop at; None is the end, which an MP3's header only estimates."""
-    first = round(options.start_s * facts.rate)
-    if first and first >= facts.frames:
-        raise AudioError(f"{source}: {facts.seconds:.2f} s long, and the part to keep starts at {options.start_s:g} s")
-    return first, None if options.end_s is None else min(facts.frames, round(options.end_s * facts.rate))
-
-
-def _size(facts: AudioFormat) -> int:
-    return max(1, int(BLOCK_S * facts.rate))
-
-
-def _warnings(after: LevelMeter, gain: float, clipped: bool) -> Iterator[str]:
+def _level_warnings(output: LevelMeter, gain: float, clipped: bool) -> Iterator[str]:
     if gain != 1:
-        yield f"peaks above full scale: all of it is {-20 * np.log10(gain):.1f} dB quieter"
-    elif clipped and after.over:
+        yield f"peaks above full scale: the whole output is {-20 * np.log10(gain):.1f} dB quieter"
+    elif clipped and output.over:
         yield (
-            f"{after.over:,} samples above full scale were clipped (peak {20 * np.log10(after.peak):+.1f} dBFS);"
+            f"{output.over:,} samples above full scale were clipped (peak {20 * np.log10(output.peak):+.1f} dBFS);"
             " clip mode rescale keeps them"
         )
 
 
-def _write_residual(path: Path, facts: AudioFormat, source: Iterator[np.ndarray], target: Path) -> Iterator[str]:
-    """What was taken out, from what the two files hold: samples of the input less those of the output; warnings.
-
-    In whole numbers if the input is, else in floats, where the format of `path` has them.
-    """
-    whole = facts.subtype.startswith(("PCM", "ALAC"))
-    meter = LevelMeter(facts.rate)
-    with open_writer(path, facts if whole else replace(facts, subtype="FLOAT")) as file:
-        outside = open_source(target).blocks(_size(facts))
-        for noisy in source:
-            clean = next(outside, noisy[:, :0])
-            clean = np.pad(clean, ((0, 0), (0, max(0, noisy.shape[1] - clean.shape[1]))))
-            taken = noisy - clean[:, : noisy.shape[1]]
-            meter.add(taken)
-            file.write(taken)
-    if meter.over and not can_exceed_full_scale(file.subtype):
-        yield f"{meter.over:,} samples of the residual above full scale were clipped; write it as a float WAV"
-    elif not file.subtype.startswith(("FLOAT", "DOUBLE", *(("PCM", "ALAC") if whole else ()))):
-        yield f"{path}: the residual is rounded, as {file.subtype} is; a .wav keeps all of it"
-
-
-def check_target(source: Path, target: Path, options: FileOptions) -> None:
-    """Refuse a target that would be lost or cannot be written. Raises AudioError."""
-    for path in (target, options.residual):
+def _check_targets(source: Path, target: Path, residual: Path | None, options: FileOptions) -> None:
+    """Raise AudioError for a target that would be lost or cannot be written."""
+    for path in (target, residual):
         if path is None:
             continue
         if path.is_dir():
@@ -194,12 +194,12 @@ def check_target(source: Path, target: Path, options: FileOptions) -> None:
         if path.exists():
             if not path.is_file():
                 raise AudioError(f"{path} is no file that could be replaced; -o - writes to stdout")
-            itself = path.samefile(source)
-            if itself and not (options.in_place and path is target):
+            is_input = path.samefile(source)
+            if is_input and not (options.in_place and path is target):
                 raise AudioError(f"{path} is the input itself; choose another output, or replace it with --in-place")
-            if not options.force and not itself:
+            if not options.force and not is_input:
                 raise AudioError(f"{path} exists; --force (in Python force=True) overwrites it")
         if not path.parent.is_dir():
             raise AudioError(f"{path.parent} is no folder; make it first: mkdir -p {path.parent}")
-    if options.residual and options.residual.resolve() == target.resolve():
-        raise AudioError(f"{target} is to hold both the clean sound and the residual; name two files")
+    if residual and residual.resolve() == target.resolve():
+        raise AudioError(f"{target} cannot be both the output and the residual; name two files")

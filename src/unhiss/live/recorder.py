@@ -12,7 +12,7 @@ import numpy as np
 from unhiss.errors import AudioError
 from unhiss.infer.stream import Stream
 from unhiss.media.formats import AudioFormat
-from unhiss.media.writer import open_writer
+from unhiss.media.soundfile_writer import SoundfileWriter
 
 
 class Recorder:
@@ -31,7 +31,7 @@ class Recorder:
         self._stream, self._to_drop = stream, stream.latency.samples
         self._files = ExitStack()
         like = AudioFormat(stream.rate, stream.channels, 0)
-        self._writers = [self._files.enter_context(open_writer(path, like, "PCM_24")) for path in self.paths]
+        self._writers = [self._files.enter_context(SoundfileWriter(path, like, "PCM_24")) for path in self.paths]
         self._blocks: queue.SimpleQueue[tuple[np.ndarray, np.ndarray] | None] = queue.SimpleQueue()
         self._error: AudioError | None = None
         self._thread = threading.Thread(target=self._write, name="unhiss recorder", daemon=True)
