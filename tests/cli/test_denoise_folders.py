@@ -57,7 +57,7 @@ def files(folder: Path) -> list[str]:
 def test_a_folder_keeps_its_tree(tree: Path, tmp_path: Path, half: Path, jobs: int) -> None:
     lines = good(denoise(tree, "-o", tmp_path / "clean", "--model", half, "-j", jobs))
     assert files(tmp_path / "clean") == ["a.wav", "b.flac", "deep/er/c.ogg"]
-    assert len(lines) == 4 and lines[-1].startswith("3 recordings, 2 s of sound, ")
+    assert len(lines) == 4 and lines[-1].startswith("3 recordings, 2 s of audio, ")
     noisy, clean = (read(folder / "a.wav")[0] for folder in (tree, tmp_path / "clean"))
     assert np.abs(clean - noisy / 2).max() < 1e-4
 

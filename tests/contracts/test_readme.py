@@ -72,7 +72,7 @@ def test_every_shipped_model_has_its_card() -> None:
 
 def test_the_score_table_reads_what_evaluate_writes(script: ModuleType, tmp_path: Path) -> None:
     from unhiss.score import tables
-    from unhiss.score.metrics import DEFAULT
+    from unhiss.score.registry import DEFAULT
     from unhiss.score.report import Report
 
     path = tmp_path / "unet.scores.json"

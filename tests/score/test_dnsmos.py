@@ -14,11 +14,11 @@ SAME = 1e-6  # the same float32 graph; only the number of threads differs
 
 @pytest.fixture(scope="module")
 def speechmos():
-    """speechmos.dnsmos, imported late: it pulls in librosa."""
+    """speechmos.dnsmos, imported late: it imports librosa."""
     import warnings
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # those of its imports are not ours
+        warnings.simplefilter("ignore")  # warnings of its imports
         return pytest.importorskip("speechmos.dnsmos")
 
 
@@ -71,9 +71,9 @@ def test_without_speechmos_the_pip_line_is_given(monkeypatch):
 
 
 def test_a_speechmos_without_its_model_is_named(monkeypatch, tmp_path):
-    class Found:
+    class Spec:
         submodule_search_locations = (str(tmp_path),)
 
-    monkeypatch.setattr(dnsmos, "find_spec", lambda name: Found)
+    monkeypatch.setattr(dnsmos, "find_spec", lambda name: Spec)
     with pytest.raises(MissingExtra, match=r"sig_bak_ovr\.onnx is missing"):
         dnsmos.model_file()
