@@ -84,32 +84,26 @@ def command(
     if not tasks:
         echo(f"nothing to do: all of {planned} have an output", err=as_json)
         return
-    keeps_ledger = ray and isinstance(output, Path) and tasks[0].make_folders and not skip_existing
-    batch = _batch_options(options, jobs, ray, output if keeps_ledger else None, in_place)
+    ledger_folder = output if ray and tasks[0].make_folders and not skip_existing else None
+    batch = _batch_options({"in_place": in_place, **options}, jobs, ray, ledger_folder)
     _exit_on_signals()
     if _denoise_and_report(tasks, batch, plot, as_json):
         sys.exit(1)
 
 
 def _batch_options(
-    options: dict[str, Any], jobs: int, ray: str | None, ledger_folder: Any, in_place: bool
+    options: dict[str, Any], jobs: int, ray: str | None, ledger_folder: Path | RemotePath | None
 ) -> BatchOptions:
     from unhiss.fleet.ledger import NAME
     from unhiss.weights import DEFAULT
 
+    names = ("in_place", "force", "start_s", "end_s", "rate", "subtype", "clip_mode")
+    file = {name: options.pop(name) for name in names}
+    options["model"] = options["model"] or DEFAULT
     if options["threads"] is None:
         options["threads"] = 0 if jobs == 1 and not ray else 1
-    names = ("atten_limit_db", "mix", "guard", "threads", "device", "end_to_end")
-    return BatchOptions(
-        model={"model": options["model"] or DEFAULT, **{name: options[name] for name in names}},
-        file={
-            "in_place": in_place,
-            **{name: options[name] for name in ("force", "start_s", "end_s", "rate", "subtype", "clip_mode")},
-        },
-        jobs=0 if ray and jobs == 1 else jobs,
-        ray=ray,
-        ledger=ledger_folder / NAME if ledger_folder else None,
-    )
+    ledger = ledger_folder / NAME if isinstance(ledger_folder, Path) else None
+    return BatchOptions(model=options, file=file, jobs=0 if ray and jobs == 1 else jobs, ray=ray, ledger=ledger)
 
 
 def _exit_on_signals() -> None:
@@ -122,6 +116,7 @@ def _exit_on_signals() -> None:
 
 def _denoise_and_report(tasks: list[DenoiseTask], options: BatchOptions, plot: Path | None, as_json: bool) -> int:
     """Denoise all and print each result; returns the number of failures. The error of a single recording is raised."""
+    import json
     import time
 
     from unhiss.cli.batch import denoise_all
@@ -138,7 +133,8 @@ def _denoise_and_report(tasks: list[DenoiseTask], options: BatchOptions, plot: P
             task = tasks[index]
             if isinstance(outcome, str):
                 failed += 1
-                _print_failure(task, outcome, as_json)
+                failure = json.dumps({"source": str(task.source), "error": outcome})
+                echo(failure if as_json else f"unhiss: {outcome}", err=not as_json)
                 continue
             done, audio_s = done + 1, audio_s + outcome.seconds
             if plot:
@@ -207,15 +203,6 @@ def _print_report(task: DenoiseTask, report: FileReport, plot: Path | None, as_j
         echo(f"  residual: {task.residual}", err=to_stderr)
     if plot:
         echo(f"  spectrograms: {plot}", err=to_stderr)
-
-
-def _print_failure(task: DenoiseTask, message: str, as_json: bool) -> None:
-    import json
-
-    if as_json:
-        echo(json.dumps({"source": str(task.source), "error": message}))
-    else:
-        echo(f"unhiss: {message}", err=True)
 
 
 def _report_json(task: DenoiseTask, report: FileReport) -> str:
