@@ -43,7 +43,7 @@ def scores(gains: dict[str, tuple[float, float]]) -> dict:
     return {"settings": settings, "metrics": titles, "summary": [noisy, small]}
 
 
-GAINS = {
+GAINS: dict[str, tuple[float, float]] = {
     "rain": (0.5, 5),
     "siren": (-0.25, 1),
     "wind": (0.75, 6),

@@ -147,9 +147,9 @@ def test_a_recording_at_48_khz_is_scored_at_16_khz(rng):
 
     reference = speechlike(rng, SECONDS, 48_000)
     estimate = (reference + 0.01 * rng.standard_normal(len(reference))).astype(np.float32)
-    low = [soxr.resample(audio, 48_000, 16_000) for audio in (estimate, reference)]
-    assert scores(estimate, reference, 48_000) == scores(*low, 16_000)
-    assert pesq(estimate, reference, 48_000) == pesq(*low, 16_000)
+    e, r = (soxr.resample(audio, 48_000, 16_000) for audio in (estimate, reference))
+    assert scores(estimate, reference, 48_000) == scores(e, r, 16_000)
+    assert pesq(estimate, reference, 48_000) == pesq(e, r, 16_000)
 
 
 def test_stereo_is_scored_as_its_mono_mix(rng):
