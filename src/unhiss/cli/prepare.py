@@ -51,7 +51,9 @@ class Finite(click.FloatRange):
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Determines splits and mixtures.")
 @click.option("--pairs", type=click.IntRange(1), help="Also make this many noisy/clean pairs, with --wav.")
 @click.option("--wav", type=LocalPath(path_type=Path), help="Folder of the pairs.")
-@click.option("--spectrograms", type=LocalPath(path_type=Path), help="Also make 128 x 128 frames as arrays in this folder.")
+@click.option(
+    "--spectrograms", type=LocalPath(path_type=Path), help="Also make 128 x 128 frames as arrays in this folder."
+)
 @click.option("--split", default="21000/1179", show_default=True, help="Frames for training/validation.")
 @click.option("--snr", default="-5:20", show_default=True, help="Range of SNRs of pairs and frames, in dB.")
 @click.option("-j", "--jobs", type=click.IntRange(1), help="Processes; one a processor if not given.")
