@@ -23,8 +23,8 @@ def speechmos():
 
 
 @pytest.mark.filterwarnings("ignore")
-# Doubled twice, once (to 10 s and to 18 s), just long enough, and either side of a second window.
-@pytest.mark.parametrize("length", [37_000, 80_001, 144_159, 144_160, 175_999, 176_000])
+# Doubled twice, doubled once (to 10 s and to 12.5 s), just long enough, and either side of a second window.
+@pytest.mark.parametrize("length", [37_000, 80_001, 100_001, 144_160, 175_999, 176_000])
 def test_p835_and_p808_equal_speechmos_for_any_length(speechmos, rng, length):
     audio = np.clip(0.1 * rng.standard_normal(length), -1, 1).astype(np.float32)
     audio *= np.sin(np.arange(length) / 3000) ** 2
@@ -33,6 +33,10 @@ def test_p835_and_p808_equal_speechmos_for_any_length(speechmos, rng, length):
     expected = {name: theirs[f"{name}_mos"] for name in ("sig", "bak", "ovrl")}
     assert ours == pytest.approx(expected, abs=SAME)
     assert dnsmos.p808(audio, 16_000) == pytest.approx(float(theirs["p808_mos"]), abs=SAME)
+
+
+def test_a_recording_one_sample_too_short_is_doubled():
+    assert [len(dnsmos._windows(np.ones(length), 16_000)) for length in (144_159, 144_160)] == [9, 1]
 
 
 def test_overall_is_the_ovrl_of_p835(rng):

@@ -125,12 +125,9 @@ def _open_ledger(path: Path, tasks: list[DenoiseTask], options: BatchOptions, ha
     from unhiss.weights import find
 
     digest = hashlib.sha256(find(options.model["model"]).read_bytes())
-    digest.update(repr((options.model, options.file)).encode())
-    for task in tasks:
-        digest.update(repr((str(task.source), str(task.target), str(task.residual))).encode())
-        if isinstance(task.source, Path) and task.source.is_file():  # a recording that was replaced is not done
-            stat = task.source.stat()
-            digest.update(repr((stat.st_size, stat.st_mtime_ns)).encode())
+    digest.update(repr((options.model, options.file, tasks)).encode())
+    for source in (task.source for task in tasks if isinstance(task.source, Path) and task.source.is_file()):
+        digest.update(repr((source.stat().st_size, source.stat().st_mtime_ns)).encode())  # a replaced one is not done
     return Ledger(
         path, digest.hexdigest(), {"had_output": had_output}, pack=asdict,
         unpack=lambda packed: FileReport(**packed | {"warnings": tuple(packed["warnings"])}),

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from unhiss.remote import RemotePath
-
     ParamType = click.ParamType[Any]
 else:
     ParamType = click.ParamType  # generic from click 8.2 on
@@ -20,9 +18,7 @@ class PathOrUrl(ParamType):
 
     name = "path"
 
-    def convert(
-        self, value: Any, parameter: click.Parameter | None, context: click.Context | None
-    ) -> Path | RemotePath:
+    def convert(self, value: Any, parameter: Any, context: Any) -> Any:
         if not isinstance(value, str) or "://" not in value:
             return Path(value)
         from unhiss.remote import parse_path
@@ -35,16 +31,14 @@ class FolderOrUrl(PathOrUrl):
 
     name = "folder"
 
-    def convert(
-        self, value: Any, parameter: click.Parameter | None, context: click.Context | None
-    ) -> Path | RemotePath:
+    def convert(self, value: Any, parameter: Any, context: Any) -> Any:
         return super().convert(value.rstrip("/") if "://" in str(value) else value, parameter, context)
 
 
 class LocalPath(click.Path):
     """A local path. A URL is refused, before a folder with its name is created."""
 
-    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+    def convert(self, value: Any, parameter: Any, context: Any) -> Any:
         if isinstance(value, str) and "://" in value:
             self.fail(f"{value} is a URL; give a path of this machine", parameter, context)
         return super().convert(value, parameter, context)
