@@ -13,8 +13,8 @@ class Html(str):
 def html_table(head: Sequence[str], rows: Sequence[Sequence[str]], numeric_from: int = 1) -> str:
     """A `<table>` with escaped text; the first cell of a row is its header, cells from `numeric_from` on have class n.
 
-    >>> html_table(["run", "loss"], [["a&b", Html("<b>0.1</b>")]])[-72:]
-    '<tr><th scope="row">a&amp;b</th><td class="n"><b>0.1</b></td></tr></table>'
+    >>> html_table([], [["a&b", Html("<b>0.1</b>")]])
+    '<table><tr><th scope="row">a&amp;b</th><td class="n"><b>0.1</b></td></tr></table>'
     """
 
     def line(cells: Sequence[str], tags: Sequence[str]) -> str:
@@ -29,14 +29,15 @@ def html_table(head: Sequence[str], rows: Sequence[Sequence[str]], numeric_from:
     return f"<table>{top}{body}</table>"
 
 
-def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
-    """A Markdown table; the first `left` columns are aligned left, the others right.
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[object]], left: int | None = None) -> str:
+    """A Markdown table; the first `left` columns are aligned left (None: all), the others right.
 
-    >>> print(markdown_table(["system", "n"], [["a|b", "3"]]))
+    >>> print(markdown_table(["system", "n"], [["a|b", 3]], 1))
     | system | n |
     | --- | --: |
     | a\\|b | 3 |
     """
+    left = len(head) if left is None else left
     rule = ["---"] * left + ["--:"] * (len(head) - left)
-    lines = [[cell.replace("|", "\\|") for cell in row] for row in (head, *rows)]
+    lines = [[str(cell).replace("|", "\\|") for cell in row] for row in (head, *rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in (lines[0], rule, *lines[1:]))

@@ -42,7 +42,7 @@ def to_markdown(report: Report, groups: Sequence[str] = TERMINAL_GROUPS) -> str:
         parts.append(f"Difference to {baseline(report)}, recording by recording:\n\n{_differences_table(report)}")
     costs = {system: median_cost_us(report, system) for system in report.systems}
     if lines := [[name, f"{us:,.0f}", f"{16_000 / max(us, 1e-3):,.0f}"] for name, us in costs.items() if us == us]:
-        table = markdown_table(["system", "µs per 16 ms", "x real time"], lines)
+        table = markdown_table(["system", "µs per 16 ms", "x real time"], lines, 1)
         parts.append(f"Processor time on one core (median):\n\n{table}")
     for column in groups:
         if rows_by_value := group_rows(report, column):
@@ -113,7 +113,7 @@ def _differences_table(report: Report) -> str:
             means = {name: paired_difference(report.of(system), report.of(reference), name) for name in report.metrics}
             cells = [format_with_interval(mean, METRICS[name].decimals, "+") for name, mean in means.items()]
             lines.append([system, *cells])
-    return markdown_table(["system", *(METRICS[name].title for name in report.metrics)], lines)
+    return markdown_table(["system", *(METRICS[name].title for name in report.metrics)], lines, 1)
 
 
 def format_mean(mean: Mean, decimals: int, sign: str = "") -> str:
