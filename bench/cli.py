@@ -1,13 +1,13 @@
-"""Start to finish for one 10 s file, disk warm: `unhiss denoise` against what else a script can call.
+"""Total time for one 10 s file, with a warm disk cache: `unhiss denoise` compared with other scripts.
 
 Run on an idle machine: python bench/cli.py [--python PEERS] [--model NAME] [--runs 15] [--no-save]
 PEERS is the Python of an environment with noisereduce, soundfile and torch, peers/bin/python if not given:
 
     python -m venv peers && peers/bin/pip install noisereduce soundfile torch
 
-Each run is a fresh process that reads a WAV of 16 bits and writes one; the commands take turns, so that a slow
-moment of the machine meets all of them. Everyone has the threads it takes by itself. "torch" is unhiss's own
-reading, framing and writing, with the checkpoint that the model was exported from, run through torch.
+Each run is a new process that reads a 16-bit WAV and writes one; the commands alternate, so that a slow moment of
+the machine affects all of them. Each uses its default number of threads. "torch" is unhiss's own reading, framing
+and writing, with the checkpoint that the model was exported from, run by torch.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ denoiser.Denoiser().file(source, target, force=True)
 
 
 def commands(python: str, model: str, checkpoint: Path, folder: Path) -> dict[str, list[str]]:
-    """Name -> the command that denoises noisy.wav into a file of its own."""
+    """Name -> the command that denoises noisy.wav into a separate file."""
     noisy, out = str(folder / "noisy.wav"), {name: str(folder / f"{name}.wav") for name in ("unhiss", *GOALS)}
     return {
         "unhiss": [sys.executable, "-m", "unhiss", "denoise", noisy, "-o", out["unhiss"], "--model", model, "--force"],
@@ -82,32 +82,34 @@ def commands(python: str, model: str, checkpoint: Path, folder: Path) -> dict[st
     }
 
 
-def once(words: list[str]) -> None:
-    done = subprocess.run(words, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT / "src")})
-    if done.returncode:
-        sys.exit(f"{' '.join(words)[:200]} … failed:\n{done.stderr}")
+def run_once(words: list[str]) -> None:
+    completed = subprocess.run(
+        words, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    )
+    if completed.returncode:
+        sys.exit(f"{' '.join(words)[:200]} … failed:\n{completed.stderr}")
 
 
 def measure(all_commands: dict[str, list[str]], runs: int) -> dict[str, list[float]]:
-    """Name -> wall seconds of each run; the commands take turns, and the first turn fills the disk cache."""
-    taken: dict[str, list[float]] = {name: [] for name in all_commands}
-    for turn in range(runs + 1):
+    """Name -> wall seconds of each run; the commands alternate, and the first round fills the disk cache."""
+    times: dict[str, list[float]] = {name: [] for name in all_commands}
+    for round_number in range(runs + 1):
         for name, words in all_commands.items():
-            spent = machine.seconds(lambda words=words: once(words), 1, 0)
-            if turn:
-                taken[name] += spent
-    return taken
+            elapsed = machine.seconds(lambda words=words: run_once(words), 1, 0)
+            if round_number:
+                times[name] += elapsed
+    return times
 
 
 def versions(python: str) -> dict[str, str]:
-    """What the peers' environment holds."""
+    """Versions of the packages in the peers' environment."""
     names = ("noisereduce", "torch", "numpy", "soundfile")
     code = f"import json; from importlib.metadata import version as v; print(json.dumps({{n: v(n) for n in {names}}}))"
     try:
-        done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True)
+        completed = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         sys.exit(f"{python} has no {', '.join(names)}; see the top of {Path(__file__).name} for how to make it")
-    return dict(json.loads(done.stdout))
+    return dict(json.loads(completed.stdout))
 
 
 def main() -> None:
@@ -116,19 +118,19 @@ def main() -> None:
         "--python", default=str(PEERS) if PEERS.exists() else "", help="of an environment with the peers"
     )
     parser.add_argument("--model", default=DEFAULT)
-    parser.add_argument("--checkpoint", type=Path, help="that the model was exported from, if not the repository's")
+    parser.add_argument("--checkpoint", type=Path, help="of the model, if not the one in the repository")
     parser.add_argument("--runs", type=int, default=15)
     parser.add_argument("--no-save", action="store_true")
     options = parser.parse_args()
     if not options.python:
-        print("left out: the peers need an environment of their own (see the top of bench/cli.py)")
+        print("left out: the peers need a separate environment (see the top of bench/cli.py)")
         return
     checkpoint = options.checkpoint or ROOT / "checkpoints" / f"{options.model}.safetensors"
     described = machine.describe("unhiss", "onnxruntime", "torch") | {"peers": versions(options.python)}
     with tempfile.TemporaryDirectory(prefix="unhiss-bench-") as folder:
         memory.make(Path(folder) / "noisy.wav", SECONDS, 48000, 1)
-        taken = measure(commands(options.python, options.model, checkpoint, Path(folder)), options.runs)
-    spreads = {name: machine.spread(values) for name, values in taken.items()}
+        times = measure(commands(options.python, options.model, checkpoint, Path(folder)), options.runs)
+    spreads = {name: machine.spread(values) for name, values in times.items()}
     ratios = {name: spread["median"] / spreads["unhiss"]["median"] for name, spread in spreads.items()}
     rows = [
         [name, *(f"{spread[key]:.2f}" for key in ("median", "min", "max")), f"{ratios[name]:.2f}", GOALS.get(name, "–")]
@@ -136,8 +138,8 @@ def main() -> None:
     ]
     print(machine.table([f"{SECONDS} s at 48 kHz", "median s", "min", "max", "of unhiss", "goal"], rows))
     if not options.no_save:
-        facts = {"model": options.model, "audio_s": SECONDS, "runs": options.runs, "goals": GOALS}
-        machine.save("cli", described, facts | {"seconds": spreads, "times_unhiss": ratios})
+        settings = {"model": options.model, "audio_s": SECONDS, "runs": options.runs, "goals": GOALS}
+        machine.save("cli", described, settings | {"seconds": spreads, "times_unhiss": ratios})
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""`unhiss evaluate` on all cores against a plain loop over the same packages in one process with one thread.
+"""`unhiss evaluate` on all cores compared with a plain loop over the same packages in one process with one thread.
 
 Run on an idle machine: python bench/evaluate.py PAIRS [--pairs 64] [--model NAME ...] [--jobs 2] [--no-save]
 Both score the noisy input and each system with every metric that needs no text; the start of processes is included,
 the page is not. The loop calls pesq, pystoi and speechmos as their READMEs do, and reads each pair once. speechmos has
-no setting for threads, and onnxruntime places its own on cores that the process was not given; so its sessions are
-opened again with one thread, and how many cores the loop took is written down, to show that it was one.
+no setting for threads, and onnxruntime also uses cores outside the affinity of the process; so its sessions are
+replaced by ones with one thread, and the number of cores that the loop used is saved, to show that it was one.
 """
 
 from __future__ import annotations
@@ -20,27 +20,28 @@ from types import ModuleType
 import machine
 
 from unhiss.cli.evaluate import _systems
-from unhiss.score import measure, report
-from unhiss.score.pairs import Pair, pairs
+from unhiss.score import report
+from unhiss.score.pairs import Pair, find_pairs
+from unhiss.score.registry import select_metrics
 from unhiss.score.systems import System
 
 GOAL = 0.6  # of the time of the loop, on two cores
 
 
-def plain(systems: list[System], chosen: list[Pair]) -> tuple[float, float]:
-    """Seconds of the loop, in this process with one thread, and how many cores it took."""
+def time_plain_loop(systems: list[System], pairs: list[Pair]) -> tuple[float, float]:
+    """Seconds of the loop in this process with one thread, and the number of cores it used."""
     import numpy as np
     import pesq
     import pystoi
     from speechmos import dnsmos
 
     from unhiss.dsp.resampling import resample
-    from unhiss.score import metrics, signals
+    from unhiss.score import metrics
 
     _one_thread(dnsmos)
     loaded = [(system.name, system.load()) for system in systems]
-    began, spent = time.perf_counter(), time.process_time()
-    for pair in chosen:
+    start_s, start_cpu_s = time.perf_counter(), time.process_time()
+    for pair in pairs:
         noisy, clean, rate = pair.load()
         assert clean is not None
         for _, run in [("noisy", None), *loaded]:
@@ -52,41 +53,41 @@ def plain(systems: list[System], chosen: list[Pair]) -> tuple[float, float]:
                 pystoi.stoi(r, e, 16_000, extended=extended)
             dnsmos.run(np.clip(e, -1, 1), 16_000)
             metrics.si_sdr(e, r), metrics.snr(e, r), metrics.snr(n, r)
-            signals.log_spectral_distance(out, clean, rate), signals.lag(out, noisy, rate)
-            signals.loudness_change_db(out, clean, rate)
+            metrics.log_spectral_distance(out, clean, rate), metrics.lag(out, noisy, rate)
+            metrics.loudness_change_db(out, clean, rate)
             if run is not None:
                 of_clean = resample(run(clean, rate), rate, 16_000)
                 pesq.pesq(16_000, r, of_clean, "wb"), metrics.si_sdr(of_clean, r)
-                signals.attenuation_db(run(noisy - clean, rate), noisy - clean)
-    seconds = time.perf_counter() - began
-    return seconds, (time.process_time() - spent) / seconds
+                metrics.attenuation_db(run(noisy - clean, rate), noisy - clean)
+    elapsed_s = time.perf_counter() - start_s
+    return elapsed_s, (time.process_time() - start_cpu_s) / elapsed_s
 
 
 def _one_thread(speechmos: ModuleType) -> None:
-    """Exchange the sessions that speechmos holds, and has opened for all cores, for ones with one thread."""
+    """Replace the sessions of speechmos, which use all cores, by ones with one thread."""
     import numpy as np
     import onnxruntime
 
     from unhiss.score import dnsmos
 
-    speechmos.run(np.zeros(16_000, np.float32), 16_000)  # opens them
+    speechmos.run(np.zeros(16_000, np.float32), 16_000)  # creates the sessions
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    for held, name in (("onnx_sess", dnsmos.P835), ("p808_onnx_sess", dnsmos.P808)):
-        setattr(speechmos.dnsmos, held, onnxruntime.InferenceSession(str(dnsmos.model_file(name)), options))
+    for attribute, name in (("onnx_sess", dnsmos.P835), ("p808_onnx_sess", dnsmos.P808)):
+        setattr(speechmos.dnsmos, attribute, onnxruntime.InferenceSession(str(dnsmos.model_file(name)), options))
 
 
-def ours(systems: list[System], chosen: list[Pair], jobs: int) -> float:
-    names = measure.chosen("all", clean=True, text=False, recogniser=False)
-    began = time.perf_counter()
-    failed = report.evaluate(systems, chosen, metrics=names, jobs=jobs).failures
-    if failed:
-        sys.exit(f"{len(failed)} rows failed: {failed[0].failure}")
-    return time.perf_counter() - began
+def time_evaluate(systems: list[System], pairs: list[Pair], jobs: int) -> float:
+    names = select_metrics("all", clean=True, text=False, recogniser=False)
+    start_s = time.perf_counter()
+    failures = report.evaluate(systems, pairs, metrics=names, jobs=jobs).failures
+    if failures:
+        sys.exit(f"{len(failures)} rows failed: {failures[0].failure}")
+    return time.perf_counter() - start_s
 
 
 def main() -> None:
-    if os.environ.get("OMP_NUM_THREADS") != "1":  # read when numpy is loaded: begin again with it
+    if os.environ.get("OMP_NUM_THREADS") != "1":  # read when numpy is imported: restart with it
         os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **dict.fromkeys(report.THREADS, "1")})
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
@@ -100,26 +101,26 @@ def main() -> None:
     warnings.simplefilter("ignore")
     described = machine.describe("pesq", "pystoi", "speechmos", "onnxruntime", "numpy")
     systems = _systems(tuple(options.model or ("small", "rced", "copy=cmd:cp {in} {out}")))
-    chosen = pairs(options.folder)[: options.pairs]
-    spread = ours(systems, chosen, options.jobs)
-    loop, loop_cores = plain(systems, chosen)
+    pairs = find_pairs(options.folder)[: options.pairs]
+    evaluate_s = time_evaluate(systems, pairs, options.jobs)
+    loop_s, loop_cores = time_plain_loop(systems, pairs)
     rows = [
-        ["plain loop", f"{loop:.1f}", "1.00"],
-        [f"unhiss evaluate -j {options.jobs}", f"{spread:.1f}", f"{spread / loop:.2f}"],
+        ["plain loop", f"{loop_s:.1f}", "1.00"],
+        [f"unhiss evaluate -j {options.jobs}", f"{evaluate_s:.1f}", f"{evaluate_s / loop_s:.2f}"],
     ]
-    print(machine.table([f"{len(chosen)} pairs x {len(systems)} systems", "s", "of the loop"], rows))
-    print(f"the loop took {loop_cores:.2f} cores")
+    print(machine.table([f"{len(pairs)} pairs x {len(systems)} systems", "s", "of the loop"], rows))
+    print(f"the loop used {loop_cores:.2f} cores")
     if not options.no_save:
-        facts = {
-            "pairs": len(chosen),
+        settings = {
+            "pairs": len(pairs),
             "systems": [system.name for system in systems],
             "jobs": options.jobs,
             "goal": GOAL,
-            "loop_s": loop,
+            "loop_s": loop_s,
             "loop_cores": round(loop_cores, 2),
-            "evaluate_s": spread,
+            "evaluate_s": evaluate_s,
         }
-        machine.save("evaluate", described, facts | {"ratio": spread / loop})
+        machine.save("evaluate", described, settings | {"ratio": evaluate_s / loop_s})
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ import numpy as np
 
 from unhiss import Denoiser
 from unhiss.score.metrics import si_sdr
-from unhiss.score.pairs import pairs
+from unhiss.score.pairs import find_pairs
 from unhiss.weights import DEFAULT
 
 ROOT = Path(__file__).parent.parent
@@ -50,9 +50,9 @@ def commands(options: argparse.Namespace, folder: Path) -> list[list[str]]:
 def si_sdrs_db(model: str | Path, folder: Path) -> dict[str, tuple[str, float]]:
     """Id -> kind of noise, and SI-SDR in dB of what the model makes of it."""
     denoiser, out = Denoiser(model), {}
-    for pair in pairs(folder):
+    for pair in find_pairs(folder):
         noisy, clean, rate = pair.load()
-        out[pair.id] = pair.facts["noise_kind"], float(si_sdr(denoiser(noisy, rate), clean))
+        out[pair.id] = pair.metadata["noise_kind"], float(si_sdr(denoiser(noisy, rate), clean))
     return out
 
 

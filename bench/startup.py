@@ -1,9 +1,9 @@
-"""How long `unhiss --help` and `import unhiss` take, and how much room the base install does.
+"""Time of `unhiss --help` and `import unhiss`, and disk space of the base installation.
 
 Run on an idle machine: python bench/startup.py [--runs 30] [--no-save]
-Each command is a fresh process, with compiled bytecode and a warm disk cache; the commands take turns, so
-that a slow moment of the machine meets all of them. The size counts the installed files of unhiss's base
-requirements and of theirs, and unhiss itself with its models; a dev install gives the same figure.
+Each command is a new process, with compiled bytecode and a warm disk cache; the commands alternate, so that a slow
+moment of the machine affects all of them. The size counts the installed files of unhiss's base requirements and of
+their requirements, and unhiss itself with its models; a dev install gives the same figure.
 """
 
 from __future__ import annotations
@@ -36,38 +36,39 @@ def commands() -> dict[str, list[str]]:
 
 def time_commands(runs: int) -> dict[str, dict[str, float]]:
     """Name -> median, min and max wall seconds."""
-    taken: dict[str, list[float]] = {name: [] for name in commands()}
-    for turn in range(runs + 2):
+    times: dict[str, list[float]] = {name: [] for name in commands()}
+    for round_number in range(runs + 2):
         for name, words in commands().items():
-            once = machine.seconds(lambda words=words: subprocess.run(words, check=True, capture_output=True), 1, 0)
-            if turn >= 2:  # the first turns fill the disk cache
-                taken[name] += once
-    return {name: machine.spread(values) for name, values in taken.items()}
+            elapsed = machine.seconds(lambda words=words: subprocess.run(words, check=True, capture_output=True), 1, 0)
+            if round_number >= 2:  # the first rounds fill the disk cache
+                times[name] += elapsed
+    return {name: machine.spread(values) for name, values in times.items()}
 
 
 def base_distributions() -> list[Distribution]:
-    """unhiss's base requirements and theirs, each once, with pip since every venv holds it."""
-    found: dict[str, Distribution] = {}
-    waiting = [Requirement("pip"), *map(Requirement, distribution("unhiss").requires or [])]
-    while waiting:
-        wanted = waiting.pop()
-        if wanted.name in found or (wanted.marker and not wanted.marker.evaluate({"extra": ""})):
+    """unhiss's base requirements and their requirements, each once; with pip, which every venv contains."""
+    distributions: dict[str, Distribution] = {}
+    pending = [Requirement("pip"), *map(Requirement, distribution("unhiss").requires or [])]
+    while pending:
+        requirement = pending.pop()
+        if requirement.name in distributions or (requirement.marker and not requirement.marker.evaluate({"extra": ""})):
             continue
-        found[wanted.name] = distribution(wanted.name)
-        waiting += map(Requirement, found[wanted.name].requires or [])
-    return list(found.values())
+        distributions[requirement.name] = distribution(requirement.name)
+        pending += map(Requirement, distributions[requirement.name].requires or [])
+    return list(distributions.values())
 
 
 def size_mb() -> dict[str, float]:
-    """Package -> MB (10^6 bytes) on disk, greatest first."""
+    """Package -> MB (10^6 bytes) on disk, largest first."""
     sizes = {
-        dist.name: on_disk([Path(dist.locate_file(file)) for file in dist.files or []]) for dist in base_distributions()
+        dist.name: disk_usage_mb([Path(dist.locate_file(file)) for file in dist.files or []])
+        for dist in base_distributions()
     }
-    sizes["unhiss"] = on_disk(list(UNHISS.rglob("*")))
+    sizes["unhiss"] = disk_usage_mb(list(UNHISS.rglob("*")))
     return dict(sorted(sizes.items(), key=lambda item: -item[1]))
 
 
-def on_disk(files: list[Path]) -> float:
+def disk_usage_mb(files: list[Path]) -> float:
     return sum(file.stat().st_blocks * 512 for file in files if file.is_file()) / 1e6
 
 

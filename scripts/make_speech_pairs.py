@@ -19,7 +19,7 @@ from unhiss.dsp.levels import active_level_dbfs, rms_dbfs
 from unhiss.dsp.resampling import resample, to_mono
 from unhiss.media.source import read
 from unhiss.media.writer import write
-from unhiss.score.pairs import Pair, pairs
+from unhiss.score.pairs import Pair, find_pairs
 
 RATE = 48_000
 SNRS_DB = (-5, 0, 5, 10, 15)
@@ -47,7 +47,7 @@ def make(clips: list[dict[str, str]], found: list[Pair], options: argparse.Names
         speech = resample(to_mono(audio), rate, RATE)
         places = rng.choice(len(found), options.copies, replace=options.copies > len(found))
         for number, place in enumerate(places):
-            snr_db, facts = SNRS_DB[len(rows) % len(SNRS_DB)], found[place].facts
+            snr_db, facts = SNRS_DB[len(rows) % len(SNRS_DB)], found[place].metadata
             name = f"{Path(clip['path']).stem}-{number:02}"
             noisy = mixed(speech, noise_of(found[place]), snr_db)
             quiet = np.float32(min(1.0, 0.95 / np.abs(noisy).max()))  # both sides: nothing clips, the SNR stays
@@ -71,7 +71,7 @@ def main() -> None:
         clips = sorted(csv.DictReader(file, delimiter="\t"), key=lambda row: row["path"])
     for side in ("clean", "noisy"):
         (options.output / side).mkdir(parents=True, exist_ok=True)
-    rows = make(clips, pairs(options.noises), options)
+    rows = make(clips, find_pairs(options.noises), options)
     with (options.output / "manifest.csv").open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([COLUMNS, *rows])
     print(f"{len(rows)} pairs of {len(clips)} clips in {options.output}")

@@ -24,7 +24,7 @@ from typing import Any
 import card_commands
 from update_readme import CHIEF, NO_SCORES, NOISY, cell, ordered, peers_results, replaced, table
 
-from unhiss.score.metrics import METRICS
+from unhiss.score.registry import METRICS
 from unhiss.weights import models
 
 OVERLAPPED = " (frames overlapped by half)"
@@ -158,7 +158,7 @@ def weaknesses(name: str) -> str:
     }
     worst = sorted(gains, key=lambda kind: (rank[kind], kind))[:WORST]
     rows = [
-        [kind, str(own[kind]["pairs"]), *(f"{gains[kind][key]:+z.{METRICS[key][1]}f}" for key in metrics)]
+        [kind, str(own[kind]["pairs"]), *(f"{gains[kind][key]:+z.{METRICS[key].decimals}f}" for key in metrics)]
         for kind in worst
     ]
     harm = {metrics[key]: sorted(kind for kind in gains if gains[kind][key] < 0) for key in metrics}

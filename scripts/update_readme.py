@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from unhiss.score.metrics import METRICS
+from unhiss.score.registry import METRICS
 from unhiss.weights import DEFAULT, ModelCard, models
 
 ROOT = Path(__file__).parent.parent
@@ -91,7 +91,7 @@ def _means(means: dict[str, Any]) -> tuple[Any, ...]:
 
 def cell(metric: str, value: dict[str, Any], interval: bool = True) -> str:
     """A mean and half of its interval, with as many decimals as are worth showing; a dash where there is no mean."""
-    decimals = METRICS[metric][1]
+    decimals = METRICS[metric].decimals
     if value["mean"] is None:
         return "–"
     text = f"{value['mean']:.{decimals}f}"
@@ -173,7 +173,7 @@ def _ahead(entries: dict[str, dict[str, Any]]) -> str:
         better = [name for name in entries if name not in own and float(shown[name]) > float(shown[DEFAULT])]
         if better:
             best = sorted(better, key=lambda name: -float(shown[name]))
-            parts.append(f"{METRICS[key][0]}: {', '.join(f'{name} ({shown[name]})' for name in best)}")
+            parts.append(f"{METRICS[key].title}: {', '.join(f'{name} ({shown[name]})' for name in best)}")
     lead = f"**Ahead of `{DEFAULT}`**"
     return f"{lead} in {'; in '.join(parts)}." if parts else f"{lead}: none of them in any of these metrics."
 

@@ -27,6 +27,7 @@ PACKAGES = {
     "errors": Package(0),
     "legacy": Package(0),
     "atomic": Package(1),
+    "markup": Package(1),
     "runtime": Package(1, frozenset({"onnxruntime"})),
     "remote": Package(1, frozenset({"fsspec"})),
     "settings": Package(1),

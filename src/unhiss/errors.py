@@ -1,4 +1,4 @@
-"""Everything unhiss refuses, as exceptions whose one line tells the user what to do next."""
+"""Exceptions of unhiss; the message is one line that tells the user what to do next."""
 
 from __future__ import annotations
 
@@ -7,50 +7,50 @@ import importlib
 
 
 class UnhissError(Exception):
-    """Base of all errors unhiss raises on purpose. The message is one line a user can act on."""
+    """Base class of all errors that unhiss raises deliberately. The message is one line a user can act on."""
 
     exit_code = 1
 
 
 class AudioError(UnhissError):
-    """A recording cannot be read, written or processed as asked."""
+    """A recording cannot be read, written or processed as requested."""
 
 
 class ConfigError(UnhissError):
-    """A setting does not exist or has a value that cannot work."""
+    """A setting does not exist or has an invalid value."""
 
     exit_code = 2
 
 
 class CorpusError(UnhissError):
-    """A folder is not the corpus it was said to be."""
+    """A folder is not a corpus of the given kind."""
 
 
 class DataError(UnhissError):
-    """A prepared data set is missing, unfinished, or does not fit what is asked of it."""
+    """A prepared data set is missing, incomplete, or unsuitable for the request."""
 
 
 class ModelError(UnhissError):
-    """A model or checkpoint is missing, damaged, or of another kind."""
+    """A model or checkpoint is missing, damaged, or of the wrong kind."""
 
 
 class MissingExtra(UnhissError):
-    """A feature needs packages that the base install leaves out."""
+    """A feature needs packages that are not part of the base installation."""
 
 
-def system_line(error: OSError) -> str:
-    """What the system refused, where, and what may help.
+def describe_os_error(error: OSError) -> str:
+    """One line for an error of the operating system: the file, the reason, and a hint.
 
-    >>> system_line(OSError(28, "No space left on device", "out/a.wav"))
+    >>> describe_os_error(OSError(28, "No space left on device", "out/a.wav"))
     'out/a.wav: No space left on device; is the disk full?'
     """
-    where = f"{error.filename}: " if error.filename else ""
+    file = f"{error.filename}: " if error.filename else ""
     hint = "; is the disk full?" if error.errno in (errno.ENOSPC, errno.EFBIG) else ""
-    return f"{where}{error.strerror or error}{hint}"
+    return f"{file}{error.strerror or error}{hint}"
 
 
 def need(extra: str, *modules: str) -> None:
-    """Raise MissingExtra with the pip line that helps unless every module can be imported.
+    """Raise MissingExtra, with the pip command that installs the extra, unless every module can be imported.
 
     >>> need("eval", "math")
     """
@@ -64,7 +64,7 @@ def need(extra: str, *modules: str) -> None:
 
 
 def nearest(name: str, known: list[str]) -> str:
-    """A hint for a mistyped name: `did you mean …` when one is near, else the whole list.
+    """A hint for an unknown name: `did you mean …` with the closest known name, or the list of all.
 
     >>> nearest("unte", ["unet", "rced"])
     "did you mean 'unet'?"
@@ -73,5 +73,5 @@ def nearest(name: str, known: list[str]) -> str:
     """
     import difflib
 
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean {near[0]!r}?" if near else "known: " + ", ".join(sorted(known))
+    matches = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {matches[0]!r}?" if matches else "known: " + ", ".join(sorted(known))

@@ -1,4 +1,4 @@
-"""`unhiss denoise` and `unhiss models` as a user meets them."""
+"""`unhiss denoise` and `unhiss models`: outputs, options, pipes and pictures."""
 
 from __future__ import annotations
 
@@ -21,14 +21,16 @@ from unhiss.media.source import open_source, read
 from unhiss.media.writer import open_writer, write
 
 Make = Callable[..., Path]
+Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
 SOURCE = Path(__file__).parent.parent.parent / "src"
 
 
-def run(*words: object, stdin: bytes = b"", cwd: Path | None = None) -> subprocess.CompletedProcess[bytes]:
-    """`unhiss ...` in a process of its own."""
+def run_process(*words: object, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    """`unhiss ...` in a separate process."""
     environment = {**os.environ, "PYTHONPATH": str(SOURCE), "PYTHONWARNINGS": "error"}
-    call = [sys.executable, "-m", "unhiss", *map(str, words)]
-    return subprocess.run(call, input=stdin, capture_output=True, cwd=cwd, env=environment)
+    return subprocess.run(
+        [sys.executable, "-m", "unhiss", *map(str, words)], input=stdin, capture_output=True, env=environment
+    )
 
 
 @pytest.fixture
@@ -40,10 +42,10 @@ def noisy(tmp_path: Path, rng: np.random.Generator) -> Path:
     return path
 
 
-def test_a_file_comes_out_with_rate_channels_length_coding_and_tags(
+def test_the_output_has_the_rate_channels_length_coding_and_tags_of_the_input(
     noisy: Path, tmp_path: Path, frame_model: Make
 ) -> None:
-    done = run("denoise", noisy, "-o", tmp_path / "clean.wav", "--model", frame_model(offset=-0.1))
+    done = run_process("denoise", noisy, "-o", tmp_path / "clean.wav", "--model", frame_model(offset=-0.1))
     assert (done.returncode, done.stderr) == (0, b"")
     assert open_source(tmp_path / "clean.wav").format == open_source(noisy).format
     assert done.stdout.decode().splitlines()[0].startswith("0.4 s of audio (2 ch, 48,000 Hz) in ")
@@ -52,7 +54,7 @@ def test_a_file_comes_out_with_rate_channels_length_coding_and_tags(
 
 
 def test_a_causal_model_denoises_a_file_with_a_guard_or_without(
-    noisy: Path, tmp_path: Path, causal_model: Make
+    run: Run, noisy: Path, tmp_path: Path, causal_model: Make
 ) -> None:
     path, (audio, rate) = causal_model("gain", 0.9), read(noisy)
     results = {}
@@ -66,29 +68,29 @@ def test_a_causal_model_denoises_a_file_with_a_guard_or_without(
     assert np.abs(results[True] - results[False]).max() > 2**-16
 
 
-def test_a_pipe_gives_the_bytes_that_a_file_gives(noisy: Path, tmp_path: Path, frame_model: Make) -> None:
+def test_a_pipe_gives_the_bytes_that_a_file_gives(run: Run, noisy: Path, tmp_path: Path, frame_model: Make) -> None:
     path = frame_model(offset=-0.1)
     run("denoise", noisy, "-o", tmp_path / "clean.wav", "--model", path)
-    done = run("denoise", "-", "-o", "-", "--model", path, stdin=noisy.read_bytes())
+    done = run_process("denoise", "-", "-o", "-", "--model", path, stdin=noisy.read_bytes())
     assert done.returncode == 0
     assert done.stdout == (tmp_path / "clean.wav").read_bytes()
     assert b"0.4 s of audio" in done.stderr
 
 
-def test_a_flac_pipe_comes_out_as_wav(tmp_path: Path, frame_model: Make, rng: np.random.Generator) -> None:
+def test_a_flac_pipe_comes_out_as_wav(run: Run, tmp_path: Path, frame_model: Make, rng: np.random.Generator) -> None:
     write(tmp_path / "a.flac", rng.uniform(-0.5, 0.5, 5001).astype(np.float32), 44100)
     done = run("denoise", "-", "-o", "-", "--model", frame_model(), stdin=(tmp_path / "a.flac").read_bytes())
-    found = sf.info(io.BytesIO(done.stdout))
-    assert (found.format, found.subtype, found.frames, found.samplerate) == ("WAV", "PCM_16", 5001, 44100)
+    output = sf.info(io.BytesIO(done.stdout))
+    assert (output.format, output.subtype, output.frames, output.samplerate) == ("WAV", "PCM_16", 5001, 44100)
 
 
-def test_stdout_has_the_format_asked_for(noisy: Path, frame_model: Make) -> None:
+def test_stdout_has_the_format_asked_for(run: Run, noisy: Path, frame_model: Make) -> None:
     done = run("denoise", noisy, "-o", "-", "--format", "flac", "--model", frame_model())
-    found = sf.info(io.BytesIO(done.stdout))
-    assert (found.format, found.subtype, found.frames, found.samplerate) == ("FLAC", "PCM_24", 20001, 48000)
+    output = sf.info(io.BytesIO(done.stdout))
+    assert (output.format, output.subtype, output.frames, output.samplerate) == ("FLAC", "PCM_24", 20001, 48000)
 
 
-def test_a_named_pipe_is_read_like_stdin(noisy: Path, tmp_path: Path, causal_model: Make) -> None:
+def test_a_named_pipe_is_read_like_stdin(run: Run, noisy: Path, tmp_path: Path, causal_model: Make) -> None:
     os.mkfifo(tmp_path / "pipe.wav")
     feed = subprocess.Popen(["cp", str(noisy), str(tmp_path / "pipe.wav")])
     done = run("denoise", tmp_path / "pipe.wav", "-o", tmp_path / "clean.wav", "--model", causal_model())
@@ -96,7 +98,7 @@ def test_a_named_pipe_is_read_like_stdin(noisy: Path, tmp_path: Path, causal_mod
     assert open_source(tmp_path / "clean.wav").format.frames == open_source(noisy).format.frames
 
 
-def test_an_m4a_is_known_by_its_bytes(noisy: Path, tmp_path: Path, causal_model: Make) -> None:
+def test_an_m4a_is_recognised_by_its_content(run: Run, noisy: Path, tmp_path: Path, causal_model: Make) -> None:
     model = causal_model()
     run("denoise", noisy, "-o", tmp_path / "a.m4a", "--subtype", "ALAC_24", "--model", model)
     (tmp_path / "a.m4a").rename(tmp_path / "a.wav")
@@ -116,7 +118,7 @@ def test_the_file_equals_the_array(noisy: Path, tmp_path: Path, frame_model: Mak
     np.testing.assert_allclose(read(tmp_path / "clean.wav")[0], unhiss.denoise(audio, rate, model=path), atol=1e-6)
 
 
-def test_options_reach_the_engine(noisy: Path, tmp_path: Path, frame_model: Make) -> None:
+def test_options_reach_the_engine(run: Run, noisy: Path, tmp_path: Path, frame_model: Make) -> None:
     path, audio = frame_model(offset=-0.5), read(noisy)[0]
     assert run("denoise", noisy, "-o", tmp_path / "a.wav", "--model", path, "--mix", 0).returncode == 0
     np.testing.assert_array_equal(read(tmp_path / "a.wav")[0], audio)
@@ -126,10 +128,10 @@ def test_options_reach_the_engine(noisy: Path, tmp_path: Path, frame_model: Make
     np.testing.assert_allclose(read(tmp_path / "b.wav")[0], expected, atol=2e-7)
 
 
-def test_several_files_go_to_a_folder_and_one_bad_one_stops_no_other(
-    noisy: Path, tmp_path: Path, frame_model: Make
+def test_several_files_go_to_a_folder_and_a_damaged_one_does_not_stop_the_others(
+    run: Run, noisy: Path, tmp_path: Path, frame_model: Make
 ) -> None:
-    (tmp_path / "bad.wav").write_bytes(b"nothing of the kind")
+    (tmp_path / "bad.wav").write_bytes(b"not a recording")
     write(tmp_path / "last.ogg", np.zeros(100, np.float32), 22050)
     (tmp_path / "out").mkdir()
     done = run(
@@ -143,7 +145,7 @@ def test_several_files_go_to_a_folder_and_one_bad_one_stops_no_other(
     assert lines[1] == "unhiss: 1 of 3 recordings failed"
 
 
-def test_plot_draws_before_and_after_in_one_picture(noisy: Path, tmp_path: Path, frame_model: Make) -> None:
+def test_plot_draws_before_and_after_in_one_picture(run: Run, noisy: Path, tmp_path: Path, frame_model: Make) -> None:
     time_s = np.arange(48000) / 48000
     write(noisy, (0.5 * np.sin(2 * np.pi * 6000 * time_s)).astype(np.float32), 48000)
     words = ("denoise", noisy, "-o", tmp_path / "clean.wav", "--model", frame_model(offset=-0.5))
@@ -159,7 +161,7 @@ def test_plot_draws_before_and_after_in_one_picture(noisy: Path, tmp_path: Path,
     assert before > after + 40 > empty + 40
 
 
-def test_plot_shows_the_part_that_was_kept(tmp_path: Path, causal_model: Make) -> None:
+def test_plot_shows_the_part_that_is_kept(run: Run, tmp_path: Path, causal_model: Make) -> None:
     tone = 0.5 * np.sin(2 * np.pi * 6000 * np.arange(96000) / 48000) * (np.arange(96000) >= 72000)
     write(tmp_path / "a.wav", tone.astype(np.float32), 48000)
     words = ("denoise", tmp_path / "a.wav", "-o", tmp_path / "b.wav", "--start", 1, "--end", 2)
@@ -172,7 +174,7 @@ def test_plot_shows_the_part_that_was_kept(tmp_path: Path, causal_model: Make) -
 
 
 @pytest.mark.parametrize("size", [0, 1, 1001])
-def test_plot_draws_next_to_nothing_too(size: int, tmp_path: Path, frame_model: Make) -> None:
+def test_plot_draws_empty_and_tiny_recordings(run: Run, size: int, tmp_path: Path, frame_model: Make) -> None:
     write(tmp_path / "a.wav", np.zeros(size, np.float32), 8000)
     done = run(
         "denoise", tmp_path / "a.wav", "-o", tmp_path / "b.wav", "--plot", tmp_path / "c.png", "--model", frame_model()
@@ -182,7 +184,7 @@ def test_plot_draws_next_to_nothing_too(size: int, tmp_path: Path, frame_model: 
         assert np.asarray(picture)[50:250, 100:900].max() < 10  # silence is dark
 
 
-def test_models_lists_every_card() -> None:
+def test_models_lists_every_card(run: Run) -> None:
     done = run("models")
     assert done.returncode == 0, done.stderr
     for card in unhiss.models():
@@ -193,7 +195,7 @@ def test_models_lists_every_card() -> None:
         assert card.data in text
 
 
-def test_models_json_gives_one_object_a_line() -> None:
+def test_models_json_gives_one_object_a_line(run: Run) -> None:
     lines = run("models", "--json").stdout.decode().splitlines()
     assert [json.loads(line)["name"] for line in lines] == [card.name for card in unhiss.models()]
     assert all(json.loads(line)["sha256"] for line in lines)

@@ -1,4 +1,4 @@
-"""`unhiss denoise` on folders, patterns and parts of recordings, and what it says about them."""
+"""`unhiss denoise` on folders, patterns and parts of recordings, and its messages."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ def files(folder: Path) -> list[str]:
 def test_a_folder_keeps_its_tree(tree: Path, tmp_path: Path, half: Path, jobs: int) -> None:
     lines = good(denoise(tree, "-o", tmp_path / "clean", "--model", half, "-j", jobs))
     assert files(tmp_path / "clean") == ["a.wav", "b.flac", "deep/er/c.ogg"]
-    assert len(lines) == 4 and lines[-1].startswith("3 recordings, 2 s of sound, ")
+    assert len(lines) == 4 and lines[-1].startswith("3 recordings, 2 s of audio, ")
     noisy, clean = (read(folder / "a.wav")[0] for folder in (tree, tmp_path / "clean"))
     assert np.abs(clean - noisy / 2).max() < 1e-4
 
 
-def test_outputs_inside_the_folder_are_no_inputs_the_next_time(tree: Path, half: Path) -> None:
+def test_outputs_inside_the_folder_are_not_inputs_of_the_next_run(tree: Path, half: Path) -> None:
     good(denoise(tree, "-o", tree / "clean", "--model", half))
     good(denoise(tree, "-o", tree / "clean", "--model", half, "--force"))
     assert files(tree / "clean") == ["a.wav", "b.flac", "deep/er/c.ogg"]
@@ -80,8 +80,10 @@ def test_a_second_run_does_only_what_is_missing(tree: Path, tmp_path: Path, half
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_a_bad_file_is_listed_and_the_rest_goes_on(tree: Path, tmp_path: Path, half: Path, jobs: int) -> None:
-    (tree / "bad.wav").write_bytes(b"RIFF and nothing else")
+def test_a_damaged_file_is_listed_and_the_others_are_denoised(
+    tree: Path, tmp_path: Path, half: Path, jobs: int
+) -> None:
+    (tree / "bad.wav").write_bytes(b"RIFF invalid")
     done = denoise(tree, "-o", tmp_path / "clean", "--model", half, "-j", jobs)
     assert done.exit_code == 1
     assert "bad.wav: not a readable recording" in done.stderr
@@ -89,24 +91,24 @@ def test_a_bad_file_is_listed_and_the_rest_goes_on(tree: Path, tmp_path: Path, h
     assert files(tmp_path / "clean") == ["a.wav", "b.flac", "deep/er/c.ogg"]
 
 
-def test_a_dry_run_says_what_would_happen_and_does_nothing(tree: Path, tmp_path: Path, half: Path) -> None:
+def test_a_dry_run_prints_the_plan_and_writes_nothing(tree: Path, tmp_path: Path, half: Path) -> None:
     lines = good(denoise(tree, "-o", tmp_path / "clean", "--model", half, "--dry-run", "--format", "flac"))
     assert lines[0] == f"{tree / 'a.wav'} -> {tmp_path / 'clean' / 'a.flac'}"
     assert len(lines) == 3 and not (tmp_path / "clean").exists()
 
 
-def test_a_pattern_takes_what_it_matches_and_keeps_the_tree_below_it(tree: Path, tmp_path: Path, half: Path) -> None:
+def test_a_pattern_keeps_the_tree_below_it(tree: Path, tmp_path: Path, half: Path) -> None:
     good(denoise(tree / "**" / "*.ogg", "-o", tmp_path / "clean", "--model", half))
     matched = [str(path.relative_to(tree)) for path in sorted(tree.rglob("*.ogg"))]
     assert files(tmp_path / "clean") == matched and any("/" in name for name in matched)
 
 
-def test_json_says_of_each_what_it_took_and_how_it_was(tree: Path, tmp_path: Path, half: Path) -> None:
-    (tree / "bad.wav").write_bytes(b"RIFF and nothing else")
+def test_json_has_cost_levels_and_paths_of_each_recording(tree: Path, tmp_path: Path, half: Path) -> None:
+    (tree / "bad.wav").write_bytes(b"RIFF invalid")
     done = denoise(tree, "-o", tmp_path / "clean", "--model", half, "--json", "--residual", tmp_path / "taken")
-    facts = {Path(item["source"]).name: item for item in map(json.loads, done.stdout.splitlines())}
-    assert facts["bad.wav"].keys() == {"source", "error"}
-    one = facts["a.wav"]
+    reports = {Path(item["source"]).name: item for item in map(json.loads, done.stdout.splitlines())}
+    assert reports["bad.wav"].keys() == {"source", "error"}
+    one = reports["a.wav"]
     assert one["model"] == "gain" and one["rate"] == RATE and one["channels"] == 1 and one["warnings"] == []
     assert one["seconds"] == pytest.approx(9000 / RATE, abs=1e-3) and one["times_real_time"] > 1
     assert one["input_dbfs"] == pytest.approx(20 * np.log10(0.3 / 3**0.5), abs=0.2)
@@ -130,14 +132,16 @@ def test_clean_and_residual_add_up_whatever_the_coding_of_the_input(
     tree: Path, tmp_path: Path, causal_model: Make, name: str
 ) -> None:
     write(tmp_path / f"in-{name}", read(tree / "a.wav")[0], RATE)
-    words = ("-o", tmp_path / name, "--residual", tmp_path / "taken.wav", "--model", causal_model("tilt"))
+    words = ("-o", tmp_path / name, "--residual", tmp_path / "residual.wav", "--model", causal_model("tilt"))
     good(denoise(tmp_path / f"in-{name}", *words))
-    noisy, clean, taken = (read(tmp_path / path)[0] for path in (f"in-{name}", name, "taken.wav"))
+    noisy, clean, taken = (read(tmp_path / path)[0] for path in (f"in-{name}", name, "residual.wav"))
     assert np.array_equal(taken, noisy - clean)
     assert np.abs(taken).max() > 0.01
 
 
-def test_a_residual_that_its_format_rounds_or_clips_is_told(tree: Path, tmp_path: Path, causal_model: Make) -> None:
+def test_a_residual_that_its_format_rounds_or_clips_gives_a_warning(
+    tree: Path, tmp_path: Path, causal_model: Make
+) -> None:
     loud = np.where(np.arange(9000) // 50 % 2, -0.9, 0.9).astype(np.float32)
     write(tmp_path / "loud.wav", loud, RATE)
     words = ("-o", tmp_path / "b.wav", "--model", causal_model("gain", -1.0), "--no-guard")
@@ -157,8 +161,8 @@ def test_a_part_of_a_recording_is_kept(tree: Path, tmp_path: Path, half: Path) -
 def test_another_rate_and_coding_can_be_written(tree: Path, tmp_path: Path, half: Path) -> None:
     words = ("--rate", 48000, "--subtype", "PCM_24", "--model", half)
     good(denoise(tree / "a.wav", "-o", tmp_path / "a.wav", *words))
-    facts = open_source(tmp_path / "a.wav").format
-    assert (facts.rate, facts.frames, facts.subtype) == (48000, 27000, "PCM_24")
+    written = open_source(tmp_path / "a.wav").format
+    assert (written.rate, written.frames, written.subtype) == (48000, 27000, "PCM_24")
 
 
 @pytest.fixture
@@ -169,18 +173,18 @@ def loud(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("mode", ["clip", "rescale", "none"])
-def test_peaks_above_full_scale_are_dealt_with_as_asked_and_said_aloud(
+def test_peaks_above_full_scale_are_clipped_or_rescaled_with_a_warning(
     loud: Path, tmp_path: Path, causal_model: Make, mode: str
 ) -> None:
     words = ("--clip-mode", mode, "--subtype", "PCM_16", "--no-guard", "--model", causal_model("gain", 2.0))
     done = denoise(loud, "-o", tmp_path / "out.wav", *words)
     good(done)
-    clean, wanted = read(tmp_path / "out.wav")[0], read(loud)[0] * 2
+    clean, expected = read(tmp_path / "out.wav")[0], read(loud)[0] * 2
     if mode == "rescale":
-        assert np.abs(clean - wanted / 1.5).max() < 1e-3
+        assert np.abs(clean - expected / 1.5).max() < 1e-3
         assert "quieter" in done.stderr
     else:
-        assert np.abs(clean - wanted.clip(-1, 1)).max() < 1e-3
+        assert np.abs(clean - expected.clip(-1, 1)).max() < 1e-3
         assert ("samples above full scale were clipped (peak +3.5 dBFS)" in done.stderr) == (mode == "clip")
 
 
@@ -191,29 +195,31 @@ def test_a_float_file_keeps_its_peaks(loud: Path, tmp_path: Path, causal_model: 
     assert done.stderr == ""
 
 
-def test_in_place_leaves_a_private_recording_private(tree: Path, half: Path) -> None:
+def test_in_place_keeps_the_permissions_of_a_recording(tree: Path, half: Path) -> None:
     (tree / "a.wav").chmod(0o600)
     good(denoise(tree / "a.wav", "--in-place", "--model", half))
     assert (tree / "a.wav").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_wrong_option_is_told_once_for_a_whole_folder(tree: Path, tmp_path: Path, half: Path) -> None:
+def test_a_wrong_option_is_reported_once_for_a_folder_and_nothing_is_created(
+    tree: Path, tmp_path: Path, half: Path
+) -> None:
     with pytest.raises(ConfigError, match="expected 0 <= start < end"):
         raise denoise(tree, "-o", tmp_path / "clean", "--start", 3, "--end", 1, "--model", half).exception or OSError
     assert not (tmp_path / "clean").exists()
 
 
-def test_an_error_that_nobody_foresaw_stops_no_other(
+def test_an_unexpected_error_does_not_stop_the_other_recordings(
     tree: Path, tmp_path: Path, half: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = Denoiser.file
+    original = Denoiser.file
 
-    def odd(self: Denoiser, source: Path, *given: object, **options: object) -> object:
+    def faulty(self: Denoiser, source: Path, *given: object, **options: object) -> object:
         if source.name == "a.wav":
             raise IndexError("list index out of range\nsomewhere")
-        return whole(self, source, *given, **options)  # type: ignore[arg-type]
+        return original(self, source, *given, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Denoiser, "file", odd)
+    monkeypatch.setattr(Denoiser, "file", faulty)
     done = denoise(tree, "-o", tmp_path / "clean", "--model", half)
     assert done.exit_code == 1
     assert done.stderr.splitlines()[0].startswith(
@@ -222,7 +228,7 @@ def test_an_error_that_nobody_foresaw_stops_no_other(
     assert files(tmp_path / "clean") == ["b.flac", "deep/er/c.ogg"]
 
 
-def test_when_nothing_is_missing_that_is_said(tree: Path, tmp_path: Path, half: Path) -> None:
+def test_skip_existing_reports_when_all_outputs_exist(tree: Path, tmp_path: Path, half: Path) -> None:
     good(denoise(tree, "-o", tmp_path / "clean", "--model", half))
     lines = good(denoise(tree, "-o", tmp_path / "clean", "--model", half, "--skip-existing"))
     assert lines == ["nothing to do: all of 3 have an output"]
@@ -230,22 +236,22 @@ def test_when_nothing_is_missing_that_is_said(tree: Path, tmp_path: Path, half: 
     assert all(line.endswith("(exists: it needs --force)") for line in lines)
 
 
-def test_residuals_inside_the_folder_are_no_inputs_the_next_time(tree: Path, half: Path) -> None:
+def test_residuals_inside_the_folder_are_not_inputs_of_the_next_run(tree: Path, half: Path) -> None:
     words = (tree, "-o", tree / "clean", "--residual", tree / "taken", "--model", half)
     good(denoise(*words))
     good(denoise(*words, "--force"))
     assert files(tree / "clean") == files(tree / "taken") == ["a.wav", "b.flac", "deep/er/c.ogg"]
 
 
-def test_json_tells_of_a_single_failure_too(tree: Path, tmp_path: Path, half: Path) -> None:
-    (tree / "bad.wav").write_bytes(b"RIFF and nothing else")
+def test_json_reports_the_failure_of_a_single_recording(tree: Path, tmp_path: Path, half: Path) -> None:
+    (tree / "bad.wav").write_bytes(b"RIFF invalid")
     done = denoise(tree / "bad.wav", "-o", tmp_path / "b.wav", "--model", half, "--json")
     assert done.exit_code == 1
     assert "not a readable recording" in json.loads(done.stdout)["error"]
     assert not done.stderr
 
 
-def test_names_in_any_coding_are_taken(tree: Path, tmp_path: Path, half: Path) -> None:
+def test_file_names_in_any_encoding_are_accepted(tree: Path, tmp_path: Path, half: Path) -> None:
     name = os.fsdecode(b"caf\xe9.wav")
     try:
         (tree / "a.wav").rename(tmp_path / name)
@@ -278,7 +284,7 @@ def test_in_place_replaces_the_recording_when_it_is_complete(tree: Path, half: P
         (("deep", "-o", "b.wav"), "a folder's recordings need a folder, not b.wav"),
     ],
 )
-def test_what_does_not_go_together_is_refused(
+def test_incompatible_options_are_refused(
     tree: Path, half: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], line: str
 ) -> None:
     monkeypatch.chdir(tree)

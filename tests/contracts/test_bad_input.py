@@ -184,7 +184,7 @@ def test_a_place_that_does_not_do_is_told(
         ),
         (("a.wav", "--in-place", "--residual", "r.wav"), "leave -o, --residual, --format and pipes out"),
         (("a.wav", "--in-place", "--plot", "p.png"), "--in-place leaves no input; use -o"),
-        (("a.wav",), "say where the clean sound goes: -o clean.wav, -o FOLDER, or --in-place"),
+        (("a.wav",), "no output: give -o clean.wav, -o FOLDER, or --in-place"),
         (("-o", "b.wav"), "Missing argument"),
     ],
 )

@@ -1,4 +1,4 @@
-"""A model's card: from the record of its training and its scores, for causal models too, with nothing typed."""
+"""Model cards are generated from the training record and the scores of a model."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def means(pesq: float, sisdr: float) -> dict:
 
 
 def scores(gains: dict[str, tuple[float, float]]) -> dict:
-    """A scores.json: the noisy input has 1.5 and 4 dB everywhere, `small` so much more in each kind."""
+    """A scores.json: the noisy input has PESQ 1.5 and SI-SDR 4 dB everywhere, `small` has these gains for each kind."""
     noisy = {"system": "noisy input", "all": means(1.5, 4), "noise_kind": {kind: means(1.5, 4) for kind in gains}}
     own = {kind: means(1.5 + pesq, 4 + sisdr) for kind, (pesq, sisdr) in gains.items()}
     small = {"system": "small", "all": means(2, 9), "noise_kind": own}
@@ -43,7 +43,7 @@ def scores(gains: dict[str, tuple[float, float]]) -> dict:
     return {"settings": settings, "metrics": titles, "summary": [noisy, small]}
 
 
-GAINS = {
+GAINS: dict[str, tuple[float, float]] = {
     "rain": (0.5, 5),
     "siren": (-0.25, 1),
     "wind": (0.75, 6),
@@ -53,20 +53,42 @@ GAINS = {
 }
 
 
-def _run(folder: Path) -> Path:
-    """The run that `small` came from, as it lay in its folder."""
+def _run(folder: Path) -> None:
+    """Write the folder of the run that trained `small`."""
     folder.mkdir()
     shutil.copy(WEIGHTS, folder / "best.safetensors")
     rows = json.loads(RECORD.read_text())["epochs"]
     (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def record_training(folder: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        record = module("record_training", patch)
+        run = str(folder / "run")
+        words = ["record_training.py", run, "small", "--machine", "two cores", "--cards", str(folder)]
+        patch.setattr(sys, "argv", words)
+        record.main()
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the run of `small`, its costs and scores, and its training recorded."""
+    folder = tmp_path_factory.mktemp("cards")
+    costs = {"reference graph": {"median": 40.0}, "48 kHz, B = 1": {"median": 100.0}}
+    infer = {"machine": {"cpu": "a chip", "date": "2026-11-25"}, "results": {
+        "small": {"us_per_frame": costs, "file_times_real_time": 123.4}}}  # fmt: skip
+    (folder / "infer.json").write_text(json.dumps(infer))
+    (folder / "small.scores.json").write_text(json.dumps(scores(GAINS)))
+    _run(folder / "run")
+    record_training(folder)
     return folder
 
 
 @pytest.fixture
-def cards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """scripts/update_cards.py where `small` is installed, measured, scored and recorded, all in a folder of its own."""
+def cards(recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """scripts/update_cards.py with only `small` installed, in a copy of the recorded folder."""
     update = module("update_cards", monkeypatch)
-    record = module("record_training", monkeypatch)
+    shutil.copytree(recorded, tmp_path, dirs_exist_ok=True)
     card = ModelCard(
         name="small", summary="live, any rate", sample_rate=0, causal=True, latency_ms=32.0, parameters=366396,
         mmac_per_s=31, licence="MIT", commercial_use=True, data="", sha256="0" * 64,
@@ -75,19 +97,10 @@ def cards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.setattr(update.card_commands, "models", lambda: [card])
     monkeypatch.setattr(update, "CARDS", tmp_path)
     monkeypatch.setattr(update, "BENCH", tmp_path)
-    spreads = {"reference graph": {"median": 40.0}, "48 kHz, B = 1": {"median": 100.0}}
-    infer = {"machine": {"cpu": "a chip", "date": "2026-11-25"}, "results": {
-        "small": {"us_per_frame": spreads, "file_times_real_time": 123.4}}}  # fmt: skip
-    (tmp_path / "infer.json").write_text(json.dumps(infer))
-    (tmp_path / "small.scores.json").write_text(json.dumps(scores(GAINS)))
-    run = str(_run(tmp_path / "run"))
-    words = ["record_training.py", run, "small", "--machine", "two cores", "--cards", str(tmp_path)]
-    monkeypatch.setattr(sys, "argv", words)
-    record.main()
     return update
 
 
-def test_a_causal_model_gets_its_card_from_records_alone(cards: ModuleType, tmp_path: Path) -> None:
+def test_the_card_of_a_causal_model_is_generated_from_records(cards: ModuleType, tmp_path: Path) -> None:
     assert (tmp_path / "small.curves.png").stat().st_size > 5000
     card = cards.generated("small", (tmp_path / "small.md").read_text())
     record = json.loads(RECORD.read_text())
@@ -143,7 +156,7 @@ def test_weaknesses_are_the_kinds_with_the_least_gain_and_those_with_harm(cards:
     assert lines[-2:] == ["- PESQ-WB: siren", "- SI-SDR dB: drill"]
 
 
-def test_words_that_a_recogniser_gets_wrong_stand_by_snr(cards: ModuleType, tmp_path: Path) -> None:
+def test_word_error_rates_are_listed_by_snr(cards: ModuleType, tmp_path: Path) -> None:
     def system(name: str, wrong: float) -> dict:
         group = {"wer": {"mean": wrong, "half_95": 4.0, "n": 6}}
         return {"system": name, "all": group, "snr_db": {"0": group, "10": {"wer": {"mean": 20.0, "n": 3}}}}
@@ -157,12 +170,12 @@ def test_words_that_a_recogniser_gets_wrong_stand_by_snr(cards: ModuleType, tmp_
     assert lines[-1] == "Of 100 words, by pocketsphinx; lower is better."
 
 
-def test_a_card_that_is_there_keeps_its_prose(cards: ModuleType, tmp_path: Path) -> None:
+def test_an_existing_card_keeps_its_prose(cards: ModuleType, tmp_path: Path) -> None:
     (tmp_path / "small.md").write_text("# mine\n")
-    importlib.import_module("record_training").main()
+    record_training(tmp_path)
     assert (tmp_path / "small.md").read_text() == "# mine\n"
 
 
-def test_no_path_of_a_machine_stays_in_a_record(cards: ModuleType) -> None:
+def test_a_record_contains_no_local_path(cards: ModuleType) -> None:
     record = json.loads((cards.CARDS / "small.training.json").read_text())
     assert not [spec for spec in record["data"]["sources"] if "/" in spec or ".." in spec]

@@ -1,4 +1,4 @@
-"""The code of the README and of docs/ runs: every block of Python, and the commands of the pages a newcomer follows."""
+"""The code in README and docs/ runs: every block of Python, and the commands of the pages for beginners."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ import unhiss
 
 ROOT = Path(__file__).parent.parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-# Their code needs a server, or an exported model: tests/serve/test_serving_page.py, tests/contracts/test_embedding.py.
-OWN_TEST = {"serving.md", "embedding.md"}
-PYTHON = [page for page in PAGES if page.name not in OWN_TEST and "```python\n" in page.read_text(encoding="utf-8")]
-# Training in seconds: what stands last on the line wins. Pairs: as few as have a mean.
+# Their code needs a server or an exported model: tests/serve/test_serving_page.py, tests/contracts/test_embedding.py.
+TESTED_ELSEWHERE = {"serving.md", "embedding.md"}
+PYTHON = [
+    page for page in PAGES if page.name not in TESTED_ELSEWHERE and "```python\n" in page.read_text(encoding="utf-8")
+]
+# Training in seconds: the last override of a setting counts. Pairs: as few as a mean needs.
 SHORT = {
     "train": (
         "train.epochs=1",
@@ -31,10 +33,10 @@ SHORT = {
     ),
 }
 FEWER = {"100": "2"}  # of --pairs
-# Files that the pages name, and what they hold: seconds, or a copy of a file in the clone.
+# Files that the pages name -> seconds.
 RATE = 16000
 FILES = {"noisy.wav": 1.5, "noisy.flac": 1.5, "long.flac": 1.5, "recordings/a.wav": 0.5, "recordings/b/c.mp3": 0.5}
-# What needs more than the clone: lines of denoising.md with the reason.
+# Lines of denoising.md that need more than the clone, with the reason.
 LEFT_OUT = {"talk.mp4": "a video", "| unhiss": "a shell"}
 
 
@@ -44,33 +46,40 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 def commands(page: Path) -> Iterator[str]:
-    """Each command line of the page's bash blocks that starts unhiss, joined where it goes on."""
+    """Each command line with unhiss in the bash blocks of the page, with continued lines joined."""
     for block in blocks(page, "bash"):
         yield from (line for line in block.replace("\\\n", " ").splitlines() if "unhiss" in line)
 
 
-@pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with all that the pages name."""
-    rng = np.random.default_rng(0)
+@pytest.fixture(scope="module")
+def page_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with all files that the pages name."""
+    root, rng = tmp_path_factory.mktemp("pages"), np.random.default_rng(0)
     for name, seconds in FILES.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        unhiss.write(tmp_path / name, voice(seconds, 150) + 0.05 * noise(rng, seconds), RATE)
-    for talker in range(4):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        unhiss.write(root / name, voice(seconds, 150) + 0.05 * noise(rng, seconds), RATE)
+    for speaker in range(4):
         for folder in ("voices", "others"):
-            (tmp_path / folder / f"{talker}").mkdir(parents=True)
-            unhiss.write(tmp_path / folder / f"{talker}" / "1.wav", voice(1.5, 110 + 20 * talker), RATE)
-        (tmp_path / "other-noise" / f"kind{talker}").mkdir(parents=True)
-        unhiss.write(tmp_path / "other-noise" / f"kind{talker}" / "1.wav", 0.1 * noise(rng, 1.5), RATE)
-    shutil.copytree(ROOT / "configs", tmp_path / "configs")
-    (tmp_path / "examples").mkdir()
-    shutil.copy(tmp_path / "noisy.wav", tmp_path / "examples")
+            (root / folder / f"{speaker}").mkdir(parents=True)
+            unhiss.write(root / folder / f"{speaker}" / "1.wav", voice(1.5, 110 + 20 * speaker), RATE)
+        (root / "other-noise" / f"kind{speaker}").mkdir(parents=True)
+        unhiss.write(root / "other-noise" / f"kind{speaker}" / "1.wav", 0.1 * noise(rng, 1.5), RATE)
+    shutil.copytree(ROOT / "configs", root / "configs")
+    (root / "examples").mkdir()
+    shutil.copy(root / "noisy.wav", root / "examples")
+    return root
+
+
+@pytest.fixture
+def workdir(page_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of that folder, as the current folder."""
+    shutil.copytree(page_files, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 def voice(seconds: float, hz: float) -> np.ndarray:
-    """Harmonics that come and go: enough of a voice for PESQ to find an utterance."""
+    """Harmonics with a varying level: similar enough to speech for PESQ to find an utterance."""
     t = np.arange(int(seconds * RATE)) / RATE
     tone = sum(np.sin(2 * np.pi * hz * k * t) / k for k in range(1, 20))
     return (0.1 * tone * (0.5 + 0.5 * np.sin(6 * np.pi * t))).astype(np.float32)
@@ -102,15 +111,15 @@ def run(line: str) -> None:
     assert done.exit_code == 0, f"{line}\n{done.output}\n{done.exception!r}"
 
 
-@pytest.mark.usefixtures("place")
+@pytest.mark.usefixtures("workdir")
 @pytest.mark.parametrize("page", PYTHON, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_the_python_of_a_page_runs(page: Path) -> None:
     for snippet in blocks(page, "python"):
         exec(compile(snippet, page.name, "exec"), {})
 
 
-def test_the_first_lines_of_the_readme_take_noise_out(place: Path) -> None:
-    shutil.copy(ROOT / "examples" / "noisy.wav", place / "examples")
+def test_the_first_lines_of_the_readme_take_noise_out(workdir: Path) -> None:
+    shutil.copy(ROOT / "examples" / "noisy.wav", workdir / "examples")
     exec(compile(blocks(ROOT / "README.md", "python")[0], "README.md", "exec"), {})
     noisy, rate = unhiss.read("examples/noisy.wav")
     clean, clean_rate = unhiss.read("clean.wav")
@@ -118,8 +127,8 @@ def test_the_first_lines_of_the_readme_take_noise_out(place: Path) -> None:
     assert 0 < np.square(clean).mean() < np.square(noisy).mean()
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")  # of the metrics' packages, on sounds that are no speech
-def test_the_commands_of_the_quick_start_run(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of the metrics' packages, on signals that are not speech
+def test_the_commands_of_the_quick_start_run(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("unhiss.train.loop.keep_memory", lambda: None)
     lines = list(commands(ROOT / "docs" / "quickstart.md"))
     assert [shlex.split(line)[1] for line in lines] == [
@@ -136,10 +145,10 @@ def test_the_commands_of_the_quick_start_run(place: Path, monkeypatch: pytest.Mo
         "mine.wav",
         "scores/scores.json",
     ):
-        assert (place / made).stat().st_size > 0
+        assert (workdir / made).stat().st_size > 0
 
 
-@pytest.mark.usefixtures("place")
+@pytest.mark.usefixtures("workdir")
 def test_the_commands_on_prepared_sets_run() -> None:
     for name, kind in (("dataset", "wind"), ("january", "rain"), ("february", "hum")):
         run(f"unhiss prepare --noise synth:{kind}=4 -o {name} -j 1")
@@ -151,7 +160,7 @@ def test_the_commands_on_prepared_sets_run() -> None:
         run(line)
 
 
-@pytest.mark.usefixtures("place")
+@pytest.mark.usefixtures("workdir")
 def test_the_commands_of_denoising_run() -> None:
     lines = list(commands(ROOT / "docs" / "denoising.md"))
     left_out = [line for line in lines if any(part in line for part in LEFT_OUT)]

@@ -1,4 +1,4 @@
-"""The tree a stranger clones: nothing of one machine, nothing huge, and every written command exists."""
+"""The repository: no local paths, no huge files, and every documented command exists."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BINARY = {".onnx", ".wav", ".png", ".safetensors", ".npy", ".npz", ".ogg", ".fla
 
 @pytest.fixture(scope="module")
 def tracked() -> list[Path]:
-    """The files git holds; outside a checkout (an unpacked archive) there is nothing to ask."""
+    """The files tracked by git; unknown outside a checkout, such as in an unpacked archive."""
     if not (ROOT / ".git").exists() or not shutil.which("git"):
         pytest.skip("not a git checkout: the list of tracked files is not known")
     run = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -31,15 +31,15 @@ def tracked() -> list[Path]:
 
 def commands(fence: str = "") -> list[tuple[Path, list[str]]]:
     """(page, words) of each command line in the shell blocks of all pages, joined where a line goes on."""
-    found = []
+    lines = []
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
         for block in re.findall(r"^```(?:bash|sh|console)\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
             for line in block.replace("\\\n", " ").splitlines():
                 words = shlex.split(line, comments=True)
                 if words and words[0].startswith(fence):
-                    found.append((page, words))
-    return found
+                    lines.append((page, words))
+    return lines
 
 
 def test_no_file_holds_a_path_of_one_machine(tracked: list[Path]) -> None:

@@ -201,7 +201,7 @@ def test_what_cannot_be_is_one_line(bucket: RemotePath, corpus: Path) -> None:
     assert "the bucket does not exist; create it first" in said(*words(there, RemotePath("s3://never-made/set")))
     assert "https can only be read" in said(*words(there, RemotePath("https://127.0.0.1/set")))
     away = said(*words(there, bucket / "set", "--pairs", "3", "--wav", f"{bucket}/pairs"))
-    assert f"{bucket}/pairs is elsewhere; give a path of this machine" in away
+    assert f"{bucket}/pairs is a URL; give a path of this machine" in away
 
 
 def test_who_is_not_let_in_is_told_at_once_and_nothing_is_left_out(

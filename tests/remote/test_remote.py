@@ -61,7 +61,7 @@ def test_pairs_in_a_bucket_have_the_scores_they_have_here(
     lacking = run("evaluate", "--pairs", bucket / "pairs" / "noisy")
     assert lacking.stderr.startswith(f"unhiss: {bucket}/pairs/noisy has no clean/ and no noisy/;")
     cluster = run("evaluate", "--pairs", bucket / "pairs", "--ray", "auto")
-    assert cluster.returncode == 2 and "copy it where all of auto see it" in cluster.stderr
+    assert cluster.returncode == 2 and "copy it to a folder that all machines of auto see" in cluster.stderr
     assert [path.name for path in (tmp_path / "temporary").iterdir() if "unhiss" in path.name] == []
 
 

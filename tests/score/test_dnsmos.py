@@ -14,17 +14,17 @@ SAME = 1e-6  # the same float32 graph; only the number of threads differs
 
 @pytest.fixture(scope="module")
 def speechmos():
-    """speechmos.dnsmos, imported late: it pulls in librosa."""
+    """speechmos.dnsmos, imported late: it imports librosa."""
     import warnings
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # those of its imports are not ours
+        warnings.simplefilter("ignore")  # warnings of its imports
         return pytest.importorskip("speechmos.dnsmos")
 
 
 @pytest.mark.filterwarnings("ignore")
-# Doubled twice, once (to 10 s and to 18 s), just long enough, and either side of a second window.
-@pytest.mark.parametrize("length", [37_000, 80_001, 144_159, 144_160, 175_999, 176_000])
+# Doubled twice, doubled once (to 10 s and to 12.5 s), just long enough, and either side of a second window.
+@pytest.mark.parametrize("length", [37_000, 80_001, 100_001, 144_160, 175_999, 176_000])
 def test_p835_and_p808_equal_speechmos_for_any_length(speechmos, rng, length):
     audio = np.clip(0.1 * rng.standard_normal(length), -1, 1).astype(np.float32)
     audio *= np.sin(np.arange(length) / 3000) ** 2
@@ -33,6 +33,10 @@ def test_p835_and_p808_equal_speechmos_for_any_length(speechmos, rng, length):
     expected = {name: theirs[f"{name}_mos"] for name in ("sig", "bak", "ovrl")}
     assert ours == pytest.approx(expected, abs=SAME)
     assert dnsmos.p808(audio, 16_000) == pytest.approx(float(theirs["p808_mos"]), abs=SAME)
+
+
+def test_a_recording_one_sample_too_short_is_doubled():
+    assert [len(dnsmos._windows(np.ones(length), 16_000)) for length in (144_159, 144_160)] == [9, 1]
 
 
 def test_overall_is_the_ovrl_of_p835(rng):
@@ -71,9 +75,9 @@ def test_without_speechmos_the_pip_line_is_given(monkeypatch):
 
 
 def test_a_speechmos_without_its_model_is_named(monkeypatch, tmp_path):
-    class Found:
+    class Spec:
         submodule_search_locations = (str(tmp_path),)
 
-    monkeypatch.setattr(dnsmos, "find_spec", lambda name: Found)
+    monkeypatch.setattr(dnsmos, "find_spec", lambda name: Spec)
     with pytest.raises(MissingExtra, match=r"sig_bak_ovr\.onnx is missing"):
         dnsmos.model_file()

@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 
 from unhiss.errors import AudioError
-from unhiss.score import measure as measuring
 from unhiss.score import metrics
-from unhiss.score.measure import Take
-from unhiss.score.metrics import DEFAULT, METRICS, Undefined, estoi, pesq_nb, pesq_wb, si_sdr, snr, stoi
+from unhiss.score.metrics import UndefinedMetric, pesq, si_sdr, snr, stoi
+from unhiss.score.registry import DEFAULT, METRICS, EvalItem, compute_metrics
 
 # si_sdr works in float64 throughout; what is left is the round-off of a few thousand sums.
 ROUND_OFF_DB = 1e-8
@@ -17,12 +16,13 @@ ROUND_OFF_DB = 1e-8
 SECONDS = 5.0
 
 
-def measure(estimate, reference, rate, names=DEFAULT):
-    return measuring.measure(Take(noisy=np.zeros_like(reference), estimate=estimate, clean=reference, rate=rate), names)
+def compute(estimate, reference, rate, names=DEFAULT):
+    item = EvalItem(noisy=np.zeros_like(reference), estimate=estimate, clean=reference, rate=rate)
+    return compute_metrics(item, names)
 
 
 def scores(estimate, reference, rate):
-    return measure(estimate, reference, rate)[0]
+    return compute(estimate, reference, rate)[0]
 
 
 def speechlike(rng: np.random.Generator, seconds: float, rate: int = 16_000) -> np.ndarray:
@@ -93,12 +93,16 @@ def test_si_sdr_refuses_a_silent_or_constant_reference(reference):
         si_sdr(np.arange(100.0), reference)
 
 
-BY_RATE = [scores, pesq_wb, pesq_nb, stoi, estoi]
+def estoi(estimate, reference, rate):
+    return stoi(estimate, reference, rate, extended=True)
+
+
+BY_RATE = [scores, pesq, stoi]
 
 
 @pytest.mark.parametrize("metric", [*BY_RATE, lambda e, r, rate: si_sdr(e, r), lambda e, r, rate: snr(e, r)])
 @pytest.mark.parametrize(
-    ("estimate", "reference", "says"),
+    ("estimate", "reference", "message"),
     [
         (np.ones(100), np.ones(101), r"\(100,\).*\(101,\)"),
         (np.ones((2, 100)), np.ones(100), "differ in shape"),
@@ -107,19 +111,19 @@ BY_RATE = [scores, pesq_wb, pesq_nb, stoi, estoi]
         (np.ones(2), np.array([np.inf, 1]), "reference holds NaN or inf"),
     ],
 )
-def test_every_metric_refuses_what_cannot_be_compared(metric, estimate, reference, says):
-    with pytest.raises(AudioError, match=says):
+def test_every_metric_refuses_arrays_that_cannot_be_compared(metric, estimate, reference, message):
+    with pytest.raises(AudioError, match=message):
         metric(estimate, reference, 16_000)
 
 
 def test_pesq_and_stoi_equal_their_packages(rng):
-    import pesq
     import pystoi
+    from pesq import pesq as pesq_package
 
     reference = speechlike(rng, 4)
     estimate = (0.8 * reference + 0.01 * rng.standard_normal(len(reference))).astype(np.float32)
-    assert pesq_wb(estimate, reference, 16_000) == pesq.pesq(16_000, reference, estimate, "wb")
-    assert pesq_nb(estimate, reference, 16_000) == pesq.pesq(16_000, reference, estimate, "nb")
+    assert pesq(estimate, reference, 16_000) == pesq_package(16_000, reference, estimate, "wb")
+    assert pesq(estimate, reference, 16_000, "nb") == pesq_package(16_000, reference, estimate, "nb")
     assert stoi(estimate, reference, 16_000) == pystoi.stoi(reference, estimate, 16_000)
     # pystoi dithers ESTOI at the level of round-off.
     assert estoi(estimate, reference, 16_000) == pytest.approx(
@@ -143,9 +147,9 @@ def test_a_recording_at_48_khz_is_scored_at_16_khz(rng):
 
     reference = speechlike(rng, SECONDS, 48_000)
     estimate = (reference + 0.01 * rng.standard_normal(len(reference))).astype(np.float32)
-    low = [soxr.resample(audio, 48_000, 16_000) for audio in (estimate, reference)]
-    assert scores(estimate, reference, 48_000) == scores(*low, 16_000)
-    assert pesq_wb(estimate, reference, 48_000) == pesq_wb(*low, 16_000)
+    e, r = (soxr.resample(audio, 48_000, 16_000) for audio in (estimate, reference))
+    assert scores(estimate, reference, 48_000) == scores(e, r, 16_000)
+    assert pesq(estimate, reference, 48_000) == pesq(e, r, 16_000)
 
 
 def test_stereo_is_scored_as_its_mono_mix(rng):
@@ -158,23 +162,23 @@ def test_stereo_is_scored_as_its_mono_mix(rng):
 
 def test_scores_hold_every_metric_in_the_order_of_the_tables(rng):
     reference = speechlike(rng, SECONDS)
-    values, reasons = measure(reference * 0.5 + 0.001, reference, 16_000)
+    values, reasons = compute(reference * 0.5 + 0.001, reference, 16_000)
     assert list(values) == [name for name in METRICS if name in DEFAULT]
     assert values["pesq_wb"] > 4.6 and values["stoi"] > 0.999 and values["si_sdr_db"] > 60
     assert not reasons
 
 
 def test_a_silent_reference_gives_nan_with_reasons_and_still_a_dnsmos(rng):
-    values, reasons = measure(speechlike(rng, SECONDS), np.zeros(80_000, np.float32), 16_000)
+    values, reasons = compute(speechlike(rng, SECONDS), np.zeros(80_000, np.float32), 16_000)
     undefined = {name for name, value in values.items() if np.isnan(value)}
     assert undefined == {"pesq_wb", "stoi", "estoi", "si_sdr_db"}
     assert any("PESQ-WB" in line for line in reasons) and any("SI-SDR" in line for line in reasons)
     assert 0 < values["ovrl"] < 5
 
 
-def test_a_silent_estimate_is_scored_where_it_can_be_and_says_where_not(rng):
+def test_a_silent_estimate_is_scored_where_possible_with_reasons_for_the_rest(rng):
     reference = speechlike(rng, SECONDS)
-    values, reasons = measure(np.zeros_like(reference), reference, 16_000)
+    values, reasons = compute(np.zeros_like(reference), reference, 16_000)
     assert np.isnan(values["pesq_wb"]) and values["si_sdr_db"] == -np.inf and abs(values["stoi"]) < 1e-6
     assert reasons == [
         "PESQ-WB has no value: silent estimate",
@@ -185,7 +189,7 @@ def test_a_silent_estimate_is_scored_where_it_can_be_and_says_where_not(rng):
 @pytest.mark.parametrize("length", [1, 255, 3999])
 def test_recordings_too_short_for_a_metric_give_nan_not_an_error(rng, length):
     noise = rng.standard_normal((2, length)).astype(np.float32) * 0.1
-    values, reasons = measure(noise[0] + (length == 1), noise[1] + (length == 1), 16_000)
+    values, reasons = compute(noise[0] + (length == 1), noise[1] + (length == 1), 16_000)
     assert np.isnan(values["pesq_wb"]) and np.isnan(values["stoi"]) and np.isnan(values["estoi"])
     assert any("1/4 of a second" in line for line in reasons)
 
@@ -193,14 +197,14 @@ def test_recordings_too_short_for_a_metric_give_nan_not_an_error(rng, length):
 def test_pesq_of_a_long_recording_in_its_own_process_is_the_same(rng, monkeypatch):
     reference = speechlike(rng, 3)
     estimate = (reference + 0.01 * rng.standard_normal(len(reference))).astype(np.float32)
-    here = pesq_wb(estimate, reference, 16_000)
+    here = pesq(estimate, reference, 16_000)
     monkeypatch.setattr(metrics, "SAFE_PESQ_S", 1.0)
-    assert pesq_wb(estimate, reference, 16_000) == here
+    assert pesq(estimate, reference, 16_000) == here
 
 
 def test_a_recording_that_crashes_the_pesq_code_has_no_value_instead(rng, monkeypatch):
     """Beyond 50 utterances the package writes past its arrays; whether that kills it is chance, so abort."""
     reference = speechlike(rng, 20)
-    monkeypatch.setattr(metrics, "LONE_PESQ", "import os; os._exit(139)")
-    with pytest.raises(Undefined, match="gave up on 20 s; cut it into sentences"):
-        pesq_wb(reference, reference, 16_000)
+    monkeypatch.setattr(metrics, "PESQ_SCRIPT", "import os; os._exit(139)")
+    with pytest.raises(UndefinedMetric, match="gave up on 20 s; cut it into sentences"):
+        pesq(reference, reference, 16_000)

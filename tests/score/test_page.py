@@ -1,60 +1,58 @@
-"""The page, read as text and looked at in a real browser."""
+"""The report page, parsed as HTML and rendered by a real browser."""
 
 from __future__ import annotations
 
-import os
+import base64
+import io
 import re
-import shutil
-import subprocess
 from html.parser import HTMLParser
 from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 import pytest
+from chromium import Chromium
 from PIL import Image
 
-from unhiss.score.metrics import METRICS
-from unhiss.score.page.charts import WIDTH, Scale, against_cost, mark, scale
-from unhiss.score.page.clips import clips, ranked
-from unhiss.score.page.html import page
-from unhiss.score.pairs import Pair, pairs
+from unhiss.score.page.charts import WIDTH, Scale, cost_chart, legend_marker
+from unhiss.score.page.clips import make_clips, rank_recordings
+from unhiss.score.page.html import render_page
+from unhiss.score.pairs import Pair, find_pairs
+from unhiss.score.registry import METRICS
 from unhiss.score.report import NOISY, Report, evaluate
-from unhiss.score.scorer import Row
+from unhiss.score.scorer import ScoreRow
 from unhiss.score.statistics import Mean
 from unhiss.score.systems import System
 
 NAMES = ("si_sdr_db", "snr_gain_db", "lag")
-WIDE, HIGH = 1100, 2400
-FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--enable-logging=stderr",
-    "--disable-features=NetworkTimeServiceQuerying",
-)  # fmt: skip
+HEIGHT = 2400
 
 
-@pytest.fixture
-def made(folder: Path) -> tuple[Report, str]:
+@pytest.fixture(scope="module")
+def made(synthetic_pairs: Path) -> tuple[Report, str]:
     """A report of two systems, one of which fails on a recording, and its page."""
+
+    pairs = find_pairs(synthetic_pairs)
+    loudest = max(pair.load()[0].std() for pair in pairs)
 
     def half(audio, rate):
         return audio / 2
 
-    def picky(audio, rate):
-        if audio.std() > 0.07:
+    def quiet_only(audio, rate):
+        if audio.std() > 0.99 * loudest:
             raise ValueError("too <loud> & rude")
         return audio * 0.9
 
-    systems = [System(name=f.__name__, load=lambda f=f: f, identity=f.__name__) for f in (half, picky)]
-    found = pairs(folder)
-    loud = max(pair.load()[0].std() for pair in found)
-    systems[1] = System(name="<picky>", load=lambda: lambda a, r: picky(a / loud * 0.0701, r) if r else a, identity="p")
-    report = evaluate(systems, found, metrics=NAMES)
-    return report, page(report, clips(report, systems, 1), {"pairs": "here & there"})
+    systems = [
+        System(name="half", load=lambda: half, identity="half"),
+        System(name="<quiet only>", load=lambda: quiet_only, identity="quiet"),
+    ]
+    report = evaluate(systems, pairs, metrics=NAMES)
+    return report, render_page(report, make_clips(report, systems, 1), {"pairs": "here & there"})
 
 
 class Reader(HTMLParser):
-    """Every tag with its attributes; and that each is closed in its turn."""
+    """Collects all tags with their attributes, and checks that they are closed in order."""
 
     VOID = frozenset({"meta", "link", "img", "br"})
 
@@ -75,17 +73,17 @@ class Reader(HTMLParser):
         assert self.open.pop() == tag
 
 
-def test_the_page_is_well_formed_and_whole_in_itself(made):
+def test_the_page_is_well_formed_and_refers_to_no_other_file(made):
     reader = Reader()
     reader.feed(made[1])
     assert not reader.open
     for tag, attributes in reader.tags:
         for name in ("src", "href"):
             assert attributes.get(name, "#").startswith(("data:", "#")), (tag, attributes[name][:60])
-    assert "here &amp; there" in made[1] and "<picky>" not in made[1] and "&lt;picky&gt;" in made[1]
+    assert "here &amp; there" in made[1] and "<quiet" not in made[1] and "&lt;quiet only&gt;" in made[1]
 
 
-def test_every_picture_chart_and_player_has_words(made):
+def test_every_picture_chart_and_player_has_a_text_alternative(made):
     reader = Reader()
     reader.feed(made[1])
     for tag, attributes in reader.tags:
@@ -96,9 +94,7 @@ def test_every_picture_chart_and_player_has_words(made):
     assert sum(tag == "audio" for tag, _ in reader.tags) >= 6
 
 
-def test_players_hold_the_recording_and_failures_are_told(made, tmp_path):
-    import base64
-
+def test_players_contain_the_recording_and_failures_are_listed(made, tmp_path):
     from unhiss.media.source import read
 
     content = re.search(r'<audio[^>]*src="data:audio/ogg;base64,([^"]+)"', made[1])
@@ -113,44 +109,41 @@ def test_players_hold_the_recording_and_failures_are_told(made, tmp_path):
 def test_the_table_holds_the_means_of_the_report(made):
     for name in made[0].systems:
         values = [row.scores["si_sdr_db"] for row in made[0].of(name) if not row.failure]
-        assert f"<td>{np.mean(values):z.1f}<small>" in made[1] or f'<td class="best">{np.mean(values):z.1f}' in made[1]
+        assert f">{np.mean(values):z.1f}<small>" in made[1] or f'<b class="best">{np.mean(values):z.1f}' in made[1]
 
 
-def ordered(values: list[float], metric: str) -> Report:
-    found = [Row(system=NOISY, pair=p, scores={metric: v}) for p, v in zip(numbered(len(values)), values, strict=True)]
-    return Report((NOISY,), tuple(found), (metric,))
+def report_of(values: list[float], metric: str) -> Report:
+    pairs = [Pair(id=str(number), clean=(), noisy=()) for number in range(len(values))]
+    rows = [ScoreRow(system=NOISY, pair=p, scores={metric: v}) for p, v in zip(pairs, values, strict=True)]
+    return Report((NOISY,), tuple(rows), (metric,))
 
 
-def numbered(count: int) -> list:
-    from unhiss.score.pairs import Pair
-
-    return [Pair(id=str(number), clean=(), noisy=()) for number in range(count)]
-
-
-def test_best_median_and_worst_are_those_of_the_headline():
-    best = {rank: pair.id for rank, pair in ranked(ordered([3.0, 1.0, float("nan"), 2.0], "pesq_wb")).items()}
-    assert best == {"best": "0", "median": "3", "worst": "1"}
+def test_recordings_are_ranked_by_the_first_available_metric():
+    ranked = rank_recordings(report_of([3.0, 1.0, float("nan"), 2.0], "pesq_wb"))
+    assert {rank: pair.id for rank, pair in ranked.items()} == {"best": "0", "median": "3", "worst": "1"}
     assert METRICS["lsd_high_db"].better < 0  # lower is better: the other way round
-    assert ranked(ordered([3.0, 1.0, 2.0], "lsd_high_db"))["best"].id == "1"
-    assert {rank: pair.id for rank, pair in ranked(ordered([2.0], "pesq_wb")).items()} == {"best": "0"}
-    assert not ranked(ordered([float("nan")], "pesq_wb"))
+    assert rank_recordings(report_of([3.0, 1.0, 2.0], "lsd_high_db"))["best"].id == "1"
+    assert {rank: pair.id for rank, pair in rank_recordings(report_of([2.0], "pesq_wb")).items()} == {"best": "0"}
+    assert not rank_recordings(report_of([float("nan")], "pesq_wb"))
 
 
 def test_scales_have_round_ticks_within_their_ends():
     assert Scale(0, 1, 0, 100).ticks == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1.0])
     assert Scale(-7, 12, 0, 100).ticks == pytest.approx([-5, 0, 5, 10])
     for values in ([2.0], [0.0, 0.0], [float("nan")], [-1e-6, 1e-6], [1e6, 2e6]):
-        made = scale(values, 0, 100)
-        assert 1 <= len(made.ticks) <= 8 and all(made.low <= tick <= made.high for tick in made.ticks)
+        scale = Scale.around(values, 0, 100)
+        assert 1 <= len(scale.ticks) <= 8 and all(scale.low <= tick <= scale.high for tick in scale.ticks)
 
 
-def test_names_beside_marks_lie_clear_of_each_other_and_inside_the_chart():
+def test_labels_beside_markers_do_not_overlap_and_are_inside_the_chart():
     costs = {"nano": (167, 1.41), "small": (180, 1.41), "unet": (900, 1.4), "the longest name of all": (9000, 1.2)}
     points = {name: (n, cost, Mean(mean, mean, mean, 1)) for n, (name, (cost, mean)) in enumerate(costs.items())}
-    drawn = against_cost(points, "PESQ", Mean(1.0, 1.0, 1.0, 1))
+    drawn = cost_chart(points, "PESQ", Mean(1.0, 1.0, 1.0, 1))
     boxes = []
     for name in costs:
-        x, y, anchor = re.search(rf'x="([\d.]+)" y="([\d.]+)" text-anchor="(\w+)">{name}<', drawn).groups()
+        label = re.search(rf'x="([\d.]+)" y="([\d.]+)" text-anchor="(\w+)">{name}<', drawn)
+        assert label
+        x, y, anchor = label.groups()
         wide = 6 * len(name)
         left = float(x) - (wide if anchor == "end" else 0)
         boxes.append((left, left + wide, float(y)))
@@ -161,70 +154,55 @@ def test_names_beside_marks_lie_clear_of_each_other_and_inside_the_chart():
             assert right <= other[0] or other[1] <= left or abs(y - other[2]) >= 11
 
 
-def test_every_mark_has_a_colour_of_the_style_and_no_two_of_forty_are_the_same():
+def test_every_marker_has_a_colour_of_the_style_sheet_and_forty_markers_differ():
     style = (files("unhiss.score.page") / "style.css").read_text(encoding="utf-8")
-    marks = [mark(number) for number in range(40)]
-    assert len(set(marks)) == 40
-    assert all(f".{tone} {{ --c:" in style for one in marks for tone in re.findall(r"\bs\d+", one))
+    markers = [legend_marker(number) for number in range(40)]
+    assert len(set(markers)) == 40
+    assert all(f".{colour} {{ --c:" in style for marker in markers for colour in re.findall(r"\bs\d+", marker))
 
 
 def test_intervals_over_few_recordings_are_called_a_hint(made):
     assert "a hint only" in made[1]  # of three recordings
-    rows = [Row(system=NOISY, pair=Pair(id=str(n), clean=(), noisy=()), scores={"lag": 0.0}) for n in range(10)]
-    assert "a hint only" not in page(Report((NOISY,), tuple(rows), ("lag",)), [], {})
+    rows = [ScoreRow(system=NOISY, pair=Pair(id=str(n), clean=(), noisy=()), scores={"lag": 0.0}) for n in range(10)]
+    assert "a hint only" not in render_page(Report((NOISY,), tuple(rows), ("lag",)), [], {})
 
 
 def test_charts_say_where_lower_is_better():
     pair = Pair(id="1", clean=(), noisy=())
-    rows = [Row(system=name, pair=pair, scores={"wer": 50.0, "stoi": 0.5}, cost_us=9.0) for name in (NOISY, "a")]
+    rows = [ScoreRow(system=name, pair=pair, scores={"wer": 50.0, "stoi": 0.5}, cost_us=9.0) for name in (NOISY, "a")]
     for metric, says, up in (("wer", "WER % (lower is better)", "Further down"), ("stoi", "STOI<", "Further up")):
-        text = page(Report((NOISY, "a"), tuple(rows), (metric,)), [], {})
+        text = render_page(Report((NOISY, "a"), tuple(rows), (metric,)), [], {})
         assert says in text and f"{up} is better" in text
 
 
-@pytest.fixture(scope="module")
-def chromium() -> str:
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if found is None:
-        line = "no chromium to look at the page with; apt-get install chromium"
-        if os.environ.get("CI") == "true":
-            pytest.fail(line)
-        pytest.skip(line)
-    return found
+def open_page(browser: Chromium, path: Path, width: int = 1100) -> None:
+    """Load a page in the browser, which then holds its requests and its errors only."""
+    browser.requests.clear()
+    browser.complaints.clear()
+    browser.call("Emulation.setDeviceMetricsOverride", width=width, height=HEIGHT, deviceScaleFactor=1, mobile=False)
+    browser.call("Page.navigate", url=path.as_uri())
+    browser.until(f"location.href === {path.as_uri()!r} && document.readyState === 'complete'")
 
 
-def look(page: Path, chromium: str, wide: int = WIDE) -> tuple[list[str], set[str]]:
-    """Takes shot.png of a page beside it: what the console complained of, and what the network was asked for."""
-    folder = page.parent
-    done = subprocess.run(
-        [chromium, *FLAGS, f"--user-data-dir={folder / 'home'}", f"--log-net-log={folder / 'net.json'}",
-         f"--window-size={wide},{HIGH}", f"--screenshot={folder / 'shot.png'}", page.as_uri()],
-        capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    # Only what pages ask for: the browser itself calls home about clock, updates and dictionaries, at its leisure.
-    events = re.findall(
-        r'"priority":"([A-Z]+)"[^}]*?"url":"([^"]+)"', (folder / "net.json").read_text(errors="replace")
-    )
-    asked = {url for priority, url in events if priority != "IDLE"}
-    return [line for line in done.stderr.splitlines() if "CONSOLE" in line], asked
-
-
-def test_the_browser_would_tell_of_a_wish_for_the_network_and_of_a_fault(tmp_path, chromium):
+@pytest.mark.xdist_group("browser")
+def test_the_browser_reports_network_requests_and_errors(tmp_path: Path, browser: Chromium) -> None:
     (tmp_path / "open.html").write_text('<img src="http://127.0.0.1:9/x.png"><script>no.such()</script>')
-    complaints, asked = look(tmp_path / "open.html", chromium)
-    assert any("no is not defined" in line for line in complaints) and "http://127.0.0.1:9/x.png" in asked
+    open_page(browser, tmp_path / "open.html")
+    assert any("no is not defined" in line for line in browser.complaints)
+    assert "http://127.0.0.1:9/x.png" in browser.requests
 
 
-@pytest.mark.parametrize("wide", [WIDE, 500])
-def test_a_browser_shows_the_page_without_any_network_and_without_complaint(made, tmp_path, chromium, wide):
-    """The page also forbids itself to load anything, so that a wish to would be a complaint."""
+@pytest.mark.xdist_group("browser")
+@pytest.mark.parametrize("width", [1100, 500])
+def test_a_browser_shows_the_page_without_network_requests_or_errors(made, tmp_path, browser, width):
+    """The page also forbids itself to load anything, so that an attempt would be an error."""
     (tmp_path / "report.html").write_text(made[1], encoding="utf-8")
-    complaints, asked = look(tmp_path / "report.html", chromium, wide)
-    assert not complaints
-    assert not {url for url in asked if not url.startswith(("file:", "data:", "chrome:"))}
-    picture = np.asarray(Image.open(tmp_path / "shot.png").convert("RGB"))
-    assert picture.shape == (HIGH, wide, 3)
-    assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 200  # text, charts and spectrograms, not one blank sheet
+    open_page(browser, tmp_path / "report.html", width)
+    assert not browser.complaints
+    assert not {url for url in browser.requests if not url.startswith(("file:", "data:", "chrome:"))}
+    screenshot = base64.b64decode(browser.call("Page.captureScreenshot")["data"])
+    picture = np.asarray(Image.open(io.BytesIO(screenshot)).convert("RGB"))
+    assert picture.shape == (HEIGHT, width, 3)
+    assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 200  # text, charts and spectrograms, not a blank sheet
     inked = (picture != picture[0, 0]).any(axis=-1).any(axis=1)
-    assert inked[: HIGH // 2].mean() > 0.3
+    assert inked[: HEIGHT // 2].mean() > 0.3

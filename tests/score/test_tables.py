@@ -1,4 +1,4 @@
-"""Means, intervals, Markdown, JSON and CSV of a report made by hand."""
+"""Means, intervals, Markdown, JSON and CSV of a hand-made report."""
 
 import csv
 import io
@@ -10,18 +10,18 @@ import pytest
 
 from unhiss.errors import DataError
 from unhiss.score import statistics, tables
-from unhiss.score.metrics import DEFAULT
 from unhiss.score.pairs import Pair
+from unhiss.score.registry import DEFAULT
 from unhiss.score.report import NOISY, Report
-from unhiss.score.scorer import Row
+from unhiss.score.scorer import ScoreRow
 
 NAN = float("nan")
 
 
 def row(system, name, value, kind="drill", snr_db="5", **others):
-    facts = {"noise_kind": kind, "snr_db": snr_db}
-    pair = Pair(id=name, clean=(), noisy=(), facts={key: text for key, text in facts.items() if text})
-    return Row(system=system, pair=pair, scores=dict.fromkeys(DEFAULT, value), **others)
+    metadata = {"noise_kind": kind, "snr_db": snr_db}
+    pair = Pair(id=name, clean=(), noisy=(), metadata={key: text for key, text in metadata.items() if text})
+    return ScoreRow(system=system, pair=pair, scores=dict.fromkeys(DEFAULT, value), **others)
 
 
 @pytest.fixture
@@ -46,46 +46,46 @@ def test_the_interval_is_the_percentile_bootstrap_of_scipy(rng, n):
     from scipy.stats import bootstrap
 
     values = rng.standard_normal(n) ** 2
-    got = statistics.average([*values, NAN, math.inf])
-    theirs = bootstrap(
+    got = statistics.bootstrap_mean([*values, NAN, math.inf])
+    expected = bootstrap(
         (values,), np.mean, n_resamples=statistics.RESAMPLES, method="percentile",
         rng=np.random.default_rng(statistics.SEED),
     ).confidence_interval  # fmt: skip
     assert got.n == n and got.mean == pytest.approx(values.mean())
-    assert (got.low, got.high) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
+    assert (got.low, got.high) == pytest.approx((expected.low, expected.high), abs=1e-12)
 
 
 def test_no_value_has_no_mean_and_one_value_no_interval():
-    assert statistics.average([NAN]).n == 0 and math.isnan(statistics.average([]).mean)
-    assert statistics.average([2.0]).mean == 2.0 and math.isnan(statistics.average([2.0]).half)
+    assert statistics.bootstrap_mean([NAN]).n == 0 and math.isnan(statistics.bootstrap_mean([]).mean)
+    assert statistics.bootstrap_mean([2.0]).mean == 2.0 and math.isnan(statistics.bootstrap_mean([2.0]).half_width)
 
 
-def test_differences_are_paired_and_leave_out_what_one_of_both_lacks(report):
+def test_differences_are_paired_and_skip_recordings_without_both_values(report):
     report = Report((*report.systems, "c"), (*report.rows, *(row("c", str(i), 5.0 * i, "siren") for i in (1, 2, 3, 4))))
     assert statistics.baseline(report) == "a|b"
-    mean = statistics.difference(report.of("c"), report.of("a|b"), "stoi")  # 5 - 2 and 15 - 4
+    mean = statistics.paired_difference(report.of("c"), report.of("a|b"), "stoi")  # 5 - 2 and 15 - 4
     assert (mean.mean, mean.low, mean.high, mean.n) == (7.0, 3.0, 11.0, 2)
     noisy, other = statistics.differences(report)
     assert (noisy["system"], noisy["to"], other["system"]) == (NOISY, "a|b", "c")
     assert noisy["all"]["stoi"]["mean"] == -1.0 and other["noise_kind"]["siren"]["stoi"]["mean"] == 11.0
-    assert "Difference to a|b" in tables.markdown(report) and "| c | +7.00 ±4.00 |" in tables.markdown(report)
+    assert "Difference to a|b" in tables.to_markdown(report) and "| c | +7.00 ±4.00 |" in tables.to_markdown(report)
 
 
 def test_a_difference_that_rounds_to_nothing_has_no_minus_sign():
     rows = [row(name, "1", value) for name, value in ((NOISY, 1.0), ("a", 2.0), ("b", 2.0 - 1e-9))]
-    assert "| b | +0.00 |" in tables.markdown(Report((NOISY, "a", "b"), tuple(rows)))
+    assert "| b | +0.00 |" in tables.to_markdown(Report((NOISY, "a", "b"), tuple(rows)))
 
 
-def test_a_constant_shift_of_all_recordings_is_certain_however_far_they_lie_apart(rng):
+def test_the_interval_of_a_constant_shift_has_no_width_whatever_the_spread_of_recordings(rng):
     values = 10 * rng.standard_normal(20)
     rows = [row("a", str(i), value) for i, value in enumerate(values)]
     moved = [row("b", str(i), value + 0.5) for i, value in enumerate(values)]
-    mean = statistics.difference(moved, rows, "stoi")
+    mean = statistics.paired_difference(moved, rows, "stoi")
     assert (mean.mean, mean.low, mean.high) == pytest.approx((0.5, 0.5, 0.5))
 
 
 def test_markdown_holds_the_table_the_groups_in_number_order_and_the_listings(report):
-    text = tables.markdown(report)
+    text = tables.to_markdown(report)
     # Of the 27 equal draws of 1, 2, 3 one is all ones and one all threes, 3.7 % each: both ends are reached.
     assert "| noisy input | 3 | 2.00 ±1.00 | 2.000 ±1.000 |" in text
     assert "| a\\|b | 3 | 3.00 ±1.00 |" in text
@@ -97,7 +97,7 @@ def test_markdown_holds_the_table_the_groups_in_number_order_and_the_listings(re
 
 
 def test_every_line_of_a_markdown_table_has_the_same_number_of_cells(report):
-    for block in tables.markdown(report).split("\n\n"):
+    for block in tables.to_markdown(report).split("\n\n"):
         lines = block.replace("\\|", "").splitlines()
         if lines[0].startswith("|"):
             assert len({line.count("|") for line in lines}) == 1
@@ -105,16 +105,16 @@ def test_every_line_of_a_markdown_table_has_the_same_number_of_cells(report):
 
 def test_groups_that_no_manifest_names_are_left_out(report):
     bare = Report((NOISY,), (row(NOISY, "1", 1.0, kind="", snr_db=""),))
-    assert "By" not in tables.markdown(bare)
+    assert "By" not in tables.to_markdown(bare)
     assert not {*statistics.GROUPS} & set(statistics.summary(bare)[0])
 
 
 def test_snrs_drawn_from_a_range_are_grouped_by_the_nearest_five_db():
     snrs = [-5.0, -2.51, -2.49, 0.0, 2.49, 2.5, 7.49, 7.5, 11.0, 12.49, 12.5, 17.0, 19.99]
     many = Report((NOISY,), tuple(row(NOISY, str(i), 1.0, snr_db=f"{snr_db:g}") for i, snr_db in enumerate(snrs)))
-    counts = {value: len(rows) for value, rows in statistics.grouped(many, "snr_db").items()}
+    counts = {value: len(rows) for value, rows in statistics.group_rows(many, "snr_db").items()}
     assert counts == {"-5": 2, "0": 3, "5": 2, "10": 3, "15": 2, "20": 1}
-    assert len(statistics.grouped(Report((NOISY,), many.rows[:12]), "snr_db")) == 12
+    assert len(statistics.group_rows(Report((NOISY,), many.rows[:12]), "snr_db")) == 12
 
 
 def test_json_is_strict_and_holds_summary_settings_versions_and_problems(report):
@@ -148,9 +148,9 @@ def test_csv_has_one_row_for_each_system_and_pair(report):
 
 
 def test_an_earlier_report_is_kept_unless_forced_and_nothing_else_is_left(report, tmp_path):
-    folder = tables.folder_for(tmp_path / "deep" / "out", force=False)
-    tables.save(report, folder, {}, "page")
+    folder = tables.prepare_folder(tmp_path / "deep" / "out", force=False)
+    tables.write_report(report, folder, {}, "page")
     assert sorted(path.name for path in folder.iterdir()) == ["report.html", "report.md", "scores.csv", "scores.json"]
     with pytest.raises(DataError, match=r"scores\.json exists; give --force"):
-        tables.folder_for(folder, force=False)
-    tables.save(report, tables.folder_for(folder, force=True), {}, "page")
+        tables.prepare_folder(folder, force=False)
+    tables.write_report(report, tables.prepare_folder(folder, force=True), {}, "page")

@@ -1,4 +1,4 @@
-"""The command line: one file a command, loaded only when that command is asked for."""
+"""The command line: one module per command, imported only when that command is run."""
 
 from __future__ import annotations
 
@@ -8,24 +8,26 @@ from importlib import import_module
 import click
 
 from unhiss import __version__
-from unhiss.errors import UnhissError, nearest, system_line
+from unhiss.errors import UnhissError, describe_os_error, nearest
 
-# name -> one line for `unhiss --help`, so that the help needs no command's imports.
+# name -> one line for `unhiss --help`, so that the help imports no command.
 COMMANDS = {
-    "denoise": "Take the noise out of recordings.",
-    "live": "Take the noise out of a microphone while you speak.",
+    "denoise": "Remove noise from recordings.",
+    "live": "Remove noise from a microphone while you speak.",
     "models": "List the installed models.",
-    "prepare": "Turn corpora into a data set to train on.",
+    "prepare": "Prepare a training data set from corpora.",
     "data": "Check, merge, import and export data sets.",
     "train": "Train a model on a prepared data set.",
     "runs": "Compare training runs on one page.",
-    "export": "Turn a checkpoint into one ONNX file.",
-    "serve": "Serve over HTTP and WebSocket.",
-    "evaluate": "Score models on noisy/clean pairs.",
+    "export": "Export a checkpoint as one ONNX file.",
+    "serve": "Run a server for HTTP and WebSocket clients.",
+    "evaluate": "Score and compare denoisers on recordings.",
 }
 
 
-class Commands(click.Group):
+class LazyGroup(click.Group):
+    """A group of the commands in COMMANDS."""
+
     def list_commands(self, context: click.Context) -> list[str]:
         return list(COMMANDS)
 
@@ -35,7 +37,9 @@ class Commands(click.Group):
         command: click.Command = import_module(f"unhiss.cli.{name}").command
         return command
 
-    def resolve_command(self, context: click.Context, args: list[str]):
+    def resolve_command(
+        self, context: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0] not in COMMANDS:
             context.fail(f"no command {args[0]!r}; {nearest(args[0], list(COMMANDS))}")
         return super().resolve_command(context, args)
@@ -45,10 +49,10 @@ class Commands(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="unhiss")
 def unhiss() -> None:
-    """unhiss takes the noise out of speech.
+    """unhiss removes noise from speech.
 
     \b
     unhiss denoise noisy.wav -o clean.wav
@@ -57,7 +61,7 @@ def unhiss() -> None:
 
 
 def main() -> None:
-    """Entry point of the `unhiss` command: errors become one line, never a traceback."""
+    """Entry point of the `unhiss` command: prints errors as one line, never a traceback."""
     try:
         sys.exit(unhiss.main(standalone_mode=False) or 0)
     except UnhissError as error:
@@ -68,9 +72,9 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt) as error:
         message, code = "; ".join(["interrupted", *map(str, (error.__cause__ or error).args)]), 130
     except BrokenPipeError:
-        sys.stderr.close()  # the reader went away; nothing is left to say to it
+        sys.stderr.close()  # the reader of the pipe has exited
         sys.exit(1)
     except OSError as error:
-        message, code = system_line(error), 1
+        message, code = describe_os_error(error), 1
     click.echo(f"unhiss: {message}", err=True)
     sys.exit(code)

@@ -1,190 +1,223 @@
-"""Denoising one recording after another, or several at a time; a bad one is noted, and the rest goes on."""
+"""Denoises recordings one after another or in parallel; a failure is reported, and the others are still denoised."""
 
 from __future__ import annotations
 
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unhiss.cli.bars import Bars, Board, board, note
-from unhiss.cli.screen import only_python, progress
-from unhiss.cli.sources import PIPE, Job
-from unhiss.errors import UnhissError, system_line
+from unhiss.cli.file_progress import FileProgress, ProgressArray, progress_array, set_progress
+from unhiss.cli.tasks import PIPE, DenoiseTask
+from unhiss.cli.terminal import progress_bar, silence_c_libraries
+from unhiss.errors import AudioError, UnhissError, describe_os_error
 
 if TYPE_CHECKING:
+    from unhiss.fleet.ledger import Ledger
     from unhiss.infer.denoiser import Denoiser
     from unhiss.infer.files import FileReport
     from unhiss.remote import RemotePath
 
-PRELOAD = ("unhiss.infer.denoiser", "unhiss.cli.batch")  # by the fork server, once for all processes
-Show = Callable[[float, float], None]  # of the share that is done, and the seconds of sound in all
-_notes: Board = None  # where a process of several notes how far it is
+PRELOAD = ("unhiss.infer.denoiser", "unhiss.cli.batch")  # imported once by the fork server for all processes
+Progress = Callable[[float, float], None]  # of the fraction done, and the duration in seconds
+_progress_array: ProgressArray = None  # of the parent process, in a worker
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What all recordings share: arguments of `Denoiser`, and of `Denoiser.file`."""
+class BatchOptions:
+    """What all recordings share. model: arguments of Denoiser; file: arguments of Denoiser.file.
 
-    model: dict[str, Any] = field(default_factory=dict)
-    file: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Where:
-    """jobs: recordings at a time, 0 for one a core. ray: on Ray (see Fleet). ledger: where a run on Ray notes
-    what is done, so that the same command goes on after any end; None for a run that keeps no such notes.
+    jobs: recordings in parallel, 0 for one per core. ray: on Ray (see Fleet). ledger: the file in which a run on Ray
+    records what is done, so that the same command continues after an interruption; None for no such file.
     """
 
+    model: dict[str, Any]
+    file: dict[str, Any]
     jobs: int = 1
     ray: str | None = None
     ledger: Path | None = None
 
 
-def outcomes(
-    todo: list[Job], settings: Settings, where: Where, raise_errors: bool
+def denoise_all(
+    tasks: list[DenoiseTask], options: BatchOptions, raise_errors: bool
 ) -> Iterator[tuple[int, FileReport | str]]:
-    """The number of each job, with its report or the line that says why it failed; in order, or as they are done.
+    """(index, report or error message) of each task; in order with one job, otherwise as they are finished.
 
-    raise_errors: let what goes wrong with a recording through, instead.
+    raise_errors: raise the error of a recording instead. Raises ConfigError or ModelError for a wrong option or model
+    before the first recording.
     """
-    _denoiser(**settings.model)  # a wrong option or model ends all, before the first recording
-    alone = not where.ray and (where.jobs == 1 or len(todo) == 1)
-    notes = board(len(todo), shared=not (alone or where.ray))
-    with only_python(), progress(by_itself=False) as bar:
-        bars = Bars(bar, [Path(_name(job.source)).name for job in todo], notes)
-        done = _here(todo, settings, notes, raise_errors) if alone else _elsewhere(todo, settings, where, notes)
-        with bars.watching():
-            for number, outcome in done:
-                bars.done(number, 0.0 if isinstance(outcome, str) else outcome.seconds)
-                yield number, outcome
+    from unhiss.infer.files import FileOptions
+
+    _denoiser(**options.model)
+    FileOptions(**options.file, residual=tasks[0].residual)
+    in_process = not options.ray and (options.jobs == 1 or len(tasks) == 1)
+    array = progress_array(len(tasks), shared=not (in_process or options.ray))
+    with silence_c_libraries(), progress_bar(auto_refresh=False) as bar:
+        progress = FileProgress(bar, [Path(_display_name(task.source)).name for task in tasks], array)
+        run = partial(_run_sequentially, raise_errors=raise_errors) if in_process else _run_on_workers
+        with progress.refreshing():
+            for index, outcome in run(tasks, options, array):
+                progress.finish(index, 0.0 if isinstance(outcome, str) else outcome.seconds)
+                yield index, outcome
 
 
-def _here(
-    todo: list[Job], settings: Settings, notes: Board, raise_errors: bool
+def _run_sequentially(
+    tasks: list[DenoiseTask], options: BatchOptions, array: ProgressArray, raise_errors: bool
 ) -> Iterator[tuple[int, FileReport | str]]:
-    for number, job in enumerate(todo):
-        show = partial(_noted, notes, number, time.perf_counter())
-        show(0.0, 0.0)
-        yield number, _one(job, settings, show) if raise_errors else _outcome(job, settings, show)
+    for index, task in enumerate(tasks):
+        progress = _progress_callback(array, index)
+        yield index, _denoise(task, options, progress) if raise_errors else _try_denoise(task, options, progress)
 
 
-def _elsewhere(
-    todo: list[Job], settings: Settings, where: Where, notes: Board
+def _run_on_workers(
+    tasks: list[DenoiseTask], options: BatchOptions, array: ProgressArray
 ) -> Iterator[tuple[int, FileReport | str]]:
-    """In other processes. One that is killed has its recordings done again, unless those replace themselves."""
+    """In other processes. Work of a worker that is killed is repeated, unless recordings are replaced in place."""
     import uuid
 
     from unhiss.atomic import remove_stale
-    from unhiss.cli.resuming import ledger
-    from unhiss.fleet.mapping import Fleet, map_items  # not at the top: slow to import
+    from unhiss.fleet.mapping import Fleet, map_items  # slow to import
     from unhiss.fleet.processes import WorkerSetup
 
     _denoiser.cache_clear()
-    noted = ledger(where.ledger, todo, settings.model, settings.file) if where.ledger else None
-    there = noted.metadata["there"] if noted else [number for number, job in enumerate(todo) if _exists(job)]
-    mark = noted.run_id if noted else uuid.uuid4().hex
-    new = {number: job for number, job in enumerate(todo) if number not in set(there)}
-    items = [(job, settings, number, number in new) for number, job in enumerate(todo)]
-    setup = WorkerSetup(function=_begin_process, args=(None if where.ray else notes, mark), preload=PRELOAD)
-    again, failures = not settings.file.get("in_place"), 0
-    fleet = Fleet(where.jobs or None, where.ray)
+    had_output = [
+        index for index, task in enumerate(tasks) if any(path.exists() for path in (task.target, task.residual) if path)
+    ]
+    run_id, ledger = uuid.uuid4().hex, None
+    if options.ledger:
+        ledger = _open_ledger(options.ledger, tasks, options, had_output)
+        run_id, had_output = ledger.run_id, ledger.metadata["had_output"]
+    # An output that did not exist when the run started is from a worker that was killed: it may be overwritten.
+    overwrite = replace(options, file=options.file | {"force": True})
+    protected = set(had_output)
+    items = [(index, task, options if index in protected else overwrite) for index, task in enumerate(tasks)]
+    setup = WorkerSetup(function=_init_worker, args=(None if options.ray else array, run_id), preload=PRELOAD)
+    fleet = Fleet(options.jobs or None, options.ray)
+    complete = False
     try:
-        for number, outcome in map_items(
-            _in_a_process, items, fleet, setup, is_failure=_failed, ledger=noted, retry=again
+        failures = 0
+        repeatable = not options.file.get("in_place")
+        for index, outcome in map_items(
+            _run_task, items, fleet, setup, is_failure=_is_failure, ledger=ledger, retry=repeatable
         ):
-            failures += _failed(outcome)
-            yield number, outcome
-    except BaseException:
-        failures += 1
-        raise
+            failures += _is_failure(outcome)
+            yield index, outcome
+        complete = not failures
     finally:
-        remove_stale(
-            (path.parent for job in todo for path in (job.target, job.residual) if isinstance(path, Path)), mark
-        )
-        if noted and not failures:
-            noted.remove()
+        outputs = (path for task in tasks for path in (task.target, task.residual))
+        remove_stale((path.parent for path in outputs if isinstance(path, Path)), run_id)
+        if ledger and complete:
+            ledger.remove()
 
 
-def _exists(job: Job) -> bool:
-    return any(path.exists() for path in (job.target, job.residual) if path)
+def _open_ledger(path: Path, tasks: list[DenoiseTask], options: BatchOptions, had_output: list[int]) -> Ledger:
+    """The ledger at `path`, new or of an interrupted run, whose `had_output` it then holds.
+
+    Raises UnhissError if it belongs to other recordings, options or another model.
+    """
+    import hashlib
+
+    from unhiss.fleet.ledger import Ledger
+    from unhiss.infer.files import FileReport
+    from unhiss.weights import find
+
+    digest = hashlib.sha256(find(options.model["model"]).read_bytes())
+    digest.update(repr((options.model, options.file, tasks)).encode())
+    for source in (task.source for task in tasks if isinstance(task.source, Path) and task.source.is_file()):
+        digest.update(repr((source.stat().st_size, source.stat().st_mtime_ns)).encode())  # a replaced one is not done
+    return Ledger(
+        path, digest.hexdigest(), {"had_output": had_output}, pack=asdict,
+        unpack=lambda packed: FileReport(**packed | {"warnings": tuple(packed["warnings"])}),
+    )  # fmt: skip
 
 
-def _failed(outcome: FileReport | str) -> bool:
+def _is_failure(outcome: FileReport | str) -> bool:
     return isinstance(outcome, str)
 
 
-def _noted(notes: Board, number: int, began: float, share: float, seconds: float) -> None:
-    note(notes, number, share, seconds, time.perf_counter() - began)
+def _progress_callback(array: ProgressArray, index: int) -> Progress:
+    """Writes to the array, zero at first; on Ray there is none."""
+    if array is None:
+        return lambda fraction, duration_s: None
+    start_s = time.perf_counter()
+
+    def progress(fraction: float, duration_s: float) -> None:
+        set_progress(array, index, fraction, duration_s, time.perf_counter() - start_s)
+
+    progress(0.0, 0.0)
+    return progress
 
 
-def _in_a_process(job: Job, settings: Settings, number: int, new: bool) -> FileReport | str:
-    """new: there was no output when the run began; one that is there now is of a process that was killed after it."""
-    show = partial(_noted, _notes, number, time.perf_counter()) if _notes else lambda share, seconds: None
-    show(0.0, 0.0)
-    own = Settings(settings.model, settings.file | {"force": True}) if new else settings
-    return _outcome(job, own, show)
+def _init_worker(array: ProgressArray, run_id: str) -> None:
+    from unhiss.atomic import tag
+
+    global _progress_array
+    _progress_array = array
+    tag(run_id)
 
 
-def _outcome(job: Job, settings: Settings, show: Show) -> FileReport | str:
-    """The report of a recording, or the line that says why there is none."""
+def _run_task(index: int, task: DenoiseTask, options: BatchOptions) -> FileReport | str:
+    return _try_denoise(task, options, _progress_callback(_progress_array, index))
+
+
+def _try_denoise(task: DenoiseTask, options: BatchOptions, progress: Progress) -> FileReport | str:
+    """The report of a recording, or the error message."""
     try:
-        return _one(job, settings, show)
+        return _denoise(task, options, progress)
     except UnhissError as error:
         return str(error)
     except OSError as error:
-        return system_line(error)
-    except Exception as error:  # the others are none the worse for it
+        return describe_os_error(error)
+    except Exception as error:  # a bug must not stop the other recordings
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        return f"{job.source}: {reason} - an error of unhiss; denoise it alone to see where, and please report it"
+        return f"{task.source}: {reason} - an error of unhiss; denoise it alone to see where, and please report it"
 
 
-def _one(job: Job, settings: Settings, show: Show) -> FileReport:
-    """One recording, either end of which may be a pipe or far away: those are copied here, since two passes seek."""
+def _denoise(task: DenoiseTask, options: BatchOptions, progress: Progress) -> FileReport:
+    """Denoise one recording. Pipes and remote files go through temporary local files, since reading seeks."""
     import shutil
     import tempfile
 
-    from unhiss.errors import AudioError
-
-    denoiser = _denoiser(**settings.model)
-    given = settings.file | {"progress": show, "residual": job.residual}
-    for path in (job.target, job.residual) if job.folders else ():
+    denoiser = _denoiser(**options.model)
+    arguments = options.file | {"progress": progress, "residual": task.residual}
+    for path in (task.target, task.residual) if task.make_folders else ():
         if isinstance(path, Path):
             path.parent.mkdir(parents=True, exist_ok=True)
-    here = isinstance(job.source, Path) and job.source != PIPE and not job.source.is_fifo()
-    if isinstance(job.source, Path) and here and isinstance(job.target, Path) and job.target != PIPE:
-        return denoiser.file(job.source, job.target, **given)
+    is_local = isinstance(task.source, Path) and task.source != PIPE and not task.source.is_fifo()
+    if isinstance(task.source, Path) and is_local and isinstance(task.target, Path) and task.target != PIPE:
+        return denoiser.file(task.source, task.target, **arguments)
     with tempfile.TemporaryDirectory(prefix="unhiss-") as folder:
-        inside = job.source if isinstance(job.source, Path) and here else _spooled(job.source, Path(folder))
-        outside, name = _outside(job, Path(folder), settings)
+        source = task.source if isinstance(task.source, Path) and is_local else _copy_source(task.source, Path(folder))
+        target, target_name = _local_target(task, Path(folder), bool(options.file.get("force")))
         try:
-            report = denoiser.file(inside, outside, **given)
+            report = denoiser.file(source, target, **arguments)
         except AudioError as error:
-            raise AudioError(str(error).replace(str(outside), name).replace(str(inside), _name(job.source))) from error
-        if not isinstance(job.target, Path):
-            job.target.upload(outside)
-        elif job.target == PIPE:
-            with outside.open("rb") as file:
+            message = str(error).replace(str(target), target_name).replace(str(source), _display_name(task.source))
+            raise AudioError(message) from error
+        if not isinstance(task.target, Path):
+            task.target.upload(target)
+        elif task.target == PIPE:
+            with target.open("rb") as file:
                 shutil.copyfileobj(file, sys.stdout.buffer, 1 << 20)
             sys.stdout.buffer.flush()
     return report
 
 
-def _outside(job: Job, folder: Path, settings: Settings) -> tuple[Path, str]:
-    """Where the clean sound is written first, and what a message calls it."""
-    from unhiss.errors import AudioError
+def _local_target(task: DenoiseTask, folder: Path, force: bool) -> tuple[Path, str]:
+    """The local file to write, and its name in messages."""
+    if not isinstance(task.target, Path):
+        if not force and task.target.exists():
+            raise AudioError(f"{task.target} exists; --force overwrites it")
+        return folder / f"clean{task.target.suffix}", str(task.target)
+    if task.target == PIPE:
+        return folder / f"stdout{task.pipe_suffix}", "stdout"
+    return task.target, str(task.target)
 
-    if not isinstance(job.target, Path):
-        if not settings.file.get("force") and job.target.exists():
-            raise AudioError(f"{job.target} exists; --force overwrites it")
-        return folder / f"clean{job.target.suffix}", str(job.target)
-    return (folder / f"stdout{job.form}", "stdout") if job.target == PIPE else (job.target, str(job.target))
 
-
-def _spooled(source: Path | RemotePath, folder: Path) -> Path:
+def _copy_source(source: Path | RemotePath, folder: Path) -> Path:
     from unhiss.media.source import spool
 
     if not isinstance(source, Path):
@@ -197,20 +230,12 @@ def _spooled(source: Path | RemotePath, folder: Path) -> Path:
         return spool(pipe, folder / "stdin")
 
 
-def _name(source: Path | RemotePath) -> str:
+def _display_name(source: Path | RemotePath) -> str:
     return "stdin" if source == PIPE else str(source)
 
 
-@lru_cache(maxsize=1)  # once in each process
+@lru_cache(maxsize=1)  # once per process
 def _denoiser(**options: Any) -> Denoiser:
     from unhiss.infer.denoiser import Denoiser
 
     return Denoiser(**options)
-
-
-def _begin_process(notes: Board, mark: str) -> None:
-    from unhiss.atomic import tag
-
-    global _notes
-    _notes = notes
-    tag(mark)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from unhiss.cli.sources import Folder, Here
+from unhiss.cli.parameters import FolderOrUrl, LocalPath
 
 EXAMPLES = """
 \b
@@ -17,8 +17,8 @@ unhiss data verify s3://bucket/dataset/
 unhiss data import tars/ -o dataset/
 """
 
-LOCAL = Here(path_type=Path)
-OUTPUT = click.option("-o", "--output", required=True, type=Folder(), help="Folder to write, local or on s3://….")
+LOCAL = LocalPath(path_type=Path)
+OUTPUT = click.option("-o", "--output", required=True, type=FolderOrUrl(), help="Folder to write, local or on s3://….")
 
 
 @click.group("data", epilog=EXAMPLES)
@@ -27,7 +27,7 @@ def command() -> None:
 
 
 @command.command()
-@click.argument("folder", type=Folder())
+@click.argument("folder", type=FolderOrUrl())
 def verify(folder) -> None:
     """Read all of a data set and check it against its hashes, counts, offsets and splits.
 
@@ -49,7 +49,7 @@ def verify(folder) -> None:
 
 
 @command.command()
-@click.argument("folders", nargs=-1, required=True, type=Folder(), metavar="FOLDER...")
+@click.argument("folders", nargs=-1, required=True, type=FolderOrUrl(), metavar="FOLDER...")
 @OUTPUT
 def merge(folders, output) -> None:
     """Make one data set of several of one sample rate; they stay as they are.
@@ -62,7 +62,7 @@ def merge(folders, output) -> None:
 
 
 @command.command()
-@click.argument("folder", type=Folder())
+@click.argument("folder", type=FolderOrUrl())
 @OUTPUT
 def export(folder, output) -> None:
     """Write a data set as WebDataset tars: KEY.wav and KEY.json of each clip, a tar for each shard."""

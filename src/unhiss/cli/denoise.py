@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from unhiss.cli.batch import Settings, Where
-from unhiss.cli.screen import say
-from unhiss.cli.sources import PIPE, Here, Job, PathOrUrl, plan
+from unhiss.cli.batch import BatchOptions
+from unhiss.cli.parameters import LocalPath, PathOrUrl
+from unhiss.cli.tasks import PIPE, DenoiseTask, plan_tasks
+from unhiss.cli.terminal import echo
 
 if TYPE_CHECKING:
     from unhiss.infer.files import FileReport
+    from unhiss.remote import RemotePath
 
 EXAMPLES = """
 \b
@@ -29,146 +30,146 @@ cat noisy.wav | unhiss denoise - -o - > clean.wav
 @click.command("denoise", epilog=EXAMPLES)
 @click.argument("sources", nargs=-1, required=True, type=PathOrUrl())
 @click.option("-o", "--output", type=PathOrUrl(),
-              help="The clean file; a folder for several; - for stdout.")  # fmt: skip
-@click.option("--in-place", is_flag=True, help="Replace the recordings, each when its clean one is complete.")
+              help="Output file; a folder for several recordings; - for stdout.")  # fmt: skip
+@click.option("--in-place", is_flag=True, help="Replace each recording when its denoised version is complete.")
 @click.option("--model", metavar="NAME", help="An installed model (see unhiss models) or an .onnx file.")
 @click.option("--atten-lim", "--atten-limit-db", "atten_limit_db", type=float, metavar="DB",
-              help="Take out at most so many dB.")  # fmt: skip
-@click.option("--mix", type=float, default=1.0, show_default=True, help="1 is the clean sound, 0 the input.")
-@click.option("--guard/--no-guard", default=True, help="Leave clean speech alone (causal models; on by default).")
-@click.option("--residual", type=Here(path_type=Path), help="Write what was taken out here: input less output.")
-@click.option("--start", "start_s", type=float, default=0.0, metavar="SECONDS", help="Keep the sound from here on.")
-@click.option("--end", "end_s", type=float, metavar="SECONDS", help="Keep the sound up to here.")
-@click.option("--rate", type=int, metavar="HZ", help="Write at this rate instead of the input's.")
-@click.option("--format", "extension", metavar="EXT", help="Write .EXT, such as flac: in a folder, or to stdout.")
-@click.option("--subtype", help="Coding to write, such as PCM_24 or FLOAT, instead of the input's.")
+              help="Attenuate noise by at most this many dB.")  # fmt: skip
+@click.option("--mix", type=float, default=1.0, show_default=True, help="1 is the denoised signal, 0 the input.")
+@click.option("--guard/--no-guard", default=True, help="Leave clean speech unchanged (causal models; default: on).")
+@click.option("--residual", type=LocalPath(path_type=Path), help="Also write what was removed: input minus output.")
+@click.option("--start", "start_s", type=float, default=0.0, metavar="SECONDS", help="Start of the part to keep.")
+@click.option("--end", "end_s", type=float, metavar="SECONDS", help="End of the part to keep.")
+@click.option("--rate", type=int, metavar="HZ", help="Output sample rate.  [default: that of the input]")
+@click.option("--format", "extension", metavar="EXT", help="Output format, such as flac: in a folder, or on stdout.")
+@click.option("--subtype", help="Output coding, such as PCM_24 or FLOAT.  [default: that of the input]")
 @click.option("--clip-mode", type=click.Choice(["clip", "rescale", "none"]), default="clip", show_default=True,
-              help="What happens to peaks that the coding cannot hold.")  # fmt: skip
-@click.option("-j", "--jobs", default=1, show_default=True, help="Recordings at a time; 0 is one a core.")
-@click.option(
-    "--ray",
-    metavar="ADDRESS",
-    help="Do it on Ray: local, or a cluster's auto or HOST:PORT. The same command goes on after any end.",
-)
-@click.option("--threads", type=int, help="Processor threads for each; 0 takes all.  [default: all, 1 with -j]")
+              help="What to do with peaks above full scale; none: clip without a warning.")  # fmt: skip
+@click.option("-j", "--jobs", default=1, show_default=True, help="Recordings in parallel; 0: one per core.")
+@click.option("--ray", metavar="ADDRESS",
+              help="Run on Ray: local, or a cluster's auto or HOST:PORT. Repeat the command to continue an "
+              "interrupted run.")  # fmt: skip
+@click.option("--threads", type=int, help="Threads per recording; 0: all cores.  [default: all, 1 with -j]")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
-@click.option("--force", is_flag=True, help="Overwrite outputs that exist.")
-@click.option("--skip-existing", is_flag=True, help="Leave out what has an output already.")
-@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
-@click.option("--plot", type=Here(path_type=Path), help="Write before/after spectrograms here (PNG).")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object per recording on stdout.")
-@click.option("--end-to-end", is_flag=True, help="The reference's frames, without overlap (for comparison).")
+@click.option("--force", is_flag=True, help="Overwrite existing outputs.")
+@click.option("--skip-existing", is_flag=True, help="Skip recordings that have an output already.")
+@click.option("--dry-run", is_flag=True, help="Only print what would be done.")
+@click.option("--plot", type=LocalPath(path_type=Path), help="Write spectrograms before and after to this PNG file.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per recording on stdout.")
+@click.option("--end-to-end", is_flag=True, help="Frames of the reference system, without overlap (for comparison).")
 def command(
-    sources, output, in_place, residual, extension, jobs, ray, skip_existing, dry_run, plot, as_json, **options
-) -> None:
-    """Take the noise out of recordings: files, folders with all below them, or patterns in quotes.
+    sources: tuple[Path | RemotePath, ...], output: Path | RemotePath | None, in_place: bool, residual: Path | None,
+    extension: str | None, jobs: int, ray: str | None, skip_existing: bool, dry_run: bool, plot: Path | None,
+    as_json: bool, **options: Any,
+) -> None:  # fmt: skip
+    """Remove noise from recordings: files, folders with their subfolders, or quoted patterns.
 
-    Rate, channels, number of samples, coding, tags and, of a video, the picture stay those of the input.
+    The output keeps rate, channels, number of samples, coding, tags and, of a video, the picture.
     Exit code 1 if a recording failed, 2 for a wrong option.
     """
-    import signal
-
-    todo = plan(sources, output, in_place=in_place, residual=residual, extension=extension)
-    _check_plot(plot, todo, options["force"], in_place)
+    tasks = plan_tasks(sources, output, in_place=in_place, residual=residual, extension=extension)
+    _check_plot(plot, tasks, options["force"], in_place)
     if jobs < 0:
         raise click.UsageError(f"-j {jobs}: expected 1 or more, or 0 for one a core")
     if ray and (in_place or PIPE in (output, *sources)):
-        raise click.UsageError("--ray may do a recording twice, and takes neither pipes nor --in-place; use -o FOLDER")
-    settings = _settings(options, 0 if ray else jobs, in_place, residual)
-    planned = len(todo)
+        raise click.UsageError("--ray may repeat a recording, and takes neither pipes nor --in-place; use -o FOLDER")
+    planned = len(tasks)
     if skip_existing:
-        todo = [job for job in todo if not job.target.exists()]
+        tasks = [task for task in tasks if not task.target.exists()]
     if dry_run:
-        for job in todo:
-            known = job.target != PIPE and job.target.exists() and not (in_place or options["force"])
-            say(f"{job.source} -> {job.target}{' (exists: it needs --force)' if known else ''}")
+        for task in tasks:
+            exists = task.target != PIPE and task.target.exists() and not (in_place or options["force"])
+            echo(f"{task.source} -> {task.target}{' (exists: it needs --force)' if exists else ''}")
         return
-    if not todo:
-        say(f"nothing to do: all of {planned} have an output", err=as_json)
+    if not tasks:
+        echo(f"nothing to do: all of {planned} have an output", err=as_json)
         return
-    for name in {"SIGTERM", "SIGHUP"} & set(dir(signal)):  # leave through the exits that clean up
-        signal.signal(getattr(signal, name), lambda number, _: sys.exit(128 + number))
-    where = Where(0 if ray and jobs == 1 else jobs, ray, _ledger(todo, output, ray, skip_existing))
-    if _work(todo, settings, where, plot, as_json):
+    ledger_folder = output if ray and tasks[0].make_folders and not skip_existing else None
+    batch = _batch_options({"in_place": in_place, **options}, jobs, ray, ledger_folder)
+    _exit_on_signals()
+    if _denoise_and_report(tasks, batch, plot, as_json):
         sys.exit(1)
 
 
-def _settings(options: dict, jobs: int, in_place: bool, residual: Path | None) -> Settings:
-    """What all recordings share. Raises ConfigError, once for all, for a wrong option."""
-    from unhiss.infer.files import FileOptions
+def _batch_options(
+    options: dict[str, Any], jobs: int, ray: str | None, ledger_folder: Path | RemotePath | None
+) -> BatchOptions:
+    from unhiss.fleet.ledger import NAME
     from unhiss.weights import DEFAULT
 
+    names = ("in_place", "force", "start_s", "end_s", "rate", "subtype", "clip_mode")
+    file = {name: options.pop(name) for name in names}
+    options["model"] = options["model"] or DEFAULT
     if options["threads"] is None:
-        options["threads"] = 0 if jobs == 1 else 1
-    names = ("atten_limit_db", "mix", "guard", "threads", "device", "end_to_end")
-    model = {"model": options["model"] or DEFAULT, **{name: options[name] for name in names}}
-    file = {name: options[name] for name in ("force", "start_s", "end_s", "rate", "subtype", "clip_mode")}
-    file["in_place"] = in_place
-    FileOptions(residual=residual, **file)
-    return Settings(model, file)
+        options["threads"] = 0 if jobs == 1 and not ray else 1
+    ledger = ledger_folder / NAME if isinstance(ledger_folder, Path) else None
+    return BatchOptions(model=options, file=file, jobs=0 if ray and jobs == 1 else jobs, ray=ray, ledger=ledger)
 
 
-def _ledger(todo: list[Job], output: Path | None, ray: str | None, skip_existing: bool) -> Path | None:
-    """Where a run on Ray notes what is done; with --skip-existing the outputs themselves say it."""
-    from unhiss.fleet.ledger import NAME
+def _exit_on_signals() -> None:
+    """Let SIGTERM and SIGHUP raise SystemExit, so that temporary files are removed."""
+    import signal
 
-    return output / NAME if ray and isinstance(output, Path) and todo[0].folders and not skip_existing else None
+    for name in {"SIGTERM", "SIGHUP"} & set(dir(signal)):
+        signal.signal(getattr(signal, name), lambda number, _: sys.exit(128 + number))
 
 
-def _work(todo: list[Job], settings: Settings, where: Where, plot: Path | None, as_json: bool) -> int:
-    """Denoise all, tell of each; how many failed. What goes wrong with a single recording is raised."""
+def _denoise_and_report(tasks: list[DenoiseTask], options: BatchOptions, plot: Path | None, as_json: bool) -> int:
+    """Denoise all and print each result; returns the number of failures. The error of a single recording is raised."""
+    import json
     import time
 
-    from unhiss.cli.batch import outcomes
+    from unhiss.cli.batch import denoise_all
 
-    alone = len(todo) == 1
-    began, seconds, done, failed = time.perf_counter(), 0.0, 0, 0
+    single = len(tasks) == 1
+    start_s, audio_s, done, failed = time.perf_counter(), 0.0, 0, 0
     try:
-        outcome_of = outcomes(todo, settings, where, raise_errors=alone and not as_json)
-        for number, outcome in _in_order(outcome_of) if as_json and not alone else outcome_of:
-            job = todo[number]
+        outcomes = denoise_all(tasks, options, raise_errors=single and not as_json)
+        if as_json and not single:
+            from unhiss.fleet.mapping import in_order  # slow to import
+
+            outcomes = in_order(outcomes)
+        for index, outcome in outcomes:
+            task = tasks[index]
             if isinstance(outcome, str):
                 failed += 1
-                _tell_failure(job, outcome, as_json)
+                failure = json.dumps({"source": str(task.source), "error": outcome})
+                echo(failure if as_json else f"unhiss: {outcome}", err=not as_json)
                 continue
-            done, seconds = done + 1, seconds + outcome.seconds
+            done, audio_s = done + 1, audio_s + outcome.seconds
             if plot:
-                _draw(plot, job, settings)
-            _tell(job, outcome, plot, as_json, alone)
-    except KeyboardInterrupt as stop:
-        if alone or settings.file["in_place"]:
+                _draw(plot, task, options)
+            _print_report(task, outcome, plot, as_json, single)
+    except KeyboardInterrupt as interrupt:
+        if single or options.file["in_place"]:
             raise
-        raise KeyboardInterrupt(f"{done} of {len(todo)} recordings are done; --skip-existing does the rest") from stop
-    if done and not alone:
-        speed = seconds / max(1e-9, time.perf_counter() - began)
-        say(f"{done} recording{'s' * (done > 1)}, {_clock(seconds)} of sound, {speed:.0f} x real time", err=as_json)
-    if failed and not alone:
-        say(f"unhiss: {failed} of {len(todo)} recordings failed", err=True)
+        message = f"{done} of {len(tasks)} recordings are done; --skip-existing does the rest"
+        raise KeyboardInterrupt(message) from interrupt
+    if done and not single:
+        speed = audio_s / max(1e-9, time.perf_counter() - start_s)
+        recordings = f"{done} recording{'s' * (done > 1)}"
+        echo(f"{recordings}, {_format_duration(audio_s)} of audio, {speed:.0f} x real time", err=as_json)
+    if failed and not single:
+        echo(f"unhiss: {failed} of {len(tasks)} recordings failed", err=True)
     return failed
 
 
-def _in_order(outcomes: Iterator[tuple[int, FileReport | str]]) -> Iterator[tuple[int, FileReport | str]]:
-    from unhiss.fleet.mapping import in_order  # not at the top: it takes longer to load than some recordings to clean
-
-    return in_order(outcomes)
-
-
-def _draw(plot: Path, job: Job, settings: Settings) -> None:
+def _draw(plot: Path, task: DenoiseTask, options: BatchOptions) -> None:
     from unhiss.media.plots import compare, levels
 
-    assert isinstance(job.source, Path) and isinstance(job.target, Path)  # else --plot was refused
-    before = levels(job.source, settings.file["start_s"], settings.file["end_s"])
-    compare(plot, {"before": before, "after": levels(job.target)})
+    assert isinstance(task.source, Path) and isinstance(task.target, Path)  # _check_plot refuses others
+    before = levels(task.source, options.file["start_s"], options.file["end_s"])
+    compare(plot, {"before": before, "after": levels(task.target)})
 
 
-def _check_plot(plot: Path | None, todo: list[Job], force: bool, in_place: bool) -> None:
-    """Refuse, before the work, a picture that cannot or must not be written."""
+def _check_plot(plot: Path | None, tasks: list[DenoiseTask], force: bool, in_place: bool) -> None:
+    """Raise UsageError or AudioError, before the work, if the picture cannot or must not be written."""
     from unhiss.errors import AudioError
 
     if not plot:
         return
-    source, target = todo[0].source, todo[0].target
-    if len(todo) > 1 or not isinstance(source, Path) or not isinstance(target, Path) or PIPE in (source, target):
+    source, target = tasks[0].source, tasks[0].target
+    if len(tasks) > 1 or not isinstance(source, Path) or not isinstance(target, Path) or PIPE in (source, target):
         raise click.UsageError("--plot takes one recording, from a file to a file")
     if in_place:
         raise click.UsageError("--plot shows the input beside the output, and --in-place leaves no input; use -o")
@@ -180,53 +181,44 @@ def _check_plot(plot: Path | None, todo: list[Job], force: bool, in_place: bool)
         raise AudioError(f"{plot} exists; --force overwrites it")
 
 
-def _tell(job: Job, report: FileReport, plot: Path | None, as_json: bool, alone: bool) -> None:
-    to_stderr = job.target == PIPE  # stdout is the recording then
-    for warning in report.warnings if not as_json else ():
-        say(f"unhiss: {job.source}: {warning}", err=True)
+def _print_report(task: DenoiseTask, report: FileReport, plot: Path | None, as_json: bool, single: bool) -> None:
+    to_stderr = task.target == PIPE  # stdout is the recording
     if as_json:
-        say(_json(job, report), err=to_stderr)
+        echo(_report_json(task, report), err=to_stderr)
         return
-    what = f"{report.seconds:.1f} s of audio ({report.channels} ch, {report.rate:,} Hz)"
+    for warning in report.warnings:
+        echo(f"unhiss: {task.source}: {warning}", err=True)
+    summary = f"{report.seconds:.1f} s of audio ({report.channels} ch, {report.rate:,} Hz)"
     speed = f"{report.times_real_time:.0f} x real time"
-    if not alone:
-        say(f"{job.target}: {what}, {speed}", err=to_stderr)
+    if not single:
+        echo(f"{task.target}: {summary}, {speed}", err=to_stderr)
         return
-    say(f"{what} in {report.elapsed_s:.2f} s, {speed}, model {report.model}", err=to_stderr)
-    say(
+    echo(f"{summary} in {report.elapsed_s:.2f} s, {speed}, model {report.model}", err=to_stderr)
+    echo(
         f"  level {report.input_dbfs:.1f} -> {report.output_dbfs:.1f} dBFS, "
         f"SNR about {report.input_snr_db:.0f} -> {report.output_snr_db:.0f} dB", err=to_stderr,
     )  # fmt: skip
-    say(f"  clean: {'stdout' if to_stderr else job.target}", err=to_stderr)
-    if job.residual:
-        say(f"  taken out: {job.residual}", err=to_stderr)
+    echo(f"  clean: {'stdout' if to_stderr else task.target}", err=to_stderr)
+    if task.residual:
+        echo(f"  residual: {task.residual}", err=to_stderr)
     if plot:
-        say(f"  spectrograms: {plot}", err=to_stderr)
+        echo(f"  spectrograms: {plot}", err=to_stderr)
 
 
-def _tell_failure(job: Job, line: str, as_json: bool) -> None:
-    import json
-
-    if as_json:
-        say(json.dumps({"source": str(job.source), "error": line}))
-    else:
-        say(f"unhiss: {line}", err=True)
-
-
-def _json(job: Job, report: FileReport) -> str:
+def _report_json(task: DenoiseTask, report: FileReport) -> str:
     import json
     from dataclasses import asdict
 
-    facts = asdict(report) | {"source": str(job.source), "target": str(job.target)}
-    facts["residual"] = str(job.residual) if job.residual else None
-    facts["times_real_time"] = report.times_real_time
-    return json.dumps({name: round(value, 3) if isinstance(value, float) else value for name, value in facts.items()})
+    fields: dict[str, Any] = asdict(report) | {"source": str(task.source), "target": str(task.target)}
+    fields["residual"] = str(task.residual) if task.residual else None
+    fields["times_real_time"] = report.times_real_time
+    return json.dumps({name: round(value, 3) if isinstance(value, float) else value for name, value in fields.items()})
 
 
-def _clock(seconds: float) -> str:
+def _format_duration(seconds: float) -> str:
     """
-    >>> _clock(59.4), _clock(3725)
+    >>> _format_duration(59.4), _format_duration(3725)
     ('59 s', '1:02:05')
     """
-    whole = round(seconds)
-    return f"{whole} s" if whole < 60 else f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
+    rounded = round(seconds)
+    return f"{rounded} s" if rounded < 60 else f"{rounded // 3600}:{rounded // 60 % 60:02}:{rounded % 60:02}"

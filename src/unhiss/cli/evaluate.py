@@ -1,4 +1,4 @@
-"""`unhiss evaluate`: hold denoisers against each other, by table, picture and ear."""
+"""`unhiss evaluate`: compares denoisers by metrics, charts and audio examples."""
 
 from __future__ import annotations
 
@@ -9,57 +9,55 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from unhiss.cli.sources import Folder, Here, PathOrUrl
+from unhiss.cli.parameters import FolderOrUrl, LocalPath, PathOrUrl
 
 if TYPE_CHECKING:
     from unhiss.infer.denoiser import Denoiser
     from unhiss.remote import RemotePath
-    from unhiss.score.pairs import Pair
     from unhiss.score.report import Report
     from unhiss.score.systems import System
-    from unhiss.score.words import Recogniser
 
 
 @click.command()
 @click.option(
-    "--model", "--system", "given", multiple=True, metavar="SYSTEM",
+    "--model", "--system", "specs", multiple=True, metavar="SYSTEM",
     help="What to score: a model's name or .onnx file, NAME=python:package.module:function, or "
-    "'NAME=cmd:program {in} {out}'. May be repeated; the order is that of the tables.",
+    "'NAME=cmd:program {in} {out}'. Can be repeated; tables keep the order.",
 )  # fmt: skip
 @click.option(
-    "--pairs", "folder", type=Folder(),
-    help="Folder with clean/ID.ext, noisy/ID.ext and, where there is one, manifest.csv; here or on s3://….",
+    "--pairs", "folder", type=FolderOrUrl(),
+    help="Folder with clean/ID.ext, noisy/ID.ext and an optional manifest.csv; local or s3://….",
 )  # fmt: skip
 @click.option(
     "--noisy", multiple=True, type=PathOrUrl(),
-    help="Recordings without a clean one, or folders of them; may be repeated. Metrics that need no reference.",
+    help="Recordings without clean references, or folders of them; can be repeated. Only metrics without a reference.",
 )  # fmt: skip
 @click.option(
-    "--metrics", "wanted", default="default", show_default=True, metavar="LIST",
-    help="Names with commas, 'default' (the quick ones) or 'all', which takes about twice as long and runs each system "
-    "on the clean speech and on the noise alone as well.",
+    "--metrics", "selection", default="default", show_default=True, metavar="LIST",
+    help="Names separated by commas, 'default' (the fast ones) or 'all', which takes about twice as long and also runs "
+    "each system on the clean speech and on the noise alone.",
 )  # fmt: skip
 @click.option(
-    "--recogniser", "recogniser_given", metavar="NAME",
+    "--recogniser", metavar="NAME",
     help="Word error rates against the manifest's column 'text': pocketsphinx (English; pip install 'unhiss[asr]'), or "
     "python:package.module:function.",
 )  # fmt: skip
 @click.option(
-    "-o", "--output", type=Here(path_type=Path),
-    help="Write report.html, report.md, scores.json and scores.csv here; a run that was stopped goes on from here.",
+    "-o", "--output", type=LocalPath(path_type=Path),
+    help="Write report.html, report.md, scores.json and scores.csv here; an interrupted run continues from here.",
 )  # fmt: skip
 @click.option("-j", "--jobs", type=click.IntRange(min=1), help="Processes.  [default: all cores]")
-@click.option("--ray", metavar="ADDRESS", help="Do it on Ray: local, or a cluster's auto or HOST:PORT.")
+@click.option("--ray", metavar="ADDRESS", help="Run on Ray: local, or a cluster's auto or HOST:PORT.")
 @click.option("--force", is_flag=True, help="Overwrite the report of an earlier run.")
 def command(
-    given: tuple[str, ...], folder: Path | RemotePath | None, noisy: tuple[Path | RemotePath, ...], wanted: str,
-    recogniser_given: str | None, output: Path | None, jobs: int | None, ray: str | None, force: bool,
+    specs: tuple[str, ...], folder: Path | RemotePath | None, noisy: tuple[Path | RemotePath, ...], selection: str,
+    recogniser: str | None, output: Path | None, jobs: int | None, ray: str | None, force: bool,
 ) -> None:  # fmt: skip
-    """Hold denoisers against each other: models, Python functions and programs, on your recordings.
+    """Compare denoisers on your recordings: models, Python functions and programs.
 
-    The noisy input is always the first row. Means come with their 95 % interval, over all recordings and per SNR (of
-    many, to the nearest 5 dB), noise kind and language where manifest.csv has them. A system that fails on a recording,
-    or gives another length, is listed and counted.
+    The noisy input is always the first row. Means have a 95 % confidence interval, over all recordings and per SNR
+    (rounded to 5 dB if there are many), noise kind and language if manifest.csv has these columns. A system that fails
+    on a recording, or returns another length, is listed and counted.
 
     \b
     unhiss evaluate --model small --pairs dev/
@@ -69,107 +67,104 @@ def command(
     from unhiss.cli.fetching import local_copies
     from unhiss.fleet.processes import cpu_count
     from unhiss.score import tables
-    from unhiss.score.measure import chosen
+    from unhiss.score.pairs import find_pairs, find_recordings
+    from unhiss.score.recognition import parse_recogniser
+    from unhiss.score.registry import select_metrics
 
-    places = _places(folder, noisy, ray)
+    paths = _input_paths(folder, noisy, ray)
     jobs = jobs or cpu_count()
-    with local_copies(places) as here:
-        found = _recordings(here, paired=folder is not None)
-        text = any(pair.facts.get("text") for pair in found)
-        heard = _recogniser(recogniser_given, text)
-        metrics = chosen(wanted, clean=folder is not None, text=text, recogniser=heard is not None)
-        systems = _systems(given)
+    with local_copies(paths) as local_paths:
+        pairs = find_pairs(local_paths[0]) if folder else find_recordings(local_paths)
+        has_text = any(pair.metadata.get("text") for pair in pairs)
+        if recogniser and not has_text:
+            raise click.UsageError(
+                "--recogniser needs reference texts; give --pairs whose manifest.csv has the spoken words in a column "
+                "`text`, or leave --recogniser out"
+            )
+        loaded_recogniser = parse_recogniser(recogniser) if recogniser else None
+        metrics = select_metrics(selection, clean=folder is not None, text=has_text, recogniser=recogniser is not None)
+        systems = _systems(specs)
         if output is not None:
-            tables.folder_for(output, force)
-        report = _scored(systems, found, jobs, ray, metrics=metrics, recogniser=heard, folder=output)
-        click.echo(tables.markdown(report), nl=False)
+            tables.prepare_folder(output, force)
+        report = _evaluate(
+            systems, pairs, jobs=jobs, ray=ray, metrics=metrics, recogniser=loaded_recogniser, folder=output
+        )
+        click.echo(tables.to_markdown(report), nl=False)
         if output is not None:
-            settings = {"pairs" if folder else "noisy": ", ".join(map(str, places)), "recogniser": recogniser_given}
+            settings = {"pairs" if folder else "noisy": ", ".join(map(str, paths)), "recogniser": recogniser}
             _write(report, systems, output, settings, jobs)
     if report.failures:
         click.get_current_context().exit(1)
 
 
-def _places(
+def _input_paths(
     folder: Path | RemotePath | None, noisy: tuple[Path | RemotePath, ...], ray: str | None
 ) -> tuple[Path | RemotePath, ...]:
-    """What was given to be scored; refused where those who score could not see it."""
+    """The paths of the recordings. Raises UsageError if the processes that score could not read them."""
     if (folder is None) == (not noisy):
         raise click.UsageError("give --pairs FOLDER, or --noisy with recordings; one of the two")
-    places = (folder,) if folder else noisy
-    far = [place for place in places if not isinstance(place, Path)]
-    if far and ray not in (None, "local"):
-        raise click.UsageError(f"{far[0]} would be copied to this machine alone; copy it where all of {ray} see it")
-    return places
+    paths = (folder,) if folder else noisy
+    remote = [path for path in paths if not isinstance(path, Path)]
+    if remote and ray not in (None, "local"):
+        raise click.UsageError(
+            f"{remote[0]} would be copied to this machine alone; copy it to a folder that all machines of {ray} see"
+        )
+    return paths
 
 
-def _scored(systems: list[System], found: list[Pair], jobs: int, ray: str | None, **options: Any) -> Report:
-    from unhiss.cli.screen import only_python, progress
+def _evaluate(*args: Any, **options: Any) -> Report:
+    from unhiss.cli.terminal import progress_bar, silence_c_libraries
     from unhiss.score.report import evaluate
 
-    with only_python(), progress("rows") as bar:
+    with silence_c_libraries(), progress_bar("rows") as bar:
         task = bar.add_task("scoring", total=None)
-        show = lambda done, total: bar.update(task, completed=done, total=total)  # noqa: E731
-        return evaluate(systems, found, progress=show, jobs=jobs, ray=ray, **options)
+
+        def show(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        return evaluate(*args, progress=show, **options)
 
 
 def _write(report: Report, systems: list[System], output: Path, settings: dict[str, Any], jobs: int) -> None:
     from unhiss.score import tables
-    from unhiss.score.page.clips import clips
-    from unhiss.score.page.html import page
+    from unhiss.score.page.clips import make_clips
+    from unhiss.score.page.html import render_page
 
     settings |= {"systems": list(report.systems)}
-    tables.save(report, output, settings, page(report, clips(report, systems, jobs), settings))
+    page = render_page(report, make_clips(report, systems, jobs), settings)
+    tables.write_report(report, output, settings, page)
     click.echo(f"report: {output / 'report.html'}", err=True)
 
 
-def _recordings(here: list[Path], paired: bool) -> list[Pair]:
-    from unhiss.score.pairs import pairs, recordings
-
-    return pairs(here[0]) if paired else recordings(here)
-
-
-def _recogniser(given: str | None, text: bool) -> Recogniser | None:
-    """The one that is named; refused where there are no words to hold what it hears against."""
-    from unhiss.score.words import recogniser
-
-    if given and not text:
-        raise click.UsageError(
-            "--recogniser has nothing to hold words against; give --pairs whose manifest.csv says in a column `text` "
-            "what was said, or leave it out"
-        )
-    return recogniser(given) if given else None
-
-
-def _systems(given: tuple[str, ...]) -> list[System]:
-    """In their order; models of one name, as two runs export them, keep their paths."""
+def _systems(specs: tuple[str, ...]) -> list[System]:
+    """The systems in the given order; models with the same name, such as two exported runs, are named by their path."""
     from dataclasses import replace
 
     systems: list[System] = []
-    for one in dict.fromkeys(given):
-        made = _system(one)
-        systems.append(replace(made, name=one) if made.name in [other.name for other in systems] else made)
+    for spec in dict.fromkeys(specs):
+        system = _system(spec)
+        systems.append(replace(system, name=spec) if system.name in [other.name for other in systems] else system)
     return systems
 
 
-def _system(given: str) -> System:
-    """A model where nothing says that it is something else."""
+def _system(spec: str) -> System:
+    """A model, unless the spec has the form NAME=…"""
     import hashlib
 
     from unhiss import __version__
-    from unhiss.score.systems import System, system
+    from unhiss.score.systems import System, parse_system
     from unhiss.weights import find
 
-    if "=" in given and not Path(given).is_file():
-        return system(given)
-    path = find(given)
+    if "=" in spec and not Path(spec).is_file():
+        return parse_system(spec)
+    path = find(spec)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    name = _exported_as(path, digest) if Path(given).suffix else given
-    return System(name=name, load=partial(_model, given), identity=f"unhiss {__version__} {digest}")
+    name = _model_name(path, digest) if Path(spec).suffix else spec
+    return System(name=name, load=partial(_load_model, spec), identity=f"unhiss {__version__} {digest}")
 
 
-def _exported_as(path: Path, digest: str) -> str:
-    """A model file's name: by the card beside it, or by the file itself, which takes longer, where none is its own."""
+def _model_name(path: Path, digest: str) -> str:
+    """The name in the card beside a model file; in the file itself, which is slower, without a card of this file."""
     from unhiss.errors import ModelError
     from unhiss.weights import ModelCard
 
@@ -177,11 +172,11 @@ def _exported_as(path: Path, digest: str) -> str:
         card = ModelCard.read(path.with_suffix(".json"))
         if card.sha256 == digest:
             return card.name
-    return _model(str(path)).name
+    return _load_model(str(path)).name
 
 
-def _model(given: str) -> Denoiser:
-    """On one thread: the processes are what runs in parallel, and costs are those of one core."""
+def _load_model(spec: str) -> Denoiser:
+    """With one thread: recordings are scored in parallel processes, and costs are those of one core."""
     from unhiss.infer.denoiser import Denoiser
 
-    return Denoiser(given, threads=1)
+    return Denoiser(spec, threads=1)

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from unhiss.cli.screen import say
+from unhiss.cli.terminal import echo
 
 EXAMPLES = """
 \b
@@ -74,9 +74,9 @@ def command(
         if session.error:
             raise session.error
     if session.status.dropped:
-        say(f"{session.status.dropped} blocks were dropped; --buffer-ms {2 * buffer_ms:g} may help", err=True)
+        echo(f"{session.status.dropped} blocks were dropped; --buffer-ms {2 * buffer_ms:g} may help", err=True)
     for path in recorder.paths if recorder else ():
-        say(f"recorded: {path}")
+        echo(f"recorded: {path}")
 
 
 def _list() -> None:
@@ -85,7 +85,7 @@ def _list() -> None:
 
     for device in list_devices():
         notes = "  default" * device.default + "  output of a speaker" * is_monitor(device)
-        say(f"{device.number:3}  {device.side:3}  {device.label}  [{device.name}]{notes}")
+        echo(f"{device.number:3}  {device.side:3}  {device.label}  [{device.name}]{notes}")
 
 
 def _virtual_mic(install: bool) -> None:
@@ -93,9 +93,9 @@ def _virtual_mic(install: bool) -> None:
     from unhiss.live.backends import list_devices
 
     if sys.platform != "linux":
-        return say(virtual_mic.cable_instructions(list_devices()))
+        return echo(virtual_mic.cable_instructions(list_devices()))
     for line in virtual_mic.install() if install else virtual_mic.remove():
-        say(line)
+        echo(line)
 
 
 def _exit_cleanly() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from unhiss.cli.sources import Folder, Here
+from unhiss.cli.parameters import FolderOrUrl, LocalPath
 
 EXAMPLES = """
 \b
@@ -38,7 +38,7 @@ class Finite(click.FloatRange):
 @click.command("prepare", epilog=EXAMPLES)
 @click.option("--speech", multiple=True, metavar="NAME:PATH[:PART]", help="Clean speech; may be repeated.")
 @click.option("--noise", multiple=True, metavar="NAME:PATH[:PART]", help="Noise; may be repeated.")
-@click.option("-o", "--output", required=True, type=Folder(), help="Folder of the data set, local or on s3://….")
+@click.option("-o", "--output", required=True, type=FolderOrUrl(), help="Folder of the data set, local or on s3://….")
 @click.option("--sample-rate", type=click.IntRange(1000), default=22050, show_default=True, help="Hz of all clips.")
 @click.option("--keep-silence", is_flag=True, help="Keep silent frames.")
 @click.option("--max-seconds", type=Finite(0, min_open=True), default=10.0, show_default=True,
@@ -50,8 +50,10 @@ class Finite(click.FloatRange):
               help="Share of clips used for validation, where the corpus has no division of its own.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Determines splits and mixtures.")
 @click.option("--pairs", type=click.IntRange(1), help="Also make this many noisy/clean pairs, with --wav.")
-@click.option("--wav", type=Here(path_type=Path), help="Folder of the pairs.")
-@click.option("--spectrograms", type=Here(path_type=Path), help="Also make 128 x 128 frames as arrays in this folder.")
+@click.option("--wav", type=LocalPath(path_type=Path), help="Folder of the pairs.")
+@click.option(
+    "--spectrograms", type=LocalPath(path_type=Path), help="Also make 128 x 128 frames as arrays in this folder."
+)
 @click.option("--split", default="21000/1179", show_default=True, help="Frames for training/validation.")
 @click.option("--snr", default="-5:20", show_default=True, help="Range of SNRs of pairs and frames, in dB.")
 @click.option("-j", "--jobs", type=click.IntRange(1), help="Processes; one a processor if not given.")
@@ -94,7 +96,7 @@ def _sources(speech: tuple[str, ...], noise: tuple[str, ...]) -> list:
 
 
 def _source(spec: str, role: str):
-    from unhiss.cli.screen import progress
+    from unhiss.cli.terminal import progress_bar
     from unhiss.data import remote_corpus, synth
     from unhiss.data.corpora import parse_spec
     from unhiss.data.shard_plan import ClipSource
@@ -107,18 +109,18 @@ def _source(spec: str, role: str):
     corpus, path, part = parse_spec(spec, role)
     if isinstance(path, Path):
         return ClipSource(spec, path, list(corpus.read(path, part, role)))
-    with progress() as bar:
+    with progress_bar() as bar:
         bar.add_task(f"listing {path}", total=None)
         return remote_corpus.read_remote(spec, corpus, path, part, role)
 
 
 def _prepare(sources, output, seed, jobs, ray, *, min_snr, min_dnsmos, valid_share, **settings):
-    from unhiss.cli.screen import progress
+    from unhiss.cli.terminal import progress_bar
     from unhiss.data.prepare import prepare
     from unhiss.data.shards import Preprocessing
 
     preprocessing = Preprocessing(min_snr_db=min_snr, min_mos=min_dnsmos, **settings)
-    with progress("clips") as bar:
+    with progress_bar("clips") as bar:
         task = bar.add_task("preparing")
         return prepare(
             sources, output, preprocessing, valid_share=valid_share, seed=seed, jobs=jobs, ray=ray,
@@ -185,10 +187,10 @@ def _mix_config(snr: str):
 
 def _write_mixtures(what, function, store, folder, count, total, options) -> None:
     """Make pairs or spectrograms with a progress bar, then print how many."""
-    from unhiss.cli.screen import progress
+    from unhiss.cli.terminal import progress_bar
     from unhiss.data import mixture_files
 
-    with progress(what) as bar:
+    with progress_bar(what) as bar:
         task = bar.add_task("mixing", total=total)
         write = getattr(mixture_files, function)
         counts = write(store, folder, count, progress=lambda done: bar.update(task, completed=done), **options)

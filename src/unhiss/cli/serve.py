@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from unhiss.cli.screen import say
+from unhiss.cli.terminal import echo
 
 EXAMPLES = """
 \b
@@ -67,7 +67,7 @@ def command(
     find(config.model)
     listener = listen(host, port)
     url = server_url(host, listener)
-    say(f"unhiss: {url} serves {config.model}: the page, POST /v1/denoise, WS /v1/stream; API reference: {url}/docs")
-    say(f"  at most {limits.max_streams} live streams and {limits.max_files} uploads, "
+    echo(f"unhiss: {url} serves {config.model}: the page, POST /v1/denoise, WS /v1/stream; API reference: {url}/docs")
+    echo(f"  at most {limits.max_streams} live streams and {limits.max_files} uploads, "
         f"{'token required' if token else 'no token'}; Ctrl-C ends", err=True)  # fmt: skip
     HttpServer(Service(config)).run([listener])

@@ -13,6 +13,7 @@ from unhiss.data.clips import ROLES
 from unhiss.data.manifest import ManifestRow
 from unhiss.data.storage import save_bytes, save_text
 from unhiss.dsp.charts import Panel, chart_png, histogram
+from unhiss.markup import markdown_table
 from unhiss.remote import RemotePath
 
 MAX_KINDS = 30
@@ -50,30 +51,27 @@ def card_text(rows: list[ManifestRow], settings: dict[str, Any]) -> str:
         f"{len(rows):,} clips, {sum(entry['hours'] for _, entry in parts):.2f} hours, mono, "
         f"{settings['sample_rate']:,} Hz, 16 bits. `manifest.jsonl` lists them, `rejected.csv` those left out.",
         "## Parts",
-        _table(("part", "clips", "hours", "speakers or kinds"), [
+        markdown_table(("part", "clips", "hours", "speakers or kinds"), [
             (part, f"{entry['clips']:,}", f"{entry['hours']:.3f}", f"{len(groups[part]):,}") for part, entry in parts
         ]),
         "No speaker, video, fold or source recording is in two splits.",
         "![Histograms of both roles, and the kinds of noise](card.png)",
         "## Licences",
-        _table(("corpus and licence", "clips", "hours", "commercial use"), [
+        markdown_table(("corpus and licence", "clips", "hours", "commercial use"), [
             (name, f"{entry['clips']:,}", f"{entry['hours']:.3f}", "yes" if entry["commercial_use"] else "no")
             for name, entry in licences
         ]),
         "## Left out",
-        _table(("reason", "clips", "meaning"), [
+        markdown_table(("reason", "clips", "meaning"), [
             (reason, f"{count:,}", REASONS.get(reason, "")) for reason, count in settings["rejected"].items()
         ]) if settings["rejected"] else "Nothing.",
         "## Settings",
-        _table(("setting", "value"), [(f"`{key}`", "–" if value is None else value) for key, value in shown.items()]),
+        markdown_table(("setting", "value"), [
+            (f"`{key}`", "–" if value is None else value) for key, value in shown.items()
+        ]),
         "Sources:\n\n" + "\n".join(f"- `{spec}`" for spec in settings["sources"]),
     ]  # fmt: skip
     return "\n\n".join(blocks) + "\n"
-
-
-def _table(head: Sequence[str], lines: Sequence[Sequence[object]]) -> str:
-    rows = [head, ["---"] * len(head), *lines]
-    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in rows)
 
 
 def _panels(rows: list[ManifestRow], rate: int) -> list[list[Panel]]:

@@ -1,82 +1,52 @@
-"""Metrics that hold an estimate against its reference, and the table of all that unhiss measures.
-
-Everything is scored at 16 kHz, mono, unless it says otherwise.
-"""
+"""Computes metrics: an estimate against its reference, both float arrays with time last. `registry` lists them all."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 import warnings
-from typing import NamedTuple
 
 import numpy as np
 
+from unhiss.dsp.levels import SILENCE_DBFS, active_level_dbfs, rms_dbfs
 from unhiss.dsp.resampling import resample
+from unhiss.dsp.stft import analyse, window
 from unhiss.errors import AudioError, need
 
-RATE = 16_000
-
-
-class Metric(NamedTuple):
-    """title: its heading; places: decimals worth showing; better: 1 is higher, -1 is lower, 0 is nearer to 0.
-
-    needs: what a row must have beside the noisy recording and the estimate: `clean`, `text`; or further
-    runs of the system: `clean run`, `noise run`. about: one line for people.
-    """
-
-    title: str
-    places: int
-    better: int
-    needs: frozenset[str]
-    about: str
-
-
-_CLEAN = frozenset({"clean"})
-
-# The order is that of every table.
-METRICS = {
-    "pesq_wb": Metric("PESQ-WB", 2, 1, _CLEAN, "wide-band PESQ, 1.04 to 4.64: how near to the clean speech it sounds"),
-    "pesq_nb": Metric("PESQ-NB", 2, 1, _CLEAN, "narrow-band PESQ, 1.02 to 4.55: the same over a telephone"),
-    "stoi": Metric("STOI", 3, 1, _CLEAN, "intelligibility, 0 to 1"),
-    "estoi": Metric("ESTOI", 3, 1, _CLEAN, "extended STOI, 0 to 1: also where noise comes and goes"),
-    "si_sdr_db": Metric("SI-SDR dB", 1, 1, _CLEAN, "the voice over all that is not the voice, whatever the level"),
-    "snr_gain_db": Metric("SNR gain dB", 1, 1, _CLEAN, "SNR of the result less SNR of the noisy input"),
-    "sig": Metric("SIG", 2, 1, frozenset(), "DNSMOS P.835: what listeners would say of the voice, 1 to 5"),
-    "bak": Metric("BAK", 2, 1, frozenset(), "DNSMOS P.835: of the background"),
-    "ovrl": Metric("OVRL", 2, 1, frozenset(), "DNSMOS P.835: of the whole"),
-    "p808": Metric("P.808", 2, 1, frozenset(), "DNSMOS P.808: what listeners would say, 1 to 5, by an older model"),
-    "lsd_high_db": Metric("LSD>8k dB", 1, -1, _CLEAN, "distance of the spectra above 8 kHz; none at 16 kHz and below"),
-    "loudness_db": Metric("loudness dB", 1, 0, _CLEAN, "level of the active speech less that of the clean speech"),
-    "clean_pesq_wb": Metric(
-        "clean PESQ", 2, 1, frozenset({"clean", "clean run"}), "PESQ-WB of what becomes of clean speech: damage"
-    ),
-    "clean_si_sdr_db": Metric(
-        "clean SI-SDR dB", 1, 1, frozenset({"clean", "clean run"}), "SI-SDR of what becomes of clean speech"
-    ),
-    "noise_down_db": Metric(
-        "noise down dB", 1, 1, frozenset({"clean", "noise run"}), "how much less is left of the noise alone"
-    ),
-    "lag": Metric("lag samples", 0, 0, frozenset(), "how much later the result is than the input"),
-    "extra": Metric("extra samples", 0, 0, frozenset(), "how much longer the result is than the input"),
-    "wer": Metric("WER %", 1, -1, frozenset({"text"}), "words that the recogniser gets wrong, of 100"),
-}
-DEFAULT = ("pesq_wb", "stoi", "estoi", "si_sdr_db", "sig", "bak", "ovrl")
+RATE = 16_000  # Hz at which PESQ, STOI, SI-SDR and SNR compare
+HIGH_BAND_HZ = 8000.0
+LSD_FRAME_S = 0.032
+MAX_LAG_S = 1.0
 
 # The PESQ code holds 50 utterances and writes past its arrays beyond that. An utterance and the pause
 # after it last at least 0.2 s each, so recordings up to this length are safe.
 SAFE_PESQ_S = 19.0
 
-# Runs in a process of its own; prints the score, or the package's negative error code.
-LONE_PESQ = """
+# Runs in a separate process; prints the score, or the package's negative error code.
+PESQ_SCRIPT = """
 import sys, numpy, pesq
 reference, estimate = numpy.frombuffer(sys.stdin.buffer.read(), numpy.float32).reshape(2, -1)
 print(float(pesq.pesq(16000, reference, estimate, sys.argv[1], on_error=pesq.PesqError.RETURN_VALUES)))
 """
 
 
-class Undefined(AudioError):
-    """A metric has no value for this pair, for example where the reference holds no speech."""
+class UndefinedMetric(AudioError):
+    """A metric has no value for this recording, for example because the reference contains no speech."""
+
+
+def check_aligned(**audio: np.ndarray) -> None:
+    """Raise AudioError unless all named arrays have the shape of the first, are not empty and are finite."""
+    (first_name, first), *_ = audio.items()
+    for name, array in audio.items():
+        if array.shape != first.shape:
+            raise AudioError(
+                f"{name} {array.shape} and {first_name} {first.shape} differ in shape; align and cut them first"
+            )
+    if not first.size:
+        raise AudioError("nothing to score: the recordings are empty")
+    for name, array in audio.items():
+        if not np.isfinite(array).all():
+            raise AudioError(f"the {name} holds NaN or infinite samples; nothing can be scored")
 
 
 def si_sdr(estimate: np.ndarray, reference: np.ndarray) -> np.ndarray:
@@ -85,19 +55,19 @@ def si_sdr(estimate: np.ndarray, reference: np.ndarray) -> np.ndarray:
     estimate, reference: float arrays `(..., T)` of the same shape. Returns `(...)`.
     With both zero-mean and a = <e, r> / <r, r>:
         SI-SDR = 10 log10( |a r|^2 / |e - a r|^2 )        (Le Roux et al. 2019)
-    inf for an estimate that is the reference scaled, -inf for one that holds nothing of it.
+    inf if the estimate is the scaled reference, -inf if it contains nothing of it.
     Raises AudioError if shapes differ or a reference is silent.
 
     >>> si_sdr(np.array([2.0, 0.0, -1.0, -1.0]), np.array([1.0, 0.0, -1.0, 0.0])).round(2)
     np.float64(4.77)
     """
-    _check(estimate, reference)
+    check_aligned(reference=reference, estimate=estimate)
     e = estimate - np.mean(estimate, axis=-1, keepdims=True, dtype=np.float64)
     r = reference - np.mean(reference, axis=-1, keepdims=True, dtype=np.float64)
     energy = np.sum(r * r, axis=-1)
-    whole = np.sum(np.square(reference, dtype=np.float64), axis=-1)
-    if np.any(energy <= 1e-20 * whole):  # what round-off leaves of a constant
-        raise Undefined("the reference is silent; SI-SDR needs one with sound in it")
+    with_mean = np.sum(np.square(reference, dtype=np.float64), axis=-1)
+    if np.any(energy <= 1e-20 * with_mean):  # round-off of a constant
+        raise UndefinedMetric("the reference is silent; SI-SDR needs one with sound in it")
     target = (np.sum(e * r, axis=-1) / energy)[..., None] * r
     signal, distortion = np.sum(target**2, axis=-1), np.sum((e - target) ** 2, axis=-1)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -106,108 +76,141 @@ def si_sdr(estimate: np.ndarray, reference: np.ndarray) -> np.ndarray:
 
 
 def snr(estimate: np.ndarray, reference: np.ndarray) -> float:
-    """Level of the reference over that of what the estimate differs by, in dB: 10 log10( |r|^2 / |e - r|^2 ).
+    """Signal-to-noise ratio in dB: 10 log10( |r|^2 / |e - r|^2 ).
 
-    estimate, reference: `(T,)` of the same length. inf where they are equal; Undefined for a silent reference.
+    estimate, reference: `(T,)` of the same length. inf if they are equal.
+    Raises UndefinedMetric for a silent reference.
     """
-    _check(estimate, reference)
+    check_aligned(reference=reference, estimate=estimate)
     e, r = estimate.astype(np.float64), reference.astype(np.float64)
     if not r.any():
-        raise Undefined("the reference is silent; an SNR needs one with sound in it")
+        raise UndefinedMetric("the reference is silent; an SNR needs one with sound in it")
     with np.errstate(divide="ignore"):
         return float(10 * np.log10(np.sum(r**2) / np.sum((e - r) ** 2)))
 
 
-def pesq_wb(estimate: np.ndarray, reference: np.ndarray, rate: int) -> float:
-    """Wide-band PESQ (ITU-T P.862.2), 1.04 to 4.64; higher is better. By the pesq package.
+def pesq(estimate: np.ndarray, reference: np.ndarray, rate: int, mode: str = "wb") -> float:
+    """PESQ, computed by the pesq package; higher is better.
 
-    estimate, reference: `(T,)` of the same length. Raises Undefined where PESQ finds no utterance in
-    the reference, for under a quarter second, for a silent estimate, and for recordings with more
-    utterances than its code can hold (from about 20 s; minutes of speech in practice).
+    estimate, reference: `(T,)` of the same length. mode: "wb" is wide-band PESQ (ITU-T P.862.2), 1.04 to 4.64;
+    "nb" is narrow-band PESQ (ITU-T P.862 with the mapping of P.862.1), 1.02 to 4.55.
+    Raises UndefinedMetric if PESQ finds no utterance in the reference, for less than a quarter second, for a silent
+    estimate, and for more utterances than the pesq code can hold (possible from about 20 s; minutes in practice).
     """
-    return _pesq(estimate, reference, rate, "wb")
-
-
-def pesq_nb(estimate: np.ndarray, reference: np.ndarray, rate: int) -> float:
-    """Narrow-band PESQ (ITU-T P.862 with the mapping of P.862.1), 1.02 to 4.55; as pesq_wb()."""
-    return _pesq(estimate, reference, rate, "nb")
-
-
-def _pesq(estimate: np.ndarray, reference: np.ndarray, rate: int, mode: str) -> float:
     need("eval", "pesq")
-    from pesq import PesqError, pesq
+    from pesq import PesqError
+    from pesq import pesq as pesq_package
 
     name = f"PESQ-{mode.upper()}"
-    e, r = _at_16k(estimate, reference, rate)
+    e, r = _resample_both(estimate, reference, rate)
     if not e.any() or not r.any():
-        raise Undefined(f"{name} has no value: silent " + ("estimate" if r.any() else "reference"))
+        raise UndefinedMetric(f"{name} has no value: silent " + ("estimate" if r.any() else "reference"))
     if len(e) > SAFE_PESQ_S * RATE:
-        return _lone_pesq(e, r, mode)
+        return _pesq_in_subprocess(e, r, mode)
     try:
-        return float(pesq(RATE, r, e, mode))
+        return float(pesq_package(RATE, r, e, mode))
     except (PesqError, ValueError) as error:
         reason = error.args[0] if error.args else type(error).__name__
         text = reason.decode() if isinstance(reason, bytes) else str(reason)
-        raise Undefined(f"{name} has no value: {text}") from error
+        raise UndefinedMetric(f"{name} has no value: {text}") from error
 
 
-def _lone_pesq(estimate: np.ndarray, reference: np.ndarray, mode: str) -> float:
-    """PESQ where its crash cannot take this process with it."""
+def _pesq_in_subprocess(estimate: np.ndarray, reference: np.ndarray, mode: str) -> float:
+    """PESQ in a process that may crash without ending this one."""
     samples = np.stack([reference, estimate]).astype(np.float32).tobytes()
-    done = subprocess.run([sys.executable, "-c", LONE_PESQ, mode], input=samples, capture_output=True, check=False)
-    value = float(done.stdout) if done.returncode == 0 else -1.0
+    command = [sys.executable, "-c", PESQ_SCRIPT, mode]
+    completed = subprocess.run(command, input=samples, capture_output=True, check=False)
+    value = float(completed.stdout) if completed.returncode == 0 else -1.0
     if value < 0:
         seconds = len(estimate) / RATE
-        raise Undefined(f"PESQ-{mode.upper()} has no value: its code gave up on {seconds:.0f} s; cut it into sentences")
+        raise UndefinedMetric(
+            f"PESQ-{mode.upper()} has no value: its code gave up on {seconds:.0f} s; cut it into sentences"
+        )
     return value
 
 
-def stoi(estimate: np.ndarray, reference: np.ndarray, rate: int) -> float:
-    """Short-time objective intelligibility, about 0 to 1; higher is better. By the pystoi package.
+def stoi(estimate: np.ndarray, reference: np.ndarray, rate: int, extended: bool = False) -> float:
+    """Short-time objective intelligibility, about 0 to 1; higher is better. Computed by the pystoi package.
 
-    estimate, reference: `(T,)` of the same length. (Taal et al. 2011.)
-    Raises Undefined for a silent reference or under 30 frames (0.4 s) of speech.
+    estimate, reference: `(T,)` of the same length. (Taal et al. 2011.) extended: ESTOI, which also judges
+    noise that fluctuates (Jensen and Taal 2016).
+    Raises UndefinedMetric for a silent reference or less than 30 frames (0.4 s) of speech.
     """
-    return _stoi(estimate, reference, rate, extended=False)
-
-
-def estoi(estimate: np.ndarray, reference: np.ndarray, rate: int) -> float:
-    """Extended STOI, which also judges noise that comes and goes (Jensen and Taal 2016); as stoi()."""
-    return _stoi(estimate, reference, rate, extended=True)
-
-
-def _stoi(estimate: np.ndarray, reference: np.ndarray, rate: int, extended: bool) -> float:
     need("eval", "pystoi")
-    from pystoi import stoi as by_package
+    from pystoi import stoi as pystoi_stoi
 
-    e, r = _at_16k(estimate, reference, rate)
+    e, r = _resample_both(estimate, reference, rate)
     if not r.any():
-        raise Undefined("STOI has no value: silent reference")
-    # pystoi dithers with numpy's global generator, which decides the score where the estimate is
-    # digitally silent: the same dither for every call, and the caller's generator left as it was.
+        raise UndefinedMetric("STOI has no value: silent reference")
+    # pystoi dithers with numpy's global generator, which decides the score of a digitally silent estimate:
+    # every call uses the same dither, and the caller's generator state is restored.
     state = np.random.get_state()
     np.random.seed(0)
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("error", "Not enough STFT frames")  # where it would return 1e-5
-            return float(by_package(r, e, RATE, extended=extended))
+            warnings.filterwarnings("error", "Not enough STFT frames")  # pystoi would return 1e-5
+            return float(pystoi_stoi(r, e, RATE, extended=extended))
     except (RuntimeWarning, ValueError) as error:
-        raise Undefined("STOI has no value: under 0.4 s of speech") from error
+        raise UndefinedMetric("STOI has no value: under 0.4 s of speech") from error
     finally:
         np.random.set_state(state)
 
 
-def _check(estimate: np.ndarray, reference: np.ndarray) -> None:
-    if estimate.shape != reference.shape:
-        raise AudioError(f"estimate {estimate.shape} and reference {reference.shape} differ in shape; align them first")
-    if not reference.size:
-        raise AudioError("nothing to score: the recordings are empty")
-    for name, audio in (("estimate", estimate), ("reference", reference)):
-        if not np.isfinite(audio).all():
-            raise AudioError(f"the {name} holds NaN or infinite samples; nothing can be scored")
-
-
-def _at_16k(estimate: np.ndarray, reference: np.ndarray, rate: int) -> tuple[np.ndarray, np.ndarray]:
+def _resample_both(estimate: np.ndarray, reference: np.ndarray, rate: int) -> tuple[np.ndarray, np.ndarray]:
     e, r = resample(estimate, rate, RATE), resample(reference, rate, RATE)
-    _check(e, r)
+    check_aligned(reference=r, estimate=e)
     return e, r
+
+
+def log_spectral_distance(
+    estimate: np.ndarray, reference: np.ndarray, rate: int, from_hz: float = HIGH_BAND_HZ
+) -> float:
+    """Distance of two log spectra from `from_hz` up, in dB; lower is better (Gray and Markel 1976).
+
+    estimate, reference: `(T,)` at `rate` Hz. E and R are the levels of each bin in dB relative to a full-scale
+    sine, at least -100: the mean over frames (32 ms every 16 ms) of sqrt(mean over bins of (E - R)^2).
+    Raises UndefinedMetric if the rate has no band above `from_hz`, and for less than one frame.
+    """
+    size = 2 * round(LSD_FRAME_S * rate / 2)
+    first_bin = int(np.ceil(from_hz * size / rate))
+    if first_bin >= size // 2:
+        raise UndefinedMetric(f"LSD has no value: nothing above {from_hz:,.0f} Hz at {rate:,} Hz")
+    if len(reference) < size:
+        raise UndefinedMetric("LSD has no value: under 32 ms")
+    full_scale = window(size).sum() / 2  # magnitude of a full-scale sine
+    floor = 10 ** (SILENCE_DBFS / 20)
+    e, r = (
+        20 * np.log10(np.maximum(np.abs(analyse(audio, size, size // 2)[first_bin:]) / full_scale, floor))
+        for audio in (estimate, reference)
+    )
+    return float(np.sqrt(np.mean((e - r) ** 2, axis=0)).mean())
+
+
+def loudness_change_db(estimate: np.ndarray, reference: np.ndarray, rate: int) -> float:
+    """Active speech level (ITU-T P.56) of the estimate minus that of the reference, `(T,)` each, in dB."""
+    return active_level_dbfs(estimate, rate) - active_level_dbfs(reference, rate)
+
+
+def attenuation_db(residual_noise: np.ndarray, noise: np.ndarray) -> float:
+    """Level of the noise minus the level of what remains of it, in dB; levels are at least -100 dBFS.
+
+    Raises UndefinedMetric if there is no noise.
+    """
+    if not noise.any():
+        raise UndefinedMetric("noise down has no value: the pair holds no noise")
+    return rms_dbfs(noise) - rms_dbfs(residual_noise)
+
+
+def lag(estimate: np.ndarray, source: np.ndarray, rate: int) -> int:
+    """Delay of the estimate behind the source in samples, `(T,)` each: the maximum of their cross-correlation.
+
+    Between -1 s and 1 s. Raises UndefinedMetric if either is silent.
+    """
+    if not estimate.any() or not source.any():
+        raise UndefinedMetric("lag has no value: silent " + ("input" if estimate.any() else "estimate"))
+    size = 1 << (len(estimate) + len(source) - 1).bit_length()
+    product = np.fft.rfft(estimate, size) * np.conj(np.fft.rfft(source, size))
+    correlation = np.fft.irfft(product, size)
+    max_lag = min(int(MAX_LAG_S * rate), size // 2 - 1)
+    near = np.concatenate([correlation[-max_lag:], correlation[: max_lag + 1]]) if max_lag else correlation[:1]
+    return int(np.argmax(near)) - max_lag

@@ -1,4 +1,4 @@
-"""What is scored: a folder of pairs (`clean/ID.ext`, `noisy/ID.ext`, perhaps `manifest.csv`), or noisy files alone."""
+"""What is scored: a folder of pairs (`clean/ID.ext`, `noisy/ID.ext`, optional `manifest.csv`), or noisy files only."""
 
 from __future__ import annotations
 
@@ -18,42 +18,44 @@ EXPECTED = "a folder of pairs holds clean/ID.wav, noisy/ID.wav (or .flac …) an
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """One noisy recording and, unless it is alone, what it should sound like.
+    """One noisy recording and its clean reference, if there is one.
 
-    clean, noisy: every file found for this id; exactly one of each is a whole pair (load() says so).
-    facts: the manifest's columns for it (snr_db, noise_kind, speaker, text …), empty without a manifest.
-    alone: whether there is no clean recording, and none is missed.
+    clean, noisy: all files with this id; a complete pair has exactly one of each (load() checks it).
+    metadata: its columns of the manifest (snr_db, noise_kind, speaker, text …), empty without a manifest.
+    noisy_only: no clean recording exists or is expected.
     """
 
     id: str
     clean: tuple[Path, ...]
     noisy: tuple[Path, ...]
-    facts: dict[str, str] = field(default_factory=dict)
-    alone: bool = False
+    metadata: dict[str, str] = field(default_factory=dict)
+    noisy_only: bool = False
 
     @property
     def digest(self) -> str:
-        """SHA-256 over the bytes of its files and the text: another one when any of them changes."""
+        """SHA-256 over the bytes of its files and its text; raises OSError if a file cannot be read."""
         sums = [hashlib.sha256(path.read_bytes()).hexdigest() for path in (*self.noisy, *self.clean)]
-        return hashlib.sha256("\n".join([*sums, self.facts.get("text", "")]).encode()).hexdigest()
+        return hashlib.sha256("\n".join([*sums, self.metadata.get("text", "")]).encode()).hexdigest()
 
     @property
     def size(self) -> int:
-        """Bytes of its files: about how long it takes."""
-        return sum(path.stat().st_size for path in (*self.noisy, *self.clean))
+        """Bytes of its files, roughly proportional to its computing time; 0 if a file is missing."""
+        try:
+            return sum(path.stat().st_size for path in (*self.noisy, *self.clean))
+        except OSError:
+            return 0
 
     def load(self) -> tuple[np.ndarray, np.ndarray | None, int]:
-        """(noisy, clean, rate in Hz), both of one shape `(T,)` or `(C, T)`; clean is None for one alone.
+        """(noisy, clean, rate in Hz), both of one shape `(T,)` or `(C, T)`; clean is None for a noisy-only item.
 
-        Raises AudioError where a file is missing or broken or the two do not fit together.
+        Raises AudioError if a file is missing or damaged or if the two do not match.
         """
-        sides = (("noisy", self.noisy),) if self.alone else (("noisy", self.noisy), ("clean", self.clean))
-        for side, paths in sides:
+        for side, paths in (("noisy", self.noisy), *(() if self.noisy_only else (("clean", self.clean),))):
             if len(paths) != 1:
-                found = ", ".join(path.name for path in paths)
-                raise AudioError(f"more than one {side} file: {found}" if paths else f"no {side} file")
+                names = ", ".join(path.name for path in paths)
+                raise AudioError(f"more than one {side} file: {names}" if paths else f"no {side} file")
         noisy, rate = read(self.noisy[0])
-        if self.alone:
+        if self.noisy_only:
             return noisy, None, rate
         clean, clean_rate = read(self.clean[0])
         if rate != clean_rate:
@@ -63,57 +65,61 @@ class Pair:
         return noisy, clean, rate
 
 
-def pairs(folder: Path) -> list[Pair]:
-    """The pairs of a folder, those of the manifest first and in its order, the rest by name.
+def find_pairs(folder: Path) -> list[Pair]:
+    """The pairs in a folder, in the order of the manifest, then those it does not list, by name.
 
-    An id that lacks a file is kept, so that its failure can be listed. Raises CorpusError where the
-    folder is not one of pairs, holds none, or its manifest cannot be used.
+    An incomplete pair is included, so that its failure is listed. Raises CorpusError if the folder is not a
+    folder of pairs, is empty, or its manifest is invalid.
     """
     if not folder.is_dir():
         raise CorpusError(f"{folder} is not a folder; {EXPECTED}")
-    absent = [f"{side}/" for side in ("clean", "noisy") if not (folder / side).is_dir()]
-    if absent:
-        raise CorpusError(f"{folder} has no {' and no '.join(absent)}; {EXPECTED}")
-    clean, noisy = _recordings(folder / "clean"), _recordings(folder / "noisy")
+    missing = [f"{side}/" for side in ("clean", "noisy") if not (folder / side).is_dir()]
+    if missing:
+        raise CorpusError(f"{folder} has no {' and no '.join(missing)}; {EXPECTED}")
+    clean, noisy = _files_by_id(folder / "clean"), _files_by_id(folder / "noisy")
     if not clean and not noisy:
         raise CorpusError(f"{folder} holds no recordings; {EXPECTED}")
-    facts = _manifest(folder / "manifest.csv")
-    ids = dict.fromkeys([*facts, *sorted({*clean, *noisy})])
+    metadata = _read_manifest(folder / "manifest.csv")
+    ids = dict.fromkeys([*metadata, *sorted({*clean, *noisy})])
     return [
-        Pair(id=name, clean=clean.get(name, ()), noisy=noisy.get(name, ()), facts=facts.get(name, {})) for name in ids
+        Pair(id=name, clean=clean.get(name, ()), noisy=noisy.get(name, ()), metadata=metadata.get(name, {}))
+        for name in ids
     ]
 
 
-def recordings(paths: Iterable[Path]) -> list[Pair]:
-    """Noisy recordings alone: files, and all below folders, each called by its path there. CorpusError for none."""
-    found: dict[str, Pair] = {}
-    for given in paths:
-        if not given.exists():
-            raise CorpusError(f"{given} does not exist; expected a recording, or a folder of them")
-        files = sorted(path for path in given.rglob("*") if path.is_file()) if given.is_dir() else [given]
-        for path in files:
-            inside = path.relative_to(given if given.is_dir() else given.parent)
-            if path.suffix.lower() in READABLE and not any(part.startswith(".") for part in inside.parts):
-                name = inside.as_posix() if inside.as_posix() not in found else path.as_posix()
-                found[name] = Pair(id=name, noisy=(path,), clean=(), alone=True)
-    if not found:
+def find_recordings(paths: Iterable[Path]) -> list[Pair]:
+    """Noisy-only items: the given files and all recordings below the given folders, named by their relative paths.
+
+    Raises CorpusError if a path does not exist or nothing is found.
+    """
+    items: dict[str, Pair] = {}
+    for path in paths:
+        if not path.exists():
+            raise CorpusError(f"{path} does not exist; expected a recording, or a folder of them")
+        files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+        for file in files:
+            relative = file.relative_to(path if path.is_dir() else path.parent)
+            if file.suffix.lower() in READABLE and not any(part.startswith(".") for part in relative.parts):
+                name = relative.as_posix() if relative.as_posix() not in items else file.as_posix()
+                items[name] = Pair(id=name, noisy=(file,), clean=(), noisy_only=True)
+    if not items:
         raise CorpusError(f"no recordings in {', '.join(map(str, paths))}; expected .wav, .flac or the like")
-    return list(found.values())
+    return list(items.values())
 
 
-def _recordings(folder: Path) -> dict[str, tuple[Path, ...]]:
-    found: dict[str, tuple[Path, ...]] = {}
+def _files_by_id(folder: Path) -> dict[str, tuple[Path, ...]]:
+    files: dict[str, tuple[Path, ...]] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() in READABLE and not path.name.startswith("."):
-            found[path.stem] = (*found.get(path.stem, ()), path)
-    return found
+            files[path.stem] = (*files.get(path.stem, ()), path)
+    return files
 
 
-def _manifest(path: Path) -> dict[str, dict[str, str]]:
-    """id -> its other columns; empty where there is no manifest."""
+def _read_manifest(path: Path) -> dict[str, dict[str, str]]:
+    """id -> its other columns; empty without a manifest."""
+    metadata: dict[str, dict[str, str]] = {}
     if not path.is_file():
-        return {}
-    facts: dict[str, dict[str, str]] = {}
+        return metadata
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
@@ -122,9 +128,9 @@ def _manifest(path: Path) -> dict[str, dict[str, str]]:
                 raise CorpusError(f"{path}: the first column must be 'id', found: {', '.join(columns) or 'none'}")
             for row in reader:
                 name = row.pop("id")
-                if name in facts:
+                if name in metadata:
                     raise CorpusError(f"{path} lists id {name!r} twice; an id names one pair")
-                facts[name] = {key: value or "" for key, value in row.items() if key is not None}
+                metadata[name] = {key: value or "" for key, value in row.items() if key is not None}
     except (csv.Error, UnicodeDecodeError) as error:
         raise CorpusError(f"{path} cannot be read as CSV in UTF-8 ({error})") from error
-    return facts
+    return metadata

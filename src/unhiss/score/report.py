@@ -1,28 +1,34 @@
-"""Any number of systems over the same recordings: run each, score each output, keep every row."""
+"""Runs any number of systems on the same recordings, scores every output and collects the rows in a report."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from unhiss.errors import AudioError, ConfigError
+from unhiss.fleet.ledger import Ledger
 from unhiss.fleet.mapping import Fleet, map_items
 from unhiss.fleet.processes import WorkerSetup
 from unhiss.score import scorer
-from unhiss.score.cache import Cache, key, versions
-from unhiss.score.measure import check_packages
-from unhiss.score.metrics import DEFAULT
 from unhiss.score.pairs import Pair
-from unhiss.score.scorer import Row
+from unhiss.score.recognition import Recogniser
+from unhiss.score.registry import DEFAULT, check_packages
+from unhiss.score.scorer import ScoreRow
 from unhiss.score.systems import System
-from unhiss.score.words import Recogniser
 
 NOISY = "noisy input"
-PRELOAD = ("unhiss.score.scorer",)  # by the fork server, once for all processes
+PRELOAD = ("unhiss.score.scorer",)  # imported once by the fork server for all processes
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+PACKAGES = ("numpy", "soxr", "onnxruntime", "pesq", "pystoi", "speechmos")  # whose versions may change scores
+CACHE = "cache.jsonl"
+CACHE_FORMAT = 2  # to be raised when a metric is computed in another way
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,22 +36,14 @@ class Report:
     """All rows, by system (the noisy input first) and then by recording, in the order they were given."""
 
     systems: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[ScoreRow, ...]
     metrics: tuple[str, ...] = field(default=DEFAULT)
 
     @property
-    def failures(self) -> list[Row]:
+    def failures(self) -> list[ScoreRow]:
         return [row for row in self.rows if row.failure]
 
-    @property
-    def undefined(self) -> list[Row]:
-        return [row for row in self.rows if row.undefined]
-
-    @property
-    def other_length(self) -> list[Row]:
-        return [row for row in self.rows if row.extra]
-
-    def of(self, system: str) -> list[Row]:
+    def of(self, system: str) -> list[ScoreRow]:
         return [row for row in self.rows if row.system == system]
 
 
@@ -62,53 +60,57 @@ def evaluate(
 ) -> Report:
     """Score the noisy input and each system on each recording; the report is the same for any `jobs`.
 
-    metrics: names of METRICS (see measure.chosen). jobs, ray: see Fleet. folder: where rows are kept as they get
-    done, and taken from where nothing of theirs has changed. progress(done, total) is called after each row.
-    A recording or a system that fails makes a row with its failure, and the rest goes on.
-    Raises MissingExtra without the packages of the extra `eval`, ConfigError for two systems of one name.
+    metrics: names in METRICS (see registry.select_metrics). jobs, ray: see Fleet. folder: where finished rows are
+    cached; a cached row is used as long as nothing it depends on changes. progress(done, total) is called after
+    each row. A recording or system that fails gives rows with a failure, and the others are still scored.
+    Raises MissingExtra without the packages of the extra `eval`, ConfigError if two systems have one name.
     """
     names = [NOISY, *(system.name for system in systems)]
-    if twice := {name for name in names if names.count(name) > 1}:
-        raise ConfigError(f"two rows would be called {min(twice)!r} (the first row is {NOISY!r}); rename one")
+    if duplicates := {name for name in names if names.count(name) > 1}:
+        raise ConfigError(f"two rows would be called {min(duplicates)!r} (the first row is {NOISY!r}); rename one")
     check_packages(metrics)
-    cache = Cache(folder) if folder else None
-    places = [(name, number) for name in names for number in range(len(pairs))]
-    keys = dict(zip(places, _keys(systems, pairs, metrics, recogniser), strict=True)) if cache else {}
-    rows: dict[tuple[str, int], Row] = {}
-    for place in places:
-        if cache and (kept := cache.get(keys[place], pairs[place[1]], place[0])):
-            rows[place] = kept
-    progress(len(rows), len(places))
-    # The longest first, so that no process is left alone with it at the end; its systems after each other.
-    todo = sorted((place for place in places if place not in rows), key=lambda place: -_size(pairs[place[1]]))
-    for place, row in _done(todo, pairs, Fleet(jobs, ray), (tuple(systems), tuple(metrics), recogniser)):
-        rows[place] = row
-        if cache:
-            cache.add(keys[place], row)
-        progress(len(rows), len(places))
-    return Report(tuple(names), tuple(rows[place] for place in places), tuple(metrics))
+    items = [(name, number) for name in names for number in range(len(pairs))]
+    rows: dict[tuple[str, int], ScoreRow] = {}
+    cache, keys = None, {}
+    if folder:
+        cache = Ledger(folder / CACHE, pack=_pack_row)
+        keys = dict(zip(items, _cache_keys(systems, pairs, metrics, recogniser), strict=True))
+        for item in (item for item in items if keys[item] in cache.done):
+            rows[item] = _unpack_row(item[0], pairs[item[1]], cache.done[keys[item]])
+    progress(len(rows), len(items))
+    # Longest first, so that no process is left alone with a long one; all systems on one recording consecutively.
+    missing = sorted((item for item in items if item not in rows), key=lambda item: (-pairs[item[1]].size, item[1]))
+    for item, row in _score_all(missing, pairs, Fleet(jobs, ray), (tuple(systems), tuple(metrics), recogniser)):
+        rows[item] = row
+        if cache and not row.failure:  # failures are tried again
+            cache.add(keys[item], row)
+        progress(len(rows), len(items))
+    return Report(tuple(names), tuple(rows[item] for item in items), tuple(metrics))
 
 
-def _done(
-    todo: Sequence[tuple[str, int]], pairs: Sequence[Pair], fleet: Fleet, given: tuple
-) -> Iterator[tuple[tuple[str, int], Row]]:
-    scorer.begin(*given)
-    items = [(number, pairs[number], name) for name, number in todo]
+def _score_all(
+    items: Sequence[tuple[str, int]], pairs: Sequence[Pair], fleet: Fleet, scorer_args: tuple[Any, ...]
+) -> Iterator[tuple[tuple[str, int], ScoreRow]]:
+    scorer.init_worker(*scorer_args)
+    tasks = [(number, pairs[number], name) for name, number in items]
     with single_threads():
-        setup = WorkerSetup(function=scorer.begin, args=given, preload=PRELOAD)
-        for index, row in map_items(scorer.row, items, fleet, setup, is_failure=_failed):
-            yield todo[index], row
+        setup = WorkerSetup(function=scorer.init_worker, args=scorer_args, preload=PRELOAD)
+        for index, row in map_items(scorer.score_item, tasks, fleet, setup, is_failure=_is_failure):
+            yield items[index], row
 
 
-def _failed(row: Row) -> bool:
+def _is_failure(row: ScoreRow) -> bool:
     return bool(row.failure)
 
 
-def _keys(
+def _cache_keys(
     systems: Sequence[System], pairs: Sequence[Pair], metrics: Sequence[str], recogniser: Recogniser | None
 ) -> Iterator[str]:
-    """A key for each system and recording; one that cannot be read gets one too, and fails when it is scored."""
-    measured = [*metrics, str(versions()), recogniser.identity if recogniser and "wer" in metrics else ""]
+    """A key for each system and recording, from all that its scores depend on: files, system, metrics, versions.
+
+    A recording that cannot be read gets a key too; scoring it will fail.
+    """
+    settings = [*metrics, str(package_versions()), recogniser.identity if recogniser and "wer" in metrics else ""]
     digests = []
     for pair in pairs:
         try:
@@ -117,25 +119,37 @@ def _keys(
             digests.append("")
     for identity in (NOISY, *(system.identity for system in systems)):
         for digest in digests:
-            yield key(digest, identity, measured)
+            yield hashlib.sha256(json.dumps([CACHE_FORMAT, digest, identity, *settings]).encode()).hexdigest()
 
 
-def _size(pair: Pair) -> int:
-    try:
-        return pair.size
-    except OSError:
-        return 0
+def _pack_row(row: ScoreRow) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in ("scores", "undefined", "extra_samples", "cost_us")}
+
+
+def _unpack_row(system: str, pair: Pair, entry: dict[str, Any]) -> ScoreRow:
+    return ScoreRow(system=system, pair=pair, **entry | {"undefined": tuple(entry["undefined"])})
+
+
+def package_versions() -> dict[str, str | None]:
+    """Versions of the packages that scores depend on; None for one that is not installed."""
+    versions: dict[str, str | None] = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = None
+    return versions
 
 
 @contextmanager
 def single_threads() -> Iterator[None]:
-    """Processes started within, and programs they run, use one thread each: the processes are what runs in parallel."""
-    before = {name: os.environ.get(name) for name in THREADS}
+    """Processes started inside, and programs they run, use one thread each: recordings are scored in parallel."""
+    previous = {name: os.environ.get(name) for name in THREADS}
     os.environ.update(dict.fromkeys(THREADS, "1"))
     try:
         yield
     finally:
-        for name, value in before.items():
+        for name, value in previous.items():
             if value is None:
                 os.environ.pop(name, None)
             else:

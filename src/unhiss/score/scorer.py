@@ -1,4 +1,4 @@
-"""One row: a system over a recording, measured; in whichever process it is asked for."""
+"""Scores one system on one recording, in whichever process it runs."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from typing import Any
 import numpy as np
 
 from unhiss.errors import AudioError, UnhissError
-from unhiss.score.measure import Take, measure
-from unhiss.score.metrics import Undefined
+from unhiss.score.metrics import UndefinedMetric
 from unhiss.score.pairs import Pair
+from unhiss.score.recognition import Recogniser
+from unhiss.score.registry import EvalItem, compute_metrics
 from unhiss.score.systems import Denoise, System
-from unhiss.score.words import Recogniser
 
-FRAME_S = 0.016  # costs are told for so much sound: a frame of a causal model
-FARTHEST_S = 0.5  # a result whose length is farther off than this is no result for this recording
+FRAME_S = 0.016  # costs are given per frame of a causal model
+MAX_LENGTH_ERROR_S = 0.5  # an output whose length differs by more than this counts as failed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """What one system reached on one recording.
+class ScoreRow:
+    """The result of one system on one recording.
 
-    scores: every metric asked for, nan where there is no value. failure: why nothing could be scored, empty if it
-    could. undefined: one line for each metric that has no finite value here. extra: samples that the result was
-    longer (shorter: negative) than the input; it is scored cut, or filled with zeros. cost_us: processor time for
-    16 ms of sound, in microseconds; nan for the noisy input.
+    scores: every requested metric, nan without a value. failure: why nothing could be scored, else empty.
+    undefined: one line for each metric without a finite value. extra_samples: how many samples longer (negative:
+    shorter) the output is than the input; it is cut or zero-padded before scoring. cost_us: processor time per
+    16 ms of audio, in microseconds; nan for the noisy input.
     """
 
     system: str
@@ -37,7 +37,7 @@ class Row:
     scores: dict[str, float]
     failure: str = ""
     undefined: tuple[str, ...] = ()
-    extra: int = 0
+    extra_samples: int = 0
     cost_us: float = float("nan")
 
 
@@ -47,70 +47,73 @@ class Scorer:
     def __init__(self, systems: Sequence[System], metrics: Sequence[str], recogniser: Recogniser | None) -> None:
         self._systems = {system.name: system for system in systems}
         self._metrics = tuple(metrics)
-        self._loaded = lru_cache(maxsize=None)(lambda name: self._systems[name].load())
-        self._recogniser = recogniser if "wer" in metrics else None
-        self._read = lru_cache(maxsize=2)(lambda number: self._pairs[number].load())
-        self._pairs: dict[int, Pair] = {}
-        self._recognise = lru_cache(maxsize=1)(lambda: self._recogniser.load() if self._recogniser else None)
+        self._load_system = lru_cache(maxsize=None)(lambda name: self._systems[name].load())
+        self._load_recogniser = lru_cache(maxsize=1)(
+            lambda: recogniser.load() if recogniser and "wer" in metrics else None
+        )
+        self._loaded: dict[int, tuple[np.ndarray, np.ndarray | None, int]] = {}  # the last recording only
 
-    def row(self, number: int, pair: Pair, name: str) -> Row:
-        """The row of a system, or of the noisy input where no system has that name; its failure where it fails."""
+    def score(self, number: int, pair: Pair, name: str) -> ScoreRow:
+        """The row of a system, or of the noisy input if no system has this name. An exception becomes its failure."""
         try:
-            return self._row(number, pair, name)
-        except Exception as error:  # a system is foreign code, and its failure is a finding
-            nothing = dict.fromkeys(self._metrics, float("nan"))
-            return Row(system=name, pair=pair, scores=nothing, failure=one_line(error))
+            return self._score(number, pair, name)
+        except Exception as error:  # a system is third-party code; its failure is a result
+            scores = dict.fromkeys(self._metrics, float("nan"))
+            return ScoreRow(system=name, pair=pair, scores=scores, failure=one_line(error))
 
     def output(self, number: int, pair: Pair, name: str) -> np.ndarray:
-        """What a system makes of a recording, of the recording's length."""
-        noisy, _, rate = self._load(number, pair)
-        return noisy if name not in self._systems else fitted(run(self._loaded(name), noisy, rate)[0], noisy, rate)[0]
+        """The output of a system for a recording, fitted to the length of the recording."""
+        noisy, _, rate = self._load_pair(number, pair)
+        return fit_length(run_system(self._load_system(name), noisy, rate)[0], noisy, rate)[0]
 
-    def _load(self, number: int, pair: Pair) -> tuple[np.ndarray, np.ndarray | None, int]:
-        self._pairs[number] = pair
-        return self._read(number)
+    def _load_pair(self, number: int, pair: Pair) -> tuple[np.ndarray, np.ndarray | None, int]:
+        if number not in self._loaded:
+            self._loaded = {number: pair.load()}
+        return self._loaded[number]
 
-    def _row(self, number: int, pair: Pair, name: str) -> Row:
-        noisy, clean, rate = self._load(number, pair)
-        cost_us, extra, estimate, again = float("nan"), 0, noisy, None
+    def _score(self, number: int, pair: Pair, name: str) -> ScoreRow:
+        noisy, clean, rate = self._load_pair(number, pair)
+        estimate, extra_samples, cost_us, denoise_again = noisy, 0, float("nan"), None
         if name in self._systems:
-            denoise = self._loaded(name)
-            out, cost_us = run(denoise, noisy, rate)
-            estimate, extra = fitted(out, noisy, rate)
-            again = _again(denoise, rate)
-        take = Take(
-            noisy=noisy, clean=clean, rate=rate, text=pair.facts.get("text", ""),
-            estimate=estimate, again=again, recognise=self._recognise(),
+            denoise = self._load_system(name)
+            output, cost_us = run_system(denoise, noisy, rate)
+            estimate, extra_samples = fit_length(output, noisy, rate)
+            denoise_again = _on_other_input(denoise, rate)
+        item = EvalItem(
+            noisy=noisy, clean=clean, rate=rate, text=pair.metadata.get("text", ""), estimate=estimate,
+            denoise=denoise_again, recognise=self._load_recogniser(), extra_samples=extra_samples,
         )  # fmt: skip
-        scores, reasons = measure(take, self._metrics)
-        if "extra" in scores:
-            scores["extra"] = float(extra)
-        return Row(system=name, pair=pair, scores=scores, undefined=tuple(reasons), extra=extra, cost_us=cost_us)
+        scores, reasons = compute_metrics(item, self._metrics)
+        return ScoreRow(
+            system=name, pair=pair, scores=scores, undefined=tuple(reasons), extra_samples=extra_samples,
+            cost_us=cost_us,
+        )  # fmt: skip
 
 
-def run(denoise: Denoise, audio: np.ndarray, rate: int) -> tuple[np.ndarray, float]:
-    """What a system makes of a copy of the audio, and its microseconds of processor time for 16 ms of sound."""
-    began = _processor_s()
-    out = np.asarray(denoise(audio.copy(), rate), np.float32)
-    spent = _processor_s() - began
-    return out, 1e6 * spent * FRAME_S * rate / max(1, audio.shape[-1])
+def run_system(denoise: Denoise, audio: np.ndarray, rate: int) -> tuple[np.ndarray, float]:
+    """The output of a system for a copy of the audio, and its processor time in microseconds per 16 ms of audio."""
+    start_s = _processor_s()
+    output = np.asarray(denoise(audio.copy(), rate), np.float32)
+    elapsed_s = _processor_s() - start_s
+    return output, 1e6 * elapsed_s * FRAME_S * rate / max(1, audio.shape[-1])
 
 
-def fitted(out: np.ndarray, audio: np.ndarray, rate: int) -> tuple[np.ndarray, int]:
-    """The output cut, or filled with zeros, to the input's length, and by how many samples it was longer.
+def fit_length(output: np.ndarray, audio: np.ndarray, rate: int) -> tuple[np.ndarray, int]:
+    """The output, cut or zero-padded to the length of the input, and by how many samples it was longer.
 
-    Raises AudioError for other channels, for NaN, and for a length that is off by more than half a second.
+    Raises AudioError if the number of channels differs, for NaN, and if the length differs by more than 0.5 s.
     """
-    if out.shape[:-1] != audio.shape[:-1] or not out.ndim:
-        raise AudioError(f"gave an array of shape {out.shape} for {audio.shape}; it must keep the shape")
-    extra = out.shape[-1] - audio.shape[-1]
-    if abs(extra) > FARTHEST_S * rate:
-        raise AudioError(f"gave {out.shape[-1]:,} samples for {audio.shape[-1]:,}; it must keep the length")
-    bad = int(np.size(out) - np.isfinite(out).sum())
-    if bad:
-        raise AudioError(f"gave NaN or infinite samples, {bad:,} of {out.size:,}")
+    if output.shape[:-1] != audio.shape[:-1] or not output.ndim:
+        raise AudioError(f"gave an array of shape {output.shape} for {audio.shape}; it must keep the shape")
     size = audio.shape[-1]
-    return np.pad(out[..., :size], [(0, 0)] * (out.ndim - 1) + [(0, max(0, -extra))]), extra
+    extra_samples = output.shape[-1] - size
+    if abs(extra_samples) > MAX_LENGTH_ERROR_S * rate:
+        raise AudioError(f"gave {output.shape[-1]:,} samples for {size:,}; it must keep the length")
+    invalid = int(output.size - np.isfinite(output).sum())
+    if invalid:
+        raise AudioError(f"gave NaN or infinite samples, {invalid:,} of {output.size:,}")
+    padding = [(0, 0)] * (output.ndim - 1) + [(0, max(0, -extra_samples))]
+    return np.pad(output[..., :size], padding), extra_samples
 
 
 def one_line(error: Exception) -> str:
@@ -118,46 +121,46 @@ def one_line(error: Exception) -> str:
     return " ".join(text.split())
 
 
-def _again(denoise: Denoise, rate: int) -> Callable[[np.ndarray], np.ndarray]:
-    """The system on something else than the noisy input; that it fails there leaves those metrics without a value."""
+def _on_other_input(denoise: Denoise, rate: int) -> Callable[[np.ndarray], np.ndarray]:
+    """The system, for clean speech or noise alone; a failure there makes only these metrics undefined."""
 
-    def again(audio: np.ndarray) -> np.ndarray:
+    def run(audio: np.ndarray) -> np.ndarray:
         try:
-            return fitted(run(denoise, audio, rate)[0], audio, rate)[0]
+            return fit_length(run_system(denoise, audio, rate)[0], audio, rate)[0]
         except Exception as error:
-            raise Undefined(f"fails on the clean speech or the noise alone: {one_line(error)}") from error
+            raise UndefinedMetric(f"fails on the clean speech or the noise alone: {one_line(error)}") from error
 
-    return again
+    return run
 
 
 def _processor_s() -> float:
-    """Processor seconds of this process, all threads, and of its children that have ended."""
-    children = 0.0
+    """Processor seconds of this process, all threads, and of its child processes that have ended."""
+    children_s = 0.0
     if sys.platform != "win32":
         import resource
 
-        used = resource.getrusage(resource.RUSAGE_CHILDREN)
-        children = used.ru_utime + used.ru_stime
-    return time.process_time() + children
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+        children_s = usage.ru_utime + usage.ru_stime
+    return time.process_time() + children_s
 
 
-_scorer: Scorer | None = None
+_scorer: Scorer | None = None  # of this process
 
 
-def begin(*given: Any) -> None:
-    """In each process, before its first row: the arguments of Scorer."""
+def init_worker(*args: Any) -> None:
+    """Prepare a process for score_item() and system_output(); the arguments are those of Scorer."""
     global _scorer
-    _scorer = Scorer(*given)
+    _scorer = Scorer(*args)
 
 
-def row(number: int, pair: Pair, name: str) -> Row:
-    """Scorer.row of this process's scorer."""
+def score_item(number: int, pair: Pair, name: str) -> ScoreRow:
+    """Scorer.score of this process."""
     assert _scorer is not None
-    return _scorer.row(number, pair, name)
+    return _scorer.score(number, pair, name)
 
 
-def output(number: int, pair: Pair, name: str) -> np.ndarray | str:
-    """Scorer.output of this process's scorer, or the line that says why there is none."""
+def system_output(number: int, pair: Pair, name: str) -> np.ndarray | str:
+    """Scorer.output of this process, or the error message if the system fails."""
     assert _scorer is not None
     try:
         return _scorer.output(number, pair, name)

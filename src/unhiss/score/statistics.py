@@ -1,9 +1,9 @@
-"""Means over recordings, how sure they are, and by how much systems differ; overall and per group."""
+"""Means over recordings with confidence intervals, and paired differences between systems; overall and per group."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from unhiss.score.report import NOISY, Report
-from unhiss.score.scorer import Row
+from unhiss.score.scorer import ScoreRow
 
 GROUPS = {"snr_db": "SNR dB", "noise_kind": "noise kind", "language": "language"}  # manifest column -> heading
-MOST, STEP = 12, 5  # values of a number that get a line each; else lines are so far apart
+MAX_NUMBERS, NUMBER_STEP = 12, 5  # more distinct numbers than this are rounded to multiples of the step
 RESAMPLES, SEED = 2000, 0
 INTERVAL = f"percentile bootstrap over recordings, {RESAMPLES:,} resamples, seed {SEED}"
 
@@ -23,7 +23,7 @@ INTERVAL = f"percentile bootstrap over recordings, {RESAMPLES:,} resamples, seed
 class Mean:
     """Mean of n finite values, and the ends of its 95 % interval.
 
-    All nan without a value, the ends nan for a single one.
+    All nan for n = 0; the ends are nan for n = 1.
     """
 
     mean: float
@@ -32,18 +32,17 @@ class Mean:
     n: int
 
     @property
-    def half(self) -> float:
-        """Half the width of the interval."""
+    def half_width(self) -> float:
         return (self.high - self.low) / 2
 
 
-def average(values: Iterable[float]) -> Mean:
-    """Mean and interval of the finite ones among the values, by the percentile bootstrap (Efron 1979).
+def bootstrap_mean(values: Iterable[float]) -> Mean:
+    """Mean and 95 % interval of the finite values, by the percentile bootstrap (Efron 1979).
 
-    Of so many recordings drawn with replacement, again and again: the means between the 2.5th and the 97.5th
-    percentile. The draws depend on the count alone, so the same values have the same interval everywhere.
+    The interval spans the 2.5th to the 97.5th percentile of the means of RESAMPLES samples of the same size, drawn
+    with replacement. The draws depend on n only, so equal values have equal intervals.
 
-    >>> average([0.0, 2.0, 2.0, 4.0, float("nan")])
+    >>> bootstrap_mean([0.0, 2.0, 2.0, 4.0, float("nan")])
     Mean(mean=2.0, low=0.5, high=3.5, n=4)
     """
     finite = np.array([value for value in values if math.isfinite(value)])
@@ -56,37 +55,38 @@ def average(values: Iterable[float]) -> Mean:
 
 @lru_cache(maxsize=64)
 def _draws(n: int) -> np.ndarray:
-    """Which of n recordings each resample holds: `(RESAMPLES, n)`."""
+    """Indices of the n recordings in each resample: `(RESAMPLES, n)`."""
     return np.random.default_rng(SEED).integers(0, n, (RESAMPLES, n))
 
 
-def difference(rows: Sequence[Row], others: Sequence[Row], metric: str) -> Mean:
-    """Mean over recordings of rows' value less others' for the same recording, and its interval.
+def paired_difference(rows: Sequence[ScoreRow], others: Sequence[ScoreRow], metric: str) -> Mean:
+    """Mean over recordings of the rows' value minus the others' value for the same recording.
 
-    Only recordings where both have a value count: those that are hard for all then blur nothing.
+    Recordings where either has no value are left out. Pairing removes the variation between recordings.
     """
-    theirs = {row.pair.id: row.scores[metric] for row in others}
-    return average(row.scores[metric] - theirs.get(row.pair.id, math.nan) for row in rows)
+    subtrahends = {row.pair.id: row.scores[metric] for row in others}
+    return bootstrap_mean(row.scores[metric] - subtrahends.get(row.pair.id, math.nan) for row in rows)
 
 
-def grouped(report: Report, column: str) -> dict[str, list[Row]]:
-    """Rows by the value of a manifest column, numbers in their order; rows without a value left out.
+def group_rows(report: Report, column: str) -> dict[str, list[ScoreRow]]:
+    """Rows by the value of a manifest column, numbers in ascending order; rows without a value are left out.
 
-    Numbers of more than MOST values, as SNRs drawn from a range are, go to the nearest multiple of STEP.
+    More than MAX_NUMBERS distinct numbers, such as SNRs drawn from a range, are rounded to multiples of NUMBER_STEP.
     """
-    groups: dict[str, list[Row]] = {}
+    groups: dict[str, list[ScoreRow]] = {}
     for row in report.rows:
-        if value := row.pair.facts.get(column, ""):
+        if value := row.pair.metadata.get(column, ""):
             groups.setdefault(value, []).append(row)
-    if len(groups) > MOST and all(math.isfinite(_by_number(value)[0]) for value in groups):
-        steps: dict[str, list[Row]] = {}
+    if len(groups) > MAX_NUMBERS and all(math.isfinite(_sort_key(value)[0]) for value in groups):
+        rounded: dict[str, list[ScoreRow]] = {}
         for value, rows in groups.items():
-            steps.setdefault(str(STEP * math.floor(float(value) / STEP + 0.5)), []).extend(rows)
-        groups = steps
-    return {value: groups[value] for value in sorted(groups, key=_by_number)}
+            multiple = NUMBER_STEP * math.floor(float(value) / NUMBER_STEP + 0.5)
+            rounded.setdefault(str(multiple), []).extend(rows)
+        groups = rounded
+    return {value: groups[value] for value in sorted(groups, key=_sort_key)}
 
 
-def _by_number(text: str) -> tuple[float, str]:
+def _sort_key(text: str) -> tuple[float, str]:
     try:
         return float(text), text
     except ValueError:
@@ -94,79 +94,65 @@ def _by_number(text: str) -> tuple[float, str]:
 
 
 def baseline(report: Report) -> str:
-    """The system that the others are held against: the first, or the noisy input where there is none."""
+    """The system that the others are compared with: the first, or the noisy input if there is none."""
     return next((name for name in report.systems if name != NOISY), NOISY)
 
 
-def cost_us(report: Report, system: str) -> float:
-    """Median microseconds of processor time for 16 ms of sound: the first recording of a process loads much."""
+def median_cost_us(report: Report, system: str) -> float:
+    """Median processor time in microseconds per 16 ms of audio; the first recording of a process includes loading."""
     costs = [row.cost_us for row in report.of(system) if math.isfinite(row.cost_us)]
     return float(np.median(costs)) if costs else math.nan
 
 
 def summary(report: Report) -> list[dict[str, Any]]:
-    """Per system: means over all recordings, and per value of each column of GROUPS; what failed; what it costs."""
-    groups = _groups(report)
+    """Per system, for JSON: means over all recordings and per value of each column of GROUPS; failures; cost."""
+
+    def means(system: str, rows: Sequence[ScoreRow]) -> dict[str, Any]:
+        own = [row for row in rows if row.system == system]
+        averages = {name: _mean_json(bootstrap_mean(row.scores[name] for row in own)) for name in report.metrics}
+        return {"pairs": sum(not row.failure for row in own), **averages}
+
     return [
         {
             "system": system,
-            "all": _means(report, report.of(system)),
-            **{
-                column: {value: _means(report, _of(system, rows)) for value, rows in values.items()}
-                for column, values in groups.items()
-            },
+            **_overall_and_per_group(report, system, means),
             "failed": sum(bool(row.failure) for row in report.of(system)),
-            "other_length": sum(bool(row.extra) for row in report.of(system)),
-            "cost_us_per_16_ms": number(cost_us(report, system)),
+            "other_length": sum(bool(row.extra_samples) for row in report.of(system)),
+            "cost_us_per_16_ms": _finite_or_none(median_cost_us(report, system)),
         }
         for system in report.systems
     ]
 
 
 def differences(report: Report) -> list[dict[str, Any]]:
-    """Per system: mean difference to the baseline over recordings, overall and per group, as summary()."""
-    first, groups = baseline(report), _groups(report)
+    """Per system, for JSON: mean difference to the baseline, overall and per group as in summary()."""
+    reference = baseline(report)
 
-    def against(system: str, rows: Sequence[Row]) -> dict[str, Any]:
-        mine, others = _of(system, rows), _of(first, rows)
-        return {name: _as_json(difference(mine, others, name)) for name in report.metrics}
+    def against_reference(system: str, rows: Sequence[ScoreRow]) -> dict[str, Any]:
+        own, others = ([row for row in rows if row.system == name] for name in (system, reference))
+        return {name: _mean_json(paired_difference(own, others, name)) for name in report.metrics}
 
     return [
-        {
-            "system": system,
-            "to": first,
-            "all": against(system, report.rows),
-            **{
-                column: {value: against(system, rows) for value, rows in values.items()}
-                for column, values in groups.items()
-            },
-        }
+        {"system": system, "to": reference, **_overall_and_per_group(report, system, against_reference)}
         for system in report.systems
-        if system != first
+        if system != reference
     ]
 
 
-def number(value: float) -> float | None:
-    """For JSON: six decimals, None for what is no number."""
+def _overall_and_per_group(
+    report: Report, system: str, compute: Callable[[str, Sequence[ScoreRow]], dict[str, Any]]
+) -> dict[str, Any]:
+    result: dict[str, Any] = {"all": compute(system, report.rows)}
+    for column in GROUPS:
+        if groups := group_rows(report, column):
+            result[column] = {value: compute(system, rows) for value, rows in groups.items()}
+    return result
+
+
+def _finite_or_none(value: float) -> float | None:
     return round(value, 6) if math.isfinite(value) else None
 
 
-def _groups(report: Report) -> dict[str, dict[str, list[Row]]]:
-    found = {column: grouped(report, column) for column in GROUPS}
-    return {column: values for column, values in found.items() if values}
-
-
-def _of(system: str, rows: Iterable[Row]) -> list[Row]:
-    return [row for row in rows if row.system == system]
-
-
-def _means(report: Report, rows: Sequence[Row]) -> dict[str, Any]:
-    averages = {name: _as_json(average(row.scores[name] for row in rows)) for name in report.metrics}
-    return {"pairs": sum(not row.failure for row in rows), **averages}
-
-
-def _as_json(mean: Mean) -> dict[str, Any]:
-    return {
-        "mean": number(mean.mean), "half_95": number(mean.half), "low_95": number(mean.low),
-        "high_95": number(mean.high), "n": mean.n,
-    }  # fmt: skip
+def _mean_json(mean: Mean) -> dict[str, Any]:
+    ends = {"half_95": mean.half_width, "low_95": mean.low, "high_95": mean.high}
+    return {"mean": _finite_or_none(mean.mean), **{k: _finite_or_none(v) for k, v in ends.items()}, "n": mean.n}

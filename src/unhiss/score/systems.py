@@ -29,9 +29,9 @@ EXPECTED = "expected NAME=python:package.module:function or NAME=cmd:program {in
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class System:
-    """load() gives the function that denoises; it is called once in each process, so it must pickle for many.
+    """load() returns the function that denoises; it is called once per process and must be picklable.
 
-    identity: changes whenever the results may, as the SHA-256 of a model does; the cache goes by it.
+    identity: changes whenever the results may change, for example the SHA-256 of a model; the cache relies on it.
     """
 
     name: str
@@ -39,80 +39,79 @@ class System:
     identity: str
 
 
-def system(given: str) -> System:
+def parse_system(spec: str) -> System:
     """`NAME=python:package.module:function` or `NAME=cmd:program {in} {out}`.
 
-    A function gets (audio float32 (T,) or (C, T), rate) and gives an array of the same shape. A program gets the
-    path of a 16-bit WAV file and writes another. Raises ConfigError for what cannot be run, before any work.
+    A function takes (audio float32 (T,) or (C, T), rate) and returns an array of the same shape. A program takes
+    the path of a 16-bit WAV file and writes another one. Raises ConfigError if the spec cannot be run.
     """
-    name, equals, what = given.partition("=")
-    kind, _, where = what.partition(":")
-    if not name.strip() or not equals or not where.strip() or kind not in ("python", "cmd"):
-        raise ConfigError(f"no system {given!r}; {EXPECTED}")
+    name, equals, target = spec.partition("=")
+    kind, _, target = target.partition(":")
+    if not name.strip() or not equals or not target.strip() or kind not in ("python", "cmd"):
+        raise ConfigError(f"no system {spec!r}; {EXPECTED}")
     if kind == "python":
-        return System(name=name.strip(), load=partial(load_function, where), identity=identity_of(where))
+        return System(name=name.strip(), load=partial(load_function, target), identity=function_identity(target))
     try:
-        command = shlex.split(where)
-    except ValueError as error:  # a quote without its other half
-        raise ConfigError(f"{name}: the command {where!r} cannot be read ({error}); {EXPECTED}") from error
-    missing = [mark for mark in ("{in}", "{out}") if not any(mark in word for word in command)]
+        command = shlex.split(target)
+    except ValueError as error:  # an unclosed quote
+        raise ConfigError(f"{name}: the command {target!r} cannot be read ({error}); {EXPECTED}") from error
+    missing = [field for field in ("{in}", "{out}") if not any(field in word for word in command)]
     if missing:
         raise ConfigError(f"{name}: the command lacks {' and '.join(missing)}; {EXPECTED}")
     if shutil.which(command[0]) is None:
         raise ConfigError(f"{name}: no program {command[0]!r}; give its path, or install it")
-    return System(name=name.strip(), load=partial(_program, tuple(command)), identity=_of_command(command))
+    return System(name=name.strip(), load=partial(partial, _run_program, command), identity=_program_identity(command))
 
 
-def load_function(where: str) -> Callable[..., Any]:
-    """`package.module:function` (or with a dot); modules in the current folder count. ConfigError if there is none."""
-    module, _, name = where.rpartition(":") if ":" in where else where.rpartition(".")
-    if (here := str(Path.cwd())) not in sys.path:
-        sys.path.insert(0, here)
+def load_function(path: str) -> Callable[..., Any]:
+    """The function at `package.module:function` (or with a dot); the current folder is searched too.
+
+    Raises ConfigError if it does not exist or is not callable.
+    """
+    module, _, name = path.rpartition(":") if ":" in path else path.rpartition(".")
+    if (folder := str(Path.cwd())) not in sys.path:
+        sys.path.insert(0, folder)
     try:
-        found = getattr(importlib.import_module(module), name)
+        function: Callable[..., Any] = getattr(importlib.import_module(module), name)
     except (ImportError, ValueError, AttributeError) as error:
-        raise ConfigError(f"{where}: cannot be imported ({error}); expected package.module:function") from error
-    if not callable(found):
-        raise ConfigError(f"{where} is a {type(found).__name__}; expected a function of (audio, rate)")
-    return found
+        raise ConfigError(f"{path}: cannot be imported ({error}); expected package.module:function") from error
+    if not callable(function):
+        raise ConfigError(f"{path} is a {type(function).__name__}; expected a function of (audio, rate)")
+    return function
 
 
-def identity_of(where: str) -> str:
-    """The function's name, the SHA-256 of the file it stands in, and the version of its package."""
-    function = load_function(where)
+def function_identity(path: str) -> str:
+    """The function's path, the SHA-256 of its source file, and the version of its package."""
+    function = load_function(path)
     try:
         source = hashlib.sha256(Path(inspect.getfile(inspect.unwrap(function))).read_bytes()).hexdigest()
-    except (TypeError, OSError):  # no Python source: its package's version must do
+    except (TypeError, OSError):  # no Python source: the version of its package has to suffice
         source = ""
-    package = getattr(function, "__module__", None) or where
+    package = getattr(function, "__module__", None) or path
     owners = packages_distributions().get(package.partition(".")[0], [])
-    return " ".join(["python", where, source, *(f"{owner} {version(owner)}" for owner in sorted(set(owners)))])
+    return " ".join(["python", path, source, *(f"{owner} {version(owner)}" for owner in sorted(set(owners)))])
 
 
-def _of_command(command: list[str]) -> str:
+def _program_identity(command: list[str]) -> str:
     """The command, and the SHA-256 of each file it names: program, script, model."""
     files = [Path(path) for word in command if (path := shutil.which(word) or word)]
     sums = [hashlib.sha256(path.read_bytes()).hexdigest() for path in files if path.is_file()]
     return " ".join(["cmd", *command, *sums])
 
 
-def _program(command: tuple[str, ...]) -> Denoise:
-    return partial(_run, command)
-
-
-def _run(command: tuple[str, ...], audio: np.ndarray, rate: int) -> np.ndarray:
-    """One run of a program, files in a folder of their own. Raises AudioError with its last words if it fails."""
+def _run_program(command: list[str], audio: np.ndarray, rate: int) -> np.ndarray:
+    """Run a program on temporary files. Raises AudioError with its last line of output if it fails."""
     with tempfile.TemporaryDirectory(prefix="unhiss-") as folder:
-        places = {"{in}": f"{folder}/in.wav", "{out}": f"{folder}/out.wav"}
-        write(places["{in}"], audio, rate, subtype="PCM_16")
-        words = [word.replace("{in}", places["{in}"]).replace("{out}", places["{out}"]) for word in command]
-        done = subprocess.run(words, capture_output=True, text=True, errors="replace", check=False)
-        if done.returncode:
-            last = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()[-1]
-            raise AudioError(f"{command[0]} ended with exit code {done.returncode}: {last}")
-        if not Path(places["{out}"]).is_file():
+        source, target = f"{folder}/in.wav", f"{folder}/out.wav"
+        write(source, audio, rate, subtype="PCM_16")
+        words = [word.replace("{in}", source).replace("{out}", target) for word in command]
+        completed = subprocess.run(words, capture_output=True, text=True, errors="replace", check=False)
+        if completed.returncode:
+            last_line = (completed.stderr.strip() or completed.stdout.strip() or "no message").splitlines()[-1]
+            raise AudioError(f"{command[0]} ended with exit code {completed.returncode}: {last_line}")
+        if not Path(target).is_file():
             raise AudioError(f"{command[0]} wrote no file; it must write the WAV that {{out}} names")
-        out, out_rate = read(places["{out}"])
+        out, out_rate = read(target)
     if out_rate != rate:
         raise AudioError(f"{command[0]} gave {out_rate:,} Hz for {rate:,} Hz; it must keep the rate")
     return out

@@ -1,9 +1,9 @@
-"""Charts as SVG inside a page: they take their colours from its style, so that they are right in light and dark."""
+"""Charts as SVG; colours come from the style sheet of the page, so that charts work in light and dark mode."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -11,30 +11,38 @@ import numpy as np
 
 from unhiss.score.statistics import Mean
 
-WIDTH = 420  # of a panel, in units of its viewBox; on a phone one unit is about 0.8 pixels
-LEFT, RIGHT, TOP, BOTTOM = 44, 12, 12, 34
-ROW, NAMES = 30, 116  # height of a row, room for its name
-TONES = 8  # colours of the style; forms go on from there
-LETTER = 6.6  # width of one, about
+WIDTH = 420  # of a chart, in units of its viewBox; on a phone one unit is about 0.8 pixels
+LEFT, RIGHT, TOP, BOTTOM = 44, 12, 12, 34  # margins
+ROW_HEIGHT, LABEL_WIDTH = 30, 116
+COLOURS = 8  # in the style sheet; more systems differ by marker shape
+LETTER_WIDTH = 6.6  # approximately
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Values low to high -> places first to last."""
+    """Maps values from `low` to `high` to positions from `first` to `last`; values beyond are clamped."""
 
     low: float
     high: float
     first: float
     last: float
 
+    @classmethod
+    def around(cls, values: Sequence[float], first: float, last: float) -> Scale:
+        """A scale with a margin around all finite values."""
+        finite = [value for value in values if math.isfinite(value)] or [0.0, 1.0]
+        low, high = min(finite), max(finite)
+        margin = (high - low) * 0.06 or abs(high) * 0.1 or 1.0
+        return cls(low - margin, high + margin, first, last)
+
     def __call__(self, value: float) -> float:
-        share = (value - self.low) / (self.high - self.low)
-        return self.first + min(1.0, max(0.0, share)) * (self.last - self.first)
+        fraction = (value - self.low) / (self.high - self.low)
+        return self.first + min(1.0, max(0.0, fraction)) * (self.last - self.first)
 
     @property
     def ticks(self) -> list[float]:
-        """Round numbers between low and high, about five."""
+        """About five round numbers between low and high."""
         rough = (self.high - self.low) / 5
         power = 10 ** math.floor(math.log10(rough))
         step = next(m * power for m in (1, 2, 2.5, 5, 10) if m * power >= rough * 0.999)
@@ -42,194 +50,188 @@ class Scale:
         return [step * i for i in range(first, math.floor(self.high / step + 1e-9) + 1)]
 
 
-def scale(values: Sequence[float], first: float, last: float, also: Sequence[float] = ()) -> Scale:
-    """A scale with some air around all finite values."""
-    finite = [value for value in (*values, *also) if math.isfinite(value)] or [0.0, 1.0]
-    low, high = min(finite), max(finite)
-    air = (high - low) * 0.06 or abs(high) * 0.1 or 1.0
-    return Scale(low - air, high + air, first, last)
-
-
-def spread(rows: Mapping[str, Sequence[float]], means: Mapping[str, Mean], title: str, places: int) -> str:
-    """A row a system: a dot a recording, a box from quartile to quartile, and the mean with its interval."""
+def box_chart(rows: Mapping[str, Sequence[float]], means: Mapping[str, Mean], title: str, decimals: int) -> str:
+    """A row per system: a dot per recording, a box between the quartiles, and the mean with its interval."""
     finite = {name: [value for value in values if math.isfinite(value)] for name, values in rows.items()}
-    height = TOP + ROW * len(rows) + BOTTOM
-    x = scale([value for values in finite.values() for value in values], NAMES, WIDTH - RIGHT)
-    parts = [_x_axis(x, height, title)]
+    x = Scale.around([value for values in finite.values() for value in values], LABEL_WIDTH, WIDTH - RIGHT)
+    marks = []
     for number, (name, values) in enumerate(finite.items()):
-        tone = _tone(number)
-        y = TOP + ROW * (number + 0.5)
-        parts.append(_name(name, y))
         if not values:
             continue
-        shifts = np.random.default_rng(0).uniform(-9, 9, len(values))
-        parts += [
-            f'<circle class="dot {tone}" cx="{x(v):.1f}" cy="{y + shift:.1f}" r="2"/>'
-            for v, shift in zip(values, shifts, strict=True)
+        y = _row_y(number)
+        jitter = np.random.default_rng(0).uniform(-9, 9, len(values))
+        marks += [
+            f'<circle class="dot {_colour(number)}" cx="{x(v):.1f}" cy="{y + dy:.1f}" r="2"/>'
+            for v, dy in zip(values, jitter, strict=True)
         ]
-        low, high = np.percentile(values, (25, 75))
-        parts.append(
-            f'<rect class="box {tone}" x="{x(low):.1f}" y="{y - 8}" width="{x(high) - x(low):.1f}" height="16"/>'
-        )
-        parts.append(_interval(x, y, means[name], number))
-    words = "; ".join(f"{name} mean {mean.mean:.{places}f}" for name, mean in means.items() if mean.n)
-    return _svg(height, f"{title} of each recording. {words}", parts)
+        left, right = (x(quartile) for quartile in np.percentile(values, (25, 75)))
+        box = f'x="{left:.1f}" y="{y - 8}" width="{right - left:.1f}" height="16"'
+        marks += [f'<rect class="box {_colour(number)}" {box}/>', _interval(x, y, means[name], number)]
+    text = "; ".join(f"{name} mean {mean.mean:.{decimals}f}" for name, mean in means.items() if mean.n)
+    return _row_chart(list(rows), x, marks, title, f"{title} of each recording. {text}")
 
 
-def forest(differences: Mapping[str, tuple[int, Mean]], title: str, places: int) -> str:
-    """A row a system: its difference with the interval, against zero; the number of a system gives its colour."""
-    height = TOP + ROW * len(differences) + BOTTOM
-    ends = [end for _, mean in differences.values() for end in (mean.low, mean.high, mean.mean)]
-    x = scale(ends, NAMES, WIDTH - RIGHT, also=(0.0,))
-    parts = [_x_axis(x, height, title), _line(x(0), TOP, x(0), height - BOTTOM, "zero")]
-    for row, (name, (number, mean)) in enumerate(differences.items()):
-        y = TOP + ROW * (row + 0.5)
-        parts.append(_name(name, y))
-        if mean.n:
-            parts.append(_interval(x, y, mean, number))
-    words = "; ".join(
-        f"{name} {mean.mean:+.{places}f}, {mean.low:+.{places}f} to {mean.high:+.{places}f}"
+def difference_chart(differences: Mapping[str, tuple[int, Mean]], title: str, decimals: int) -> str:
+    """A row per system: its difference with the interval, and a line at zero; system -> (number, difference)."""
+    x = Scale.around([*_ends(mean for _, mean in differences.values()), 0.0], LABEL_WIDTH, WIDTH - RIGHT)
+    marks = [_line(x(0), TOP, x(0), TOP + ROW_HEIGHT * len(differences), "zero")]
+    marks += [
+        _interval(x, _row_y(row), mean, number) for row, (number, mean) in enumerate(differences.values()) if mean.n
+    ]
+    text = "; ".join(
+        f"{name} {mean.mean:+.{decimals}f}, {mean.low:+.{decimals}f} to {mean.high:+.{decimals}f}"
         for name, (_, mean) in differences.items() if mean.n
     )  # fmt: skip
-    return _svg(height, f"{title}. {words}", parts)
+    return _row_chart(list(differences), x, marks, title, f"{title}. {text}")
 
 
-def lines(groups: Mapping[str, Mapping[str, Mean]], title: str, heading: str, places: int) -> str:
-    """A curve a system over the groups, left to right, with intervals. groups: value -> system -> mean."""
-    height = 240
-    ends = [end for means in groups.values() for mean in means.values() for end in (mean.low, mean.high, mean.mean)]
-    y = scale(ends, height - BOTTOM, TOP)
-    values, systems = list(groups), list(next(iter(groups.values())))
-    parts = [_y_axis(y, title)]
-    step = (WIDTH - LEFT - RIGHT) / len(values)
-    for place, value in enumerate(values):
-        parts.append(_text(LEFT + step * (place + 0.5), height - BOTTOM + 15, value, "middle"))
-    parts.append(_text((LEFT + WIDTH) / 2, height - 4, heading, "middle", "title"))
-    for number, system in enumerate(systems):
-        points = []
-        for place, value in enumerate(values):
-            mean = groups[value][system]
-            if not mean.n:
-                continue
-            at = LEFT + step * (place + 0.5) + (number - (len(systems) - 1) / 2) * min(7, step / 2 / len(systems))
-            points.append((at, y(mean.mean)))
-            if mean.n > 1:
-                parts.append(_line(at, y(mean.low), at, y(mean.high), f"whisker {_tone(number)}"))
-        path = " ".join(f"{px:.1f},{py:.1f}" for px, py in points)
-        parts.append(f'<polyline class="curve {_tone(number)}" points="{path}"/>')
-        parts += [_mark(px, py, number) for px, py in points]
-    words = "; ".join(
-        f"{system}: " + ", ".join(f"{value} {means[system].mean:.{places}f}" for value, means in groups.items())
-        for system in systems
-    )
-    return _svg(height, f"{title} by {heading}. {words}", parts)
-
-
-def dots(groups: Mapping[str, Mapping[str, Mean]], title: str, heading: str, counts: Mapping[str, int]) -> str:
-    """A row a group, a mark a system on one axis: for groups without an order, of which there may be many."""
-    row = 22
-    height = TOP + row * len(groups) + BOTTOM
-    x = scale([mean.mean for means in groups.values() for mean in means.values()], NAMES + 24, WIDTH - RIGHT)
-    parts = [_x_axis(x, height, title)]
-    for place, (value, means) in enumerate(groups.items()):
-        y = TOP + row * (place + 0.5)
-        parts.append(_name(f"{value} ({counts[value]})", y, NAMES + 24))
-        known = [x(mean.mean) for mean in means.values() if mean.n]
-        if known:
-            parts.append(_line(min(known), y, max(known), y, "reach"))
-        parts += [_mark(x(mean.mean), y, number) for number, mean in enumerate(means.values()) if mean.n]
-    words = "; ".join(
+def dot_chart(groups: Mapping[str, Mapping[str, Mean]], title: str, heading: str, counts: Mapping[str, int]) -> str:
+    """A row per group with a marker per system: for many groups without an order."""
+    width = LABEL_WIDTH + 24
+    x = Scale.around([mean.mean for means in groups.values() for mean in means.values()], width, WIDTH - RIGHT)
+    marks = []
+    for row, means in enumerate(groups.values()):
+        y, points = _row_y(row, 22), {n: x(mean.mean) for n, mean in enumerate(means.values()) if mean.n}
+        if points:
+            marks.append(_line(min(points.values()), y, max(points.values()), y, "range"))
+        marks += [_marker(px, y, number) for number, px in points.items()]
+    labels = [f"{value} ({counts[value]})" for value in groups]
+    text = "; ".join(
         f"{value}: " + ", ".join(f"{system} {mean.mean:.2f}" for system, mean in means.items() if mean.n)
         for value, means in groups.items()
     )
-    return _svg(height, f"{title} by {heading}. {words}", parts)
+    return _row_chart(labels, x, marks, title, f"{title} by {heading}. {text}", 22, width)
 
 
-def against_cost(points: Mapping[str, tuple[int, float, Mean]], title: str, noisy: Mean) -> str:
-    """Quality over µs per 16 ms, the latter by powers of ten: system -> (number, cost, mean); up and left is best."""
+def line_chart(groups: Mapping[str, Mapping[str, Mean]], title: str, heading: str, decimals: int) -> str:
+    """A curve per system over the groups, left to right, with intervals. groups: value -> system -> mean."""
+    height = 240
+    y = Scale.around(_ends(mean for means in groups.values() for mean in means.values()), height - BOTTOM, TOP)
+    systems = list(next(iter(groups.values())))
+    parts = [_y_axis(y, title), _text((LEFT + WIDTH) / 2, height - 4, heading, "middle", "title")]
+    step = (WIDTH - LEFT - RIGHT) / len(groups)
+    centres = {value: LEFT + step * (number + 0.5) for number, value in enumerate(groups)}
+    parts += [_text(x, height - BOTTOM + 15, value, "middle") for value, x in centres.items()]
+    for number, system in enumerate(systems):
+        offset = (number - (len(systems) - 1) / 2) * min(7, step / 2 / len(systems))
+        points = [(centres[value] + offset, means[system]) for value, means in groups.items() if means[system].n]
+        parts += [_whisker(x, y, mean, number) for x, mean in points]
+        path = " ".join(f"{x:.1f},{y(mean.mean):.1f}" for x, mean in points)
+        parts.append(f'<polyline class="curve {_colour(number)}" points="{path}"/>')
+        parts += [_marker(x, y(mean.mean), number) for x, mean in points]
+    text = "; ".join(
+        f"{system}: " + ", ".join(f"{value} {means[system].mean:.{decimals}f}" for value, means in groups.items())
+        for system in systems
+    )
+    return _svg(height, f"{title} by {heading}. {text}", parts)
+
+
+def cost_chart(points: Mapping[str, tuple[int, float, Mean]], title: str, noisy: Mean) -> str:
+    """Quality over µs per 16 ms on a logarithmic axis: system -> (number, cost, mean)."""
     height = 300
     costs = [math.log10(cost) for _, cost, _ in points.values()]
-    x = Scale(math.floor(min(costs)), max(math.ceil(max(costs)), math.floor(min(costs)) + 1), LEFT, WIDTH - RIGHT)
-    ends = [end for _, _, mean in points.values() for end in (mean.low, mean.high, mean.mean)]
-    y = scale(ends, height - BOTTOM, TOP, also=(noisy.mean,))
-    parts = [_y_axis(y, title)]
+    lowest = math.floor(min(costs))
+    x = Scale(lowest, max(math.ceil(max(costs)), lowest + 1), LEFT, WIDTH - RIGHT)
+    y = Scale.around([*_ends(mean for _, _, mean in points.values()), noisy.mean], height - BOTTOM, TOP)
+    parts = [
+        _y_axis(y, title),
+        _text((LEFT + WIDTH) / 2, height - 4, "µs of one core for 16 ms of sound", "middle", "title"),
+    ]
     for power in range(round(x.low), round(x.high) + 1):
         parts.append(_line(x(power), TOP, x(power), height - BOTTOM, "grid"))
-        anchor = "end" if power == round(x.high) else "middle"
-        parts.append(
-            _text(x(power), height - BOTTOM + 15, f"{10**power:,}" if power >= 0 else f"{10.0**power:g}", anchor)
-        )
-    parts.append(_text((LEFT + WIDTH) / 2, height - 4, "µs of one core for 16 ms of sound", "middle", "title"))
+        label = f"{10**power:,}" if power >= 0 else f"{10.0**power:g}"
+        parts.append(_text(x(power), height - BOTTOM + 15, label, "end" if power == round(x.high) else "middle"))
+    occupied: list[Box] = []
+    for number, cost, mean in points.values():
+        px, py = x(math.log10(cost)), y(mean.mean)
+        occupied.append((px - 8, py - 8, px + 8, py + 8))
+        if mean.n > 1:
+            occupied.append((px - 2, y(mean.high), px + 2, y(mean.low)))
+        parts += [_whisker(px, y, mean, number), _marker(px, py, number, 6)]
+    parts += [
+        _label_beside(name, x(math.log10(cost)), y(mean.mean), occupied) for name, (_, cost, mean) in points.items()
+    ]
     if noisy.n:
         parts.append(_line(LEFT, y(noisy.mean), WIDTH - RIGHT, y(noisy.mean), "zero"))
-    places = {name: (x(math.log10(cost)), y(mean.mean)) for name, (_, cost, mean) in points.items()}
-    taken = [(at - 8, level - 8, at + 8, level + 8) for at, level in places.values()]
-    for name, (number, _, mean) in points.items():
-        at, level = places[name]
-        if mean.n > 1:
-            parts.append(_line(at, y(mean.low), at, y(mean.high), f"whisker {_tone(number)}"))
-            taken.append((at - 2, y(mean.high), at + 2, y(mean.low)))
-        parts.append(_mark(at, level, number, 6))
-    parts += [_beside(name, *place, taken) for name, place in places.items()]
-    if noisy.n:
         parts.append(_text(WIDTH - RIGHT, y(noisy.mean) - 5, "noisy input", "end"))
-    words = "; ".join(f"{name}: {cost:,.0f} µs, {mean.mean:.2f}" for name, (_, cost, mean) in points.items())
-    return _svg(height, f"{title} against processor time for 16 ms of sound. {words}", parts)
+    text = "; ".join(f"{name}: {cost:,.0f} µs, {mean.mean:.2f}" for name, (_, cost, mean) in points.items())
+    return _svg(height, f"{title} against processor time for 16 ms of sound. {text}", parts)
 
 
-def _beside(name: str, at: float, level: float, taken: list[Box]) -> str:
-    """A name on that side of its mark where least is in its way; its own place is then taken too."""
-    wide = LETTER * len(name)
-    tries: list[tuple[float, Box, str]] = []
-    for down in (4, -10, 18):
-        for left, anchor in ((at + 10, "start"), (at - 10 - wide, "end")):
-            box = (left, level + down - 10, left + wide, level + down + 3)
-            out = left < LEFT or left + wide > WIDTH
-            tries.append((sum(_meet(box, other) for other in taken) + 100 * out, box, anchor))
-    _, box, anchor = min(tries, key=lambda one: one[0])
-    taken.append(box)
+def _label_beside(name: str, x: float, y: float, occupied: list[Box]) -> str:
+    """A label on the side of its marker where it overlaps least; its own box is added to `occupied`."""
+    width = LETTER_WIDTH * len(name)
+    candidates: list[tuple[float, Box, str]] = []
+    for dy in (4, -10, 18):
+        for left, anchor in ((x + 10, "start"), (x - 10 - width, "end")):
+            box = (left, y + dy - 10, left + width, y + dy + 3)
+            outside = left < LEFT or left + width > WIDTH
+            candidates.append((sum(_overlap(box, other) for other in occupied) + 100 * outside, box, anchor))
+    _, box, anchor = min(candidates, key=lambda candidate: candidate[0])
+    occupied.append(box)
     return _text(box[0] if anchor == "start" else box[2], box[3] - 3, name, anchor)
 
 
-def _meet(one: Box, other: Box) -> bool:
+def _overlap(one: Box, other: Box) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
-def mark(number: int) -> str:
-    """A system's mark by itself, for a legend."""
+def legend_marker(number: int) -> str:
+    """The marker of a system as a separate picture, for a legend."""
     box = 'viewBox="-8 -8 16 16" width="16" height="16" aria-hidden="true"'
-    return f'<svg class="mark" {box}>{_mark(0, 0, number, 6)}</svg>'
+    return f'<svg class="marker" {box}>{_marker(0, 0, number, 6)}</svg>'
 
 
-def _mark(x: float, y: float, number: int, r: float = 4.5) -> str:
-    """Form and colour both tell the system, for eyes and printers that see no colours."""
-    forms = (
+def _marker(x: float, y: float, number: int, radius: float = 4.5) -> str:
+    """Shape and colour both identify the system, for readers and printers without colour."""
+    shapes = (
         ((0, -1), (1, 0), (0, 1), (-1, 0)), (), ((-0.85, -0.85), (0.85, -0.85), (0.85, 0.85), (-0.85, 0.85)),
         ((0, -1.1), (1, 0.8), (-1, 0.8)), ((0, 1.1), (1, -0.8), (-1, -0.8)),
     )  # fmt: skip
-    form = forms[number % len(forms)]
-    if not form:
-        return f'<circle class="form {_tone(number)}" cx="{x:.1f}" cy="{y:.1f}" r="{r}"/>'
-    points = " ".join(f"{x + r * 1.1 * dx:.1f},{y + r * 1.1 * dy:.1f}" for dx, dy in form)
-    return f'<polygon class="form {_tone(number)}" points="{points}"/>'
+    shape = shapes[number % len(shapes)]
+    if not shape:
+        return f'<circle class="shape {_colour(number)}" cx="{x:.1f}" cy="{y:.1f}" r="{radius}"/>'
+    points = " ".join(f"{x + radius * 1.1 * dx:.1f},{y + radius * 1.1 * dy:.1f}" for dx, dy in shape)
+    return f'<polygon class="shape {_colour(number)}" points="{points}"/>'
 
 
-def _tone(number: int) -> str:
-    """A system's class in the style."""
-    return f"s{number % TONES}"
+def _colour(number: int) -> str:
+    """The CSS class with the colour of a system."""
+    return f"s{number % COLOURS}"
 
 
 def _interval(x: Scale, y: float, mean: Mean, number: int) -> str:
-    whisker = _line(x(mean.low), y, x(mean.high), y, f"whisker {_tone(number)}") if mean.n > 1 else ""
-    return whisker + _mark(x(mean.mean), y, number)
+    whisker = _line(x(mean.low), y, x(mean.high), y, f"whisker {_colour(number)}") if mean.n > 1 else ""
+    return whisker + _marker(x(mean.mean), y, number)
 
 
-def _x_axis(x: Scale, height: float, title: str) -> str:
-    parts = [_text((x.first + x.last) / 2, height - 4, title, "middle", "title")]
+def _whisker(x: float, y: Scale, mean: Mean, number: int) -> str:
+    return _line(x, y(mean.low), x, y(mean.high), f"whisker {_colour(number)}") if mean.n > 1 else ""
+
+
+def _ends(means: Iterable[Mean]) -> list[float]:
+    return [end for mean in means for end in (mean.low, mean.high, mean.mean)]
+
+
+def _row_y(row: int, row_height: int = ROW_HEIGHT) -> float:
+    return TOP + row_height * (row + 0.5)
+
+
+def _row_chart(
+    labels: Sequence[str], x: Scale, marks: Sequence[str], title: str, description: str, row_height: int = ROW_HEIGHT,
+    label_width: int = LABEL_WIDTH,
+) -> str:  # fmt: skip
+    """Labelled rows over a common horizontal axis."""
+    bottom = TOP + row_height * len(labels)
+    parts = [_text((x.first + x.last) / 2, bottom + BOTTOM - 4, title, "middle", "title")]
     for tick in x.ticks:
-        parts.append(_line(x(tick), TOP, x(tick), height - BOTTOM, "grid"))
-        parts.append(_text(x(tick), height - BOTTOM + 15, f"{tick:.6g}", "middle"))
-    return "".join(parts)
+        parts.append(_line(x(tick), TOP, x(tick), bottom, "grid"))
+        parts.append(_text(x(tick), bottom + 15, f"{tick:.6g}", "middle"))
+    longest = int((label_width - 10) / LETTER_WIDTH)
+    for row, label in enumerate(labels):
+        text = label if len(label) <= longest else f"{label[: longest - 1]}…"
+        parts.append(_text(label_width - 8, _row_y(row, row_height) + 4, text, "end"))
+    return _svg(bottom + BOTTOM, description, [*parts, *marks])
 
 
 def _y_axis(y: Scale, title: str) -> str:
@@ -237,15 +239,9 @@ def _y_axis(y: Scale, title: str) -> str:
     for tick in y.ticks:
         parts.append(_line(LEFT, y(tick), WIDTH - RIGHT, y(tick), "grid"))
         parts.append(_text(LEFT - 6, y(tick) + 4, f"{tick:.6g}", "end"))
-    middle = (y.first + y.last) / 2
-    turned = f'transform="translate(11 {middle}) rotate(-90)"'
-    parts.append(f'<text class="title" text-anchor="middle" {turned}>{escape(title)}</text>')
+    rotation = f'transform="translate(11 {(y.first + y.last) / 2}) rotate(-90)"'
+    parts.append(f'<text class="title" text-anchor="middle" {rotation}>{escape(title)}</text>')
     return "".join(parts)
-
-
-def _name(name: str, y: float, room: int = NAMES) -> str:
-    most = int((room - 10) / LETTER)
-    return _text(room - 8, y + 4, name if len(name) <= most else f"{name[: most - 1]}…", "end")
 
 
 def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
@@ -256,6 +252,6 @@ def _text(x: float, y: float, text: str, anchor: str, kind: str = "tick") -> str
     return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
 
 
-def _svg(height: float, words: str, parts: Sequence[str]) -> str:
-    facts = f'viewBox="0 0 {WIDTH} {height:g}" role="img" aria-label="{escape(words)}"'
-    return f'<svg class="chart" {facts}>{"".join(parts)}</svg>'
+def _svg(height: float, description: str, parts: Sequence[str]) -> str:
+    attributes = f'viewBox="0 0 {WIDTH} {height:g}" role="img" aria-label="{escape(description)}"'
+    return f'<svg class="chart" {attributes}>{"".join(parts)}</svg>'

@@ -1,4 +1,4 @@
-"""The recordings to look at and listen to: where the first system did best, middling and worst."""
+"""The recordings on the page: where the first system scores best, median and worst, with audio and spectrograms."""
 
 from __future__ import annotations
 
@@ -16,97 +16,94 @@ from unhiss.fleet.processes import WorkerSetup, map_processes
 from unhiss.media.plots import loudest_db, spectrogram
 from unhiss.media.writer import write
 from unhiss.score import scorer
-from unhiss.score.metrics import METRICS
 from unhiss.score.pairs import Pair
+from unhiss.score.registry import METRICS
 from unhiss.score.report import NOISY, PRELOAD, Report, single_threads
-from unhiss.score.scorer import Row
 from unhiss.score.statistics import baseline
 from unhiss.score.systems import System
 
-HEADLINES = ("pesq_wb", "ovrl", "si_sdr_db", "estoi")  # what recordings are ranked by: the first that is there
-LONGEST_S = 12.0  # of a clip: what is longer is shown and heard up to here
+RANKING_METRICS = ("pesq_wb", "ovrl", "si_sdr_db", "estoi")  # in order of preference
+MAX_CLIP_S = 12.0  # longer recordings are cut on the page
 OPUS_RATE = 48_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sound:
-    """One version of a recording: a picture and a player as data URIs, or why there is neither."""
+class ClipVersion:
+    """One version of a recording: spectrogram and audio as data URIs, or the reason why one is missing."""
 
     name: str
-    picture: str = ""
-    player: str = ""
+    image_uri: str = ""
+    audio_uri: str = ""
     missing: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clip:
-    """A recording of a rank ("best" …): noisy, clean where it is there, and what each system made of it."""
+    """A recording of a rank ("best" …): noisy, clean if available, and the output of each system."""
 
     rank: str
     pair: Pair
-    seconds: float
+    duration_s: float
     rate: int
-    sounds: tuple[Sound, ...]
+    versions: tuple[ClipVersion, ...]
 
 
-def headline(report: Report) -> str:
-    """The metric that recordings are ranked by, and systems drawn against their cost."""
-    return next((name for name in HEADLINES if name in report.metrics), report.metrics[0])
+def ranking_metric(report: Report) -> str:
+    """The metric that ranks recordings, and that is plotted against cost."""
+    return next((name for name in RANKING_METRICS if name in report.metrics), report.metrics[0])
 
 
-def ranked(report: Report) -> dict[str, Pair]:
-    """Best, median and worst recording of the baseline by the headline; fewer where there are fewer."""
-    metric = headline(report)
+def rank_recordings(report: Report) -> dict[str, Pair]:
+    """Best, median and worst recording of the baseline; fewer if there are fewer recordings."""
+    metric = ranking_metric(report)
     sign = -1 if METRICS[metric].better < 0 else 1
     rows = [row for row in report.of(baseline(report)) if np.isfinite(row.scores[metric])]
     rows.sort(key=lambda row: -sign * row.scores[metric])
-    places = {"best": 0, "median": len(rows) // 2, "worst": len(rows) - 1}
-    found: dict[str, Pair] = {}
-    for rank, place in places.items() if rows else ():
-        if rows[place].pair not in found.values():
-            found[rank] = rows[place].pair
-    return found
+    ranked: dict[str, Pair] = {}
+    for rank, index in {"best": 0, "median": len(rows) // 2, "worst": len(rows) - 1}.items() if rows else ():
+        if rows[index].pair not in ranked.values():
+            ranked[rank] = rows[index].pair
+    return ranked
 
 
-def clips(report: Report, systems: Sequence[System], jobs: int) -> list[Clip]:
-    """Each ranked recording with every version of it; systems run on these few once more."""
-    chosen = list(ranked(report).items())
-    if not chosen:
+def make_clips(report: Report, systems: Sequence[System], jobs: int) -> list[Clip]:
+    """Each ranked recording with all versions of it; the systems run once more on these few."""
+    ranked = list(rank_recordings(report).items())
+    if not ranked:
         return []
-    given = (tuple(systems), report.metrics, None)
-    scorer.begin(*given)
-    items = [(number, pair, system.name) for number, (_, pair) in enumerate(chosen) for system in systems]
+    scorer_args = (tuple(systems), report.metrics, None)
+    scorer.init_worker(*scorer_args)
+    items = [(number, pair, system.name) for number, (_, pair) in enumerate(ranked) for system in systems]
     with single_threads():
-        outputs = dict(
-            map_processes(scorer.output, items, jobs, WorkerSetup(function=scorer.begin, args=given, preload=PRELOAD))
-        )
-    made = []
-    for number, (rank, pair) in enumerate(chosen):
-        mine = {items[index][2]: output for index, output in outputs.items() if items[index][0] == number}
-        made.append(_clip(rank, pair, {system.name: mine[system.name] for system in systems}))
-    return made
+        setup = WorkerSetup(function=scorer.init_worker, args=scorer_args, preload=PRELOAD)
+        outputs = dict(map_processes(scorer.system_output, items, jobs, setup))
+    per_pair = len(systems)
+    return [
+        _make_clip(rank, pair, {system.name: outputs[number * per_pair + i] for i, system in enumerate(systems)})
+        for number, (rank, pair) in enumerate(ranked)
+    ]
 
 
-def _clip(rank: str, pair: Pair, outputs: dict[str, np.ndarray | str]) -> Clip:
+def _make_clip(rank: str, pair: Pair, outputs: dict[str, np.ndarray | str]) -> Clip:
     noisy, clean, rate = pair.load()
     versions: dict[str, np.ndarray | str] = {NOISY: noisy, **({} if clean is None else {"clean": clean}), **outputs}
-    top = max(loudest_db(to_mono(audio)) for audio in versions.values() if isinstance(audio, np.ndarray))
-    sounds = tuple(_sound(name, audio, rate, top) for name, audio in versions.items())
-    return Clip(rank=rank, pair=pair, seconds=noisy.shape[-1] / rate, rate=rate, sounds=sounds)
+    top_db = max(loudest_db(to_mono(audio)) for audio in versions.values() if isinstance(audio, np.ndarray))
+    made = tuple(_make_version(name, audio, rate, top_db) for name, audio in versions.items())
+    return Clip(rank=rank, pair=pair, duration_s=noisy.shape[-1] / rate, rate=rate, versions=made)
 
 
-def _sound(name: str, audio: np.ndarray | str, rate: int, top_db: float) -> Sound:
+def _make_version(name: str, audio: np.ndarray | str, rate: int, top_db: float) -> ClipVersion:
     if isinstance(audio, str):
-        return Sound(name=name, missing=audio)
-    mono = to_mono(audio)[: int(LONGEST_S * rate)]
-    picture = _uri("image/webp", spectrogram(mono, rate, top_db))
+        return ClipVersion(name=name, missing=audio)
+    mono = to_mono(audio)[: int(MAX_CLIP_S * rate)]
+    image_uri = _data_uri("image/webp", spectrogram(mono, rate, top_db))
     try:
-        return Sound(name=name, picture=picture, player=_uri("audio/ogg", _opus(mono, rate)))
+        return ClipVersion(name=name, image_uri=image_uri, audio_uri=_data_uri("audio/ogg", _encode_opus(mono, rate)))
     except AudioError as error:
-        return Sound(name=name, picture=picture, missing=str(error))
+        return ClipVersion(name=name, image_uri=image_uri, missing=str(error))
 
 
-def _opus(audio: np.ndarray, rate: int) -> bytes:
+def _encode_opus(audio: np.ndarray, rate: int) -> bytes:
     """`(T,)` as Opus in Ogg, a tenth of the size of a WAV."""
     with tempfile.TemporaryDirectory(prefix="unhiss-") as folder:
         path = Path(folder) / "clip.opus"
@@ -114,10 +111,5 @@ def _opus(audio: np.ndarray, rate: int) -> bytes:
         return path.read_bytes()
 
 
-def _uri(kind: str, content: bytes) -> str:
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
-
-
-def scores_of(report: Report, pair: Pair, system: str) -> Row | None:
-    """The row of a system on a recording; None for one that is no system, such as the clean speech."""
-    return next((row for row in report.of(system) if row.pair == pair), None)
+def _data_uri(mime_type: str, content: bytes) -> str:
+    return f"data:{mime_type};base64,{base64.b64encode(content).decode()}"

@@ -1,4 +1,4 @@
-"""The page: one file that holds all it shows, and asks no network for anything."""
+"""The report as one HTML page that contains everything it shows and loads nothing from the network."""
 
 from __future__ import annotations
 
@@ -10,262 +10,248 @@ from importlib.resources import files
 from typing import Any
 
 from unhiss import __version__
-from unhiss.score.cache import versions
-from unhiss.score.metrics import METRICS
+from unhiss.markup import Html, html_table
 from unhiss.score.page import charts
-from unhiss.score.page.clips import LONGEST_S, Clip, headline, scores_of
-from unhiss.score.report import NOISY, Report
-from unhiss.score.statistics import GROUPS, INTERVAL, Mean, average, baseline, cost_us, difference, grouped
-from unhiss.score.tables import plain, problems
+from unhiss.score.page.clips import MAX_CLIP_S, Clip, ClipVersion, ranking_metric
+from unhiss.score.registry import METRICS
+from unhiss.score.report import NOISY, Report, package_versions
+from unhiss.score.statistics import (
+    GROUPS,
+    INTERVAL,
+    Mean,
+    baseline,
+    bootstrap_mean,
+    group_rows,
+    median_cost_us,
+    paired_difference,
+)
+from unhiss.score.tables import format_mean, list_problems
 
-DRAWN = ("pesq_wb", "ovrl", "si_sdr_db", "estoi", "wer", "p808")  # charts of at most four of these
-UP = {1: "Further up", -1: "Further down", 0: "Nearer to 0"}  # what is better, by Metric.better
-ENOUGH = 10  # recordings for an interval to mean what it says
-MOST_LINES = 8  # groups of numbers up to so many make curves
-# Nothing may be loaded from anywhere: a browser that obeys this proves that the page is whole.
+CHART_METRICS = ("pesq_wb", "ovrl", "si_sdr_db", "estoi", "wer", "p808")  # at most four of these get charts
+DIRECTION = {1: "Further up", -1: "Further down", 0: "Nearer to 0"}  # what is better, by Metric.better
+MIN_RECORDINGS = 10  # fewer make the intervals too narrow
+MAX_LINE_GROUPS = 8  # more numeric groups get a dot chart
+# Nothing may be loaded from anywhere: a browser that enforces this proves that the page is complete.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; media-src data:"
 
 
-def page(report: Report, clips: Sequence[Clip], settings: dict[str, Any]) -> str:
-    """The report as HTML: tables, charts, and the clips to look at and listen to."""
-    names = ", ".join(name for name in report.systems if name != NOISY) or NOISY
-    count = len(report.of(NOISY))
+def render_page(report: Report, clips: Sequence[Clip], settings: dict[str, Any]) -> str:
+    """The report as HTML: tables, charts, and the clips with spectrograms and players."""
+    names = escape(", ".join(name for name in report.systems if name != NOISY) or NOISY)
     sections = [
-        ("summary", "Summary", _summary(report)), ("differences", f"Against {baseline(report)}", _against(report)),
-        ("spread", "Recording by recording", _spread(report)), *_by_group(report),
+        ("summary", "Summary", _summary(report)), ("differences", f"Against {baseline(report)}", _differences(report)),
+        ("spread", "Recording by recording", _spread(report)), *_groups(report),
         ("cost", "Quality and cost", _cost(report)), ("listen", "Look and listen", _listen(report, clips)),
         ("problems", "What could not be scored", _problems(report)),
-        ("how", "How this was measured", _how(report, settings)),
+        ("how", "How this was measured", _method(report, settings)),
     ]  # fmt: skip
-    shown = [(anchor, title, body) for anchor, title, body in sections if body]
-    menu = "".join(f'<a href="#{anchor}">{escape(title)}</a>' for anchor, title, _ in shown)
-    body = "".join(f'<section id="{anchor}"><h2>{escape(title)}</h2>{text}</section>' for anchor, title, text in shown)
-    here = files("unhiss.score.page")
+    shown = [(anchor, escape(title), body) for anchor, title, body in sections if body]
+    menu = "".join(f'<a href="#{anchor}">{title}</a>' for anchor, title, _ in shown)
+    body = "".join(f'<section id="{anchor}"><h2>{title}</h2>{text}</section>' for anchor, title, text in shown)
+    folder = files("unhiss.score.page")
+    source = settings.get("pairs") or settings.get("noisy")
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">'
-        f"<title>{escape(names)}: denoisers compared</title>"
-        f"<style>{(here / 'style.css').read_text(encoding='utf-8')}</style></head><body>"
-        f'<header><h1>Denoisers compared</h1><p class="lead">{escape(names)} on {count} recordings'
-        f"{_where(settings)}.</p><nav>{menu}</nav></header><main>{body}</main>"
+        f"<title>{names}: denoisers compared</title>"
+        f"<style>{(folder / 'style.css').read_text(encoding='utf-8')}</style></head><body>"
+        f'<header><h1>Denoisers compared</h1><p class="lead">{names} on {len(report.of(NOISY))} recordings'
+        f"{f' of {escape(str(source))}' if source else ''}.</p><nav>{menu}</nav></header><main>{body}</main>"
         f"<footer><p>Made by unhiss {__version__}, {datetime.now(UTC):%Y-%m-%d}.</p></footer>"
-        f"<script>{(here / 'player.js').read_text(encoding='utf-8')}</script></body></html>\n"
+        f"<script>{(folder / 'player.js').read_text(encoding='utf-8')}</script></body></html>\n"
     )
-
-
-def _where(settings: dict[str, Any]) -> str:
-    where = settings.get("pairs") or settings.get("noisy")
-    return f" of {escape(str(where))}" if where else ""
-
-
-def _legend(report: Report) -> str:
-    items = "".join(f"<li>{charts.mark(n)}{escape(name)}</li>" for n, name in enumerate(report.systems))
-    return f'<ul class="legend">{items}</ul>'
 
 
 def _mean(report: Report, system: str, metric: str) -> Mean:
-    return average(row.scores[metric] for row in report.of(system))
+    return bootstrap_mean(row.scores[metric] for row in report.of(system))
 
 
 def _summary(report: Report) -> str:
+    means = {metric: {name: _mean(report, name, metric) for name in report.systems} for metric in report.metrics}
+    best = {metric: _best_system(metric, by_system) for metric, by_system in means.items()}
     rows = []
     for system in report.systems:
         cells = []
-        for metric in report.metrics:
-            mean = _mean(report, system, metric)
-            ends = (
-                f"<small>{plain_end(mean.low, metric)} to {plain_end(mean.high, metric)}</small>" if mean.n > 1 else ""
-            )
-            best = ' class="best"' if system == _best(report, metric) else ""
-            cells.append(f"<td{best}>{plain(mean, METRICS[metric].places)}{ends}</td>")
-        own, cost = report.of(system), cost_us(report, system)
-        lost = sum(bool(row.failure) for row in own)
-        cells.append(f"<td>{len(own) - lost}{f'<small>{lost} failed</small>' if lost else ''}</td>")
-        cells.append(f"<td>{f'{cost:,.0f}' if math.isfinite(cost) else '–'}</td>")
-        rows.append([escape(system), *cells])
-    heads = [*(METRICS[metric].title for metric in report.metrics), "scored", "µs per 16 ms"]
+        for metric, by_system in means.items():
+            mean, decimals = by_system[system], METRICS[metric].decimals
+            text = format_mean(mean, decimals)
+            interval = f"<small>{mean.low:z.{decimals}f} to {mean.high:z.{decimals}f}</small>" if mean.n > 1 else ""
+            cells.append(Html((f'<b class="best">{text}</b>' if system == best[metric] else text) + interval))
+        failed = sum(bool(row.failure) for row in report.of(system))
+        scored = f"{len(report.of(system)) - failed}{f'<small>{failed} failed</small>' if failed else ''}"
+        cost = median_cost_us(report, system)
+        rows.append([system, *cells, Html(scored), f"{cost:,.0f}" if math.isfinite(cost) else "–"])
+    head = ["system", *(METRICS[metric].title for metric in report.metrics), "scored", "µs per 16 ms"]
     note = (
-        f"Means, and the interval in which they lie with 95 % certainty{_few(report)}. Green: the best mean of a "
-        "column (of the systems alone; others may be within its interval: see the differences)."
+        f"Means, and the interval in which they lie with 95 % certainty{_few_recordings(report)}. Green: the best mean "
+        "of a column (of the systems alone; others may be within its interval: see the differences)."
     )
-    return f'<p class="soft">{note}</p>' + _table("system", heads, rows)
+    return f'<p class="soft">{note}</p>' + _table(head, rows)
 
 
-def _title(metric: str) -> str:
-    """A metric's name over a chart; most are better when higher, and those that are not say so."""
-    return METRICS[metric].title + (" (lower is better)" if METRICS[metric].better < 0 else "")
-
-
-def _few(report: Report) -> str:
-    """What to think of intervals over so few recordings that they come out too narrow."""
-    count = len(report.of(NOISY))
-    return "" if count >= ENOUGH else f" (a hint only: fewer than about {ENOUGH} recordings make it too narrow)"
-
-
-def plain_end(value: float, metric: str) -> str:
-    """An end of an interval, for people."""
-    return f"{value:z.{METRICS[metric].places}f}"
-
-
-def _best(report: Report, metric: str) -> str | None:
-    """The system with the best mean; None where there is only one, or nothing is better than anything."""
-    means = {name: _mean(report, name, metric).mean for name in report.systems if name != NOISY}
-    known = {name: mean for name, mean in means.items() if math.isfinite(mean)}
+def _best_system(metric: str, means: dict[str, Mean]) -> str | None:
+    """The system with the best mean; None for fewer than two systems with a value."""
+    values = {name: mean.mean for name, mean in means.items() if name != NOISY and math.isfinite(mean.mean)}
     better = METRICS[metric].better
-    if len(known) < 2:
+    if len(values) < 2:
         return None
-    return min(known, key=lambda name: -better * known[name] if better else abs(known[name]))
+    return min(values, key=lambda name: -better * values[name] if better else abs(values[name]))
 
 
-def _table(first: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Rows of a name and ready cells; it scrolls by itself where the screen is narrow."""
-    head = "".join(f'<th scope="col">{escape(title)}</th>' for title in (first, *heads))
-    body = "".join(f'<tr><th scope="row">{name}</th>{"".join(cells)}</tr>' for name, *cells in rows)
-    return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="table"><table><thead><tr>{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
-    )
+def _few_recordings(report: Report) -> str:
+    if len(report.of(NOISY)) >= MIN_RECORDINGS:
+        return ""
+    return f" (a hint only: fewer than about {MIN_RECORDINGS} recordings make it too narrow)"
 
 
-def _drawn(report: Report) -> list[str]:
-    return [metric for metric in DRAWN if metric in report.metrics][:4] or list(report.metrics[:4])
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table that scrolls on narrow screens."""
+    return f'<div class="scroll" tabindex="0" role="region" aria-label="table">{html_table(head, rows)}</div>'
 
 
-def _grid(pictures: Sequence[str], caption: str) -> str:
-    figures = "".join(f"<figure>{picture}</figure>" for picture in pictures)
+def _figures(charts: Sequence[str], caption: str) -> str:
+    figures = "".join(f"<figure>{chart}</figure>" for chart in charts)
     return f'<p class="soft">{caption}</p><div class="grid">{figures}</div>'
 
 
-def _against(report: Report) -> str:
-    first = baseline(report)
-    if first == NOISY:
+def _chart_metrics(report: Report) -> list[str]:
+    return [metric for metric in CHART_METRICS if metric in report.metrics][:4] or list(report.metrics[:4])
+
+
+def _chart_title(metric: str) -> str:
+    """The metric's title; higher is better unless the title says otherwise."""
+    return METRICS[metric].title + (" (lower is better)" if METRICS[metric].better < 0 else "")
+
+
+def _differences(report: Report) -> str:
+    reference = baseline(report)
+    if reference == NOISY:
         return ""
     pictures = []
-    for metric in _drawn(report):
+    for metric in _chart_metrics(report):
         rows = {
-            name: (number, difference(report.of(name), report.of(first), metric))
-            for number, name in enumerate(report.systems) if name != first
+            name: (number, paired_difference(report.of(name), report.of(reference), metric))
+            for number, name in enumerate(report.systems) if name != reference
         }  # fmt: skip
-        pictures.append(charts.forest(rows, f"{_title(metric)}, less that of {first}", METRICS[metric].places))
-    return _grid(
+        title = f"{_chart_title(metric)}, less that of {reference}"
+        pictures.append(charts.difference_chart(rows, title, METRICS[metric].decimals))
+    return _figures(
         pictures,
-        f"Mean difference to {escape(first)}, recording by recording, with its 95 % interval. Where the interval "
-        "does not reach the dashed line, the difference is no accident of these recordings" + _few(report) + ".",
+        f"Mean difference to {escape(reference)}, recording by recording, with its 95 % interval. A difference is "
+        f"significant if its interval does not reach the dashed line{_few_recordings(report)}.",
     )
 
 
 def _spread(report: Report) -> str:
     pictures = []
-    for metric in _drawn(report):
+    for metric in _chart_metrics(report):
         values = {name: [row.scores[metric] for row in report.of(name)] for name in report.systems}
         means = {name: _mean(report, name, metric) for name in report.systems}
-        pictures.append(charts.spread(values, means, _title(metric), METRICS[metric].places))
-    return _grid(pictures, "A dot is a recording, the box holds the middle half of them, the mark is the mean.")
+        pictures.append(charts.box_chart(values, means, _chart_title(metric), METRICS[metric].decimals))
+    return _figures(pictures, "A dot is a recording, the box holds the middle half of them, the marker is the mean.")
 
 
-def _by_group(report: Report) -> list[tuple[str, str, str]]:
-    """A section for each column of the manifest: curves over numbers, rows of marks for names."""
-    made = []
+def _groups(report: Report) -> list[tuple[str, str, str]]:
+    """A section for each manifest column: curves for numbers, rows of markers for names."""
+    items = "".join(f"<li>{charts.legend_marker(n)}{escape(name)}</li>" for n, name in enumerate(report.systems))
+    sections = []
     for column, heading in GROUPS.items():
-        found = grouped(report, column)
-        if len(found) < 2:
+        groups = group_rows(report, column)
+        if len(groups) < 2:
             continue
-        numeric = all(value.lstrip("-").replace(".", "", 1).isdigit() for value in found) and len(found) <= MOST_LINES
-        counts = {value: sum(row.system == NOISY for row in rows) for value, rows in found.items()}
+        numeric = all(value.lstrip("-").replace(".", "", 1).isdigit() for value in groups)
+        counts = {value: sum(row.system == NOISY for row in rows) for value, rows in groups.items()}
         pictures = []
-        for metric in _drawn(report):
+        for metric in _chart_metrics(report):
             means = {
-                value: {name: average(r.scores[metric] for r in rows if r.system == name) for name in report.systems}
-                for value, rows in found.items()
+                value: {
+                    name: bootstrap_mean(row.scores[metric] for row in rows if row.system == name)
+                    for name in report.systems
+                }
+                for value, rows in groups.items()
             }
-            title, places = _title(metric), METRICS[metric].places
-            drawn = (
-                charts.lines(means, title, heading, places) if numeric else charts.dots(means, title, heading, counts)
-            )
-            pictures.append(drawn)
-        what = "Means with their 95 % intervals." if numeric else "Means; in brackets how many recordings."
-        made.append((column, f"By {heading}", _legend(report) + _grid(pictures, what)))
-    return made
+            title = _chart_title(metric)
+            if curves := numeric and len(groups) <= MAX_LINE_GROUPS:
+                pictures.append(charts.line_chart(means, title, heading, METRICS[metric].decimals))
+            else:
+                pictures.append(charts.dot_chart(means, title, heading, counts))
+        caption = "Means with their 95 % intervals." if curves else "Means; in brackets the number of recordings."
+        sections.append((column, f"By {heading}", f'<ul class="legend">{items}</ul>{_figures(pictures, caption)}'))
+    return sections
 
 
 def _cost(report: Report) -> str:
-    metric = headline(report)
+    metric = ranking_metric(report)
     points = {
-        name: (number, cost, _mean(report, name, metric))
+        name: (number, cost, mean)
         for number, name in enumerate(report.systems)
-        if math.isfinite(cost := cost_us(report, name)) and cost > 0 and _mean(report, name, metric).n
+        if (cost := median_cost_us(report, name)) > 0 and (mean := _mean(report, name, metric)).n
     }
     if not points:
         return ""
-    chart = charts.against_cost(points, _title(metric), _mean(report, NOISY, metric))
-    rows = [
-        [escape(name), f"<td>{cost:,.0f}</td>", f"<td>{16_000 / cost:,.0f}</td>"]
-        for name, (_, cost, _) in points.items()
-    ]
+    chart = charts.cost_chart(points, _chart_title(metric), _mean(report, NOISY, metric))
+    rows = [[name, f"{cost:,.0f}", f"{16_000 / cost:,.0f}"] for name, (_, cost, _) in points.items()]
     note = (
-        "Processor time of one core, resampling and (of programs) starting included; median over recordings. "
-        f"Real time is used up at 16,000 µs. {UP[METRICS[metric].better]} is better, further left is cheaper."
+        "Processor time of one core, including resampling and the start of programs; median over recordings. "
+        f"16,000 µs is real time. {DIRECTION[METRICS[metric].better]} is better, further left is cheaper."
     )
-    return _grid([chart], note) + _table("system", ["µs per 16 ms", "x real time"], rows)
+    return _figures([chart], note) + _table(["system", "µs per 16 ms", "x real time"], rows)
 
 
 def _listen(report: Report, clips: Sequence[Clip]) -> str:
     if not clips:
         return ""
-    metric = headline(report)
+    metric = ranking_metric(report)
     intro = (
         f"The recordings on which {escape(baseline(report))} has its best, median and worst {METRICS[metric].title}; "
-        "spectrograms of one recording share one scale of 80 dB. While one version plays, start another: it goes on "
-        "from the same place."
+        "spectrograms of one recording share one scale of 80 dB. If another version is started during playback, it "
+        "continues at the same position."
     )
     return f"<p>{intro}</p>" + "".join(_clip(report, clip, metric) for clip in clips)
 
 
 def _clip(report: Report, clip: Clip, metric: str) -> str:
-    facts = [f"{GROUPS[column]} {value}" for column in GROUPS if (value := clip.pair.facts.get(column))]
-    cut = (
-        f", the first {LONGEST_S:g} s of {clip.seconds:.1f}" if clip.seconds > LONGEST_S else f", {clip.seconds:.1f} s"
-    )
-    about = escape("; ".join(facts) + cut if facts else cut.lstrip(", "))
-    sounds = "".join(_sound(report, clip, number, metric) for number in range(len(clip.sounds)))
-    words = f'<p class="soft">“{escape(clip.pair.facts["text"])}”</p>' if clip.pair.facts.get("text") else ""
+    metadata = clip.pair.metadata
+    cut = f"the first {MAX_CLIP_S:g} s of {clip.duration_s:.1f}"
+    duration = cut if clip.duration_s > MAX_CLIP_S else f"{clip.duration_s:.1f} s"
+    groups = "; ".join(f"{GROUPS[column]} {metadata[column]}" for column in GROUPS if metadata.get(column))
+    about = escape(f"{groups}, {duration}" if groups else duration)
+    text = f'<p class="soft">“{escape(metadata["text"])}”</p>' if metadata.get("text") else ""
     head = f'<h3>{clip.rank.capitalize()}: {escape(clip.pair.id)} <span class="soft">({about})</span></h3>'
-    return f'{head}{words}<div class="grid versions">{sounds}</div>'
+    versions = "".join(_version(report, clip, version, metric) for version in clip.versions)
+    return f'{head}{text}<div class="grid versions">{versions}</div>'
 
 
-def _sound(report: Report, clip: Clip, number: int, metric: str) -> str:
-    sound, row = clip.sounds[number], scores_of(report, clip.pair, clip.sounds[number].name)
-    score = ""
-    if row is not None and math.isfinite(row.scores[metric]):
-        score = f"{METRICS[metric].title} {row.scores[metric]:.{METRICS[metric].places}f}"
-    label = escape(f"{sound.name}, {clip.rank} recording {clip.pair.id}")
-    seconds = min(clip.seconds, LONGEST_S)
-    shown = (
-        f'<img src="{sound.picture}" alt="Spectrogram: {label}"><div class="axis"><span>0 s</span>'
-        f"<span>up to {clip.rate / 2000:g} kHz</span><span>{seconds:.1f} s</span></div>" if sound.picture else ""
-    )  # fmt: skip
-    player = (
-        f'<audio controls preload="metadata" src="{sound.player}" aria-label="{label}"></audio>' if sound.player else ""
-    )
-    missing = f'<p class="soft">{escape(sound.missing)}</p>' if sound.missing else ""
-    caption = f"<figcaption><b>{escape(sound.name)}</b><span>{score}</span></figcaption>"
-    return f'<figure class="sound">{caption}{shown}{player}{missing}</figure>'
+def _version(report: Report, clip: Clip, version: ClipVersion, metric: str) -> str:
+    value = next((row.scores[metric] for row in report.of(version.name) if row.pair == clip.pair), math.nan)
+    score = f"{METRICS[metric].title} {value:.{METRICS[metric].decimals}f}" if math.isfinite(value) else ""
+    label = escape(f"{version.name}, {clip.rank} recording {clip.pair.id}")
+    parts = [f"<figcaption><b>{escape(version.name)}</b><span>{score}</span></figcaption>"]
+    if version.image_uri:
+        parts.append(
+            f'<img src="{version.image_uri}" alt="Spectrogram: {label}"><div class="axis"><span>0 s</span><span>up to '
+            f"{clip.rate / 2000:g} kHz</span><span>{min(clip.duration_s, MAX_CLIP_S):.1f} s</span></div>"
+        )
+    if version.audio_uri:
+        parts.append(f'<audio controls preload="metadata" src="{version.audio_uri}" aria-label="{label}"></audio>')
+    if version.missing:
+        parts.append(f'<p class="soft">{escape(version.missing)}</p>')
+    return f'<figure class="version">{"".join(parts)}</figure>'
 
 
 def _problems(report: Report) -> str:
-    parts = []
-    for title, lines in problems(report):
-        items = "".join(f"<li>{escape(line.removeprefix('- '))}</li>" for line in lines)
-        parts.append(
-            f'<details open><summary>{escape(title)} {len(lines)}</summary><ul class="plain">{items}</ul></details>'
-        )
-    return "".join(parts)
+    return "".join(
+        f'<details open><summary>{escape(title)} {len(lines)}</summary><ul class="plain">'
+        f"{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul></details>"
+        for title, lines in list_problems(report)
+    )
 
 
-def _how(report: Report, settings: dict[str, Any]) -> str:
-    metrics = "".join(f"<dt>{escape(METRICS[m].title)}</dt><dd>{escape(METRICS[m].about)}</dd>" for m in report.metrics)
-    used = ", ".join(f"{name} {number}" for name, number in versions().items() if number)
-    heard = f"<dt>recogniser</dt><dd>{escape(str(settings['recogniser']))}</dd>" if settings.get("recogniser") else ""
-    heard += f"<dt>intervals</dt><dd>{escape(INTERVAL)}</dd><dt>versions</dt><dd>{escape(used)}</dd>"
-    return f"<dl>{metrics}{heard}</dl>"
+def _method(report: Report, settings: dict[str, Any]) -> str:
+    terms = {METRICS[metric].title: METRICS[metric].about for metric in report.metrics}
+    if settings.get("recogniser"):
+        terms["recogniser"] = str(settings["recogniser"])
+    versions = ", ".join(f"{name} {version}" for name, version in package_versions().items() if version)
+    terms |= {"intervals": INTERVAL, "versions": versions}
+    return f"<dl>{''.join(f'<dt>{escape(term)}</dt><dd>{escape(text)}</dd>' for term, text in terms.items())}</dl>"

@@ -1,9 +1,9 @@
-// Versions of one recording take turns: who starts, goes on where the other was, so that the ear can compare.
+// Only one version of a recording plays at a time; a new one continues at the position of the previous one.
 for (const group of document.querySelectorAll(".versions")) {
   const players = [...group.querySelectorAll("audio")];
   for (const player of players) {
     player.addEventListener("play", () => {
-      const other = players.find((one) => one !== player && !one.paused);
+      const other = players.find((candidate) => candidate !== player && !candidate.paused);
       if (other) {
         other.pause();
         player.currentTime = other.currentTime;

@@ -1,4 +1,4 @@
-"""What a terminal shows of a run: bars for each recording and over all, and the lines that stay."""
+"""Progress on a terminal: a bar per recording and one in total, and the lines that remain at the end."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from unhiss.cli.bars import Bars, board, note
+from unhiss.cli.file_progress import FileProgress, progress_array, set_progress
 from unhiss.media.writer import write
 
 Make = Callable[..., Path]
@@ -24,18 +24,18 @@ SOURCE = Path(__file__).parent.parent.parent / "src"
 COLUMNS = 80
 
 
-class Told:
-    """Notes what a rich Progress is told."""
+class RecordedProgress:
+    """Records the calls of rich's Progress."""
 
     def __init__(self) -> None:
         self.tasks: dict[int, dict] = {}
 
-    def add_task(self, description: str, **facts: object) -> int:
-        self.tasks[max(self.tasks, default=-1) + 1] = {"description": description, "completed": 0.0, **facts}
+    def add_task(self, description: str, **fields: object) -> int:
+        self.tasks[max(self.tasks, default=-1) + 1] = {"description": description, "completed": 0.0, **fields}
         return max(self.tasks)
 
-    def update(self, task: int, **facts: object) -> None:
-        self.tasks[task].update(facts)
+    def update(self, task: int, **fields: object) -> None:
+        self.tasks[task].update(fields)
 
     def remove_task(self, task: int) -> None:
         del self.tasks[task]
@@ -43,25 +43,25 @@ class Told:
     def refresh(self) -> None: ...
 
 
-def test_each_recording_at_work_has_a_bar_with_its_share_and_speed() -> None:
-    told, notes = Told(), board(3, shared=False)
-    bars = Bars(told, ["a.wav", "b.wav", "c.wav"], notes)  # type: ignore[arg-type]
-    note(notes, 0, 0.25, 60.0, 5.0)
-    note(notes, 2, 0.0, 0.0, 0.0)
-    bars.draw()
-    assert [(task["description"], task["completed"]) for task in list(told.tasks.values())[1:]] == [
+def test_each_recording_in_progress_has_a_bar_with_its_fraction_and_speed() -> None:
+    recorded, array = RecordedProgress(), progress_array(3, shared=False)
+    progress = FileProgress(recorded, ["a.wav", "b.wav", "c.wav"], array)  # type: ignore[arg-type]
+    set_progress(array, 0, 0.25, 60.0, 5.0)
+    set_progress(array, 2, 0.0, 0.0, 0.0)
+    progress.draw()
+    assert [(task["description"], task["completed"]) for task in list(recorded.tasks.values())[1:]] == [
         ("a.wav, 3 x real time", 0.25), ("c.wav", 0.0),
     ]  # fmt: skip
-    assert told.tasks[0]["completed"] == 0.25
-    assert re.fullmatch(r"3 recordings, \d+ x real time", told.tasks[0]["description"])
-    bars.done(0, 60.0)
-    bars.draw()
-    assert [task["description"] for task in told.tasks.values()][1:] == ["c.wav"]
-    assert told.tasks[0]["completed"] == 1.0
+    assert recorded.tasks[0]["completed"] == 0.25
+    assert re.fullmatch(r"3 recordings, \d+ x real time", recorded.tasks[0]["description"])
+    progress.finish(0, 60.0)
+    progress.draw()
+    assert [task["description"] for task in recorded.tasks.values()][1:] == ["c.wav"]
+    assert recorded.tasks[0]["completed"] == 1.0
 
 
 def screen(sent: bytes) -> list[str]:
-    """What is on a terminal in the end, of text and of the few controls that rich sends."""
+    """The lines on a terminal after the output, which contains text and the few control sequences of rich."""
     lines, row = [""], 0
     for part in re.findall(r"\x1b\[[0-9;?]*[A-Za-z]|[\r\n]|[^\x1b\r\n]+", sent.decode()):
         if part == "\n":
@@ -77,7 +77,7 @@ def screen(sent: bytes) -> list[str]:
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_on_a_terminal_lines_stay_and_bars_go(jobs: int, tmp_path: Path, causal_model: Make) -> None:
+def test_on_a_terminal_lines_remain_and_bars_disappear(jobs: int, tmp_path: Path, causal_model: Make) -> None:
     (tmp_path / "in").mkdir()
     for name in ("a.wav", "[b]old.wav", "c.wav"):
         write(tmp_path / "in" / name, np.zeros(96000, np.float32), 48000)

@@ -1,0 +1,105 @@
+"""Progress bars of `unhiss denoise`: one for each recording in progress and, for several, one in total.
+
+The process that denoises a recording, this or another one, writes its progress to a shared array; this process draws.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from unhiss.cli.terminal import DRAW_LOCK
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+REFRESH_S = 0.2
+MAX_NAME = 28  # characters, so that bar and time fit beside the name in 80 columns
+_FIELDS = 3  # per recording: fraction done, duration in seconds, elapsed seconds
+
+ProgressArray = Any  # floats, _FIELDS per recording; each recording has one writer, so no lock is needed
+
+
+def progress_array(count: int, shared: bool) -> ProgressArray:
+    """An array of zeros for `count` recordings; shared: for use in other processes."""
+    if not shared:
+        import numpy as np
+
+        return np.zeros(_FIELDS * count)
+    from multiprocessing.sharedctypes import RawArray
+
+    return RawArray("d", _FIELDS * count)
+
+
+def set_progress(array: ProgressArray, index: int, fraction: float, duration_s: float, elapsed_s: float) -> None:
+    array[_FIELDS * index : _FIELDS * (index + 1)] = [fraction, duration_s, max(1e-9, elapsed_s)]
+
+
+class FileProgress:
+    """Draws the contents of a progress array periodically inside `refreshing()`."""
+
+    def __init__(self, bar: Progress, names: list[str], array: ProgressArray) -> None:
+        import numpy as np
+
+        self._bar, self._names = bar, [_shorten(name) for name in names]
+        self._fields = np.frombuffer(array, float).reshape(-1, _FIELDS)
+        self._bar_ids: dict[int, TaskID] = {}
+        self._finished, self._finished_s, self._start_s = 0, 0.0, time.perf_counter()
+        self._total = bar.add_task(f"{len(names)} recordings", total=len(names), visible=len(names) > 1)
+
+    def finish(self, index: int, duration_s: float) -> None:
+        """Count a recording as finished and remove its bar."""
+        with DRAW_LOCK:
+            self._finished += 1
+            self._finished_s += duration_s
+            self._fields[index] = 0.0
+            if index in self._bar_ids:
+                self._bar.remove_task(self._bar_ids.pop(index))
+
+    def draw(self) -> None:
+        with DRAW_LOCK:
+            done, audio_s = float(self._finished), self._finished_s
+            for index in self._fields[:, 2].nonzero()[0].tolist():  # only the few in progress
+                fraction, duration_s, elapsed_s = self._fields[index].tolist()
+                name = self._names[index]
+                if index not in self._bar_ids:
+                    self._bar_ids[index] = self._bar.add_task(name, total=1.0)
+                line = _with_speed(name, fraction * duration_s, elapsed_s)
+                self._bar.update(self._bar_ids[index], completed=fraction, description=line)
+                done, audio_s = done + fraction, audio_s + fraction * duration_s
+            line = _with_speed(f"{len(self._names)} recordings", audio_s, time.perf_counter() - self._start_s)
+            self._bar.update(self._total, completed=done, description=line)
+            self._bar.refresh()
+
+    @contextmanager
+    def refreshing(self) -> Iterator[None]:
+        """Draw every REFRESH_S until the block ends, and once more then."""
+        stop = threading.Event()
+
+        def refresh() -> None:
+            while not stop.wait(REFRESH_S):
+                self.draw()
+
+        thread = threading.Thread(target=refresh, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+            self.draw()
+
+
+def _with_speed(name: str, audio_s: float, elapsed_s: float) -> str:
+    return f"{name}, {audio_s / elapsed_s:.0f} x real time" if audio_s else name
+
+
+def _shorten(name: str) -> str:
+    """
+    >>> _shorten("a-name-that-goes-on-and-on-and-on.wav")
+    'a-name-that-go…on-and-on.wav'
+    """
+    return name if len(name) <= MAX_NAME else f"{name[: MAX_NAME // 2]}…{name[1 - MAX_NAME // 2 :]}"
