@@ -49,12 +49,12 @@ from unhiss.infer.causal_model import CausalModel
 from unhiss.infer.frame_model import FrameModel
 from unhiss.infer.session import Session
 from unhiss.train.checkpoint import load_model
-from unhiss.train.graphs import graph_of
+from unhiss.train.onnx_graph import describe_graph
 
 class Torch(Session):
     def __init__(self, path):
         self.path, (self.model, experiment, _) = path, load_model(path)
-        graph = graph_of(self.model, experiment)
+        graph = describe_graph(self.model, experiment)
         self.name, self.config, self.fingerprint = "torch", graph.config, ""
         self.inputs = [(name, "B", *part.shape[1:]) for name, part in zip(graph.names, graph.example)]
 

@@ -35,29 +35,29 @@ from unhiss.train.loop import Run
 ROOT = Path(__file__).parent.parent
 
 
-class Attention(causal.Block):
-    """Bands look at each other by what is in them, four heads, instead of through one fixed matrix."""
+class Attention(causal.TimeBandBlock):
+    """Attention over bands with four heads, in place of one fixed matrix."""
 
     def __init__(self, channels: int, bands: int) -> None:
         super().__init__(channels, bands)
-        self.mixing = nn.Parameter(torch.zeros(0))
-        self.asked = nn.Linear(channels, 3 * channels, bias=False)
-        self.place = nn.Parameter(torch.randn(bands, channels) * 0.1)
+        self.band_mixing = nn.Parameter(torch.zeros(0))
+        self.query_key_value = nn.Linear(channels, 3 * channels, bias=False)
+        self.position = nn.Parameter(torch.randn(bands, channels) * 0.1)
 
     def forward(self, x: Tensor, state: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        y, after = self.time(causal.reshape(x, 0, -1, self.channels), state)
-        x = x + causal.reshape(self.out(y), 0, -1, self.bands, self.channels)
-        heads = self.asked(x + self.place).unflatten(-1, (3, 4, -1)).permute(3, 0, 1, 4, 2, 5)
+        y, next_state = self.lstm(causal.reshape(x, 0, -1, self.channels), state)
+        x = x + causal.reshape(self.lstm_out(y), 0, -1, self.bands, self.channels)
+        heads = self.query_key_value(x + self.position).unflatten(-1, (3, 4, -1)).permute(3, 0, 1, 4, 2, 5)
         mixed = functional.scaled_dot_product_attention(*heads).transpose(2, 3).flatten(-2)
-        return x + self.after(mixed), after
+        return x + self.mixing_out(mixed), next_state
 
 
 class Dilated(nn.Module):
     """In place of a recurrence: two gated causal convolutions of kernel 3, 1 and 4 frames apart."""
 
-    def __init__(self, inside: int, units: int, each: int = 1) -> None:
+    def __init__(self, inputs: int, units: int) -> None:
         super().__init__()
-        self.cell = nn.Linear(inside, units)  # its first weights are scaled like a recurrence's
+        self.cell = nn.Linear(inputs, units)  # its first weights are scaled like a recurrence's
         self.cell.weight_ih_l0 = self.cell.weight
         self.steps = nn.ModuleList(nn.Conv1d(units, 2 * units, 3, dilation=far) for far in (1, 4))
 
@@ -68,37 +68,46 @@ class Dilated(nn.Module):
         return y.permute(2, 0, 1), list(state)
 
 
-class TwoTaps(causal.Causal):
+class TwoTaps(causal.CausalNetwork):
     """A cleaned bin is a complex factor times this frame's plus another times the last one's."""
 
     def __init__(self, config: CausalConfig) -> None:
         super().__init__(config)
-        self.mask = nn.Conv2d(config.width, 4 * causal.FOLD, 1)
+        self.mask = nn.Conv2d(config.width, 4 * causal.GROUP_BINS, 1)
         nn.init.zeros_(self.mask.weight)
-        self.mask.bias.data.copy_(torch.tensor([1.0, 0.0, 0.0, 0.0] * causal.FOLD))  # type: ignore[union-attr]
+        self.mask.bias.data.copy_(torch.tensor([1.0, 0.0, 0.0, 0.0] * causal.GROUP_BINS))  # type: ignore[union-attr]
 
-    def _masked(self, x: Tensor, seen: Tensor) -> Tensor:
+    def _apply_mask(self, x: Tensor, inputs: Tensor) -> Tensor:
         with torch.autocast("cpu", enabled=False):
             masks = functional.conv2d(x.float(), self.mask.weight, self.mask.bias)
-            m, s = (value.unflatten(1, (causal.FOLD, 2, 2)) for value in (masks, seen))
+            m, s = (value.unflatten(1, (causal.GROUP_BINS, 2, 2)) for value in (masks, inputs))
             re = (m[:, :, :, 0] * s[:, :, :, 0] - m[:, :, :, 1] * s[:, :, :, 1]).sum(2)
             im = (m[:, :, :, 0] * s[:, :, :, 1] + m[:, :, :, 1] * s[:, :, :, 0]).sum(2)
             return torch.stack([re, im], 2).flatten(1, 2)
 
 
 class NoFull(TwoTaps):
-    """What the recurrence over all bands says goes nowhere but to the bands above 8 kHz."""
+    """The LSTM over all bands feeds the bands above 8 kHz alone."""
 
     def __init__(self, config: CausalConfig) -> None:
         super().__init__(config)
-        nn.init.zeros_(self.back.weight).requires_grad_(False)
+        nn.init.zeros_(self.bottleneck_out.weight).requires_grad_(False)
 
 
 DESIGNS: dict[str, tuple[str, dict[str, type]]] = {
-    "two taps": ("LSTM over time, linear mixing, one LSTM over all bands, a mask of two taps", {"Causal": TwoTaps}),
-    "attention": ("the same, attention in place of linear mixing", {"Causal": TwoTaps, "Block": Attention}),
-    "no full band": ("the same without the LSTM over all bands", {"Causal": NoFull}),
-    "convolution": ("gated dilated convolutions in place of the LSTMs", {"Causal": TwoTaps, "Recurrence": Dilated}),
+    "two taps": (
+        "LSTM over time, linear mixing, one LSTM over all bands, a mask of two taps",
+        {"CausalNetwork": TwoTaps},
+    ),
+    "attention": (
+        "the same, attention in place of linear mixing",
+        {"CausalNetwork": TwoTaps, "TimeBandBlock": Attention},
+    ),
+    "no full band": ("the same without the LSTM over all bands", {"CausalNetwork": NoFull}),
+    "convolution": (
+        "gated dilated convolutions in place of the LSTMs",
+        {"CausalNetwork": TwoTaps, "Recurrence": Dilated},
+    ),
     "one tap": ("two taps, but the mask on this frame alone", {}),
 }
 
@@ -109,9 +118,9 @@ def train(name: str, config: Path, data: Path, seconds: float) -> dict[str, floa
     keep_memory()
     for part, new in DESIGNS[name][1].items():
         setattr(causal, part, new)
-    from unhiss.train import tasks
+    from unhiss.train import networks
 
-    tasks.Causal = causal.Causal  # type: ignore[misc]
+    networks.CausalNetwork = causal.CausalNetwork  # type: ignore[misc]
     with tempfile.TemporaryDirectory() as folder:
         run = Run(load(config), Store(data), Path(folder), torch.device("cpu"))
         spent = schedule(run, seconds)
@@ -123,7 +132,7 @@ def train(name: str, config: Path, data: Path, seconds: float) -> dict[str, floa
                 batches = run.batches.epoch(run.step)
                 continue
             spent(time.process_time() - began)
-            run.advance(*step)
+            run.train_step(*step)
         row = run.validate()
     parameters = sum(p.numel() for p in run.model.parameters() if p.requires_grad)
     audio_s = run.step * run.experiment.train.batch_size * run.experiment.causal.segment_s

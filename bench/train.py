@@ -76,9 +76,9 @@ def plain_loop(folder: str, device: torch.device) -> Callable[[int], None]:
 
     from unhiss.config import load
     from unhiss.data.store import Store
-    from unhiss.train.batches import Batches
+    from unhiss.train.frame_batches import FrameBatches
 
-    batches = Batches(Store(folder), "train", load(ROOT / "configs/unet-reference.toml"), torch.device("cpu"))
+    batches = FrameBatches(Store(folder), "train", load(ROOT / "configs/unet-reference.toml"), torch.device("cpu"))
     made = [batches.batch(0, number, 64) for number in range(8)]
     frames, target = torch.cat([item.frames for item in made]), torch.cat([item.target for item in made])
     loader = DataLoader(TensorDataset(frames, target), batch_size=64, shuffle=True)
@@ -113,7 +113,7 @@ def unhiss_loop(config: str, folder: str, device: torch.device) -> Callable[[int
     def go(count: int) -> None:
         until = run.step + -(-count // experiment.train.batch_size)
         for batches in run.batches.epoch(0, run.step):
-            run.advance(*batches)
+            run.train_step(*batches)
             if run.step == until:
                 return
 

@@ -27,13 +27,13 @@ def main() -> None:
     if len(weights) != count or abs(sum(weights) - 1) > 1e-6:
         parser.error(f"--weights {weights} for {count} checkpoints; expected one for each, 1 together")
     models = [checkpoint.load_model(path)[0].state_dict() for path in options.checkpoints]
-    tensors, notes = checkpoint.load(options.checkpoints[0])
+    tensors, metadata = checkpoint.load(options.checkpoints[0])
     for name, value in models[0].items():
         if value.is_floating_point():
             tensors[f"average.{name}"] = sum(
                 weight * model[name] for weight, model in zip(weights, models, strict=True)
             )
-    checkpoint.save(options.output, tensors, notes)
+    checkpoint.save(options.output, tensors, metadata)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,8 @@ import argparse
 import json
 from pathlib import Path
 
-from unhiss.train.checkpoint import notes as notes_of
-from unhiss.train.curves import draw, read
+from unhiss.train.checkpoint import load_metadata
+from unhiss.train.curves import draw_curves, read_metrics
 
 CARDS = Path(__file__).parent.parent / "docs" / "models"
 CARD = """# `{name}`
@@ -52,8 +52,8 @@ def main() -> None:
     parser.add_argument("--init", default="", help="what its weights began with, as unhiss train got it")
     parser.add_argument("--cards", type=Path, default=CARDS, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    notes = notes_of(options.run / "best.safetensors")
-    epochs = read(options.run / "metrics.jsonl")
+    notes = load_metadata(options.run / "best.safetensors")
+    epochs = read_metrics(options.run / "metrics.jsonl")
     # Paths of the machine it ran on are nobody's business: only a corpus's own folder name stays.
     notes["data"]["sources"] = [_shortened(spec) for spec in notes["data"]["sources"]]
     record = {"machine": options.machine, "init": options.init, **notes, "epochs": epochs}
@@ -61,7 +61,7 @@ def main() -> None:
     cards.mkdir(parents=True, exist_ok=True)
     target = cards / f"{options.name}.training.json"
     target.write_text(json.dumps(record, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
-    draw(epochs, cards / f"{options.name}.curves.png")
+    (cards / f"{options.name}.curves.png").write_bytes(draw_curves(epochs))
     if not (card := cards / f"{options.name}.md").exists():
         card.write_text(CARD.format(name=options.name), encoding="utf-8")
     print(f"{target} written; now: make docs")

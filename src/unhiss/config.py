@@ -50,7 +50,8 @@ class Experiment:
 
     @classmethod
     def from_dict(cls, tree: dict[str, Any]) -> Experiment:
-        return _build(cls, tree, "")
+        experiment: Experiment = _build(cls, tree, "")
+        return experiment
 
     def differences(self, other: Experiment) -> list[str]:
         """Settings that another experiment has otherwise: `train.epochs = 60, not 57`."""

@@ -131,7 +131,7 @@ def test_two_noises_together_have_the_snr_of_one(store: Store) -> None:
 
 @pytest.mark.parametrize("balance, most", [(1.0, 1.15), (0.0, 2.3)])
 def test_balance_makes_rare_kinds_of_noise_as_likely_as_common_ones(store: Store, balance: float, most: float) -> None:
-    recipes = draw(store, 8, 6000, 8064, balance=balance)
+    recipes = draw(store, 8, 6000, 8064, kind_balance=balance)
     rows = store.part("noise", "train")
     kinds = [rows[recipe.noises[0]].kind for recipe in recipes]
     clips = [row.kind for row in rows]

@@ -12,24 +12,25 @@ from unhiss.config import Experiment, load
 from unhiss.data.store import Store
 
 
-@pytest.fixture(autouse=True)
-def quiet_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """One thread, and malloc as it was: other tests of this process measure memory."""
-    monkeypatch.setattr("unhiss.train.loop.keep_memory", lambda: None)
+@pytest.fixture(autouse=True, scope="module")
+def quiet_process() -> Iterator[None]:
+    """One thread: sums have one order, and workers of pytest-xdist do not compete. malloc stays as it was."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr("unhiss.train.loop.keep_memory", lambda: None)
+        yield
     torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return make_store(tmp_path_factory.mktemp("made") / "dataset")
+    return make_store(tmp_path_factory.mktemp("narrow") / "dataset")
 
 
 @pytest.fixture(scope="session")
 def wide(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """The same at 48 kHz, as the causal models want it."""
+    """The same at 48 kHz, for the causal models."""
     return make_store(tmp_path_factory.mktemp("wide") / "dataset", 48000)
 
 

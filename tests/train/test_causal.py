@@ -1,4 +1,4 @@
-"""The causal network: any cut in time, any band, and what a new one does."""
+"""The causal network: calls of any length, any rate, and what an untrained one does."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from hypothesis import strategies as st
 from torch import nn
 
 from unhiss.settings import CausalConfig
-from unhiss.train import grid
-from unhiss.train.causal import Causal, band_map, compress, expand
-from unhiss.train.graphs import macs
+from unhiss.train import stft
+from unhiss.train.causal import CausalNetwork, band_map, compress, expand
+from unhiss.train.onnx_graph import macs
 
-SMALL = CausalConfig(width=8, channels=6, bands=10, blocks=2, bottleneck=12)
+CONFIG = CausalConfig(width=8, channels=6, bands=10, blocks=2, bottleneck=12)
 BINS = {8000: 129, 16000: 257, 24000: 385, 32000: 513, 48000: 769, 96000: 1537}
 ROUND_OFF = 1e-5  # the same sums in another order
 
 
 @pytest.fixture(scope="module")
-def model() -> Causal:
+def model() -> CausalNetwork:
     torch.manual_seed(1)
-    model = Causal(SMALL).eval()
+    model = CausalNetwork(CONFIG).eval()
     nn.init.normal_(model.mask.weight, std=0.2)
     return model
 
@@ -33,32 +33,32 @@ def spectrum(bins: int, frames: int, batch: int = 2) -> torch.Tensor:
     return torch.randn(batch, frames, bins, 2, generator=torch.Generator().manual_seed(bins)) * 0.3
 
 
-def test_the_shipped_sizes_are_within_their_budgets() -> None:
-    small = Causal(CausalConfig())
+def test_the_default_size_is_within_its_budget() -> None:
+    small = CausalNetwork(CausalConfig())
     assert sum(p.numel() for p in small.parameters()) <= 400_000
-    frame = (torch.zeros(1, 1, 257, 2), small.silence(1))
-    assert 200e6 < macs(small, frame) / grid.HOP_S < 260e6
+    frame = (torch.zeros(1, 1, 257, 2), small.initial_state(1))
+    assert 200e6 < macs(small, frame) / stft.HOP_S < 260e6
 
 
-def test_multiply_adds_are_those_counted_by_hand(model: Causal) -> None:
+def test_multiply_adds_are_those_counted_by_hand(model: CausalNetwork) -> None:
     convolutions = 64 * (3 * (16 * 8 + 4 * 8 * 8) + 2 * 8 * 6 + 8 * 16 + 16 * 16 + 16 * 8)
     over_bands = 10 * 2 * (4 * 6 * (6 + 6) + 6 * 6 + 6 * 6 + 6 * 10)
     maps = 2 * 6 * 64 * 10
     bottleneck = 2 * 60 * 12 + 4 * 12 * 24
     high = 12 * 16 + 4 * 48 * (32 + 48) + 48 * 16 + 16 * 1024
-    frame = (torch.zeros(1, 1, 257, 2), model.silence(1))
+    frame = (torch.zeros(1, 1, 257, 2), model.initial_state(1))
     assert macs(model, frame) == convolutions + over_bands + maps + bottleneck + high
 
 
 @pytest.mark.parametrize("bins", BINS.values())
 @settings(max_examples=10, deadline=None)
 @given(cuts=st.lists(st.integers(0, 11), max_size=4))
-def test_results_are_the_same_however_time_is_cut(model: Causal, bins: int, cuts: list[int]) -> None:
+def test_results_do_not_depend_on_the_length_of_calls(model: CausalNetwork, bins: int, cuts: list[int]) -> None:
     whole = spectrum(bins, 11)
     ends = [0, *sorted(cuts), 11]
     with torch.no_grad():
-        expected, last = model(whole, model.silence(2))
-        state, parts = model.silence(2), []
+        expected, last = model(whole, model.initial_state(2))
+        state, parts = model.initial_state(2), []
         for begin, end in pairwise(ends):
             if end > begin:
                 part, state = model(whole[:, begin:end], state)
@@ -67,52 +67,52 @@ def test_results_are_the_same_however_time_is_cut(model: Causal, bins: int, cuts
     assert (state - last).abs().max() < ROUND_OFF
 
 
-def test_no_frame_depends_on_a_later_one(model: Causal) -> None:
+def test_no_frame_depends_on_a_later_one(model: CausalNetwork) -> None:
     one, two = spectrum(769, 9), spectrum(769, 9)
     two[:, 5:] += 1
     with torch.no_grad():
-        first, second = (model(x, model.silence(2))[0] for x in (one, two))
+        first, second = (model(x, model.initial_state(2))[0] for x in (one, two))
     assert torch.equal(first[:, :5], second[:, :5])
     assert not torch.allclose(first[:, 5], second[:, 5])
 
 
-def test_signals_of_a_batch_do_not_touch_each_other(model: Causal) -> None:
+def test_signals_of_a_batch_are_independent(model: CausalNetwork) -> None:
     both = spectrum(257, 6)
     with torch.no_grad():
-        together, _ = model(both, model.silence(2))
-        alone, _ = model(both[1:], model.silence(1))
+        together, _ = model(both, model.initial_state(2))
+        alone, _ = model(both[1:], model.initial_state(1))
     assert (together[1:] - alone).abs().max() < ROUND_OFF
 
 
-def test_a_new_network_leaves_the_low_band_as_it_is() -> None:
-    given_spectrum = spectrum(257, 4)
-    fresh = Causal(SMALL).eval()
+def test_an_untrained_network_passes_the_low_band() -> None:
+    noisy = spectrum(257, 4)
+    network = CausalNetwork(CONFIG).eval()
     with torch.no_grad():
-        out, _ = fresh(given_spectrum, fresh.silence(2))
-    assert (out[:, :, :256] - given_spectrum[:, :, :256]).abs().max() < ROUND_OFF
+        out, _ = network(noisy, network.initial_state(2))
+    assert (out[:, :, :256] - noisy[:, :, :256]).abs().max() < ROUND_OFF
 
 
-def test_silence_stays_silent(model: Causal) -> None:
+def test_silence_stays_silent(model: CausalNetwork) -> None:
     with torch.no_grad():
-        out, _ = model(torch.zeros(1, 20, 769, 2), model.silence(1))
+        out, _ = model(torch.zeros(1, 20, 769, 2), model.initial_state(1))
     assert out.abs().max() < 1e-6
 
 
-def test_above_24_khz_the_last_gain_goes_on(model: Causal) -> None:
-    given_spectrum = spectrum(1537, 3)
+def test_above_24_khz_the_gain_of_the_last_band_applies(model: CausalNetwork) -> None:
+    noisy = spectrum(1537, 3)
     with torch.no_grad():
-        out, _ = model(given_spectrum, model.silence(2))
-    gain = out[:, :, 767] / given_spectrum[:, :, 767]
-    assert torch.allclose(out[:, :, 768:], given_spectrum[:, :, 768:] * gain[:, :, None], atol=1e-5)
+        out, _ = model(noisy, model.initial_state(2))
+    gain = out[:, :, 767] / noisy[:, :, 767]
+    assert torch.allclose(out[:, :, 768:], noisy[:, :, 768:] * gain[:, :, None], atol=1e-5)
 
 
 def test_the_mask_is_a_complex_product() -> None:
-    model = Causal(SMALL).eval()
+    model = CausalNetwork(CONFIG).eval()
     with torch.no_grad():
         model.mask.bias.copy_(torch.tensor([0.5, -1.0, 2.0, 0.25] * 2))  # type: ignore[union-attr]
-        given_spectrum = spectrum(257, 5)
-        out, _ = model(given_spectrum, model.silence(2))
-    x = torch.view_as_complex(given_spectrum[:, :, :256].contiguous()).numpy()
+        noisy = spectrum(257, 5)
+        out, _ = model(noisy, model.initial_state(2))
+    x = torch.view_as_complex(noisy[:, :, :256].contiguous()).numpy()
     small = x * np.abs(x) ** -0.75
     masked = np.tile([0.5 - 1j, 2 + 0.25j], 128) * small
     expected = masked * np.abs(masked) ** 3
@@ -135,20 +135,20 @@ def test_expansion_undoes_compression() -> None:
 
 
 @pytest.mark.parametrize("rate", [8000, 16000, 24000, 32000, 48000, 96000])
-def test_spectra_match_numpy_and_give_the_sound_back(rate: int) -> None:
+def test_spectra_match_numpy_and_are_inverted(rate: int) -> None:
     size, hop = rate * 32 // 1000, rate * 16 // 1000
     audio = np.random.default_rng(rate).standard_normal((2, 9 * hop)).astype(np.float32)
-    found = grid.analyse(torch.from_numpy(audio), rate)
-    assert found.shape == (2, 10, BINS[rate], 2)
+    spectra = stft.analyse(torch.from_numpy(audio), rate)
+    assert spectra.shape == (2, 10, BINS[rate], 2)
     window = np.sqrt(0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size))
     expected = np.fft.rfft(audio[:, 3 * hop : 3 * hop + size] * window) * 512 / size
-    assert np.allclose(torch.view_as_complex(found[:, 4]).numpy(), expected, atol=1e-4)
-    assert np.allclose(grid.synthesise(found, rate).numpy(), audio, atol=1e-5)
+    assert np.allclose(torch.view_as_complex(spectra[:, 4]).numpy(), expected, atol=1e-4)
+    assert np.allclose(stft.synthesise(spectra, rate).numpy(), audio, atol=1e-5)
 
 
 def test_a_tone_has_the_same_level_at_every_rate() -> None:
     peaks = [
-        grid.analyse(torch.sin(2 * torch.pi * 1000 * torch.arange(rate) / rate)[None], rate)[0, 30].norm(dim=-1).max()
+        stft.analyse(torch.sin(2 * torch.pi * 1000 * torch.arange(rate) / rate)[None], rate)[0, 30].norm(dim=-1).max()
         for rate in (8000, 16000, 48000, 96000)
     ]
     assert np.allclose(peaks, peaks[0], rtol=1e-3)

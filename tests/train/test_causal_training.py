@@ -1,4 +1,4 @@
-"""What causal models learn from: batches of varied mixtures, the loss, and the way from config to ONNX."""
+"""Training of causal models: augmented batches, the loss, and the path from config to ONNX."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import onnxruntime
 import pytest
 import torch
 from click.testing import CliRunner
-from tiny_sets import ROOT, tone
+from tiny_sets import ROOT, TINY, TINY_CAUSAL, tone
 
 from unhiss.cli.export import command as export_command
 from unhiss.cli.train import command as train_command
@@ -22,24 +22,24 @@ from unhiss.data.store import Store
 from unhiss.infer.denoiser import Denoiser
 from unhiss.media.codecs import CODECS, Codec
 from unhiss.settings import TrainConfig
-from unhiss.train import checkpoint, grid, losses, tasks, variations
+from unhiss.train import augmentation, checkpoint, losses, stft
+from unhiss.train.augmentation import change_speed
 from unhiss.train.causal_batches import CausalBatch, CausalBatches
-from unhiss.train.rooms import responses, reverberate
-from unhiss.train.variations import faster
+from unhiss.train.networks import build_network
+from unhiss.train.room_responses import reverberate, room_responses
 
 CPU = torch.device("cpu")
-TINY = (
-    "augment.reverb=0",  # forty-eight rooms would take longer than all else here
-    "train.epochs=2", "train.examples=4", "train.valid_examples=2", "train.batch_size=2", "train.save_every_steps=1",
-    "causal.segment_s=0.8", "causal.width=8", "causal.channels=6", "causal.bands=8", "causal.bottleneck=8",
+SETTINGS = (
+    *TINY, *TINY_CAUSAL, "causal.segment_s=0.8",
+    "train.examples=4", "train.valid_examples=2", "train.save_every_steps=1",
 )  # fmt: skip
-VARIED = ("babble", "gate", "reverb", "speed", "noise_speed", "eq_db", "band_limit", "clip", "codec")
-PLAIN = tuple(f"augment.{name}=0" for name in VARIED)
+AUGMENTED = ("babble", "gate", "reverb", "speed", "noise_speed", "eq_db", "band_limit", "clip", "codec")
+PLAIN = tuple(f"augment.{name}=0" for name in AUGMENTED)
 NOISE_EVERYWHERE = ("mixing.noise_only=0", "mixing.speech_only=0", "mixing.two_noises=0")
 
 
 def experiment(*overrides: str) -> Experiment:
-    return load(ROOT / "configs" / "small.toml", (*TINY, *overrides))
+    return load(ROOT / "configs" / "small.toml", (*SETTINGS, *overrides))
 
 
 def batches(store: Store, *overrides: str) -> CausalBatches:
@@ -50,7 +50,7 @@ def complex_of(spectrum: torch.Tensor) -> np.ndarray:
     return torch.view_as_complex(spectrum.contiguous()).numpy()
 
 
-def test_a_batch_is_decided_by_seed_epoch_and_number(wide: Store) -> None:
+def test_a_batch_depends_on_seed_epoch_and_number_alone(wide: Store) -> None:
     source = batches(wide)
     one, same, other = source.batch(0, 0, 3), source.batch(0, 0, 3), source.batch(1, 0, 3)
     assert torch.equal(one.noisy, same.noisy) and torch.equal(one.clean, same.clean)
@@ -58,21 +58,21 @@ def test_a_batch_is_decided_by_seed_epoch_and_number(wide: Store) -> None:
     assert len(one) == 3 and one.noisy.shape == (3, 51, 769, 2)
 
 
-def test_unvaried_mixtures_are_those_of_data_mixing(wide: Store) -> None:
+def test_mixtures_without_augmentation_are_those_of_data_mixing(wide: Store) -> None:
     source = batches(wide, *PLAIN)
     batch = source.batch(0, 0, 4)
     recipes = source.mixer.draw(np.random.default_rng([0, 0, 0]), 4, source.length)
     for row, recipe in enumerate(recipes):
         noisy, clean = (torch.from_numpy(sound)[None] for sound in mix(recipe, wide, "train"))
-        assert torch.allclose(batch.noisy[row], grid.analyse(noisy, 48000)[0], atol=1e-4)
-        assert torch.allclose(batch.clean[row], grid.analyse(clean, 48000)[0], atol=1e-4)
+        assert torch.allclose(batch.noisy[row], stft.analyse(noisy, 48000)[0], atol=1e-4)
+        assert torch.allclose(batch.clean[row], stft.analyse(clean, 48000)[0], atol=1e-4)
 
 
 def test_babble_is_other_voices_at_the_snr_that_was_drawn(wide: Store) -> None:
     source = batches(wide, *PLAIN, *NOISE_EVERYWHERE, "augment.babble=1")
     batch = source.batch(0, 0, 4)
     recipes = source.mixer.draw(np.random.default_rng([0, 0, 0]), 4, source.length)
-    noise = grid.synthesise(batch.noisy - batch.clean, 48000)
+    noise = stft.synthesise(batch.noisy - batch.clean, 48000)
     level_db = 10 * np.log10(noise.square().mean(-1).numpy())
     assert np.allclose(level_db, [recipe.level_dbfs - recipe.snr_db for recipe in recipes], atol=0.3)
     power = (batch.noisy - batch.clean).square().sum(-1).mean(1)
@@ -80,37 +80,39 @@ def test_babble_is_other_voices_at_the_snr_that_was_drawn(wide: Store) -> None:
 
 
 @pytest.fixture(scope="module")
-def rooms() -> torch.Tensor:
-    return responses(3, 16000, 7)
+def responses() -> torch.Tensor:
+    return room_responses(3, 16000, 7)
 
 
-def test_room_responses_start_with_the_direct_sound_and_fade(rooms: torch.Tensor) -> None:
-    assert rooms.shape == (3, 2, 6400)
-    assert torch.allclose(rooms.square().sum(-1), torch.ones(3, 2))
-    assert (rooms.abs().argmax(-1) == 0).all()
-    assert (rooms[..., 4800:].square().sum(-1) < 0.02).all()
-    assert not torch.equal(rooms[:, 0], rooms[:, 1])
-    assert torch.equal(rooms, responses(3, 16000, 7))
+def test_room_responses_start_with_the_direct_sound_and_fade(responses: torch.Tensor) -> None:
+    assert responses.shape == (3, 2, 6400)
+    assert torch.allclose(responses.square().sum(-1), torch.ones(3, 2))
+    assert (responses.abs().argmax(-1) == 0).all()
+    assert (responses[..., 4800:].square().sum(-1) < 0.02).all()
+    assert not torch.equal(responses[:, 0], responses[:, 1])
+    assert torch.equal(responses, room_responses(3, 16000, 7))
 
 
-def test_reverberation_is_convolution(rooms: torch.Tensor) -> None:
+def test_reverberation_is_convolution(responses: torch.Tensor) -> None:
     audio = torch.randn(3, 9000)
-    expected = [np.convolve(a, r)[:9000] for a, r in zip(audio.numpy(), rooms[:, 0].numpy(), strict=True)]
-    assert np.allclose(reverberate(audio, rooms[:, 0]).numpy(), expected, atol=1e-4)
+    expected = [np.convolve(a, r)[:9000] for a, r in zip(audio.numpy(), responses[:, 0].numpy(), strict=True)]
+    assert np.allclose(reverberate(audio, responses[:, 0]).numpy(), expected, atol=1e-4)
 
 
-def test_a_room_sounds_on_speech_and_noise_and_is_kept(wide: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reverberation_applies_to_speech_and_noise_and_stays_in_the_target(
+    wide: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     delayed = torch.zeros(48, 2, 2000)
     delayed[:, 0, 768] = delayed[:, 1, 1536] = 1  # one hop late, and two
-    monkeypatch.setattr("unhiss.train.causal_batches.responses", lambda *_: delayed)
+    monkeypatch.setattr("unhiss.train.causal_batches.room_responses", lambda *_: delayed)
     dry, wet = (batches(wide, *PLAIN, f"augment.reverb={share}") for share in (0, 1))
     (dry_noisy, dry_clean), (noisy, clean) = ((b.noisy, b.clean) for b in (dry.batch(0, 0, 2), wet.batch(0, 0, 2)))
     assert torch.allclose(clean[:, 2:-1], dry_clean[:, 1:-2], atol=1e-3)
     assert torch.allclose((noisy - clean)[:, 3:-1], (dry_noisy - dry_clean)[:, 1:-3], atol=1e-3)
 
 
-def test_overdriven_mixtures_stay_below_a_ceiling(wide: Store) -> None:
-    noisy = grid.synthesise(batches(wide, *PLAIN, "augment.clip=1").batch(0, 0, 4).noisy, 48000)
+def test_clipped_mixtures_stay_below_a_ceiling(wide: Store) -> None:
+    noisy = stft.synthesise(batches(wide, *PLAIN, "augment.clip=1").batch(0, 0, 4).noisy, 48000)
     peaks = noisy.abs().amax(-1, keepdim=True)
     assert ((noisy.abs() > 0.999 * peaks).sum(-1) > 20).all()
 
@@ -122,15 +124,15 @@ def test_a_band_limit_cuts_both_speech_and_noise(wide: Store) -> None:
 
 
 @pytest.mark.parametrize("codec", CODECS, ids=lambda codec: codec.coding)
-def test_codecs_keep_time_and_most_of_the_sound(codec: Codec) -> None:
+def test_codecs_keep_timing_and_most_of_the_sound(codec: Codec) -> None:
     sound = tone(1.05, 48000, 130)[:50001].astype(np.float32)
-    found = codec(sound, 48000, 0.2)
-    assert found.shape == sound.shape and found.dtype == np.float32
-    lags = np.correlate(found[8000:40000], sound[7900:40100], "valid")
+    decoded = codec(sound, 48000, 0.2)
+    assert decoded.shape == sound.shape and decoded.dtype == np.float32
+    lags = np.correlate(decoded[8000:40000], sound[7900:40100], "valid")
     assert int(np.argmax(lags)) == 100
-    power = np.abs(np.fft.rfft(found)) ** 2
+    power = np.abs(np.fft.rfft(decoded)) ** 2
     assert power[int(codec.rate * 0.55 * sound.size / 48000) :].sum() < 1e-3 * power.sum()
-    assert 10 * np.log10(np.mean(sound**2) / np.mean((found - sound) ** 2)) > 6
+    assert 10 * np.log10(np.mean(sound**2) / np.mean((decoded - sound) ** 2)) > 6
 
 
 def test_encoded_mixtures_differ_and_their_clean_speech_ends_with_the_codec(
@@ -148,81 +150,90 @@ def test_encoded_mixtures_differ_and_their_clean_speech_ends_with_the_codec(
 
 def test_responses_stay_within_their_decibels(wide: Store) -> None:
     plain, varied = (batches(wide, *PLAIN, f"augment.eq_db={db}").batch(0, 0, 3).clean for db in (0, 6))
-    there = np.abs(complex_of(plain)) > 1e-3
-    change_db = 20 * np.log10(np.abs(complex_of(varied))[there] / np.abs(complex_of(plain))[there])
+    loud = np.abs(complex_of(plain)) > 1e-3
+    change_db = 20 * np.log10(np.abs(complex_of(varied))[loud] / np.abs(complex_of(plain))[loud])
     assert 2 < np.abs(change_db).max() < 6.01
 
 
-class Dull(Rows):
-    """Rows of recordings that hold nothing above 8 kHz."""
+class NarrowBand(Rows):
+    """Rows of recordings without anything above 8 kHz."""
 
     def __getitem__(self, index: int) -> Row:  # type: ignore[override]
         return replace(super().__getitem__(index), bandwidth_hz=8000.0)
 
 
-def test_bins_above_a_recordings_bandwidth_are_not_judged(wide: Store) -> None:
+def test_bins_above_a_recordings_bandwidth_do_not_count(wide: Store) -> None:
     source = batches(wide, *PLAIN)
     rows = source.mixer.speech
-    source.mixer.speech = Dull(rows._columns, rows._read, rows._chosen)
+    source.mixer.speech = NarrowBand(rows._columns, rows._read, rows._chosen)
     batch = source.batch(0, 0, 2)
-    assert batch.heard[:, 0, :243, 0].all() and not batch.heard[:, 0, 244:, 0].any()  # 95 % of 8 kHz
-    muffled = batch.noisy.clone()
-    muffled[:, :, 257:] = 0
-    assert torch.equal(losses.causal(batch.noisy, batch), losses.causal(muffled, batch))
+    assert batch.valid_bins[:, 0, :243, 0].all() and not batch.valid_bins[:, 0, 244:, 0].any()  # 95 % of 8 kHz
+    filtered = batch.noisy.clone()
+    filtered[:, :, 257:] = 0
+    assert torch.equal(
+        losses.causal_loss(batch.noisy, batch, PLAIN_LOSS), losses.causal_loss(filtered, batch, PLAIN_LOSS)
+    )
 
 
-def made(noisy: torch.Tensor, clean: torch.Tensor) -> CausalBatch:
+def batch_of(noisy: torch.Tensor, clean: torch.Tensor) -> CausalBatch:
     one = torch.ones(len(noisy), 1, 1, 1)
     return CausalBatch(noisy, clean, one, torch.ones(len(noisy), 1, noisy.shape[2], 1))
 
 
 @pytest.mark.parametrize("rate", [16000, 48000])
-def test_the_loss_is_least_at_its_target_and_lost_speech_costs_more_than_noise_left(rate: int) -> None:
-    clean, noise = (grid.analyse(torch.randn(2, rate // 2), rate) for _ in range(2))
-    batch = made(clean + noise, clean)
-    assert losses.causal(clean, batch) < 1e-6
-    assert losses.causal(clean * 0.7, batch) > losses.causal(clean * 1.3, batch) > 0.001
-    assert losses.causal(clean + noise, batch) > losses.causal(clean + 0.3 * noise, batch)
+def test_the_loss_is_least_at_its_target_and_lost_speech_costs_more_than_added_noise(rate: int) -> None:
+    clean, noise = (stft.analyse(torch.randn(2, rate // 2), rate) for _ in range(2))
+    batch = batch_of(clean + noise, clean)
+    exact, quieter, louder, noisy, less_noisy = (
+        losses.causal_loss(estimate, batch, PLAIN_LOSS)
+        for estimate in (clean, clean * 0.7, clean * 1.3, clean + noise, clean + 0.3 * noise)
+    )
+    assert exact < 1e-6
+    assert quieter > louder > 0.001
+    assert noisy > less_noisy
 
 
-HEARD = TrainConfig(pesq_weight=0.02, stoi_weight=0.1)
+PLAIN_LOSS = TrainConfig()
+PERCEPTUAL = TrainConfig(pesq_weight=0.02, stoi_weight=0.1)
 
 
-@pytest.mark.parametrize("config", [None, HEARD])
-def test_the_loss_has_finite_slopes_at_silence(config: TrainConfig | None) -> None:
+@pytest.mark.parametrize("config", [PLAIN_LOSS, PERCEPTUAL])
+def test_the_gradient_is_finite_in_silence(config: TrainConfig) -> None:
     silence = torch.zeros(1, 50, 769, 2)
     estimate = silence.clone().requires_grad_()
-    losses.causal(estimate, made(silence, silence), config).backward()
+    losses.causal_loss(estimate, batch_of(silence, silence), config).backward()
     assert torch.isfinite(estimate.grad).all()  # type: ignore[arg-type]
 
 
-def test_what_is_heard_is_judged_where_there_is_speech_and_the_recording_has_a_band() -> None:
-    clean, noise = (grid.analyse(torch.randn(2, 16000), 16000) for _ in range(2))
+def test_perceptual_losses_count_where_there_is_speech_and_within_the_recordings_band() -> None:
+    clean, noise = (stft.analyse(torch.randn(2, 16000), 16000) for _ in range(2))
     clean[1] = 0  # nothing but noise there
-    batch = made(clean + noise, clean)
-    plain, heard = (losses.causal(clean + noise, batch, config) for config in (None, HEARD))
-    first = CausalBatch(batch.noisy[:1], clean[:1], batch.loudness[:1], batch.heard[:1])
-    alone = [losses.causal(batch.noisy[:1], first, config) for config in (None, HEARD)]
-    assert (heard - plain).item() == pytest.approx((alone[1] - alone[0]).item() / 2, rel=1e-4)
-    batch.heard[:, :, 128:] = 0
+    batch = batch_of(clean + noise, clean)
+    plain, perceptual = (losses.causal_loss(clean + noise, batch, config) for config in (PLAIN_LOSS, PERCEPTUAL))
+    first = CausalBatch(batch.noisy[:1], clean[:1], batch.gain[:1], batch.valid_bins[:1])
+    single = [losses.causal_loss(batch.noisy[:1], first, config) for config in (PLAIN_LOSS, PERCEPTUAL)]
+    assert (perceptual - plain).item() == pytest.approx((single[1] - single[0]).item() / 2, rel=1e-4)
+    batch.valid_bins[:, :, 128:] = 0
     above = clean.clone()
     above[:, :, 130:] += noise[:, :, 130:]
-    assert losses.causal(above, batch, HEARD) - losses.causal(above, batch) < 0.01 * (heard - plain)
+    assert losses.causal_loss(above, batch, PERCEPTUAL) - losses.causal_loss(above, batch, PLAIN_LOSS) < 0.01 * (
+        perceptual - plain
+    )
 
 
 def test_some_steps_lower_the_loss(wide: Store) -> None:
     settings = experiment(*PLAIN)
     torch.manual_seed(0)
-    model, batch = tasks.network(settings), batches(wide, *PLAIN).batch(0, 0, 2)
+    model, batch = build_network(settings), batches(wide, *PLAIN).batch(0, 0, 2)
     optimiser = torch.optim.Adam(model.parameters(), lr=5e-3)
-    seen = []
+    values = []
     for _ in range(12):
-        loss, *_ = tasks.judge(model, batch, settings)
+        loss, _ = losses.evaluate(model, batch, settings)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        seen.append(float(loss.detach()))
-    assert seen[-1] < 0.8 * seen[0]
+        values.append(float(loss.detach()))
+    assert values[-1] < 0.8 * values[0]
 
 
 @pytest.fixture(scope="module")
@@ -230,22 +241,22 @@ def exported(wide: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """best.safetensors of a run of few steps, stopped and resumed, and model.onnx beside it."""
     run, config = tmp_path_factory.mktemp("run") / "run", str(ROOT / "configs" / "small.toml")
     model = run / "model.onnx"
-    words = [config, "--data", str(wide.folder), "-o", str(run), *TINY, "train.lr=0.02", "train.warmup_steps=0"]
-    for command, given in (
+    words = [config, "--data", str(wide.folder), "-o", str(run), *SETTINGS, "train.lr=0.02"]
+    for command, arguments in (
         (train_command, words),
         (train_command, [*words, "--resume"]),
         (export_command, [str(run), "-o", str(model), "--licence", "MIT"]),
     ):
-        result = CliRunner().invoke(command, given)
+        result = CliRunner().invoke(command, arguments)
         assert result.exit_code == 0, result.output
     return model
 
 
-def test_the_onnx_file_has_the_names_and_facts_of_the_contract(exported: Path) -> None:
+def test_the_onnx_file_has_the_names_and_metadata_of_the_contract(exported: Path) -> None:
     session = onnxruntime.InferenceSession(str(exported), providers=["CPUExecutionProvider"])
-    facts = session.get_modelmeta().custom_metadata_map
-    assert json.loads(facts["unhiss.config"])["model"]["kind"] == "causal"
-    assert json.loads(facts["unhiss.config"])["stft"] == {"window_s": 0.032, "hop_s": 0.016}
+    metadata = session.get_modelmeta().custom_metadata_map
+    assert json.loads(metadata["unhiss.config"])["model"]["kind"] == "causal"
+    assert json.loads(metadata["unhiss.config"])["stft"] == {"window_s": 0.032, "hop_s": 0.016}
     assert [item.name for item in session.get_inputs()] == ["spectrum", "state"]
     assert [item.name for item in session.get_outputs()] == ["cleaned", "next_state"]
     state = np.zeros((3, session.get_inputs()[1].shape[1]), np.float32)
@@ -259,36 +270,36 @@ def test_the_onnx_file_has_the_names_and_facts_of_the_contract(exported: Path) -
 def test_recordings_are_denoised_as_torch_does_it(exported: Path, rate: int) -> None:
     model, _, _ = checkpoint.load_model(exported.parent / "best.safetensors")
     audio = np.random.default_rng(rate).standard_normal((3, 20 * rate * 16 // 1000)).astype(np.float32) * 0.1
-    found = Denoiser(exported, guard=False, threads=1)(audio, rate)
+    denoised = Denoiser(exported, guard=False, threads=1)(audio, rate)
     with torch.no_grad():
-        spectrum, _ = model(grid.analyse(torch.from_numpy(audio), rate), model.silence(3))  # type: ignore[operator]
-    expected = grid.synthesise(spectrum, rate).numpy()
-    assert np.abs(found - expected).max() < 1e-5
-    assert np.abs(found - audio).max() > 0.01
+        spectrum, _ = model(stft.analyse(torch.from_numpy(audio), rate), model.initial_state(3))  # type: ignore[operator]
+    expected = stft.synthesise(spectrum, rate).numpy()
+    assert np.abs(denoised - expected).max() < 1e-5
+    assert np.abs(denoised - audio).max() > 0.01
 
 
 @pytest.mark.parametrize("speed", [0.7, 1.0, 1.4])
-def test_a_tone_played_faster_is_a_higher_tone(speed: float) -> None:
+def test_a_tone_played_faster_is_higher(speed: float) -> None:
     tone_hz = torch.sin(2 * torch.pi * 500 * torch.arange(20000) / 48000)[None]
-    found = faster(tone_hz, np.array([speed]), 12000)[0]
+    changed = change_speed(tone_hz, np.array([speed]), 12000)[0]
     expected = torch.sin(2 * torch.pi * 500 * speed * torch.arange(12000) / 48000)
-    assert found.shape == (12000,)
-    assert (found - expected)[2:].abs().max() < 1e-3
+    assert changed.shape == (12000,)
+    assert (changed - expected)[2:].abs().max() < 1e-3
 
 
-def test_speech_and_noise_are_played_at_their_own_speeds_and_validation_at_none(wide: Store) -> None:
+def test_speech_and_noise_have_their_own_speeds_and_validation_keeps_its_speed(wide: Store) -> None:
     config = experiment("augment.speed=0.12", "augment.noise_speed=0.6").augment
-    drawn = variations.speeds(np.random.default_rng(0), config, 4000, "train")
+    drawn = augmentation.draw_speeds(np.random.default_rng(0), config, 4000, "train")
     assert 0.4 < (drawn == 1).mean() < 0.6
     assert 1 / 1.12 <= drawn[0].min() < 0.9 and 1.1 < drawn[0].max() <= 1.12
     assert 1 / 1.6 <= drawn[1].min() < 0.64 and 1.55 < drawn[1].max() <= 1.6
-    assert (variations.speeds(np.random.default_rng(0), config, 9, "valid") == 1).all()
+    assert (augmentation.draw_speeds(np.random.default_rng(0), config, 9, "valid") == 1).all()
     batch = batches(wide, *PLAIN, "augment.speed=0.12", "augment.noise_speed=0.6").batch(0, 0, 4)
     assert torch.isfinite(batch.noisy).all() and batch.noisy.shape == (4, 51, 769, 2)
 
 
-def test_gated_noise_comes_and_goes(wide: Store) -> None:
-    gains = variations.gate(np.random.default_rng(1), 192000, 48000)
+def test_intermittent_noise_starts_and_stops(wide: Store) -> None:
+    gains = augmentation.intermittent_gains(np.random.default_rng(1), 192000, 48000)
     assert gains.shape == (192000,) and gains.max() == 1 and gains.min() < 0.18
     assert 2 < np.count_nonzero(np.diff(gains > 0.5)) < 60
     plain, gated = (

@@ -1,4 +1,4 @@
-"""Checkpoints: safetensors with all in them, refused in one line when they are not what was expected."""
+"""Checkpoints: one safetensors file, refused in one line when it is not what was expected."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from unhiss.train.loop import Run
 @pytest.fixture
 def run(tmp_path: Path, store: Store, tiny) -> Run:
     made = Run(tiny("rced", "train.ema_decay=0.9"), store, tmp_path, torch.device("cpu"))
-    made.advance(made.batches.batch(0, 0, 2))
+    made.train_step(made.batches.batch(0, 0, 2))
     made.save("last")
     made.save("best")
     return made
@@ -35,11 +35,11 @@ def refused(path: Path) -> str:
 
 def test_a_checkpoint_gives_back_model_experiment_and_data(run: Run) -> None:
     for name in ("last", "best"):
-        model, experiment, notes = checkpoint.load_model(run.folder / f"{name}.safetensors")
+        model, experiment, metadata = checkpoint.load_model(run.folder / f"{name}.safetensors")
         assert experiment == run.experiment
         assert not model.training
-        assert notes["step"] == 1 and notes["data"]["licences"]["made: CC0"]["commercial_use"]
-        for key, value in run.average.state_dict().items():
+        assert metadata["step"] == 1 and metadata["data"]["licences"]["made: CC0"]["commercial_use"]
+        for key, value in run.ema_model.state_dict().items():
             assert torch.equal(model.state_dict()[key], value)
 
 
@@ -47,12 +47,12 @@ def test_best_carries_no_optimiser(run: Run) -> None:
     best, last = (checkpoint.load(run.folder / f"{name}.safetensors")[0] for name in ("best", "last"))
     assert {key.split(".")[0] for key in best} == {"average", "probe"}
     assert {key.split(".")[0] for key in last} == {"average", "probe", "model", "adam"}
-    assert len(checkpoint.part(last, "adam.")) == 3 * len(list(run.model.parameters()))
+    assert len(checkpoint.with_prefix("adam.", last)) == 3 * len(list(run.model.parameters()))
 
 
 def test_a_checkpoint_carries_real_frames_for_export(run: Run) -> None:
     tensors, _ = checkpoint.load(run.folder / "best.safetensors")
-    assert torch.equal(tensors["probe.frames"], run.valid.batch(0, 0, 4).frames)
+    assert torch.equal(tensors["probe.frames"], run.valid_batches.batch(0, 0, 4).frames)
 
 
 def test_others_may_read_a_checkpoint_and_nothing_stays_beside_it(run: Run) -> None:
@@ -66,10 +66,10 @@ def test_missing_damaged_and_foreign_files_are_refused(run: Run, tmp_path: Path)
     bad = tmp_path / "bad.safetensors"
     for content in (b"", b"\x00" * 100, good[:1000], good[: len(good) // 2], b"RIFF" + good[4:]):
         bad.write_bytes(content)
-        assert "damaged, or no checkpoint at all" in refused(bad)
+        assert "damaged, or not a checkpoint" in refused(bad)
     save_file({"weight": torch.ones(1)}, bad)
-    assert "is a safetensors file, but no unhiss checkpoint" in refused(bad)
-    assert "damaged, or no checkpoint at all" in refused(tmp_path)
+    assert "is a safetensors file, but not a checkpoint of unhiss" in refused(bad)
+    assert "damaged, or not a checkpoint" in refused(tmp_path)
 
 
 def test_a_checkpoint_of_another_version_is_refused(run: Run, tmp_path: Path) -> None:
@@ -84,27 +84,27 @@ def test_a_checkpoint_of_another_model_is_refused(run: Run, store: Store, tiny) 
     path = run.folder / "best.safetensors"
     line = re.escape(f"{path} is a checkpoint of another model (rced, not unet)")
     with pytest.raises(ModelError, match=line):
-        checkpoint.load_weights(unet.model, unet.average, path, "unet")
+        checkpoint.load_weights(unet.model, unet.ema_model, path, "unet")
 
 
 def test_weights_missing_from_a_checkpoint_are_named(run: Run, tmp_path: Path) -> None:
-    tensors, notes = checkpoint.load(run.folder / "best.safetensors")
+    tensors, metadata = checkpoint.load(run.folder / "best.safetensors")
     del tensors["average.net.last.weight"]
-    checkpoint.save(tmp_path / "a.safetensors", tensors, notes)
+    checkpoint.save(tmp_path / "a.safetensors", tensors, metadata)
     assert "differs at net.last.weight" in refused(tmp_path / "a.safetensors")
 
 
 def test_fine_tuning_starts_from_the_averaged_weights(run: Run, store: Store, tiny) -> None:
     experiment: Experiment = tiny("rced", "train.lr=0.5", "model.output=attenuation")
     fresh = Run(experiment, store, run.folder, torch.device("cpu"))
-    checkpoint.load_weights(fresh.model, fresh.average, run.folder / "best.safetensors", "rced")
-    for key, value in run.average.state_dict().items():
+    checkpoint.load_weights(fresh.model, fresh.ema_model, run.folder / "best.safetensors", "rced")
+    for key, value in run.ema_model.state_dict().items():
         assert torch.equal(fresh.model.state_dict()[key], value)
-        assert torch.equal(fresh.average.state_dict()[key], value)
+        assert torch.equal(fresh.ema_model.state_dict()[key], value)
 
 
 def test_a_checkpoint_that_cannot_be_written_leaves_nothing_beside_it(run: Run, tmp_path: Path) -> None:
-    (tmp_path / "there" / "full.safetensors").mkdir(parents=True)
+    (tmp_path / "folder" / "full.safetensors").mkdir(parents=True)
     with pytest.raises(OSError):
-        checkpoint.save(tmp_path / "there" / "full.safetensors", {"a": torch.ones(1)}, {})
-    assert [path.name for path in (tmp_path / "there").iterdir()] == ["full.safetensors"]
+        checkpoint.save(tmp_path / "folder" / "full.safetensors", {"a": torch.ones(1)}, {})
+    assert [path.name for path in (tmp_path / "folder").iterdir()] == ["full.safetensors"]

@@ -1,4 +1,4 @@
-"""metrics.jsonl, the picture, and TensorBoard where it is installed."""
+"""metrics.jsonl, curves.png, and TensorBoard where it is installed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from unhiss.train.curves import Record, draw, read
+from unhiss.train.curves import MetricsLog, draw_curves, read_metrics
 
 
 def row(epoch: int, loss: float = 0.1) -> dict[str, float]:
@@ -20,45 +20,44 @@ def row(epoch: int, loss: float = 0.1) -> dict[str, float]:
     }  # fmt: skip
 
 
-def test_a_record_keeps_rows_up_to_the_step_it_resumes_from(tmp_path: Path) -> None:
-    record = Record(tmp_path, 0)
+def test_the_log_keeps_rows_up_to_the_step_it_resumes_from(tmp_path: Path) -> None:
+    log = MetricsLog(tmp_path, 0)
     for epoch in (1, 2, 3):
-        record.add(row(epoch))
-    Record(tmp_path, 20).add(row(3, 0.05))
-    assert read(tmp_path / "metrics.jsonl") == [row(1), row(2), row(3, 0.05)]
+        log.add(row(epoch))
+    MetricsLog(tmp_path, 20).add(row(3, 0.05))
+    assert read_metrics(tmp_path / "metrics.jsonl") == [row(1), row(2), row(3, 0.05)]
 
 
 def test_a_line_cut_short_by_a_crash_is_dropped(tmp_path: Path) -> None:
     (tmp_path / "metrics.jsonl").write_text(json.dumps(row(1)) + '\n{"epoch": 2, "st')
-    Record(tmp_path, 20).add(row(2))
-    assert read(tmp_path / "metrics.jsonl") == [row(1), row(2)]
+    MetricsLog(tmp_path, 20).add(row(2))
+    assert read_metrics(tmp_path / "metrics.jsonl") == [row(1), row(2)]
 
 
-def test_curves_are_a_picture_after_each_row(tmp_path: Path) -> None:
-    record = Record(tmp_path, 0)
+def test_each_row_updates_the_picture(tmp_path: Path) -> None:
+    log = MetricsLog(tmp_path, 0)
     sizes = []
     for epoch in (1, 2):
-        record.add(row(epoch, 0.1 / epoch))
+        log.add(row(epoch, 0.1 / epoch))
         with Image.open(tmp_path / "curves.png") as picture:
             sizes.append(picture.size)
-            assert len(picture.convert("RGB").getcolors(1 << 20)) > 10  # more than an empty sheet
+            assert len(picture.convert("RGB").getcolors(1 << 20)) > 10  # more than empty axes
     assert sizes == [(900, 360)] * 2
     assert sorted(path.name for path in tmp_path.iterdir()) == ["curves.png", "metrics.jsonl"]
 
 
-def test_a_long_run_draws_too(tmp_path: Path) -> None:
-    draw([row(epoch, 0.5 / epoch) for epoch in range(1, 200)], tmp_path / "curves.png")
-    assert (tmp_path / "curves.png").stat().st_size > 5000
+def test_a_long_run_is_drawn_too() -> None:
+    assert len(draw_curves([row(epoch, 0.5 / epoch) for epoch in range(1, 200)])) > 5000
 
 
 class Writer:
     """Stands in for tensorboard's SummaryWriter."""
 
-    made: list[Writer] = []  # noqa: RUF012
+    instances: list[Writer] = []  # noqa: RUF012
 
     def __init__(self, folder: str, purge_step: int) -> None:
         self.purge_step, self.scalars, self.flushed = purge_step, [], 0
-        Writer.made.append(self)
+        Writer.instances.append(self)
 
     def add_scalar(self, key: str, value: float, step: int) -> None:
         self.scalars.append((key, value, step))
@@ -67,20 +66,20 @@ class Writer:
         self.flushed += 1
 
 
-def test_tensorboard_gets_every_figure_where_it_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tensorboard_gets_every_metric_where_it_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module = types.ModuleType("torch.utils.tensorboard")
     module.SummaryWriter = Writer  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
-    Record(tmp_path, 10).add(row(2))
-    (writer,) = Writer.made
+    MetricsLog(tmp_path, 10).add(row(2))
+    (writer,) = Writer.instances
     assert writer.purge_step == 11
     assert ("valid_loss", row(2)["valid_loss"], 20) in writer.scalars
     assert {key for key, *_ in writer.scalars} == row(2).keys() - {"epoch", "step", "frames"}
     assert writer.flushed == 1
 
 
-def test_a_run_does_without_tensorboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_works_without_tensorboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)  # makes its import fail
-    record = Record(tmp_path, 0)
-    record.add(row(1))
-    assert record.board is None
+    log = MetricsLog(tmp_path, 0)
+    log.add(row(1))
+    assert log.board is None

@@ -1,4 +1,4 @@
-"""Device and precision: found by themselves, bf16 only where the hardware has it."""
+"""Device and precision: chosen automatically, bf16 only where the hardware has it."""
 
 from __future__ import annotations
 
@@ -9,53 +9,53 @@ import pytest
 import torch
 
 from unhiss.errors import ConfigError
-from unhiss.train.device import pick_device, precision
+from unhiss.train.device import pick_device, pick_precision
 
 CPU = torch.device("cpu")
 
 
-@pytest.mark.parametrize(("there", "found"), [(True, "cuda"), (False, "cpu")])
-def test_auto_takes_the_gpu_if_there_is_one(monkeypatch: pytest.MonkeyPatch, there: bool, found: str) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
-    assert pick_device("auto").type == found
+@pytest.mark.parametrize(("available", "expected"), [(True, "cuda"), (False, "cpu")])
+def test_auto_takes_the_gpu_if_there_is_one(monkeypatch: pytest.MonkeyPatch, available: bool, expected: str) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: available)
+    assert pick_device("auto").type == expected
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:99", "", "meta"])
-def test_a_device_that_is_not_here_is_refused_in_one_line(name: str) -> None:
+def test_a_missing_device_is_refused_in_one_line(name: str) -> None:
     with pytest.raises(ConfigError) as caught:
         pick_device(name)
     assert repr(name) in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_precision_is_what_was_asked_for() -> None:
-    assert precision("fp32", CPU) is torch.float32
-    assert precision("bf16", CPU) is torch.bfloat16
+def test_precision_can_be_chosen_by_name() -> None:
+    assert pick_precision("fp32", CPU) is torch.float32
+    assert pick_precision("bf16", CPU) is torch.bfloat16
 
 
 @pytest.mark.parametrize(
-    ("avx512_bf16", "amx", "found"),
+    ("avx512_bf16", "amx", "expected"),
     [(True, False, torch.bfloat16), (False, True, torch.bfloat16), (False, False, torch.float32)],
 )
 def test_a_processor_gets_bf16_where_it_has_instructions_for_it(
-    monkeypatch: pytest.MonkeyPatch, avx512_bf16: bool, amx: bool, found: torch.dtype
+    monkeypatch: pytest.MonkeyPatch, avx512_bf16: bool, amx: bool, expected: torch.dtype
 ) -> None:
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512_bf16, raising=False)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx, raising=False)
-    assert precision("auto", CPU) is found
+    assert pick_precision("auto", CPU) is expected
 
 
 def test_a_torch_without_these_probes_trains_in_fp32(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
         monkeypatch.delattr(torch.cpu, name, raising=False)
-    assert precision("auto", CPU) is torch.float32
+    assert pick_precision("auto", CPU) is torch.float32
 
 
 @pytest.mark.parametrize(
-    ("capability", "found"), [((7, 5), torch.float32), ((8, 0), torch.bfloat16), ((9, 0), torch.bfloat16)]
+    ("capability", "expected"), [((7, 5), torch.float32), ((8, 0), torch.bfloat16), ((9, 0), torch.bfloat16)]
 )
-def test_a_gpu_gets_bf16_from_ampere_on(monkeypatch: pytest.MonkeyPatch, capability, found) -> None:
+def test_a_gpu_gets_bf16_from_ampere_on(monkeypatch: pytest.MonkeyPatch, capability, expected) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
-    assert precision("auto", torch.device("cuda")) is found
+    assert pick_precision("auto", torch.device("cuda")) is expected
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="mallopt is glibc's")

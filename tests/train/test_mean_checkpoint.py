@@ -1,4 +1,4 @@
-"""scripts/mean_checkpoint.py: a model half-way between others, or a sum of what each has."""
+"""scripts/mean_checkpoint.py: the mean, or another weighted sum, of the weights of several checkpoints."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tiny_sets import ROOT
 
 from unhiss.config import load
 from unhiss.train import checkpoint
-from unhiss.train.tasks import network
+from unhiss.train.networks import build_network
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def paths(tmp_path: Path) -> list[Path]:
     paths = [tmp_path / f"{name}.safetensors" for name in "ab"]
     for seed, path in enumerate(paths):
         torch.manual_seed(seed)
-        tensors = {f"average.{name}": value for name, value in network(experiment).state_dict().items()}
+        tensors = {f"average.{name}": value for name, value in build_network(experiment).state_dict().items()}
         checkpoint.save(path, tensors, {"experiment": dataclasses.asdict(experiment), "step": seed})
     return paths
 
@@ -32,21 +32,21 @@ def run(*words: object) -> subprocess.CompletedProcess:
     return subprocess.run(line, capture_output=True, text=True)
 
 
-@pytest.mark.parametrize(("given", "shares"), [([], (0.5, 0.5)), (["--weights", "1.5", "-0.5"], (1.5, -0.5))])
+@pytest.mark.parametrize(("options", "shares"), [([], (0.5, 0.5)), (["--weights", "1.5", "-0.5"], (1.5, -0.5))])
 def test_weights_are_the_sum_that_was_asked_for(
-    paths: list[Path], tmp_path: Path, given: list[str], shares: tuple[float, float]
+    paths: list[Path], tmp_path: Path, options: list[str], shares: tuple[float, float]
 ) -> None:
-    done = run(*paths, *given, "-o", tmp_path / "sum.safetensors")
+    done = run(*paths, *options, "-o", tmp_path / "sum.safetensors")
     assert done.returncode == 0, done.stderr
-    found, a, b = (checkpoint.load_model(path)[0].state_dict() for path in (tmp_path / "sum.safetensors", *paths))
-    for name, value in found.items():
-        wanted = shares[0] * a[name].float() + shares[1] * b[name].float()
-        assert torch.allclose(value.float(), wanted, atol=1e-6), name
-    assert checkpoint.notes(tmp_path / "sum.safetensors")["step"] == 0
+    result, a, b = (checkpoint.load_model(path)[0].state_dict() for path in (tmp_path / "sum.safetensors", *paths))
+    for name, value in result.items():
+        expected = shares[0] * a[name].float() + shares[1] * b[name].float()
+        assert torch.allclose(value.float(), expected, atol=1e-6), name
+    assert checkpoint.load_metadata(tmp_path / "sum.safetensors")["step"] == 0
 
 
-@pytest.mark.parametrize("given", [["1", "0.5"], ["1"]])
-def test_weights_that_are_not_one_together_are_refused(paths: list[Path], tmp_path: Path, given: list[str]) -> None:
-    done = run(*paths, "--weights", *given, "-o", tmp_path / "sum.safetensors")
+@pytest.mark.parametrize("options", [["1", "0.5"], ["1"]])
+def test_weights_that_are_not_one_together_are_refused(paths: list[Path], tmp_path: Path, options: list[str]) -> None:
+    done = run(*paths, "--weights", *options, "-o", tmp_path / "sum.safetensors")
     assert done.returncode == 2 and "expected one for each, 1 together" in done.stderr
     assert not (tmp_path / "sum.safetensors").exists()

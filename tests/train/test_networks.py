@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from unhiss.settings import ModelConfig
+from unhiss.train.networks import FrameNetwork
 from unhiss.train.rced import RCED
-from unhiss.train.spectra import FrameModel
 from unhiss.train.unet import UNet
 
 # (parameters, height = width, channels) of each convolution in the order it runs: the published model summary.
@@ -37,8 +37,8 @@ def convolutions(model: nn.Module) -> list[tuple[nn.Conv2d, tuple[int, ...]]]:
 
 
 def test_unet_has_the_published_layers_in_their_order() -> None:
-    found = [(size(layer), shape) for layer, shape in convolutions(UNet())]
-    assert found == [(count, (channels, side, side)) for count, side, channels in UNET]
+    layers = [(size(layer), shape) for layer, shape in convolutions(UNet())]
+    assert layers == [(count, (channels, side, side)) for count, side, channels in UNET]
 
 
 def test_unet_has_1941093_parameters() -> None:
@@ -53,7 +53,7 @@ def test_unet_kernels_are_3_by_3_but_for_the_widening_and_the_last() -> None:
 def test_unet_joins_each_skip_of_the_same_size_behind_the_widened_features() -> None:
     model, inputs = UNet().eval(), []
     for pair in (*model.down, *model.up):
-        pair.register_forward_hook(lambda _, given, output: inputs.append((given[0], output)))
+        pair.register_forward_hook(lambda _, args, output: inputs.append((args[0], output)))
     with torch.no_grad():
         model(torch.rand(1, 1, 128, 128))
     down, up = inputs[:4], inputs[4:]
@@ -76,11 +76,11 @@ def test_unet_weights_are_he_normal() -> None:
 
 
 def test_rced_has_the_ten_layers_of_the_paper() -> None:
-    found = [(layer.out_channels, layer.kernel_size) for layer, _ in convolutions(RCED())]
+    layers = [(layer.out_channels, layer.kernel_size) for layer, _ in convolutions(RCED())]
     filters = (12, 16, 20, 24, 32, 24, 20, 16, 12, 1)
     widths = (13, 11, 9, 7, 7, 7, 9, 11, 13, 129)
     contexts = (8, *[1] * 9)
-    assert found == [(f, (w, c)) for f, w, c in zip(filters, widths, contexts, strict=True)]
+    assert layers == [(f, (w, c)) for f, w, c in zip(filters, widths, contexts, strict=True)]
 
 
 def test_rced_has_the_size_its_docstring_says() -> None:
@@ -109,19 +109,19 @@ def test_rced_without_its_skips_gives_something_else() -> None:
 
 @pytest.mark.parametrize("kind", ["unet", "rced"])
 def test_attenuation_never_makes_anything_louder(kind: str) -> None:
-    model, x = FrameModel(ModelConfig(kind=kind, output="attenuation")).eval(), torch.rand(2, 1, 128, 128)
+    model, x = FrameNetwork(ModelConfig(kind=kind, output="attenuation")).eval(), torch.rand(2, 1, 128, 128)
     with torch.no_grad():
         assert (model(x) <= x).all()
 
 
 def test_attenuation_is_the_gain_of_the_logit_in_db() -> None:
-    model, x = FrameModel(ModelConfig(output="attenuation")).eval(), torch.rand(1, 1, 128, 128)
+    model, x = FrameNetwork(ModelConfig(output="attenuation")).eval(), torch.rand(1, 1, 128, 128)
     with torch.no_grad():
         gain_db = 20 * torch.log10(torch.sigmoid(model.net(x).double()))
         assert torch.allclose(model(x).double(), x + gain_db / 80, atol=1e-6)
 
 
 def test_magnitude_is_the_networks_own_output() -> None:
-    model, x = FrameModel(ModelConfig(output="magnitude")).eval(), torch.rand(1, 1, 128, 128)
+    model, x = FrameNetwork(ModelConfig(output="magnitude")).eval(), torch.rand(1, 1, 128, 128)
     with torch.no_grad():
         assert torch.equal(model(x), model.net(x))

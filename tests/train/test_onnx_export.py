@@ -1,4 +1,4 @@
-"""Export: one ONNX file as the contract has it, equal to torch, or nothing at all."""
+"""Export: one ONNX file as the contract has it, equal to torch, or no file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from unhiss.cli.export import command
 from unhiss.data.store import Store
 from unhiss.errors import ModelError, UnhissError
 from unhiss.media.writer import write
-from unhiss.train import checkpoint, export, graphs
+from unhiss.train import checkpoint, export, onnx_graph
 from unhiss.train.loop import Run
 from unhiss.weights import ModelCard, find_checkpoint
 
@@ -27,7 +27,7 @@ CPU = torch.device("cpu")
 @pytest.fixture(scope="module", params=["unet", "rced"])
 def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, store: Store, tiny) -> Run:
     made = Run(tiny(request.param), store, tmp_path_factory.mktemp(request.param), CPU)
-    made.advance(made.batches.batch(0, 0, 2))  # so that batch norm has seen something
+    made.train_step(made.batches.batch(0, 0, 2))  # so that batch norm has seen something
     made.save("best")
     return made
 
@@ -57,10 +57,10 @@ def session(path: Path) -> onnxruntime.InferenceSession:
 
 def test_the_graph_takes_any_number_of_frames(run: Run, exported: Path) -> None:
     graph = session(exported)
-    (given,), (found,) = graph.get_inputs(), graph.get_outputs()
-    assert (given.name, given.type, given.shape) == ("frames", "tensor(float)", ["B", 1, 128, 128])
+    (frames_in,), (frames_out,) = graph.get_inputs(), graph.get_outputs()
+    assert (frames_in.name, frames_in.type, frames_in.shape) == ("frames", "tensor(float)", ["B", 1, 128, 128])
     # ONNX gives each value one name, so the output cannot be `frames` too.
-    assert (found.name, found.type, found.shape) == ("cleaned", "tensor(float)", ["B", 1, 128, 128])
+    assert (frames_out.name, frames_out.type, frames_out.shape) == ("cleaned", "tensor(float)", ["B", 1, 128, 128])
     model, _, _ = checkpoint.load_model(run.folder / "best.safetensors")
     for count in (1, 3):
         frames = np.random.default_rng(count).random((count, 1, 128, 128), np.float32)
@@ -70,14 +70,18 @@ def test_the_graph_takes_any_number_of_frames(run: Run, exported: Path) -> None:
 
 
 def test_the_metadata_is_the_contracts(run: Run, exported: Path) -> None:
-    facts = session(exported).get_modelmeta().custom_metadata_map
-    assert facts.keys() == {"unhiss.format", "unhiss.model", "unhiss.config", "unhiss.licence", "unhiss.sha256"}
-    assert (facts["unhiss.format"], facts["unhiss.model"], facts["unhiss.licence"]) == ("1", "mine", "CC-BY-4.0")
-    config = json.loads(facts["unhiss.config"])
+    metadata = session(exported).get_modelmeta().custom_metadata_map
+    assert metadata.keys() == {"unhiss.format", "unhiss.model", "unhiss.config", "unhiss.licence", "unhiss.sha256"}
+    assert (metadata["unhiss.format"], metadata["unhiss.model"], metadata["unhiss.licence"]) == (
+        "1",
+        "mine",
+        "CC-BY-4.0",
+    )
+    config = json.loads(metadata["unhiss.config"])
     assert config["model"]["kind"] == run.experiment.model.kind
     assert config["frames"] == {"edges": "context", "sample_rate": 22050, "scaling": "file"}
-    weights = b"".join(value.numpy().tobytes() for value in run.average.state_dict().values())
-    assert facts["unhiss.sha256"] == hashlib.sha256(weights).hexdigest()
+    weights = b"".join(value.numpy().tobytes() for value in run.ema_model.state_dict().values())
+    assert metadata["unhiss.sha256"] == hashlib.sha256(weights).hexdigest()
 
 
 def test_the_card_lies_beside_and_knows_the_file(run: Run, exported: Path) -> None:
@@ -102,21 +106,21 @@ def test_multiply_adds_are_those_counted_by_hand(run: Run) -> None:
             (12, 16, 20, 24, 32, 24, 20, 16, 12, 1), (13, 11, 9, 7, 7, 7, 9, 11, 13, 129), (8, *[1] * 9),
             (1, 12, 16, 20, 24, 32, 24, 20, 16, 12), strict=True,
         )]  # fmt: skip
-        assert graphs.macs(run.model.eval(), (torch.rand(1, 1, 128, 128),)) == 128 * 128 * sum(weights)
+        assert onnx_graph.macs(run.model.eval(), (torch.rand(1, 1, 128, 128),)) == 128 * 128 * sum(weights)
     else:
-        assert 0.8e9 < graphs.macs(run.model.eval(), (torch.rand(1, 1, 128, 128),)) < 0.9e9
+        assert 0.8e9 < onnx_graph.macs(run.model.eval(), (torch.rand(1, 1, 128, 128),)) < 0.9e9
 
 
 def compared(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
-    """The shapes of what torch and onnxruntime are compared on from here on."""
+    """The shapes of the inputs that torch and onnxruntime are compared on from now on."""
     shapes: list[tuple[int, ...]] = []
-    difference = export.difference
+    max_difference = export.max_difference
 
-    def noting(model, path, examples):
+    def recording(model, path, examples):
         shapes.extend(part.shape for example in examples for part in example)
-        return difference(model, path, examples)
+        return max_difference(model, path, examples)
 
-    monkeypatch.setattr(export, "difference", noting)
+    monkeypatch.setattr(export, "max_difference", recording)
     return shapes
 
 
@@ -133,34 +137,34 @@ def test_random_and_real_frames_are_compared(run: Run, tmp_path: Path, monkeypat
 def test_nothing_is_written_when_onnxruntime_differs(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, worst: float
 ) -> None:
-    monkeypatch.setattr(export, "difference", lambda *_: worst)
+    monkeypatch.setattr(export, "max_difference", lambda *_: worst)
     (tmp_path / "out").mkdir()
     line = refused(call(run.folder, "-o", tmp_path / "out" / "a.onnx"), 1)
     assert line.startswith("onnxruntime differs from torch by") and line.endswith("not written")
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_a_real_difference_is_found(run: Run, exported: Path) -> None:
+def test_a_real_difference_is_detected(run: Run, exported: Path) -> None:
     other, _, _ = checkpoint.load_model(run.folder / "best.safetensors")
     with torch.no_grad():
         other.net.last.bias += 0.5  # type: ignore[union-attr,operator]
     frames = np.random.default_rng(0).random((1, 1, 128, 128), np.float32)
-    assert export.difference(other, exported, [(frames,)]) > export.TOLERANCE
+    assert export.max_difference(other, exported, [(frames,)]) > export.TOLERANCE
 
 
-def test_weights_that_are_no_numbers_are_not_exported(run: Run, tmp_path: Path) -> None:
-    tensors, notes = checkpoint.load(run.folder / "best.safetensors")
+def test_weights_that_are_not_finite_are_not_exported(run: Run, tmp_path: Path) -> None:
+    tensors, metadata = checkpoint.load(run.folder / "best.safetensors")
     broken = {name: value * float("nan") if "last.bias" in name else value for name, value in tensors.items()}
-    checkpoint.save(tmp_path / "a.safetensors", broken, notes)
+    checkpoint.save(tmp_path / "a.safetensors", broken, metadata)
     line = refused(call(tmp_path / "a.safetensors", "-o", tmp_path / "a.onnx"), 1)
     assert line.startswith("onnxruntime differs from torch by nan")
     assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]
 
 
-def test_a_file_in_the_place_of_the_card_is_kept_unless_forced(run: Run, tmp_path: Path) -> None:
+def test_a_file_at_the_path_of_the_card_is_kept_unless_forced(run: Run, tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("mine", encoding="utf-8")
     line = refused(call(run.folder, "-o", tmp_path / "a.onnx"), 2)
-    assert line.endswith("a.json exists, where the card of a.onnx goes; --force overwrites it")
+    assert line.endswith("a.json exists, the path of the card of a.onnx; --force overwrites it")
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
     assert call(run.folder, "-o", tmp_path / "a.onnx", "--force").exit_code == 0
 
@@ -178,7 +182,7 @@ def test_an_existing_file_is_kept_unless_forced(run: Run, exported: Path) -> Non
     [
         (lambda folder: [folder / "gone.safetensors", "-o", folder / "a.onnx"], 1, "no such checkpoint"),
         (lambda folder: [folder, "-o", folder / "a.onnx"], 1, "best.safetensors: no such checkpoint"),
-        (lambda folder: [folder / "bad", "-o", folder / "a.onnx"], 1, "damaged, or no checkpoint at all"),
+        (lambda folder: [folder / "bad", "-o", folder / "a.onnx"], 1, "damaged, or not a checkpoint"),
         (lambda folder: [folder / "bad", "-o", folder / "a.pt"], 2, "a model file ends in .onnx"),
     ],
 )
@@ -204,17 +208,17 @@ def test_the_exported_model_denoises(run: Run, exported: Path) -> None:
 
 
 def test_a_card_of_unknown_data_allows_no_commercial_use(run: Run, tmp_path: Path) -> None:
-    tensors, notes = checkpoint.load(run.folder / "best.safetensors")
-    checkpoint.save(tmp_path / "a.safetensors", tensors, {**notes, "data": {}})
+    tensors, metadata = checkpoint.load(run.folder / "best.safetensors")
+    checkpoint.save(tmp_path / "a.safetensors", tensors, {**metadata, "data": {}})
     card, _ = export.export(tmp_path / "a.safetensors", tmp_path / "a.onnx", name="a", licence="MIT", summary="")
     assert not card.commercial_use and card.data == ""
 
 
 @pytest.mark.parametrize(("free", "licence"), [(True, "MIT"), (False, "non-commercial, as its data")])
 def test_without_a_licence_given_the_data_decides(run: Run, tmp_path: Path, free: bool, licence: str) -> None:
-    tensors, notes = checkpoint.load(run.folder / "best.safetensors")
+    tensors, metadata = checkpoint.load(run.folder / "best.safetensors")
     data = {"licences": {"a: CC0": {"hours": 1.0, "commercial_use": True}, "b": {"hours": 1.0, "commercial_use": free}}}
-    checkpoint.save(tmp_path / "a.safetensors", tensors, {**notes, "data": data})
+    checkpoint.save(tmp_path / "a.safetensors", tensors, {**metadata, "data": data})
     assert call(tmp_path / "a.safetensors", "-o", tmp_path / "a.onnx").exit_code == 0
     card = ModelCard.read(tmp_path / "a.json")
     assert (card.commercial_use, card.licence) == (free, licence)
@@ -222,9 +226,9 @@ def test_without_a_licence_given_the_data_decides(run: Run, tmp_path: Path, free
 
 
 def test_a_checkpoint_without_frames_of_its_own_is_exported_too(run: Run, tmp_path: Path) -> None:
-    tensors, notes = checkpoint.load(run.folder / "best.safetensors")
+    tensors, metadata = checkpoint.load(run.folder / "best.safetensors")
     del tensors["probe.frames"]
-    checkpoint.save(tmp_path / "a.safetensors", tensors, notes)
+    checkpoint.save(tmp_path / "a.safetensors", tensors, metadata)
     _, worst = export.export(tmp_path / "a.safetensors", tmp_path / "a.onnx", name="a", licence="MIT", summary="")
     assert worst < export.TOLERANCE
     with pytest.raises(ModelError, match="no such checkpoint"):
@@ -238,6 +242,6 @@ def test_trainable_weights_are_those_exported_rounded_to_half(run: Run, tmp_path
     half, full = (checkpoint.load_model(path)[0].state_dict() for path in (weights, find_checkpoint(run.folder)))
     for name, tensor in full.items():
         assert torch.allclose(half[name], tensor, rtol=2**-10, atol=2**-24), name
-    for gone in ("m.onnx", "m.json"):
-        (tmp_path / gone).unlink()
+    for name in ("m.onnx", "m.json"):
+        (tmp_path / name).unlink()
     assert "m.safetensors exists; --force" in refused(call(run.folder, "-o", tmp_path / "m.onnx", "--trainable"), 2)

@@ -1,4 +1,4 @@
-"""`unhiss train`: what it writes and prints, kill -9 and Ctrl-C, and every refusal in one line."""
+"""`unhiss train`: its output, kill -9 and Ctrl-C, and every refusal in one line."""
 
 from __future__ import annotations
 
@@ -55,7 +55,9 @@ def process(store: Store, folder: Path, *words: str) -> subprocess.Popen[str]:
 def wait_for_step(folder: Path, step: int) -> None:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        if (folder / "last.safetensors").exists() and checkpoint.load(folder / "last.safetensors")[1]["step"] >= step:
+        if (folder / "last.safetensors").exists() and checkpoint.load_metadata(folder / "last.safetensors")[
+            "step"
+        ] >= step:
             return
         time.sleep(0.02)
     pytest.fail(f"no step {step} within a minute")
@@ -81,12 +83,12 @@ def test_killed_with_signal_9_and_resumed_it_ends_as_the_unbroken_run(
     killed.kill()
     assert killed.wait() == -signal.SIGKILL
     killed.communicate()
-    _, notes = checkpoint.load(tmp_path / "broken" / "last.safetensors")
-    assert notes["step"] < 12, "the run was over before it could be killed"
+    step = checkpoint.load_metadata(tmp_path / "broken" / "last.safetensors")["step"]
+    assert step < 12, "the run was over before it could be killed"
     resumed = process(store, tmp_path / "broken", "--resume")
     _, errors = resumed.communicate()
     assert resumed.returncode == 0, errors
-    assert f"from step {notes['step']}" in errors
+    assert f"from step {step}" in errors
     assert train("-o", tmp_path / "whole").exit_code == 0
     whole, broken = (checkpoint.load(tmp_path / name / "last.safetensors")[0] for name in ("whole", "broken"))
     assert whole.keys() == broken.keys()
@@ -106,10 +108,10 @@ def test_ctrl_c_says_where_it_stopped_and_loses_no_checkpoint(store: Store, tmp_
     assert run.returncode == 130
     assert "Traceback" not in errors
     assert "--resume goes on from step" in errors and errors.endswith("unhiss: interrupted\n")
-    assert checkpoint.load(tmp_path / "run" / "last.safetensors")[1]["step"] >= 2
+    assert checkpoint.load_metadata(tmp_path / "run" / "last.safetensors")["step"] >= 2
 
 
-def test_a_folder_that_holds_a_run_is_not_overwritten(train: Train, tmp_path: Path) -> None:
+def test_a_folder_with_a_run_is_not_overwritten(train: Train, tmp_path: Path) -> None:
     assert train("-o", tmp_path).exit_code == 0
     before = (tmp_path / "last.safetensors").read_bytes()
     assert "holds a run already; --resume goes on with it, or choose another -o" in refused(train("-o", tmp_path), 2)
@@ -140,14 +142,14 @@ def test_init_starts_from_the_weights_of_another_run(train: Train, tmp_path: Pat
         (("--data", "gone"), 1, "unhiss prepare"),
     ],
 )
-def test_what_cannot_work_is_refused_and_leaves_no_folder(
+def test_wrong_options_are_refused_and_leave_no_folder(
     train: Train, tmp_path: Path, words: tuple[str, ...], code: int, part: str
 ) -> None:
     assert part in refused(train("-o", tmp_path / "run", *words), code)
     assert not (tmp_path / "run").exists()
 
 
-def test_a_run_cannot_go_where_a_file_lies(train: Train, tmp_path: Path) -> None:
+def test_an_output_that_is_a_file_is_refused(train: Train, tmp_path: Path) -> None:
     (tmp_path / "run").touch()
     assert refused(train("-o", tmp_path / "run"), 2).endswith("run is a file; choose a folder for the run")
 
@@ -159,7 +161,7 @@ def test_an_unfinished_data_set_is_refused(train: Train, tmp_path: Path) -> None
     assert "is unfinished; run the same unhiss prepare again" in line
 
 
-def test_a_config_that_is_not_there_is_refused(train: Train, tmp_path: Path) -> None:
+def test_a_missing_config_is_refused(train: Train, tmp_path: Path) -> None:
     line = refused(train("-o", tmp_path / "run", config="configs/unte.toml"), 2)
     assert line == "configs/unte.toml: no such file; the shipped ones lie in configs/"
 

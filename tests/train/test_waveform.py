@@ -21,7 +21,7 @@ RATES = [8000, 12000, 16000, 24000, 32000, 48000, 96000]
 
 
 def cleaned(path: Path, audio: np.ndarray, sizes: list[int]) -> np.ndarray:
-    """audio `(B, T)` through the graph, in calls of so many hops, less the hop that it is late."""
+    """audio `(B, T)` through the graph, in calls of so many hops, without the hop of delay."""
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     settings = json.loads(session.get_modelmeta().custom_metadata_map["unhiss.config"])["waveform"]
     hop, state = settings["hop"], np.zeros((len(audio), settings["state"]), np.float32)
@@ -36,7 +36,7 @@ def cleaned(path: Path, audio: np.ndarray, sizes: list[int]) -> np.ndarray:
 
 
 @pytest.mark.parametrize("rate", RATES)
-def test_a_model_that_changes_nothing_gives_every_sample_back(
+def test_an_identity_model_returns_every_sample(
     rate: int, causal_model: Make, tmp_path: Path, rng: np.random.Generator
 ) -> None:
     export_waveform(causal_model(), tmp_path / "w.onnx", rate, "w")
@@ -54,14 +54,14 @@ def test_small_gives_what_denoise_gives_without_its_guard(rate: int, tmp_path: P
         assert np.abs(cleaned(tmp_path / "w.onnx", audio, sizes) - expected).max() < TOLERANCE
 
 
-def test_each_signal_of_a_batch_is_by_itself(causal_model: Make, tmp_path: Path, rng: np.random.Generator) -> None:
+def test_signals_of_a_batch_are_independent(causal_model: Make, tmp_path: Path, rng: np.random.Generator) -> None:
     export_waveform(causal_model("leveller"), tmp_path / "w.onnx", 16000, "w")
     audio = rng.uniform(-1, 1, (2, 8192)).astype(np.float32)
     alone = cleaned(tmp_path / "w.onnx", audio[1:], [2])
     assert np.abs(cleaned(tmp_path / "w.onnx", audio, [2])[1:] - alone).max() < TOLERANCE
 
 
-def test_what_cannot_be_is_refused_and_nothing_is_written(
+def test_wrong_rates_and_models_are_refused_and_nothing_is_written(
     frame_model: Make, causal_model: Make, tmp_path: Path
 ) -> None:
     with pytest.raises(ConfigError, match=r"44100.*8000, 12000"):
@@ -78,14 +78,18 @@ def test_a_graph_that_differs_is_not_written(causal_model: Make, tmp_path: Path,
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_command_says_what_it_wrote_and_keeps_what_is_there(tmp_path: Path) -> None:
+def test_the_command_reports_its_output_and_keeps_an_existing_file(tmp_path: Path) -> None:
     words = ["export", "small", "--waveform", "--rate", "16000", "-o", str(tmp_path / "w.onnx")]
     done = CliRunner().invoke(program, words)
     assert (
         done.exit_code == 0 and "16,000 Hz" in done.output and "equals unhiss.Stream(16000, guard=False)" in done.output
     )
-    facts = onnxruntime.InferenceSession(str(tmp_path / "w.onnx")).get_modelmeta().custom_metadata_map
-    assert (facts["unhiss.format"], facts["unhiss.model"], facts["unhiss.licence"]) == ("waveform 1", "w", "MIT")
+    metadata = onnxruntime.InferenceSession(str(tmp_path / "w.onnx")).get_modelmeta().custom_metadata_map
+    assert (metadata["unhiss.format"], metadata["unhiss.model"], metadata["unhiss.licence"]) == (
+        "waveform 1",
+        "w",
+        "MIT",
+    )
     again = CliRunner().invoke(program, words)
     assert isinstance(again.exception, ConfigError) and "--force" in str(again.exception)
 

@@ -1,4 +1,4 @@
-"""Sets small enough to train on in seconds, made of tones, and settings of a training to go with them."""
+"""Data sets of tones, small enough to train on in seconds, and training settings to go with them."""
 
 from __future__ import annotations
 
@@ -8,28 +8,35 @@ from pathlib import Path
 import numpy as np
 
 from unhiss.data.store import Row, Store
+from unhiss.train.loop import Run, train
 
 ROOT = Path(__file__).parent.parent.parent
 TINY = (
-    "train.epochs=2",
-    "train.examples=6",
-    "train.valid_examples=3",
-    "train.batch_size=2",
-    "train.warmup_steps=0",
-    "train.save_every_steps=2",
-    "train.samples_every_epochs=0",
-)
+    "train.epochs=2", "train.examples=6", "train.valid_examples=3", "train.batch_size=2", "train.warmup_steps=0",
+    "train.save_every_steps=2", "train.samples_every_epochs=0",
+    "train.precision=fp32",  # `auto` would depend on the processor
+)  # fmt: skip
+TINY_CAUSAL = (
+    "augment.reverb=0",  # the simulation of 48 rooms would take longer than everything else here
+    "causal.segment_s=0.6", "causal.width=8", "causal.channels=6", "causal.bands=8", "causal.bottleneck=8",
+)  # fmt: skip
+
+
+def train_to_end(run: Run) -> None:
+    """Train without looking at the progress."""
+    for _ in train(run):
+        pass
 
 
 def tone(seconds: float, rate: int, hz: float) -> np.ndarray:
-    """A voice of sorts: harmonics of `hz` that come and go twice a second."""
+    """A synthetic voice: harmonics of `hz` whose level changes twice a second."""
     t = np.arange(int(seconds * rate)) / rate
     voice = sum(np.sin(2 * np.pi * hz * k * t) / k for k in range(1, 9))
     return 0.2 * voice * (0.55 + 0.45 * np.sin(4 * np.pi * t))
 
 
 def make_store(folder: Path, rate: int = 22050) -> Store:
-    """Speech and noise, two clips of each split: one short of a frame's length, one longer."""
+    """Speech and noise, two clips of each split: one shorter than a frame, one longer."""
     rng = np.random.default_rng(5)
     rows = []
     (folder / "shards").mkdir(parents=True)

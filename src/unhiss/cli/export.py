@@ -20,20 +20,22 @@ unhiss export small --waveform --rate 16000 -o small-16k.onnx
 @click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path), help="The .onnx file; a .json card lies beside."
 )
-@click.option("--name", help="Name of the model; the file's if not given.")
+@click.option("--name", help="Name of the model.  [default: the file's]")
 @click.option("--licence", help="Licence of the weights.  [default: MIT, or non-commercial where its data is]")
 @click.option("--summary", default="", help="One line for unhiss models.")
 @click.option("--check", type=click.Path(path_type=Path), help="Compare on this recording too.")
 @click.option("--trainable", is_flag=True, help="Write NAME.safetensors too: weights in half precision for --init.")
 @click.option("--waveform", is_flag=True, help="Samples in, samples out, for phones and other runtimes; causal models.")
-@click.option("--rate", default=48000, show_default=True, metavar="HZ", help="What a waveform model works at.")
+@click.option("--rate", default=48000, show_default=True, metavar="HZ", help="Sample rate of a waveform model.")
 @click.option("--force", is_flag=True, help="Overwrite the output.")
-def command(checkpoint, output, name, licence, summary, check, trainable, waveform, rate, force) -> None:
+def command(
+    checkpoint: Path, output: Path, name: str | None, licence: str | None, summary: str, check: Path | None,
+    trainable: bool, waveform: bool, rate: int, force: bool,
+) -> None:  # fmt: skip
     """Turn a checkpoint (a .safetensors file, or the folder of a run) into one ONNX file.
 
-    The graph is run by torch and by onnxruntime on random and real frames before anything is written.
-    Of a run's folder, best.safetensors is taken. With --waveform an installed model or an .onnx file will do too:
-    docs/embedding.md.
+    torch and onnxruntime run the graph on random and real frames before anything is written. In the folder of a run,
+    best.safetensors is exported. --waveform also takes an installed model or an .onnx file: docs/embedding.md.
     """
     from unhiss.errors import ConfigError, need
 
@@ -49,7 +51,7 @@ def command(checkpoint, output, name, licence, summary, check, trainable, wavefo
     if waveform:
         return _waveform(source, output, name or output.stem, rate)
     if (card_path := output.with_suffix(".json")).exists() and not force:
-        raise ConfigError(f"{card_path} exists, where the card of {output.name} goes; --force overwrites it")
+        raise ConfigError(f"{card_path} exists, the path of the card of {output.name}; --force overwrites it")
     weights_path = output.with_suffix(".safetensors")
     if trainable and weights_path.exists() and not force:
         raise ConfigError(f"{weights_path} exists; --force overwrites it")
@@ -61,7 +63,7 @@ def command(checkpoint, output, name, licence, summary, check, trainable, wavefo
 
 
 def _waveform(source: Path, output: Path, name: str, rate: int) -> None:
-    """Of a checkpoint, the model is exported first, to a place that is thrown away."""
+    """Export a waveform model; of a checkpoint, the model is first exported to a temporary file."""
     from tempfile import TemporaryDirectory
 
     from unhiss.train.export import export

@@ -16,23 +16,23 @@ unhiss runs runs/unet elsewhere/unet-long -o compare.html
 @click.command("runs", epilog=EXAMPLES)
 @click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FOLDER...")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The page.  [default: FOLDER/index.html]")
-def command(folders, output) -> None:
+def command(folders: tuple[Path, ...], output: Path | None) -> None:
     """Compare training runs: a table here, and a page with curves, settings and samples side by side.
 
-    A FOLDER is one that unhiss train wrote, or one that holds several of those.
+    A FOLDER is the output of unhiss train, or contains several of them.
     """
     from unhiss.errors import ConfigError, need
 
     need("train", "torch", "safetensors", "matplotlib")
 
-    from unhiss.train.comparison import find, write
+    from unhiss.train.run_comparison import find_runs, write_page
 
-    runs = find(folders)
+    runs = find_runs(folders)
     if output is None:
         if len(folders) > 1 or runs[0].folder == folders[0]:
-            raise ConfigError("runs named one by one have no page of their own; say where it goes: -o compare.html")
+            raise ConfigError("runs named one by one have no folder for the page; give it a path: -o compare.html")
         output = folders[0] / "index.html"
-    write(runs, output)
+    write_page(runs, output)
     for run in runs:
-        click.echo(run.line)
+        click.echo(run.summary)
     click.echo(f"page: {output}")

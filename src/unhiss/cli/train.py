@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from unhiss.cli.sources import Here, PathOrUrl
+
+if TYPE_CHECKING:
+    from unhiss.train.loop import Run
 
 EXAMPLES = """
 \b
@@ -23,16 +27,18 @@ torchrun --nproc-per-node 2 -m unhiss train configs/small.toml --data dataset/ -
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--data", required=True, type=PathOrUrl(), help="A set made by unhiss prepare, here or on s3://….")
 @click.option("-o", "--output", required=True, type=Here(path_type=Path), help="Folder of the run.")
-@click.option("--resume", is_flag=True, help="Go on from the run's last checkpoint.")
+@click.option("--resume", is_flag=True, help="Continue from the run's last checkpoint.")
 @click.option("--init", metavar="NAME|PATH", help="Start from these weights: an installed model's, or a checkpoint.")
 @click.option(
     "--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 …; auto takes a GPU if there is one."
 )
-def command(config, overrides, data, output, resume, init, device) -> None:
+def command(
+    config: Path, overrides: tuple[str, ...], data: Path, output: Path, resume: bool, init: str | None, device: str
+) -> None:
     """Train a model on a prepared data set.
 
     Writes best.safetensors (by validation), last.safetensors, and index.html, a page to keep open: curves,
-    and samples to see and hear. Ctrl-C or a crash loses at most the steps since the last save; --resume goes on.
+    and samples to see and hear. Ctrl-C or a crash loses at most the steps since the last save; --resume continues.
     """
     from unhiss.errors import need
 
@@ -42,36 +48,35 @@ def command(config, overrides, data, output, resume, init, device) -> None:
     from unhiss.data.store import Store
     from unhiss.train.checkpoint import load_weights
     from unhiss.train.device import pick_device
+    from unhiss.train.distributed import join_group, leave_group, restarted
     from unhiss.train.loop import Run
-    from unhiss.train.processes import join, leave, started_anew
     from unhiss.weights import find_checkpoint
 
-    experiment = load(config, overrides)
-    where = pick_device(device)
-    place = join(where)
-    resume = resume or (started_anew() and (output / "last.safetensors").exists())
+    experiment, torch_device = load(config, overrides), pick_device(device)
+    group = join_group(torch_device)
+    resume = resume or (restarted() and (output / "last.safetensors").exists())
     _check(output, resume, init)
-    run = Run(experiment, Store(data), output, where, place)
+    run = Run(experiment, Store(data), output, torch_device, group)
     if resume:
         run.resume()
     elif init:
-        load_weights(run.model, run.average, find_checkpoint(init), experiment.model.kind, run.adversary)
+        load_weights(run.model, run.ema_model, find_checkpoint(init), experiment.model.kind, run.discriminator)
     output.mkdir(parents=True, exist_ok=True)
-    if place.first:
-        click.echo(_head(run), err=True)
+    if group.is_first:
+        click.echo(_headline(run), err=True)
     try:
         _train(run)
     except KeyboardInterrupt:
-        click.echo(f"stopped at step {run.step:,}; --resume goes on from step {run.saved:,}", err=True)
+        click.echo(f"stopped at step {run.step:,}; --resume goes on from step {run.saved_step:,}", err=True)
         raise
-    leave(place)
-    if place.first:
+    leave_group(group)
+    if group.is_first:
         click.echo(f"best: {output}/best.safetensors (validation loss {run.best:.5f})")
         click.echo(f"page: {output}/index.html")
 
 
 def _check(output: Path, resume: bool, init: str | None) -> None:
-    """Refuse a folder that holds another run, and options that do not go together."""
+    """Refuse a folder that contains another run, and options that exclude each other."""
     from unhiss.errors import ConfigError
 
     if resume and init:
@@ -82,37 +87,32 @@ def _check(output: Path, resume: bool, init: str | None) -> None:
         raise ConfigError(f"{output} is a file; choose a folder for the run")
 
 
-def _train(run) -> None:
-    """Train with a progress line on a terminal, and a line an epoch."""
+def _train(run: Run) -> None:
+    """Train with a progress bar on a terminal, and a printed line an epoch; only the first process shows them."""
     from unhiss.cli.screen import progress
-    from unhiss.train.loop import Progress, train
+    from unhiss.train.loop import train
 
     config = run.experiment.train
-    if not run.place.first:
-        train(run)
+    if not run.group.is_first:
+        for _ in train(run):
+            pass
         return
     with progress("examples") as bar:
         task = bar.add_task("training", total=config.steps * config.batch_size, completed=run.step * config.batch_size)
+        for state in train(run):
+            speed = f"{state.samples_per_second:,.0f} examples/s"
+            bar.update(task, completed=state.examples, description=f"loss {state.loss:.4f}  {speed}")
+            if row := state.metrics:
+                click.echo(
+                    f"epoch {row['epoch']}/{config.epochs}  loss {row['loss']:.5f}  valid {row['valid_loss']:.5f}  "
+                    f"SNR {row['valid_noisy_snr_db']:.1f} -> {row['valid_snr_db']:.1f} dB  {speed}"
+                )
 
-        def show(now: Progress) -> None:
-            line = f"loss {now.loss:.4f}  {now.samples_per_second:,.0f} examples/s"
-            bar.update(task, completed=now.frames, description=line)
 
-        train(run, show, lambda row: click.echo(_line(row, config.epochs)))
-
-
-def _head(run) -> str:
+def _headline(run: Run) -> str:
     parameters = sum(p.numel() for p in run.model.parameters())
-    kind = str(run.dtype).removeprefix("torch.")
+    precision = str(run.dtype).removeprefix("torch.")
     return (
-        f"{run.experiment.name}: {parameters:,} parameters on {run.device} ({kind}), "
+        f"{run.experiment.name}: {parameters:,} parameters on {run.device} ({precision}), "
         f"{run.experiment.train.steps:,} steps, from step {run.step:,}"
-    )
-
-
-def _line(row: dict, epochs: int) -> str:
-    return (
-        f"epoch {row['epoch']}/{epochs}  loss {row['loss']:.5f}  valid {row['valid_loss']:.5f}  "
-        f"SNR {row['valid_noisy_snr_db']:.1f} -> {row['valid_snr_db']:.1f} dB  "
-        f"{row['samples_per_second']:,.0f} examples/s"
     )

@@ -60,7 +60,7 @@ class Mixer:
         self.store, self.split, self.config = store, split, config
         self.speech, self.noise = store.part("speech", split), store.part("noise", split)
         self._speech_odds = _odds(self.speech.column("length").astype(np.float64))
-        self._noise_odds = _odds(_balance(self.noise, config.balance))
+        self._noise_odds = _odds(_balance(self.noise, config.kind_balance))
 
     def draw(
         self, rng: np.random.Generator, count: int, length: int | None = None, snrs_db: Range | None = None

@@ -1,4 +1,4 @@
-"""Recipes -> batches of spectra for the causal models, mixed and varied on the device."""
+"""Batches of spectra for the causal models, mixed and augmented on the device."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from unhiss.config import Experiment
 from unhiss.data.mixing import Recipe
 from unhiss.data.store import FULL_SCALE, Store
 from unhiss.media.codecs import CODECS, Codec
-from unhiss.train import grid, variations
-from unhiss.train.mixtures import Mixtures, mix, send
-from unhiss.train.rooms import responses, reverberate
-from unhiss.train.variations import faster
+from unhiss.train import stft
+from unhiss.train.augmentation import change_speed, draw_speeds, intermittent_gains
+from unhiss.train.batches import Batches, mix, to_device
+from unhiss.train.distributed import SINGLE_PROCESS, ProcessGroup
+from unhiss.train.room_responses import reverberate, room_responses
 
-BIN_HZ = 1 / grid.WINDOW_S
+BIN_HZ = 1 / stft.WINDOW_S
 VOICES = (3, 7)  # of babble
-CHILD = (1.2, 1.7)  # how much faster, thus higher, a grown-up's voice is played
-ROOMS = 48  # made anew at each start, in about ten seconds
+CHILD_SPEED = (1.2, 1.7)  # an adult's voice played faster sounds like a child's
+ROOMS = 48  # simulated at each start, in about ten seconds
 EQ_POINTS = 9  # of a random response, evenly over log frequency from 60 Hz
 
 
@@ -28,135 +29,142 @@ EQ_POINTS = 9  # of a random response, evenly over log frequency from 60 Hz
 class CausalBatch:
     """noisy, clean: real spectra `(B, T, F, 2)` as the model gets them (levels as recorded).
 
-    loudness `(B, 1, 1, 1)`: factor that brings active speech to about one per bin. heard `(B, 1, F, 1)`:
-    1 where the clean recording holds what it should, 0 above its bandwidth, where nobody knows.
+    gain `(B, 1, 1, 1)`: factor that brings active speech to about one per bin. valid_bins `(B, 1, F, 1)`:
+    1 within the clean recording's own bandwidth, 0 above, where the target is unknown.
     """
 
     noisy: Tensor
     clean: Tensor
-    loudness: Tensor
-    heard: Tensor
+    gain: Tensor
+    valid_bins: Tensor
+
+    @property
+    def inputs(self) -> Tensor:
+        """The network's input."""
+        return self.noisy
 
     def __len__(self) -> int:
         return len(self.noisy)
 
 
-class CausalBatches(Mixtures):
-    """Batches of spectra of some seconds, each example varied in its own way."""
+class CausalBatches(Batches):
+    """Batches of spectra of some seconds, each example augmented in its own way."""
 
-    def __init__(self, store: Store, split: str, experiment: Experiment, device: torch.device) -> None:
+    def __init__(
+        self, store: Store, split: str, experiment: Experiment, device: torch.device,
+        group: ProcessGroup = SINGLE_PROCESS,
+    ) -> None:  # fmt: skip
         self.rate = experiment.causal.sample_rate
-        hop = round(self.rate * grid.HOP_S)
+        hop = round(self.rate * stft.HOP_S)
         length = int(experiment.causal.segment_s * self.rate) // hop * hop
-        super().__init__(store, split, experiment, device, length)
+        super().__init__(store, split, experiment, device, length, group)
         if experiment.augment.reverb:
-            self.rooms = responses(ROOMS, self.rate, experiment.train.seed).to(device)
+            self.rooms = room_responses(ROOMS, self.rate, experiment.train.seed).to(device)
 
     def batch(self, epoch: int, number: int, size: int) -> CausalBatch:
         rng = self.rng(epoch, number)
         recipes = self.recipes(rng, epoch, number, size)
         size = len(recipes)
-        speeds = variations.speeds(self.rng(epoch, number, "speeds"), self.experiment.augment, size, self.split)
-        noisy, clean = self._played(recipes, speeds)
-        self._gate(rng, noisy, clean)
-        self._babble(rng, recipes, noisy, clean)
+        speeds = draw_speeds(self.rng(epoch, number, "speeds"), self.experiment.augment, size, self.split)
+        noisy, clean = self._mixtures(recipes, speeds)
+        self._make_intermittent(rng, noisy, clean)
+        self._add_babble(rng, recipes, noisy, clean)
         self._reverberate(rng, noisy, clean)
-        self._overdrive(rng, noisy)
-        speech, noise = grid.analyse(clean, self.rate), grid.analyse(noisy - clean, self.rate)
+        self._clip(rng, noisy)
+        speech, noise = stft.analyse(clean, self.rate), stft.analyse(noisy - clean, self.rate)
         bins = speech.shape[2]
         speech = speech * self._response(rng, size, bins)
         noise = noise * self._response(rng, size, bins)
         codecs = self._codecs(rng, size)
-        width = torch.from_numpy(self._band_limits(rng, codecs, size))
-        below = (torch.arange(bins) * BIN_HZ <= width[:, None]).float().to(self.device)[:, None, :, None]
-        speech, noise = speech * below, noise * below
-        mixture = self._encoded(rng, speech + noise, codecs)
+        limits_hz = torch.from_numpy(self._band_limits_hz(rng, codecs, size))
+        passed = (torch.arange(bins) * BIN_HZ <= limits_hz[:, None]).float().to(self.device)[:, None, :, None]
+        speech, noise = speech * passed, noise * passed
+        mixture = self._encode(rng, speech + noise, codecs)
         level = np.array([10 ** (recipe.level_dbfs / 20) for recipe in recipes])
-        loudness = send((1 / (level * (grid.SCALE / 2) ** 0.5)).astype(np.float32), self.device)
-        return CausalBatch(mixture, speech, loudness[:, None, None, None], self._heard(recipes, speeds[0], bins))
+        gain = to_device((1 / (level * (stft.SCALE / 2) ** 0.5)).astype(np.float32), self.device)
+        return CausalBatch(mixture, speech, gain[:, None, None, None], self._valid_bins(recipes, speeds[0], bins))
 
-    def _played(self, recipes: list[Recipe], speeds: np.ndarray) -> tuple[Tensor, Tensor]:
+    def _mixtures(self, recipes: list[Recipe], speeds: np.ndarray) -> tuple[Tensor, Tensor]:
         """noisy, clean `(B, length)`; speeds `(2, B)` of speech and noise."""
         if (speeds == 1).all():
             return mix(recipes, self.speech, self.noise, self.length)
         noisy, clean = mix(recipes, self.speech, self.noise, int(self.length * speeds.max()) + 4)
-        noise = faster(noisy - clean, speeds[1], self.length)
-        clean = faster(clean, speeds[0], self.length)
+        noise = change_speed(noisy - clean, speeds[1], self.length)
+        clean = change_speed(clean, speeds[0], self.length)
         return clean + noise, clean
 
-    def _gate(self, rng: np.random.Generator, noisy: Tensor, clean: Tensor) -> None:
-        """Some noise comes and goes."""
+    def _make_intermittent(self, rng: np.random.Generator, noisy: Tensor, clean: Tensor) -> None:
         for row in np.flatnonzero(rng.random(len(noisy)) < self.experiment.augment.gate):
-            gains = send(variations.gate(rng, self.length, self.rate), self.device)
+            gains = to_device(intermittent_gains(rng, self.length, self.rate), self.device)
             noisy[row] = clean[row] + gains * (noisy[row] - clean[row])
 
-    def _babble(self, rng: np.random.Generator, recipes: list[Recipe], noisy: Tensor, clean: Tensor) -> None:
-        """In some examples the noise is other people, some of them played faster: children."""
+    def _add_babble(self, rng: np.random.Generator, recipes: list[Recipe], noisy: Tensor, clean: Tensor) -> None:
+        """Replace the noise of some examples by other voices, some of them played faster, as children."""
         chosen = rng.random(len(recipes)) < self.experiment.augment.babble
         rows = [int(row) for row in np.flatnonzero(chosen) if any(recipes[row].noise_gains)]
-        crowd = [(row, *self._voice(rng)) for row in rows for _ in range(rng.integers(*VOICES))]
-        if not crowd:
+        voices = [(row, *self._voice(rng)) for row in rows for _ in range(rng.integers(*VOICES))]
+        if not voices:
             return
-        owners, cuts, speeds = zip(*crowd, strict=True)
-        found = self.speech.take(list(cuts), int(self.length * max(speeds)) + 4, True)
-        found = faster(found, np.array(speeds), self.length)
-        voices = torch.zeros_like(noisy).index_add_(0, send(np.array(owners), self.device), found)[rows]
+        owners, cuts, speeds = zip(*voices, strict=True)
+        audio = self.speech.segments(list(cuts), int(self.length * max(speeds)) + 4, True)
+        audio = change_speed(audio, np.array(speeds), self.length)
+        babble = torch.zeros_like(noisy).index_add_(0, to_device(np.array(owners), self.device), audio)[rows]
         levels = np.array([10 ** ((recipes[row].level_dbfs - recipes[row].snr_db) / 20) for row in rows])
-        gains = send(levels.astype(np.float32), self.device) / voices.square().mean(-1).sqrt().clamp(min=1e-5)
-        noisy[rows] = clean[rows] + voices * gains[:, None]
+        gains = to_device(levels.astype(np.float32), self.device) / babble.square().mean(-1).sqrt().clamp(min=1e-5)
+        noisy[rows] = clean[rows] + babble * gains[:, None]
 
     def _voice(self, rng: np.random.Generator) -> tuple[tuple[int, int, float], float]:
-        """One of a babble: what to cut of the speech, and how fast it is played."""
+        """One voice of a babble: the cut (clip, start, gain) of the speech, and its playback speed."""
         voice = int(rng.integers(len(self.mixer.speech)))
         gain = 10 ** ((rng.uniform(-12, 0) - self.mixer.speech[voice].level_dbfs) / 20) / FULL_SCALE
-        speed = rng.uniform(*CHILD) if rng.random() < 0.4 else 1.0
+        speed = rng.uniform(*CHILD_SPEED) if rng.random() < 0.4 else 1.0
         return (voice, int(rng.integers(1 << 20)), gain), speed
 
     def _reverberate(self, rng: np.random.Generator, noisy: Tensor, clean: Tensor) -> None:
-        """Some examples happen in a room; its sound on the speech is kept, not taken for noise."""
-        chosen = rng.random(len(noisy)) < self.experiment.augment.reverb
-        rows = np.flatnonzero(chosen)
+        """Put some examples into a room; the target keeps the speech's reverberation."""
+        rows = np.flatnonzero(rng.random(len(noisy)) < self.experiment.augment.reverb)
         if rows.size:
-            room = self.rooms[rng.integers(ROOMS, size=rows.size)]
-            noise = reverberate(noisy[rows] - clean[rows], room[:, 1])
-            clean[rows] = reverberate(clean[rows], room[:, 0])
+            responses = self.rooms[rng.integers(ROOMS, size=rows.size)]
+            noise = reverberate(noisy[rows] - clean[rows], responses[:, 1])
+            clean[rows] = reverberate(clean[rows], responses[:, 0])
             noisy[rows] = clean[rows] + noise
 
-    def _overdrive(self, rng: np.random.Generator, noisy: Tensor) -> None:
+    def _clip(self, rng: np.random.Generator, noisy: Tensor) -> None:
         for row in np.flatnonzero(rng.random(len(noisy)) < self.experiment.augment.clip):
             ceiling = noisy[row].abs().max() * rng.uniform(0.25, 0.9)
             noisy[row].clamp_(-ceiling, ceiling)
 
     def _response(self, rng: np.random.Generator, size: int, bins: int) -> Tensor:
-        """Smooth random gains `(B, 1, F, 1)` within ± eq_db."""
-        points = rng.uniform(-1, 1, (size, EQ_POINTS)) * self.experiment.augment.eq_db
-        place = np.log(np.maximum(np.arange(bins) * BIN_HZ, 60) / 60) / np.log(24000 / 60) * (EQ_POINTS - 1)
-        curves = np.stack([np.interp(place, np.arange(EQ_POINTS), row) for row in points])
-        return send((10 ** (curves / 20)).astype(np.float32), self.device)[:, None, :, None]
+        """Smooth random gains `(B, 1, F, 1)` within +- eq_db."""
+        points_db = rng.uniform(-1, 1, (size, EQ_POINTS)) * self.experiment.augment.eq_db
+        position = np.log(np.maximum(np.arange(bins) * BIN_HZ, 60) / 60) / np.log(24000 / 60) * (EQ_POINTS - 1)
+        curves_db = np.stack([np.interp(position, np.arange(EQ_POINTS), row) for row in points_db])
+        return to_device((10 ** (curves_db / 20)).astype(np.float32), self.device)[:, None, :, None]
 
     def _codecs(self, rng: np.random.Generator, size: int) -> dict[int, Codec]:
-        """Which rows are encoded, and how."""
+        """The rows that are encoded, each with its codec."""
         rows = np.flatnonzero(rng.random(size) < self.experiment.augment.codec)
         return {int(row): CODECS[rng.integers(len(CODECS))] for row in rows}
 
-    def _band_limits(self, rng: np.random.Generator, codecs: dict[int, Codec], size: int) -> np.ndarray:
-        """Where each mixture ends, in Hz; most end nowhere."""
+    def _band_limits_hz(self, rng: np.random.Generator, codecs: dict[int, Codec], size: int) -> np.ndarray:
+        """The highest frequency of each mixture; infinite for most."""
         limits = np.exp(rng.uniform(np.log(3400), np.log(16000), size))
         limits = np.where(rng.random(size) < self.experiment.augment.band_limit, limits, np.inf)
         for row, codec in codecs.items():
             limits[row] = min(limits[row], codec.width_hz)
         return limits
 
-    def _encoded(self, rng: np.random.Generator, mixture: Tensor, codecs: dict[int, Codec]) -> Tensor:
-        """Mixtures of which some went through a codec; the clean speech did not: what a codec adds is noise."""
+    def _encode(self, rng: np.random.Generator, mixture: Tensor, codecs: dict[int, Codec]) -> Tensor:
+        """Send some mixtures through a codec. The clean speech stays as it is: what a codec adds is noise."""
         for row, codec in codecs.items():
-            audio = grid.synthesise(mixture[row : row + 1], self.rate)[0]
-            heard = codec(audio.cpu().numpy(), self.rate, rng.uniform(0.2, 0.9))
-            mixture[row] = grid.analyse(torch.from_numpy(heard)[None], self.rate)[0].to(self.device)
+            audio = stft.synthesise(mixture[row : row + 1], self.rate)[0]
+            decoded = codec(audio.cpu().numpy(), self.rate, rng.uniform(0.2, 0.9))
+            mixture[row] = stft.analyse(torch.from_numpy(decoded)[None], self.rate)[0].to(self.device)
         return mixture
 
-    def _heard(self, recipes: list[Recipe], speeds: np.ndarray, bins: int) -> Tensor:
-        width = [self.mixer.speech[r.speech].bandwidth_hz if r.speech_gain else np.inf for r in recipes]
-        # Under the very edge of its band a recording fades already.
-        inside = np.arange(bins) * BIN_HZ <= np.maximum(0.95 * (np.array(width) * speeds)[:, None], 3400)
-        return send(inside.astype(np.float32), self.device)[:, None, :, None]
+    def _valid_bins(self, recipes: list[Recipe], speeds: np.ndarray, bins: int) -> Tensor:
+        width_hz = [self.mixer.speech[r.speech].bandwidth_hz if r.speech_gain else np.inf for r in recipes]
+        # A recording already fades just below the edge of its band.
+        limits_hz = np.maximum(0.95 * (np.array(width_hz) * speeds)[:, None], 3400)
+        valid = np.arange(bins) * BIN_HZ <= limits_hz
+        return to_device(valid.astype(np.float32), self.device)[:, None, :, None]

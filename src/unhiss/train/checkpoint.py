@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,64 +16,75 @@ from torch import Tensor, nn
 
 from unhiss.atomic import atomic_write
 from unhiss.config import Experiment
+from unhiss.data.store import Store
 from unhiss.errors import ConfigError, ModelError
 from unhiss.legacy import OLD_NAME, is_old
-from unhiss.train.tasks import network
+from unhiss.train.networks import build_network
 
 
-def save(path: Path, tensors: dict[str, Tensor], notes: dict[str, Any]) -> None:
-    """Write beside and rename; `notes` become JSON in the header."""
+def save(path: Path, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
+    """Write a checkpoint, atomically; the metadata becomes JSON in the header."""
     content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    # Not safetensors' own save_file: its files can be read by their owner alone.
+    # Not safetensors' own save_file: only the owner can read its files.
     with atomic_write(path) as draft:
-        draft.write_bytes(serialise(content, {"unhiss": json.dumps(notes, sort_keys=True)}))
+        draft.write_bytes(serialise(content, {"unhiss": json.dumps(metadata, sort_keys=True)}))
 
 
 def load(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors and notes of a checkpoint. Raises ModelError if it is none."""
-    with _opened(path) as (file, facts):
-        return {name: file.get_tensor(name) for name in file.keys()}, facts  # noqa: SIM118
+    """Tensors and metadata of a checkpoint. Raises ModelError if the file is not one."""
+    with _open(path) as (file, metadata):
+        return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118
 
 
-def notes(path: str | Path) -> dict[str, Any]:
-    """The notes of a checkpoint alone. Raises ModelError if it is none."""
-    with _opened(path) as (_, facts):
-        return facts
+def load_metadata(path: str | Path) -> dict[str, Any]:
+    """The metadata of a checkpoint alone. Raises ModelError if the file is not one."""
+    with _open(path) as (_, metadata):
+        return metadata
 
 
 @contextmanager
-def _opened(path: str | Path) -> Iterator[tuple[Any, dict[str, Any]]]:
+def _open(path: str | Path) -> Iterator[tuple[Any, dict[str, Any]]]:
     try:
         with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            if is_old(metadata):
+            header = file.metadata() or {}
+            if is_old(header):
                 raise ModelError(
                     f"{path} is a checkpoint of {OLD_NAME}, the former name of unhiss; train it again with unhiss train"
                 )
-            if "unhiss" not in metadata:
-                raise ModelError(f"{path} is a safetensors file, but no unhiss checkpoint")
-            yield file, json.loads(metadata["unhiss"])
+            if "unhiss" not in header:
+                raise ModelError(f"{path} is a safetensors file, but not a checkpoint of unhiss")
+            yield file, json.loads(header["unhiss"])
     except FileNotFoundError as error:
         raise ModelError(
             f"{path}: no such checkpoint; unhiss train writes best.safetensors and last.safetensors"
         ) from error
     except (SafetensorError, OSError, json.JSONDecodeError) as error:
-        raise ModelError(f"{path}: damaged, or no checkpoint at all ({error})") from error
+        raise ModelError(f"{path}: damaged, or not a checkpoint ({error})") from error
 
 
-def part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def add_prefix(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The same tensors, each name with `prefix` before it."""
+    return {f"{prefix}{name}": tensor for name, tensor in tensors.items()}
+
+
+def with_prefix(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """The tensors whose name starts with `prefix`, without it."""
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
-def moments(prefix: str, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """What an optimiser keeps of each parameter, under `prefix`."""
+def model_weights(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The model's weights among the tensors of a checkpoint: the averaged ones if there are any."""
+    return with_prefix("average.", tensors) or with_prefix("model.", tensors)
+
+
+def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The state of an optimiser as INDEX.NAME -> tensor."""
     states = optimiser.state_dict()["state"].items()
-    return {f"{prefix}{index}.{key}": value for index, state in states for key, value in state.items()}
+    return {f"{index}.{key}": value for index, state in states for key, value in state.items()}
 
 
-def fill_moments(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Put back what `moments` gave, without the prefix."""
+def load_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Restore what `optimiser_tensors` returned."""
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         index, name = key.split(".")
@@ -80,51 +92,59 @@ def fill_moments(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
 
 
-def experiment_of(path: str | Path, notes: dict[str, Any]) -> Experiment:
+def load_state(model: nn.Module, tensors: dict[str, Tensor], path: str | Path) -> None:
+    """Load weights from `path`. Raises ModelError if they are another model's."""
+    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    if expected != shapes:
+        name = sorted(set(expected.items()) ^ set(shapes.items()))[0][0]
+        raise ModelError(
+            f"{path} is a checkpoint of another model (it differs at {name}); use the config it was made with"
+        )
+    model.load_state_dict(tensors)
+
+
+def describe_data(store: Store) -> dict[str, Any]:
+    """Origin of a data set for the metadata, and a hash of its samples, by which it is recognised."""
+    keys = ("splits", "licences", "sources", "preprocessing", "seed")
+    # Two sets are the same if their samples are, wherever their sources lay.
+    shards = json.dumps(store.settings.get("shards", {}), sort_keys=True)
+    kept = {key: store.settings[key] for key in keys if key in store.settings}
+    return kept | {"sha256": hashlib.sha256(shards.encode()).hexdigest()}
+
+
+def read_experiment(path: str | Path, metadata: dict[str, Any]) -> Experiment:
+    """The experiment in a checkpoint's metadata. Raises ModelError if this version does not know its settings."""
     try:
-        return Experiment.from_dict(notes["experiment"])
+        return Experiment.from_dict(metadata["experiment"])
     except (KeyError, ConfigError) as error:
         raise ModelError(f"{path}: made by another version of unhiss ({error})") from error
 
 
 def load_model(path: str | Path) -> tuple[nn.Module, Experiment, dict[str, Any]]:
-    """The model of a checkpoint in evaluation mode (averaged weights where there are some)."""
-    tensors, notes = load(path)
-    experiment = experiment_of(path, notes)
-    model = network(experiment)
-    fill(model, _weights(tensors), path)
-    return model.eval(), experiment, notes
-
-
-def _weights(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return part(tensors, "average.") or part(tensors, "model.")
+    """The model of a checkpoint in evaluation mode, its experiment, and the metadata."""
+    tensors, metadata = load(path)
+    experiment = read_experiment(path, metadata)
+    model = build_network(experiment)
+    load_state(model, model_weights(tensors), path)
+    return model.eval(), experiment, metadata
 
 
 def load_weights(
-    model: nn.Module, average: nn.Module, path: str | Path, kind: str, critics: nn.Module | None = None
+    model: nn.Module, ema_model: nn.Module, path: str | Path, kind: str, discriminator: nn.Module | None = None
 ) -> None:
-    """Start both models of a run from the weights of a checkpoint (fine-tuning), and its critics from those
-    that it may hold: what they learned took as long. Raises ModelError."""
-    tensors, notes = load(path)
-    experiment = experiment_of(path, notes)
+    """Start a run from the weights of a checkpoint (fine-tuning), and its discriminator where the checkpoint has one.
+
+    Raises ModelError if the checkpoint is of another kind of model.
+    """
+    tensors, metadata = load(path)
+    experiment = read_experiment(path, metadata)
     if experiment.model.kind != kind:
         raise ModelError(
             f"{path} is a checkpoint of another model ({experiment.model.kind}, not {kind});"
             f" use a config with model.kind = {experiment.model.kind!r}"
         )
-    for target in (model, average):
-        fill(target, _weights(tensors), path)
-    if critics and (learned := part(tensors, "critics.")):
-        fill(critics, learned, path)
-
-
-def fill(model: nn.Module, tensors: dict[str, Tensor], path: str | Path) -> None:
-    """Load weights; ModelError if they are another model's."""
-    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    if expected != found:
-        odd = sorted(set(expected.items()) ^ set(found.items()))[0][0]
-        raise ModelError(
-            f"{path} is a checkpoint of another model (it differs at {odd}); use the config it was made with"
-        )
-    model.load_state_dict(tensors)
+    for target in (model, ema_model):
+        load_state(target, model_weights(tensors), path)
+    if discriminator and (weights := with_prefix("discriminator.", tensors)):
+        load_state(discriminator, weights, path)

@@ -1,137 +1,127 @@
-"""What a run writes down as it goes: metrics.jsonl, curves.png, and TensorBoard where that is installed."""
+"""The metrics of a run: metrics.jsonl, curves.png, and TensorBoard where it is installed."""
 
 from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from unhiss.atomic import atomic_write
 
-Row = dict[str, float]
+MetricsRow = dict[str, float]
 
 # Colour-blind safe (Okabe and Ito), the same in every picture.
 TRAIN, VALID, NOISY = "#0072B2", "#D55E00", "#999999"
-RUNS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+RUN_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
 
-class Record:
-    """The figures of a run, a row an epoch; those past the step it resumes from are dropped."""
+class MetricsLog:
+    """The metrics of a run, a row an epoch; rows after the step it resumes from are deleted."""
 
     def __init__(self, folder: Path, step: int) -> None:
         self.path, self.picture = folder / "metrics.jsonl", folder / "curves.png"
-        self.rows = [row for row in read(self.path) if row["step"] <= step]
+        self.rows = [row for row in read_metrics(self.path) if row["step"] <= step]
         with atomic_write(self.path) as draft:
             draft.write_text("".join(f"{json.dumps(row)}\n" for row in self.rows), encoding="utf-8")
-        self.board = _board(folder, step)
+        try:
+            from torch.utils.tensorboard import SummaryWriter
 
-    def add(self, row: Row) -> None:
+            self.board: Any = SummaryWriter(str(folder), purge_step=step + 1)
+        except ImportError:
+            self.board = None
+
+    def add(self, row: MetricsRow) -> None:
         self.rows.append(row)
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
-        draw(self.rows, self.picture)
+        with atomic_write(self.picture) as draft:
+            draft.write_bytes(draw_curves(self.rows))
         if self.board:
             for key in row.keys() - {"epoch", "step", "frames"}:
                 self.board.add_scalar(key, row[key], int(row["step"]))
             self.board.flush()
 
 
-def read(path: Path) -> list[Row]:
-    """The rows of a metrics.jsonl; a last line that a crash cut short is left out."""
-    return list(_rows(path.read_text(encoding="utf-8").splitlines())) if path.is_file() else []
-
-
-def _rows(lines: list[str]) -> Iterator[Row]:
-    for line in lines:
+def read_metrics(path: Path) -> list[MetricsRow]:
+    """The rows of a metrics.jsonl; an incomplete last line, left by a crash, is ignored."""
+    rows: list[MetricsRow] = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
         try:
-            yield json.loads(line)
+            rows.append(json.loads(line))
         except json.JSONDecodeError:
-            return
+            break
+    return rows
 
 
-def hours(rows: list[Row]) -> list[float]:
-    """Hours of training behind each row, validation not counted."""
-    spent, done, found = 0.0, 0.0, []
+def training_hours(rows: list[MetricsRow]) -> list[float]:
+    """Hours of training up to each row, without validation."""
+    total, examples, hours = 0.0, 0.0, []
     for row in rows:
-        spent += (row["frames"] - done) / max(1e-9, row["samples_per_second"]) / 3600
-        done = row["frames"]
-        found.append(spent)
-    return found
+        total += (row["frames"] - examples) / max(1e-9, row["samples_per_second"]) / 3600
+        examples = row["frames"]
+        hours.append(total)
+    return hours
 
 
-def _board(folder: Path, step: int) -> Any:
-    """A TensorBoard writer in `folder`, or None where tensorboard is not installed."""
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        return None
-    return SummaryWriter(str(folder), purge_step=step + 1)
-
-
-def draw(rows: list[Row], path: Path) -> None:
-    """Loss (logarithmic) and SNR against epochs, as a PNG, written beside and renamed."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
-
+def draw_curves(rows: list[MetricsRow]) -> bytes:
+    """A PNG of the loss (logarithmic) and the SNR of one run against epochs."""
     epochs = [row["epoch"] for row in rows]
     best = min(rows, key=lambda row: row["valid_loss"])
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
-    canvas = FigureCanvasAgg(figure)
+    figure = _figure(9, 3.6)
     loss, snr = figure.subplots(1, 2)
     loss.plot(epochs, [row["loss"] for row in rows], color=TRAIN, marker=".", label="training")
     loss.plot(epochs, [row["valid_loss"] for row in rows], color=VALID, marker=".", label="validation")
-    loss.plot(
-        best["epoch"], best["valid_loss"], "o", mfc="none", mec=VALID, ms=11, label=f"best: {best['valid_loss']:.4g}"
-    )
-    loss.set(yscale="log", xlabel="epoch", title="Loss")
-    _plain_numbers(loss)
-    snr.plot(epochs, [row["valid_snr_db"] for row in rows], color=VALID, marker=".", label="cleaned")
+    circle = {"mfc": "none", "mec": VALID, "ms": 11, "label": f"best: {best['valid_loss']:.4g}"}
+    loss.plot(best["epoch"], best["valid_loss"], "o", **circle)
+    loss.set(xlabel="epoch", title="Loss")
+    snr.plot(epochs, [row["valid_snr_db"] for row in rows], color=VALID, marker=".", label="denoised")
     snr.plot(epochs, [row["valid_noisy_snr_db"] for row in rows], color=NOISY, ls="--", label="noisy")
     snr.set(xlabel="epoch", title="SNR in validation, dB")
     for axes in (loss, snr):
         axes.set_xlim(0, epochs[-1] * 1.05)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.grid(alpha=0.3)
         axes.legend(frameon=False)
-    with atomic_write(path) as draft:
-        canvas.print_png(str(draft))
+    return _png(figure, integers=(loss, snr), logarithmic=loss)
 
 
-def compare(runs: dict[str, list[Row]]) -> bytes:
-    """A PNG of the validation loss and SNR of several runs, over steps and over hours of training."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
-
-    figure = Figure(figsize=(11, 6.6), layout="constrained")
-    canvas = FigureCanvasAgg(figure)
+def draw_comparison(runs: dict[str, list[MetricsRow]]) -> bytes:
+    """A PNG of the validation loss and SNR of several runs, against steps and against hours of training."""
+    figure = _figure(11, 6.6)
     panels = figure.subplots(2, 2, sharex="col", sharey="row")
     for number, (name, rows) in enumerate(runs.items()):
-        look = {"color": RUNS[number % len(RUNS)], "ls": ("-", "--", ":")[number // len(RUNS) % 3], "label": name}
+        style = ("-", "--", ":")[number // len(RUN_COLOURS) % 3]
+        look = {"color": RUN_COLOURS[number % len(RUN_COLOURS)], "ls": style, "label": name}
         look["marker"] = "." if len(rows) < 50 else ""
-        for column, places in enumerate(([row["step"] for row in rows], hours(rows))):
+        for column, x in enumerate(([row["step"] for row in rows], training_hours(rows))):
             for line, key in enumerate(("valid_loss", "valid_snr_db")):
-                panels[line, column].plot(places, [row[key] for row in rows], **look)
-    panels[0, 0].set(yscale="log", title="Validation loss")
-    panels[1, 0].xaxis.set_major_locator(MaxNLocator(integer=True))
+                panels[line, column].plot(x, [row[key] for row in rows], **look)
+    panels[0, 0].set(title="Validation loss")
     panels[1, 0].set(xlabel="step", title="SNR in validation, dB")
     panels[1, 1].set(xlabel="hours of training")
-    _plain_numbers(panels[0, 0])
-    for axes in panels.flat:
-        axes.grid(alpha=0.3)
     panels[0, 1].legend(frameon=False)
-    held = io.BytesIO()
-    canvas.print_png(held)
-    return held.getvalue()
+    return _png(figure, integers=panels[1, :1], logarithmic=panels[0, 0])
 
 
-def _plain_numbers(axes: Any) -> None:
-    """A logarithmic scale written as 0.05, not as 5 × 10⁻²."""
-    from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+def _figure(width: float, height: float) -> Any:
+    from matplotlib.figure import Figure
 
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 4, 5, 6, 8)))  # a run seldom spans a whole power of ten
-    axes.yaxis.set_major_formatter(ScalarFormatter())
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _png(figure: Any, integers: Any, logarithmic: Any) -> bytes:
+    """The figure with a grid; x axes in `integers` have whole numbers, and one y axis is logarithmic."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
+
+    for axes in integers:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    logarithmic.set_yscale("log")
+    # Ticks such as 0.05 instead of 5 × 10⁻²; a run seldom spans a whole power of ten.
+    logarithmic.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 4, 5, 6, 8)))
+    logarithmic.yaxis.set_major_formatter(ScalarFormatter())
+    logarithmic.yaxis.set_minor_formatter(NullFormatter())
+    for axes in figure.axes:
+        axes.grid(alpha=0.3)
+    picture = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(picture)  # type: ignore[no-untyped-call]
+    return picture.getvalue()

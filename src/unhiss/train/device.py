@@ -1,4 +1,4 @@
-"""Where a run takes place: which device, in which precision, and how its memory is kept."""
+"""The device of a run, its precision, and how memory is kept."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # malloc.h
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """The GPU if there is one, else the CPU; or the one named. Raises ConfigError if that is not here.
+    """A device by name; "auto" is the GPU if there is one, else the CPU. Raises ConfigError if it is missing.
 
     Of several processes on one machine, each takes a GPU of its own.
     """
-    own = f"cuda:{os.environ['LOCAL_RANK']}" if "LOCAL_RANK" in os.environ else "cuda"  # set by torchrun
+    gpu = f"cuda:{os.environ['LOCAL_RANK']}" if "LOCAL_RANK" in os.environ else "cuda"  # set by torchrun
     if name == "auto":
-        return torch.device(own if torch.cuda.is_available() else "cpu")
-    name = own if name == "cuda" else name
+        return torch.device(gpu if torch.cuda.is_available() else "cpu")
+    name = gpu if name == "cuda" else name
     try:
         device = torch.device(name)
         torch.empty(1, device=device)
@@ -32,26 +32,26 @@ def pick_device(name: str = "auto") -> torch.device:
     return device
 
 
-def precision(wanted: str, device: torch.device) -> torch.dtype:
-    """fp32 or bf16 as wanted; "auto" is bf16 where the hardware multiplies it, not where it is imitated.
+def pick_precision(name: str, device: torch.device) -> torch.dtype:
+    """fp32 or bf16 by name; "auto" is bf16 where the hardware multiplies it, not where it is emulated.
 
     GPUs do from compute capability 8.0 on; x86 processors with AVX512-BF16 or AMX.
     """
-    if wanted != "auto":
-        return torch.bfloat16 if wanted == "bf16" else torch.float32
+    if name != "auto":
+        return torch.bfloat16 if name == "bf16" else torch.float32
     if device.type == "cuda":
         fast = torch.cuda.get_device_capability(device) >= (8, 0)
     else:
-        # These stand under private names in torch 2.6 to 2.13; without them, fp32 is always right.
+        # These have private names in torch 2.6 to 2.13; without them, fp32 is always right.
         probes = (getattr(torch.cpu, f"_is_{kind}_supported", None) for kind in ("avx512_bf16", "amx_tile"))
         fast = any(probe() for probe in probes if probe)
     return torch.bfloat16 if fast else torch.float32
 
 
 def keep_memory() -> None:
-    """Tell glibc not to hand freed activations back, else each step pays for its pages anew.
+    """Tell glibc not to return freed memory to the system; otherwise each step pays for its pages again.
 
-    For the whole process, for good; does nothing where the C library has no mallopt.
+    For the whole process, permanently; does nothing where the C library has no mallopt.
     """
     if sys.platform == "linux":
         libc = ctypes.CDLL(None)

@@ -1,134 +1,146 @@
-"""What training minimises, on frames of scaled dB and on what of them can be heard."""
+"""Training losses: of scaled frames, of compressed spectra, and of what quality metrics measure."""
 
 from __future__ import annotations
 
 from functools import cache
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
+from unhiss.config import Experiment
 from unhiss.dsp.frames import FLOOR_DB
 from unhiss.settings import TrainConfig
-from unhiss.train import grid
+from unhiss.train import stft
 from unhiss.train.causal_batches import CausalBatch
-from unhiss.train.listener import Listener
-from unhiss.train.perception import Perception
+from unhiss.train.dnsmos import DnsmosP808
+from unhiss.train.frame_batches import FrameBatch
+from unhiss.train.perceptual_losses import PerceptualDistances
+
+Batch = FrameBatch | CausalBatch
 
 POWER = 0.3  # compression near that of loudness (Braun and Tashev 2020, arXiv 2009.12286)
-COMPLEX_SHARE = 0.4  # of the loss is on complex spectra, which rewards removing what is out of phase
+COMPLEX_WEIGHT = 0.4  # of the error of complex spectra, which rewards removing what is out of phase
+LOW_BINS = 257  # up to 8 kHz
+LOST_SPEECH_WEIGHT, WAVEFORM_WEIGHT, HIGH_WEIGHT = 0.05, 0.05, 0.3  # beside the compressed spectrum below 8 kHz
+LOST_HIGH_WEIGHT = 1.5  # above 8 kHz a band has one gain for sibilants and the noise around them: they are to pass
 
 
-def mse(frames: Tensor, target: Tensor) -> Tensor:
-    """Mean squared error of scaled-dB frames `(B, 1, 128, 128)`: the reference's loss."""
-    return functional.mse_loss(frames, target)
+def evaluate(model: nn.Module, batch: Batch, experiment: Experiment) -> tuple[Tensor, Tensor]:
+    """Loss of a batch, and the model's estimate of its clean spectra."""
+    if isinstance(batch, CausalBatch):
+        estimate: Tensor = model(batch.noisy)[0].float()
+        return causal_loss(estimate, batch, experiment.train), estimate
+    frames = model(batch.frames)
+    # The estimate has the phase of the noisy input.
+    estimate = batch.noisy * torch.exp((frames - batch.frames) * (-FLOOR_DB / 20 * 2.302585093))[:, 0]
+    if experiment.train.loss == "mse":
+        return functional.mse_loss(frames, batch.target), estimate
+    return compressed_spectrum_loss(estimate, batch.clean), estimate
 
 
-def gain(frames: Tensor, noisy_frames: Tensor) -> Tensor:
-    """What a model's output does to the noisy magnitudes, as a factor: 10^(80 (out - in) / 20)."""
-    return torch.exp((frames - noisy_frames) * (-FLOOR_DB / 20 * 2.302585093))
-
-
-def compressed_spectrum(estimate: Tensor, clean: Tensor) -> Tensor:
-    """Compressed-spectrum loss between complex spectra `(B, 128, 128)` at an active level near one.
-
-    L = (1 - c) mean(|E|^p - |S|^p)^2 + c mean| E/|E| |E|^p - S/|S| |S|^p |^2 with p = 0.3. Squared error in
-    dB spends itself on silence, where a decibel is worth as much as in speech; here it is worth little.
-    """
-    tiny = 1e-8
-    estimate_power, clean_power = estimate.abs().square() + tiny, clean.abs().square() + tiny
-    estimate_short, clean_short = estimate_power ** (POWER / 2), clean_power ** (POWER / 2)
-    magnitude = (estimate_short - clean_short).square().mean()
-    difference = estimate * (estimate_short / estimate_power.sqrt()) - clean * (clean_short / clean_power.sqrt())
-    return (1 - COMPLEX_SHARE) * magnitude + COMPLEX_SHARE * torch.view_as_real(difference).square().sum(-1).mean()
+def snrs_db(estimate: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+    """SNR of each example before and after denoising, `(B,)` each; examples without speech give NaN."""
+    spectra = batch.noisy, estimate.detach(), batch.clean
+    if isinstance(batch, CausalBatch):
+        spectra = tuple(torch.view_as_complex(s.contiguous()) * batch.gain[..., 0] for s in spectra)  # type: ignore[assignment]
+    noisy, estimate, clean = spectra
+    return snr_db(noisy, clean), snr_db(estimate, clean)
 
 
 def snr_db(estimate: Tensor, clean: Tensor) -> Tensor:
-    """SNR over each frame of complex spectra `(B, 128, 128)`, `(B,)`; frames without speech give NaN."""
+    """SNR over each frame of complex spectra `(B, T, F)`, `(B,)`; frames without speech give NaN."""
     signal = clean.abs().square().sum((-1, -2))
     error = (estimate - clean).abs().square().sum((-1, -2))
     value = 10 * torch.log10(signal / error.clamp(min=1e-12))
     return torch.where(signal > 1e-9, value.clamp(-30, 60), torch.nan)
 
 
-LOST_SPEECH, WAVE, HIGH = 0.05, 0.05, 0.3  # weights beside the compressed spectrum below 8 kHz
-LOST_HIGH = 1.5  # above it a band has one gain for sibilants and the noise around them: they are to pass
+def compressed_spectrum_loss(estimate: Tensor, clean: Tensor) -> Tensor:
+    """Compressed-spectrum loss of complex spectra `(B, 128, 128)` at an active level near one.
 
-
-def causal(estimate: Tensor, batch: CausalBatch, config: TrainConfig | None = None) -> Tensor:
-    """Loss of spectra `(B, T, F, 2)`: compressed spectrum as in `compressed_spectrum`, once through the time domain.
-
-    Below 8 kHz the estimate is made sound at 16 kHz and analysed again, so that what overlapping windows
-    cancel is not paid for. Beside it: magnitude that fell below the clean one's (speech lost counts more
-    than noise left), absolute error of the waveform, and the magnitudes above 8 kHz. Bins where the clean
-    recording has no band to judge by count nothing. By the config, what the ear makes of it is added.
+    L = (1 - c) mean(|E|^p - |S|^p)^2 + c mean| E/|E| |E|^p - S/|S| |S|^p |^2 with p = 0.3. Squared error in
+    dB weighs a decibel in silence as much as one in speech; this loss weighs it little.
     """
-    sound, wanted = (low_sound(spectrum) for spectrum in (estimate, batch.clean))
-    again, target = (grid.analyse(audio, 16000) * batch.loudness for audio in (sound, wanted))
-    heard = batch.heard[..., 0]
-    magnitude, difference, lost = _compressed(again, target, heard[..., :257])
-    wave = ((sound - wanted).abs().mean(-1) * batch.loudness[:, 0, 0, 0] * 16).mean()
-    low = (1 - COMPLEX_SHARE) * magnitude + COMPLEX_SHARE * difference + LOST_SPEECH * lost + WAVE * wave
-    if config and config.sdr_weight:
-        low = low - config.sdr_weight * _sdr_db(sound, wanted)
-    if config and config.dnsmos_weight:
-        low = low + config.dnsmos_weight * _misgivings(sound, wanted)
-    if config and (config.pesq_weight or config.stoi_weight):
-        low = low + _perceived(again, target, batch.heard[:, :, :257], config)
-    if estimate.shape[2] <= 257:
-        return low
-    above, wanted = (spectrum[:, :, 257:] * batch.loudness for spectrum in (estimate, batch.clean))
-    high, _, lost = _compressed(above, wanted, heard[..., 257:])
-    return low + HIGH * (high + LOST_HIGH * lost)
+    magnitude, difference, _ = _compressed_errors(torch.view_as_real(estimate), torch.view_as_real(clean))
+    return (1 - COMPLEX_WEIGHT) * magnitude + COMPLEX_WEIGHT * difference
 
 
-def _sdr_db(sound: Tensor, wanted: Tensor) -> Tensor:
-    """Mean ratio of speech to all that is wrong with it, up to 30 dB, over the examples that hold speech."""
-    power, error = wanted.square().sum(-1), (sound - wanted).square().sum(-1)
+def causal_loss(estimate: Tensor, batch: CausalBatch, config: TrainConfig) -> Tensor:
+    """Loss of spectra `(B, T, F, 2)`: the compressed-spectrum loss and weighted terms beside it.
+
+    Below 8 kHz the estimate is resynthesised at 16 kHz and analysed again, so that what overlapping windows
+    cancel costs nothing. Added: the magnitude that fell below the clean one (lost speech costs more than noise
+    left), absolute error of the waveform, magnitudes above 8 kHz, and by the config SDR, DNSMOS, PESQ and STOI.
+    Bins that are not valid cost nothing.
+    """
+    audio, clean_audio = (low_band_audio(spectrum) for spectrum in (estimate, batch.clean))
+    low, clean_low = (stft.analyse(sound, 16000) * batch.gain for sound in (audio, clean_audio))
+    low_valid, high_valid = batch.valid_bins[:, :, :LOW_BINS], batch.valid_bins[:, :, LOW_BINS:]
+    magnitude, difference, lost = _compressed_errors(low, clean_low, low_valid[..., 0])
+    waveform = ((audio - clean_audio).abs().mean(-1) * batch.gain[:, 0, 0, 0] * 16).mean()
+    loss = (1 - COMPLEX_WEIGHT) * magnitude + COMPLEX_WEIGHT * difference
+    loss = loss + LOST_SPEECH_WEIGHT * lost + WAVEFORM_WEIGHT * waveform
+    if config.sdr_weight:
+        loss = loss - config.sdr_weight * _sdr_db(audio, clean_audio)
+    if config.dnsmos_weight:
+        loss = loss + config.dnsmos_weight * dnsmos_penalty(audio, clean_audio)
+    if config.pesq_weight or config.stoi_weight:
+        distances = _perceptual_distances(estimate.device)(low * low_valid, clean_low * low_valid)
+        pesq, stoi = (_mean_over_speech(distance, clean_low) for distance in distances)
+        loss = loss + (config.pesq_weight * pesq + config.stoi_weight * stoi)
+    if estimate.shape[2] > LOW_BINS:
+        high, clean_high = (spectrum[:, :, LOW_BINS:] * batch.gain for spectrum in (estimate, batch.clean))
+        magnitude, _, lost = _compressed_errors(high, clean_high, high_valid[..., 0])
+        loss = loss + HIGH_WEIGHT * (magnitude + LOST_HIGH_WEIGHT * lost)
+    return loss
+
+
+def _sdr_db(audio: Tensor, clean: Tensor) -> Tensor:
+    """Mean signal-to-distortion ratio, up to 30 dB, over the examples with speech."""
+    power, error = clean.square().sum(-1), (audio - clean).square().sum(-1)
     ratio = power / (error + 1e-3 * power).clamp(min=1e-12)
-    return _over_speech(10 * torch.log10(ratio.clamp(min=1e-12)), wanted)
+    return _mean_over_speech(10 * torch.log10(ratio.clamp(min=1e-12)), clean)
 
 
-def _misgivings(sound: Tensor, wanted: Tensor) -> Tensor:
-    """Points of MOS that lack to the clean recording's, over the examples that hold speech: a mark above that would
-    say something of the listener alone."""
-    listener = _listener(sound.device)
+def dnsmos_penalty(audio: Tensor, clean: Tensor) -> Tensor:
+    """Points of DNSMOS P.808 by which audio `(B, T)` falls below the clean recording, over the examples with speech.
+
+    A score above the clean recording's brings nothing: it would only exploit the network.
+    """
+    dnsmos = _dnsmos(audio.device)
     with torch.no_grad():
-        best = listener(wanted)
-    return _over_speech((best - listener(sound)).clamp(min=0), wanted)
+        target = dnsmos(clean)
+    return _mean_over_speech((target - dnsmos(audio)).clamp(min=0), clean)
 
 
-def _over_speech(values: Tensor, clean: Tensor) -> Tensor:
-    """Mean of `(B,)`, where an example without speech counts nothing."""
+def _mean_over_speech(values: Tensor, clean: Tensor) -> Tensor:
+    """Mean of `(B,)`, where an example without speech counts as zero."""
     return torch.where(clean.flatten(1).square().sum(1) > 0, values, 0).mean()
 
 
 @cache
-def _listener(device: torch.device) -> Listener:
-    return Listener().to(device)
-
-
-def _perceived(estimate: Tensor, clean: Tensor, heard: Tensor, config: TrainConfig) -> Tensor:
-    """What the ear makes of it, over the examples that hold speech."""
-    distances = _ears(estimate.device)(estimate * heard, clean * heard)
-    disturbance, unlikeness = (_over_speech(distance, clean) for distance in distances)
-    return config.pesq_weight * disturbance + config.stoi_weight * unlikeness
+def _dnsmos(device: torch.device) -> DnsmosP808:
+    return DnsmosP808().to(device)
 
 
 @cache
-def _ears(device: torch.device) -> Perception:
-    return Perception().to(device)
+def _perceptual_distances(device: torch.device) -> PerceptualDistances:
+    return PerceptualDistances().to(device)
 
 
-def low_sound(spectrum: Tensor) -> Tensor:
-    """What lies below 8 kHz as audio at 16 kHz."""
-    return grid.synthesise(functional.pad(spectrum[:, :, :256], (0, 0, 0, 1)), 16000)
+def low_band_audio(spectrum: Tensor) -> Tensor:
+    """Audio at 16 kHz of the bins below 8 kHz."""
+    return stft.synthesise(functional.pad(spectrum[:, :, :256], (0, 0, 0, 1)), 16000)
 
 
-def _compressed(estimate: Tensor, target: Tensor, heard: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean squared errors of compressed magnitudes and spectra, and of the magnitude that is missing."""
-    power, wanted = ((s * s).sum(-1) + 1e-8 for s in (estimate, target))
-    short, wanted_short = power ** (POWER / 2), wanted ** (POWER / 2)
-    change = estimate * (short / power.sqrt())[..., None] - target * (wanted_short / wanted.sqrt())[..., None]
-    lost = (wanted_short - short).clamp(min=0).square() * heard
-    return ((short - wanted_short).square() * heard).mean(), ((change * change).sum(-1) * heard).mean(), lost.mean()
+def _compressed_errors(estimate: Tensor, target: Tensor, valid: Tensor | float = 1.0) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean squared errors of compressed magnitudes, of compressed spectra, and of the magnitude that was lost."""
+    power, target_power = ((spectrum * spectrum).sum(-1) + 1e-8 for spectrum in (estimate, target))
+    magnitude, target_magnitude = power ** (POWER / 2), target_power ** (POWER / 2)
+    difference = estimate * (magnitude / power.sqrt())[..., None]
+    difference = difference - target * (target_magnitude / target_power.sqrt())[..., None]
+    lost = (target_magnitude - magnitude).clamp(min=0).square()
+    errors = (magnitude - target_magnitude).square(), (difference * difference).sum(-1), lost
+    magnitude_error, spectrum_error, lost_error = ((error * valid).mean() for error in errors)
+    return magnitude_error, spectrum_error, lost_error

@@ -23,11 +23,11 @@ class RCED(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        inside = (1, *FILTERS[:-1])
+        inputs = (1, *FILTERS[:-1])
         contexts = (CONTEXT,) + (1,) * (len(FILTERS) - 1)
         self.layers = nn.ModuleList(
             nn.Conv2d(i, o, (width, context), padding=(width // 2, 0))
-            for i, o, width, context in zip(inside, FILTERS, WIDTHS, contexts, strict=True)
+            for i, o, width, context in zip(inputs, FILTERS, WIDTHS, contexts, strict=True)
         )
         self.norms = nn.ModuleList(nn.BatchNorm2d(o) for o in FILTERS)
         self.last = nn.Conv2d(FILTERS[-1], 1, (SPAN, 1), padding=(SPAN // 2, 0))

@@ -1,4 +1,4 @@
-"""A few fixed mixtures, cleaned as training goes on, to be heard and seen: RUN/samples/."""
+"""Fixed validation mixtures, denoised during training, to be heard and seen: RUN/samples/."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -17,23 +17,25 @@ from unhiss.atomic import atomic_write
 from unhiss.config import Experiment
 from unhiss.data.mixing import Mixer, mix
 from unhiss.data.store import Store
+from unhiss.dsp.frames import BINS
 from unhiss.dsp.stft import analyse
 from unhiss.infer.frame_model import FrameModel
+from unhiss.infer.session import Session
 from unhiss.media.writer import write
-from unhiss.train import grid
+from unhiss.train import stft
 
 SNRS_DB = (0.0, 5.0, 10.0)
 LEVEL_DBFS = -26.0
-LONG_S = 4.0  # of the clips drawn, the one nearest to this, and of a noise not yet heard
-CLIPS = 16  # drawn for each
-KEPT = 16  # steps whose sounds stay; of more, every second goes
+CLIPS = 16  # drawn for each SNR; the one nearest to LENGTH_S, of a kind of noise not yet taken, becomes the example
+LENGTH_S = 4.0
+MAX_STEPS = 16  # steps whose samples are kept; of more, every second is deleted
 RANGE_DB = 80.0
-WIDE = 480  # columns of a picture, about
+IMAGE_COLUMNS = 480  # about
 
 
 @dataclass(frozen=True)
 class Example:
-    """One mixture: float32 `(T,)` each, and what it is, for people."""
+    """One mixture: float32 `(T,)` each, and a title for people."""
 
     title: str
     noisy: np.ndarray
@@ -41,129 +43,130 @@ class Example:
 
 
 class Samples:
-    """The examples of a run and what its model made of them at some steps, as FLAC and PNG.
+    """The examples of a run and its model's output at some steps, as FLAC and PNG.
 
-    samples/1.noisy.flac, 1.clean.flac and their .png; samples/000500/1.flac, 1.png: cleaned at step 500;
-    sheet.png: all of the latest in one picture. Steps past the one that the run resumes from are dropped.
+    samples/1.noisy.flac, 1.clean.flac and their .png; samples/000500/1.flac, 1.png: denoised at step 500;
+    sheet.png: all of the latest in one picture. Steps after the one that the run resumes from are deleted.
     """
 
     def __init__(self, folder: Path, store: Store, experiment: Experiment, step: int) -> None:
         self.folder, self.rate, self.experiment = folder / "samples", store.rate, experiment
-        self.examples = examples(store, experiment)
-        for old in steps(folder):
-            if old > step:
-                shutil.rmtree(self.folder / f"{old:06d}")
+        self.examples = draw_examples(store, experiment)
+        for later in stored_steps(folder):
+            if later > step:
+                shutil.rmtree(self.folder / f"{later:06d}")
         self.folder.mkdir(parents=True, exist_ok=True)
         for number, example in enumerate(self.examples, 1):
             for name in ("noisy", "clean"):
-                self._keep(f"{number}.{name}", getattr(example, name), example)
+                self._write(f"{number}.{name}", getattr(example, name), example)
         titles = json.dumps([example.title for example in self.examples], ensure_ascii=False)
         (self.folder / "titles.json").write_text(titles + "\n", encoding="utf-8")
 
     def add(self, model: nn.Module, step: int, board: Any = None) -> None:
-        """Clean the examples with `model`, in evaluation mode; TensorBoard gets them too where there is one."""
+        """Denoise the examples with `model`, in evaluation mode. board: a TensorBoard writer that gets them too."""
         (self.folder / f"{step:06d}").mkdir(exist_ok=True)
-        found = [clean(model, example.noisy, self.experiment) for example in self.examples]
-        for number, (example, audio) in enumerate(zip(self.examples, found, strict=True), 1):
-            self._keep(f"{step:06d}/{number}", audio, example)
+        denoised = [denoise(model, example.noisy, self.experiment) for example in self.examples]
+        for number, (example, audio) in enumerate(zip(self.examples, denoised, strict=True), 1):
+            self._write(f"{step:06d}/{number}", audio, example)
             if board:
                 board.add_audio(f"sample {number}", audio[None], step, sample_rate=self.rate)
-        pixels = sheet(self.examples, found, self.rate, self.folder / "sheet.png")
+        pixels = draw_sheet(self.examples, denoised, self.rate, self.folder / "sheet.png")
         if board:
             board.add_image("samples", pixels, step, dataformats="HWC")
-        stored = steps(self.folder.parent)
-        for old in stored[1:-1:2] if len(stored) > KEPT else []:
+        stored = stored_steps(self.folder.parent)
+        for old in stored[1:-1:2] if len(stored) > MAX_STEPS else []:
             shutil.rmtree(self.folder / f"{old:06d}")
 
-    def _keep(self, name: str, audio: np.ndarray, example: Example) -> None:
+    def _write(self, name: str, audio: np.ndarray, example: Example) -> None:
         from matplotlib import colormaps
         from matplotlib.image import imsave
 
         write(self.folder / f"{name}.flac", audio, self.rate, "PCM_16")
         with atomic_write(self.folder / f"{name}.png") as draft:
-            imsave(draft, colormaps["magma"](picture(audio, example.noisy)), format="png")
+            imsave(draft, colormaps["magma"](spectrogram(audio, example.noisy)), format="png")
 
 
-def steps(folder: Path) -> list[int]:
-    """The steps whose sounds lie in a run's folder, ascending."""
+def stored_steps(folder: Path) -> list[int]:
+    """The steps of which a run's folder has samples, ascending."""
     return sorted(int(path.name) for path in folder.glob("samples/*") if path.name.isdigit())
 
 
-def examples(store: Store, experiment: Experiment) -> list[Example]:
+def draw_examples(store: Store, experiment: Experiment) -> list[Example]:
     """One validation mixture for each of SNRS_DB, the same in every run on this data set, whatever its seed."""
     level = (LEVEL_DBFS, LEVEL_DBFS)
     plain = dataclasses.replace(experiment.mixing, level_dbfs=level, two_noises=0, noise_only=0, speech_only=0)
     mixer, rng = Mixer(store, "valid", plain), np.random.default_rng(0)
     kinds: list[str] = []
-    found = []
+    examples = []
     for snr_db in SNRS_DB:
-        named = [(mixer.noise[each.noises[0]].kind, each) for each in mixer.draw(rng, CLIPS, None, (snr_db, snr_db))]
-        kind, recipe = min(named, key=lambda pair: (pair[0] in kinds, abs(pair[1].length - LONG_S * store.rate)))
-        noisy, wanted = mix(recipe, store, "valid")
-        gain = np.float32(min(1, 0.99 / max(np.abs(noisy).max(), np.abs(wanted).max())))
-        found.append(Example(f"{kind.replace('_', ' ')}, {snr_db:g} dB", noisy * gain, wanted * gain))
+        drawn = [(mixer.noise[each.noises[0]].kind, each) for each in mixer.draw(rng, CLIPS, None, (snr_db, snr_db))]
+        kind, recipe = min(drawn, key=lambda pair: (pair[0] in kinds, abs(pair[1].length - LENGTH_S * store.rate)))
+        noisy, clean = mix(recipe, store, "valid")
+        gain = np.float32(min(1, 0.99 / max(np.abs(noisy).max(), np.abs(clean).max())))
+        examples.append(Example(f"{kind.replace('_', ' ')}, {snr_db:g} dB", noisy * gain, clean * gain))
         kinds.append(kind)
-    return found
+    return examples
 
 
-class _Frames(FrameModel):
-    """The engine of `unhiss denoise`, with a network of torch in place of an ONNX file."""
+class _TorchSession:
+    """Stands for infer.session.Session: the engine of `unhiss denoise` with a torch network instead of an ONNX file."""
 
     def __init__(self, model: nn.Module, experiment: Experiment) -> None:
-        self.model, self.scaling = model, experiment.frames.scaling
-        self.device = next(model.parameters()).device
+        self.name = self.path = experiment.name
+        self.config = {"frames": dataclasses.asdict(experiment.frames)}
+        self.inputs = [("frames", "B", 1, BINS, BINS)]
+        self._model, self._device = model, next(model.parameters()).device
 
-    def attenuation(self, scaled: np.ndarray) -> np.ndarray:
-        frames = torch.from_numpy(scaled[:, None]).to(self.device)
-        change_db = (self.model(frames) - frames)[:, 0] * RANGE_DB
-        found: np.ndarray = change_db.cpu().numpy()
-        return found
+    def run(self, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+        return [self._model(torch.from_numpy(inputs["frames"]).to(self._device)).cpu().numpy()]
 
 
 @torch.no_grad()
-def clean(model: nn.Module, audio: np.ndarray, experiment: Experiment) -> np.ndarray:
-    """float32 `(T,)` at the experiment's rate -> the same, as the model would have it; no guard, no limit."""
+def denoise(model: nn.Module, audio: np.ndarray, experiment: Experiment) -> np.ndarray:
+    """float32 `(T,)` at the experiment's rate -> the model's output, of the same shape; no guard, no limit."""
     if experiment.model.kind != "causal":
-        engine, blocks = _Frames(model, experiment), [audio[None]]
+        engine, blocks = FrameModel(cast(Session, _TorchSession(model, experiment))), [audio[None]]
         return np.concatenate(list(engine.clean(blocks, engine.reference(blocks, 1), np.inf)), 1)[0, : audio.size]
-    hop = round(experiment.sample_rate * grid.HOP_S)
+    hop = round(experiment.sample_rate * stft.HOP_S)
     device = next(model.parameters()).device
-    sound = torch.from_numpy(np.pad(audio, (0, -audio.size % hop)))[None].to(device)
-    spectrum = model(grid.analyse(sound, experiment.sample_rate))[0]
-    found: np.ndarray = grid.synthesise(spectrum, experiment.sample_rate)[0, : audio.size].cpu().numpy()
-    return found
+    padded = torch.from_numpy(np.pad(audio, (0, -audio.size % hop)))[None].to(device)
+    spectrum = model(stft.analyse(padded, experiment.sample_rate))[0]
+    denoised: np.ndarray = stft.synthesise(spectrum, experiment.sample_rate)[0, : audio.size].cpu().numpy()
+    return denoised
 
 
-def picture(audio: np.ndarray, noisy: np.ndarray) -> np.ndarray:
-    """Spectrogram in [0, 1], high frequencies first: 1 is the loudest bin of the noisy one, 0 is 80 dB below."""
-    size, hop = 512, max(64, audio.size // WIDE)
-    level, loudest = (np.abs(analyse(np.pad(sound, (size // 2, size)), size, hop)) for sound in (audio, noisy))
-    level_db = 20 * np.log10(np.maximum(level, 1e-9) / max(float(loudest.max()), 1e-9))
-    return np.clip(level_db / RANGE_DB + 1, 0, 1)[::-1]
+def spectrogram(audio: np.ndarray, noisy: np.ndarray) -> np.ndarray:
+    """`(257, N)` in [0, 1], high frequencies first: 1 is the loudest bin of the noisy one, 0 is 80 dB below."""
+    size, hop = 512, max(64, audio.size // IMAGE_COLUMNS)
+    level, noisy_level = (np.abs(analyse(np.pad(sound, (size // 2, size)), size, hop)) for sound in (audio, noisy))
+    level_db = 20 * np.log10(np.maximum(level, 1e-9) / max(float(noisy_level.max()), 1e-9))
+    image: np.ndarray = np.clip(level_db / RANGE_DB + 1, 0, 1)[::-1]
+    return image
 
 
-def sheet(cases: list[Example], cleaned: list[np.ndarray], rate: int, path: Path) -> np.ndarray:
-    """One PNG: an example a row, noisy, cleaned and clean beside each other. Returns its pixels `(H, W, 3)`."""
+def draw_sheet(examples: list[Example], denoised: list[np.ndarray], rate: int, path: Path) -> np.ndarray:
+    """Write one PNG: an example a row, noisy, denoised and clean beside each other. Returns pixels `(H, W, 3)`."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(12, 2.1 * len(cases)), layout="constrained")
+    figure = Figure(figsize=(12, 2.1 * len(examples)), layout="constrained")
     canvas = FigureCanvasAgg(figure)
-    rows = figure.subplots(len(cases), 3, squeeze=False, sharey=True)
-    for axes, example, audio in zip(rows, cases, cleaned, strict=True):
-        sounds = {"noisy": example.noisy, "cleaned": audio, "clean": example.clean}
-        for place, (name, sound) in zip(axes, sounds.items(), strict=True):
-            extent = (0, sound.size / rate, 0, rate / 2000)
-            place.imshow(picture(sound, example.noisy), "magma", aspect="auto", extent=extent, vmin=0, vmax=1)
-            title = name if sound is example.clean else f"{name}: SNR {snr_db(sound, example.clean):.1f} dB"
-            place.set_title(title, fontsize=9)
-            place.tick_params(labelsize=8)
-            place.label_outer()  # fewer labels to draw
-        axes[0].set_ylabel(f"{example.title}\nkHz", fontsize=9)
+    rows = figure.subplots(len(examples), 3, squeeze=False, sharey=True)
+    for row, example, output in zip(rows, examples, denoised, strict=True):
+        sounds = {"noisy": example.noisy, "denoised": output, "clean": example.clean}
+        for axes, (name, audio) in zip(row, sounds.items(), strict=True):
+            extent = (0, audio.size / rate, 0, rate / 2000)
+            axes.imshow(spectrogram(audio, example.noisy), "magma", aspect="auto", extent=extent, vmin=0, vmax=1)
+            title = name if audio is example.clean else f"{name}: SNR {snr_db(audio, example.clean):.1f} dB"
+            axes.set_title(title, fontsize=9)
+            axes.tick_params(labelsize=8)
+            axes.label_outer()  # fewer labels to draw
+        row[0].set_ylabel(f"{example.title}\nkHz", fontsize=9)
     with atomic_write(path) as draft:
-        canvas.print_png(str(draft))
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+        canvas.print_png(str(draft))  # type: ignore[no-untyped-call]
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()  # type: ignore[no-untyped-call]
 
 
-def snr_db(audio: np.ndarray, wanted: np.ndarray) -> float:
-    return float(10 * np.log10((np.sum(wanted**2) + 1e-12) / (np.sum((audio - wanted) ** 2) + 1e-12)))
+def snr_db(audio: np.ndarray, clean: np.ndarray) -> float:
+    """Signal-to-noise ratio in dB."""
+    return float(10 * np.log10((np.sum(clean**2) + 1e-12) / (np.sum((audio - clean) ** 2) + 1e-12)))

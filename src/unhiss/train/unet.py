@@ -9,16 +9,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 CHANNELS = (16, 32, 64, 128, 256)
-SLOPE = 0.3  # Keras's default LeakyReLU, which the reference was trained with
+SLOPE = 0.3  # Keras's default LeakyReLU, as in the reference
 
 
-class Pair(nn.Module):
+class ConvolutionPair(nn.Module):
     """Two 3 x 3 convolutions, each followed by LeakyReLU."""
 
-    def __init__(self, inside: int, outside: int) -> None:
+    def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.first = nn.Conv2d(inside, outside, 3, padding=1)
-        self.second = nn.Conv2d(outside, outside, 3, padding=1)
+        self.first = nn.Conv2d(inputs, outputs, 3, padding=1)
+        self.second = nn.Conv2d(outputs, outputs, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         x = functional.leaky_relu(self.first(x), SLOPE)
@@ -36,11 +36,13 @@ class UNet(nn.Module):
     def __init__(self, dropout: float = 0.5) -> None:
         super().__init__()
         self.dropout = dropout
-        self.down = nn.ModuleList(Pair(i, o) for i, o in zip((1, *CHANNELS[:-2]), CHANNELS[:-1], strict=True))
-        self.bottom = Pair(CHANNELS[-2], CHANNELS[-1])
+        self.down = nn.ModuleList(
+            ConvolutionPair(i, o) for i, o in zip((1, *CHANNELS[:-2]), CHANNELS[:-1], strict=True)
+        )
+        self.bottom = ConvolutionPair(CHANNELS[-2], CHANNELS[-1])
         upwards = CHANNELS[::-1]
         self.widen = nn.ModuleList(nn.Conv2d(i, o, 2) for i, o in pairwise(upwards))
-        self.up = nn.ModuleList(Pair(2 * o, o) for o in upwards[1:])
+        self.up = nn.ModuleList(ConvolutionPair(2 * o, o) for o in upwards[1:])
         self.head = nn.Conv2d(CHANNELS[0], 2, 3, padding=1)
         self.last = nn.Conv2d(2, 1, 1)
         for module in self.modules():

@@ -1,14 +1,14 @@
-"""A causal ONNX model -> one that takes and gives samples: transform, window and overlap-add inside the graph.
+"""A causal ONNX model -> a graph from samples to samples, with STFT and overlap-add inside.
 
-audio (B, n hop) and state (B, S) -> cleaned (B, n hop) and next_state (B, S), at one rate, any B and n. The state is
-zeros at the start, and the sound comes out one hop late. Guard, attenuation limit and mix stay outside.
+audio (B, n hop) and state (B, S) -> cleaned (B, n hop) and next_state (B, S), at one rate, any B and n. The first
+state is zeros, and the output is one hop late. Guard, attenuation limit and mix stay outside.
 
-The transform of N = N1 N2 points is two products with small constants instead of one with N x N: with
+The DFT of N = N1 N2 points is two products with small matrices instead of one with N x N: with
 n = n1 N2 + n2 and k = k1 + N1 k2, and w = e^(-2 pi i / N),
 
     X[k] = sum_n2 ( w^(n2 k1) w^(N1 n2 k2) sum_n1 x[n] w^(N2 n1 k1) )
 
-and back the same with the signs turned.
+The inverse has the opposite signs.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ from unhiss.weights import find
 
 FORMAT = "waveform 1"
 TOLERANCE = 1e-5  # of full scale: float32 sums in another order
-PROOF_S = 3
+TEST_S = 3
 
 
 def export_waveform(source: str | Path, target: Path, rate: int, name: str) -> float:
-    """Write `target`; returns the largest difference from `Stream(rate, guard=False)` on three seconds of sound.
+    """Write `target`; returns the largest difference from `Stream(rate, guard=False)` on three seconds of audio.
 
-    source: an installed model or an .onnx file. Raises ConfigError for a rate that is none of the models' own,
+    source: an installed model or an .onnx file. Raises ConfigError for a rate the models do not run at,
     ModelError if the model looks ahead or the two differ by more than TOLERANCE; then nothing is written.
     """
     if rate not in RATES:
@@ -51,7 +51,7 @@ def export_waveform(source: str | Path, target: Path, rate: int, name: str) -> f
     target.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(target) as draft:
         draft.write_bytes(graph.SerializeToString())
-        worst = _difference(draft, model, rate)
+        worst = _max_difference(draft, model, rate)
         if not worst <= TOLERANCE:
             raise ModelError(
                 f"the waveform graph differs from Stream by {worst:.2g}, more than {TOLERANCE:g}; not written"
@@ -60,35 +60,32 @@ def export_waveform(source: str | Path, target: Path, rate: int, name: str) -> f
 
 
 def _graph(inner: Any, model: CausalModel, rate: int, name: str) -> Any:
-    """The model with the nodes before and after it. Inside it, names begin with model/."""
+    """The model with the nodes before and after it; its own names get the prefix model/."""
     size = round(model.window_s * rate)
-    hop, total = size // 2, model.state_size + size
-    inside = onnx.compose.add_prefix(inner, "model/")
-    before, after = _before(size, model.state_size), _after(size)
-    constants = {**before[1], **after[1]}
+    hop, state_size = size // 2, model.state_size + size
+    prefixed = onnx.compose.add_prefix(inner, "model/")
+    before, after = _analysis(size, model.state_size), _synthesis(size)
+    constants = before.constants | after.constants
 
-    def faces(**sizes: Any) -> list[Any]:
+    def values(**sizes: Any) -> list[Any]:
         return [helper.make_tensor_value_info(key, TensorProto.FLOAT, ["B", size]) for key, size in sizes.items()]
 
     graph = helper.make_graph(
-        [*before[0], *inside.graph.node, *after[0]], "waveform",
-        faces(audio="T", state=total), faces(cleaned="T", next_state=total),
-        [*inside.graph.initializer, *(numpy_helper.from_array(value, key) for key, value in constants.items())],
+        [*before.nodes, *prefixed.graph.node, *after.nodes], "waveform",
+        values(audio="T", state=state_size), values(cleaned="T", next_state=state_size),
+        [*prefixed.graph.initializer, *(numpy_helper.from_array(value, key) for key, value in constants.items())],
     )  # fmt: skip
-    made = helper.make_model(graph, opset_imports=inner.opset_import, ir_version=inner.ir_version)
-    facts = {item.key: item.value for item in inner.metadata_props}
-    settings = {"rate": rate, "hop": hop, "latency": hop, "state": total, "guard": False, "inputs": ["audio", "state"]}
-    config = json.loads(facts["unhiss.config"]) | {"waveform": settings}
-    changed = {"unhiss.format": FORMAT, "unhiss.model": name, "unhiss.config": json.dumps(config, sort_keys=True)}
-    helper.set_model_props(made, facts | changed)
-    onnx.checker.check_model(made)
-    return made
+    waveform = helper.make_model(graph, opset_imports=inner.opset_import, ir_version=inner.ir_version)
+    metadata = {item.key: item.value for item in inner.metadata_props}
+    settings = {"rate": rate, "hop": hop, "latency": hop, "state": state_size, "guard": False}
+    config = json.loads(metadata["unhiss.config"]) | {"waveform": settings | {"inputs": ["audio", "state"]}}
+    metadata |= {"unhiss.format": FORMAT, "unhiss.model": name, "unhiss.config": json.dumps(config, sort_keys=True)}
+    helper.set_model_props(waveform, metadata)
+    onnx.checker.check_model(waveform)
+    return waveform
 
 
-Part = tuple[list[Any], dict[str, np.ndarray]]
-
-
-class _Writer:
+class _GraphWriter:
     """Nodes of a graph, one after the other, and the constants they use."""
 
     def __init__(self, prefix: str) -> None:
@@ -109,119 +106,119 @@ class _Writer:
     def reshape(self, x: str, *shape: int, out: str = "") -> str:
         return self.node("Reshape", x, self.constant(np.array(shape, np.int64)), out=out)
 
-    def part(self, x: str, axis: int, first: int, last: int, out: str = "") -> str:
-        bounds = [self.constant(np.array([value], np.int64)) for value in (first, last, axis)]
+    def slice(self, x: str, axis: int, start: int, end: int, out: str = "") -> str:
+        bounds = [self.constant(np.array([value], np.int64)) for value in (start, end, axis)]
         return self.node("Slice", x, *bounds, out=out)
 
 
 END = np.iinfo(np.int64).max
 
 
-def _before(size: int, memory: int) -> Part:
-    """audio, state -> model/spectrum, model/state; tail and carry for what comes after."""
-    write, hop, (rows, columns) = _Writer("before"), size // 2, _factors(size)
+def _analysis(size: int, model_state: int) -> _GraphWriter:
+    """audio, state -> model/spectrum, model/state; tail and carry, which the synthesis takes."""
+    graph, hop, (rows, columns) = _GraphWriter("before"), size // 2, _factors(size)
     bins, blocks = hop + 1, columns // 2 + 1
-    write.part("state", 1, 0, memory, out="model/state")
-    tail = write.part("state", 1, memory, memory + hop)
-    write.part("state", 1, memory + hop, END, out="carry")
-    hops = write.reshape(write.node("Concat", tail, "audio", axis=1), 0, -1, hop)
-    write.reshape(write.part(hops, 1, -1, END), 0, -1, out="tail")
-    frames = write.node("Concat", write.part(hops, 1, 0, -1), write.part(hops, 1, 1, END), axis=2)
-    windowed = write.node("Mul", frames, write.constant((_root(size) * (UNIT / size)).astype(np.float32)))
-    first, second = _transform(rows, columns)
-    turned = write.node("MatMul", write.constant(first), write.reshape(windowed, 0, 0, rows, columns))
-    bent = write.node("MatMul", write.reshape(turned, 0, 0, rows, 1, 2 * columns), write.constant(second))
-    sorted_ = write.node("Transpose", write.reshape(bent, 0, 0, rows, blocks, 2), perm=[0, 1, 3, 2, 4])
-    write.part(write.reshape(sorted_, 0, 0, rows * blocks, 2), 2, 0, bins, out="model/spectrum")
-    return write.nodes, write.constants
+    graph.slice("state", 1, 0, model_state, out="model/state")
+    tail = graph.slice("state", 1, model_state, model_state + hop)
+    graph.slice("state", 1, model_state + hop, END, out="carry")
+    hops = graph.reshape(graph.node("Concat", tail, "audio", axis=1), 0, -1, hop)
+    graph.reshape(graph.slice(hops, 1, -1, END), 0, -1, out="tail")
+    frames = graph.node("Concat", graph.slice(hops, 1, 0, -1), graph.slice(hops, 1, 1, END), axis=2)
+    windowed = graph.node("Mul", frames, graph.constant((_root_window(size) * (UNIT / size)).astype(np.float32)))
+    first, second = (graph.constant(matrix) for matrix in _dft(rows, columns))
+    inner = graph.node("MatMul", first, graph.reshape(windowed, 0, 0, rows, columns))
+    outer = graph.node("MatMul", graph.reshape(inner, 0, 0, rows, 1, 2 * columns), second)
+    ordered = graph.node("Transpose", graph.reshape(outer, 0, 0, rows, blocks, 2), perm=[0, 1, 3, 2, 4])
+    graph.slice(graph.reshape(ordered, 0, 0, rows * blocks, 2), 2, 0, bins, out="model/spectrum")
+    return graph
 
 
-def _after(size: int) -> Part:
+def _synthesis(size: int) -> _GraphWriter:
     """model/cleaned, model/next_state, tail and carry -> cleaned, next_state."""
-    write, hop, (rows, columns) = _Writer("after"), size // 2, _factors(size)
+    graph, hop, (rows, columns) = _GraphWriter("after"), size // 2, _factors(size)
     bins, blocks = hop + 1, columns // 2 + 1
-    missing = write.constant(np.array([0] * 6 + [rows * blocks - bins, 0], np.int64))
-    whole = write.node("Pad", "model/cleaned", missing)
-    sorted_ = write.node("Transpose", write.reshape(whole, 0, 0, blocks, rows, 2), perm=[0, 1, 3, 2, 4])
-    first, second = _inverse(rows, columns)
-    bent = write.node("MatMul", write.reshape(sorted_, 0, 0, rows, 1, 2 * blocks), write.constant(first))
-    frames = write.node("MatMul", write.constant(second), write.reshape(bent, 0, 0, 2 * rows, columns))
-    window = write.constant((_root(size) * (size / UNIT)).astype(np.float32))
-    shaped = write.node("Mul", write.reshape(frames, 0, 0, size), window)
-    ends = write.part(shaped, 2, hop, END)
-    earlier = write.node("Concat", write.reshape("carry", 0, 1, hop), write.part(ends, 1, 0, -1), axis=1)
-    write.reshape(write.node("Add", write.part(shaped, 2, 0, hop), earlier), 0, -1, out="cleaned")
-    carry = write.reshape(write.part(ends, 1, -1, END), 0, -1)
-    write.node("Concat", "model/next_state", "tail", carry, out="next_state", axis=1)
-    return write.nodes, write.constants
+    missing = graph.constant(np.array([0] * 6 + [rows * blocks - bins, 0], np.int64))
+    padded = graph.node("Pad", "model/cleaned", missing)
+    ordered = graph.node("Transpose", graph.reshape(padded, 0, 0, blocks, rows, 2), perm=[0, 1, 3, 2, 4])
+    first, second = (graph.constant(matrix) for matrix in _inverse_dft(rows, columns))
+    inner = graph.node("MatMul", graph.reshape(ordered, 0, 0, rows, 1, 2 * blocks), first)
+    frames = graph.node("MatMul", second, graph.reshape(inner, 0, 0, 2 * rows, columns))
+    window = graph.constant((_root_window(size) * (size / UNIT)).astype(np.float32))
+    windowed = graph.node("Mul", graph.reshape(frames, 0, 0, size), window)
+    ends = graph.slice(windowed, 2, hop, END)
+    previous = graph.node("Concat", graph.reshape("carry", 0, 1, hop), graph.slice(ends, 1, 0, -1), axis=1)
+    graph.reshape(graph.node("Add", graph.slice(windowed, 2, 0, hop), previous), 0, -1, out="cleaned")
+    carry = graph.reshape(graph.slice(ends, 1, -1, END), 0, -1)
+    graph.node("Concat", "model/next_state", "tail", carry, out="next_state", axis=1)
+    return graph
 
 
 def _factors(size: int) -> tuple[int, int]:
-    """N1 <= N2, near each other, N2 even."""
+    """N1 <= N2, as near each other as possible, N2 even."""
     rows = max(n for n in range(1, math.isqrt(size) + 1) if size % n == 0 and size // n % 2 == 0)
     return rows, size // rows
 
 
-def _root(size: int) -> np.ndarray:
-    return np.sqrt(0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size))
+def _root_window(size: int) -> np.ndarray:
+    window: np.ndarray = np.sqrt(0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size))
+    return window
 
 
-def _transform(rows: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
-    """Constants `(k1 part, n1)` and `(k1, part n2, k2 part)`: real samples to the lower half of the spectrum."""
-    first = _turns(np.outer(np.arange(rows), np.arange(rows)) / rows)
+def _dft(rows: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
+    """Matrices `(k1 part, n1)` and `(k1, part n2, k2 part)`: real samples to the lower half of the spectrum."""
+    first = _roots(np.outer(np.arange(rows), np.arange(rows)) / rows)
     k1, n2, k2 = np.arange(rows)[:, None, None], np.arange(columns)[:, None], np.arange(columns // 2 + 1)
-    turn = _turns(n2 * k1 / (rows * columns) + n2 * k2 / columns)
+    factors = _roots(n2 * k1 / (rows * columns) + n2 * k2 / columns)
     # A complex product as a real one: (re, im) of the input along the rows, of the output along the columns.
-    real, imag = np.stack([turn.real, turn.imag], -1), np.stack([-turn.imag, turn.real], -1)
+    real, imag = np.stack([factors.real, factors.imag], -1), np.stack([-factors.imag, factors.real], -1)
     second = np.stack([real, imag], 1).reshape(rows, 2 * columns, -1)
     return np.stack([first.real, first.imag], 1).reshape(2 * rows, rows).astype(np.float32), second.astype(np.float32)
 
 
-def _inverse(rows: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
-    """Constants `(k1, k2 part, part n2)` and `(n1, k1 part)`: the lower half of a spectrum to real samples."""
+def _inverse_dft(rows: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
+    """Matrices `(k1, k2 part, part n2)` and `(n1, k1 part)`: the lower half of a spectrum to real samples."""
     size = rows * columns
     k1, k2, n2 = np.arange(rows)[:, None, None], np.arange(columns // 2 + 1)[:, None], np.arange(columns)
-    place = k1 + rows * k2
-    weight = np.where((place == 0) | (place == size // 2), 1.0, 2.0) * (place <= size // 2) / size
-    turn = weight * _turns(-(n2 * k1 / size + n2 * k2 / columns))
-    real, imag = np.stack([turn.real, turn.imag], 2), np.stack([-turn.imag, turn.real], 2)
+    k = k1 + rows * k2
+    weight = np.where((k == 0) | (k == size // 2), 1.0, 2.0) * (k <= size // 2) / size
+    factors = weight * _roots(-(n2 * k1 / size + n2 * k2 / columns))
+    real, imag = np.stack([factors.real, factors.imag], 2), np.stack([-factors.imag, factors.real], 2)
     first = np.stack([real, imag], 2).reshape(rows, -1, 2 * columns)
-    back = _turns(-np.outer(np.arange(rows), np.arange(rows)) / rows)
+    back = _roots(-np.outer(np.arange(rows), np.arange(rows)) / rows)
     second = np.stack([back.real, -back.imag], 2).reshape(rows, 2 * rows)
     return first.astype(np.float32), second.astype(np.float32)
 
 
-def _turns(turns: np.ndarray) -> np.ndarray:
-    """e^(-2 pi i turns)."""
+def _roots(turns: np.ndarray) -> np.ndarray:
+    """Roots of unity: e^(-2 pi i turns)."""
     return np.exp(-2j * np.pi * turns)
 
 
-def _difference(path: Path, model: CausalModel, rate: int) -> float:
-    """From a Stream, over two signals side by side, cut into calls of one to nine hops."""
-    runtime = onnxruntime()
-    session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+def _max_difference(path: Path, model: CausalModel, rate: int) -> float:
+    """Largest difference from a Stream, over two signals side by side, in calls of one to nine hops."""
+    session = onnxruntime().InferenceSession(str(path), providers=["CPUExecutionProvider"])
     rng = np.random.default_rng(0)
     hop = round(model.window_s * rate) // 2
-    audio = _sound(rng, rate, hop)
+    audio = _test_signals(rng, rate, hop)
     state = np.zeros((2, session.get_inputs()[1].shape[1]), np.float32)
-    parts, at = [], 0
-    while at < audio.shape[1]:
+    outputs, start = [], 0
+    while start < audio.shape[1]:
         size = hop * int(rng.integers(1, 10))
-        out, state = session.run(None, {"audio": audio[:, at : at + size], "state": state})
-        parts.append(out)
-        at += size
-    found = np.concatenate(parts, axis=1)[:, hop:]
+        out, state = session.run(None, {"audio": audio[:, start : start + size], "state": state})
+        outputs.append(out)
+        start += size
+    output = np.concatenate(outputs, axis=1)[:, hop:]
     expected = []
     for row in audio:
         stream = Stream(rate, 1, model, guard=False)
         expected.append(stream.push(row)[stream.latency.samples :])
-    common = min(found.shape[1], len(expected[0]))
-    return float(np.abs(found[:, :common] - np.stack(expected)[:, :common]).max())
+    common = min(output.shape[1], len(expected[0]))
+    return float(np.abs(output[:, :common] - np.stack(expected)[:, :common]).max())
 
 
-def _sound(rng: np.random.Generator, rate: int, hop: int) -> np.ndarray:
-    """`(2, whole hops)`: harmonics that come and go in noise, once loud and once soft."""
-    t = np.arange(PROOF_S * rate // hop * hop) / rate
+def _test_signals(rng: np.random.Generator, rate: int, hop: int) -> np.ndarray:
+    """`(2, whole hops)`: harmonics of changing level in noise, one signal loud and one quiet."""
+    t = np.arange(TEST_S * rate // hop * hop) / rate
     tone = sum(np.sin(2 * np.pi * 140 * k * t) / k for k in range(1, 20)) * (0.5 + 0.5 * np.sin(6 * np.pi * t))
     noise = rng.standard_normal((2, len(t)))
     return (np.array([[0.2], [0.01]]) * tone + np.array([[0.05], [0.005]]) * noise).astype(np.float32)

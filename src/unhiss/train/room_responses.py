@@ -1,35 +1,36 @@
-"""Room responses by the image source method (Allen and Berkley 1979), computed by pyroomacoustics."""
+"""Room impulse responses by the image source method (Allen and Berkley 1979), computed by pyroomacoustics."""
 
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-SECONDS = 0.4  # kept of a response; what is cut off lies some 40 dB down
+LENGTH_S = 0.4  # of a response; what is cut off lies some 40 dB down
 SMALLEST_M, LARGEST_M = (2.0, 2.0, 2.2), (10.0, 8.0, 4.0)
 RT60_S = (0.1, 0.5)
-MOST_REFLECTIONS = 12  # the work grows with its cube; what comes later is faint
+MAX_ORDER = 12  # of reflections; the work grows with its cube, and later ones are faint
 
 
 @lru_cache(maxsize=1)  # training and validation share them
-def responses(count: int, rate: int, seed: int) -> Tensor:
-    """float32 `(count, 2, SECONDS * rate)`: two sources in each room to one microphone, of unit energy.
+def room_responses(count: int, rate: int, seed: int) -> Tensor:
+    """float32 `(count, 2, LENGTH_S * rate)` of unit energy: in each room, two sources to one microphone.
 
-    A response starts with its direct sound, so that what it is applied to stays in time.
+    A response starts with the direct sound, so that it does not delay what it is applied to.
     """
-    from pyroomacoustics import Room, ShoeBox, inverse_sabine
+    from pyroomacoustics import Room, ShoeBox
 
     rng = np.random.default_rng([seed, count])
-    length = int(SECONDS * rate)
+    length = int(LENGTH_S * rate)
     fade = np.ones(length)
     fade[-length // 4 :] = np.cos(np.linspace(0, np.pi / 2, length - length * 3 // 4)) ** 2
     out = np.zeros((count, 2, length), np.float32)
     for number in range(count):
         size = rng.uniform(SMALLEST_M, LARGEST_M)
-        absorption, order = _walls(inverse_sabine, size, rng.uniform(*RT60_S))
+        absorption, order = _walls(size, rng.uniform(*RT60_S))
         room: Room = ShoeBox(size, fs=rate, materials=absorption, max_order=order)
         for _ in range(2):
             room.add_source(rng.uniform(0.3, size - 0.3))
@@ -42,18 +43,18 @@ def responses(count: int, rate: int, seed: int) -> Tensor:
     return torch.from_numpy(out / np.sqrt((out**2).sum(-1, keepdims=True)))
 
 
-def _walls(inverse_sabine, size: np.ndarray, rt60_s: float):
-    """Absorption and order of reflections for a reverberation time; the nearest that walls of this room allow."""
-    from pyroomacoustics import Material
+def _walls(size: np.ndarray, rt60_s: float) -> tuple[Any, int]:
+    """Wall material and reflection order for a reverberation time, or for the shortest that the room allows."""
+    from pyroomacoustics import Material, inverse_sabine
 
     shortest_s = 0.161 * size.prod() / (2 * (size[0] * size[1] + size[0] * size[2] + size[1] * size[2]))
     absorption, order = inverse_sabine(max(rt60_s, shortest_s * 1.1), size)
-    return Material(absorption), min(order, MOST_REFLECTIONS)
+    return Material(absorption), min(order, MAX_ORDER)
 
 
 def reverberate(audio: Tensor, response: Tensor) -> Tensor:
-    """`(B, L)` convolved with responses `(B, N)`, cut to L."""
-    size = audio.shape[-1] + response.shape[-1]
-    size = 1 << (size - 1).bit_length()
+    """`(B, T)` convolved with responses `(B, N)`, cut to T."""
+    size = 1 << (audio.shape[-1] + response.shape[-1] - 1).bit_length()
     spectrum = torch.fft.rfft(audio, size) * torch.fft.rfft(response, size)
-    return torch.fft.irfft(spectrum, size)[..., : audio.shape[-1]]
+    reverberant: Tensor = torch.fft.irfft(spectrum, size)[..., : audio.shape[-1]]
+    return reverberant

@@ -1,4 +1,4 @@
-"""What a run shows of itself while it trains: curves, samples, and RUN/index.html, a page that keeps itself fresh."""
+"""What a run writes for people: metrics, samples, and RUN/index.html, a page that reloads itself during training."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ import html
 import json
 from pathlib import Path
 from string import Template
-from typing import Any
 
 from torch import nn
 
 from unhiss.atomic import atomic_write
 from unhiss.config import Experiment
 from unhiss.data.store import Store
-from unhiss.train.curves import Record, Row, hours
-from unhiss.train.samples import Samples, steps
+from unhiss.train.curves import MetricsLog, MetricsRow, training_hours
+from unhiss.train.samples import Samples, stored_steps
 
 STYLE = """
 :root { color-scheme: light dark; --ink: light-dark(#1d2026, #e4e6ea); --faint: light-dark(#667, #9aa);
@@ -35,7 +34,7 @@ td.n, th.n { text-align: right }
 th { font-weight: 500; color: var(--faint) } input[type=range] { width: 18rem; vertical-align: middle }
 """
 
-ABOUT = "Mixtures that nobody trains on, the same in every run on this data set. Pictures: all frequencies, 80 dB."
+ABOUT = "Validation mixtures, the same in every run on this data set. Pictures: all frequencies, 80 dB."
 
 PAGE = Template("""<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>$name: $state</title>
@@ -46,16 +45,16 @@ PAGE = Template("""<!doctype html>
 $curves
 $samples
 <h2>Settings</h2>
-<details><summary>What this run has otherwise than the defaults, and its data</summary>
+<details><summary>Settings that differ from the defaults, and the data</summary>
 <table>$settings</table></details>
 <script>
 const live = $live, stored = $stored, slider = document.querySelector("#step");
-const cleaned = [...document.querySelectorAll("[data-example]")];
+const denoised = [...document.querySelectorAll("[data-example]")];
 const sounds = [...document.querySelectorAll("audio")];
-function show(place) {
-  const folder = "samples/" + String(stored[place]).padStart(6, "0") + "/";
-  document.querySelector("#at").textContent = stored[place].toLocaleString("en");
-  for (const part of cleaned) {
+function show(index) {
+  const folder = "samples/" + String(stored[index]).padStart(6, "0") + "/";
+  document.querySelector("#at").textContent = stored[index].toLocaleString("en");
+  for (const part of denoised) {
     const time = part.currentTime, playing = part.paused === false;
     part.src = folder + part.dataset.example + (part.tagName === "IMG" ? ".png" : ".flac");
     if (playing) { part.currentTime = time; part.play(); }
@@ -69,53 +68,54 @@ if (live) setInterval(() => busy() || location.reload(), 20000);
 """)
 
 
-class Shown:
-    """What the first process of a run writes for people; the run itself needs none of it."""
+class RunPage:
+    """The page of a run with its metrics and samples, written by the first process; the run itself reads none of it."""
 
     def __init__(self, folder: Path, store: Store, experiment: Experiment, step: int) -> None:
         self.folder, self.store, self.experiment = folder, store, experiment
-        self.record = Record(folder, step)
+        self.metrics = MetricsLog(folder, step)
         self.samples = Samples(folder, store, experiment, step) if experiment.train.samples_every_epochs else None
-        self.write_page()
+        self.write()
 
-    def add(self, row: Row, model: nn.Module) -> None:
-        """An epoch is over: its figures, and what the model, in evaluation mode, makes of the samples."""
-        self.record.add(row)
+    def add(self, row: MetricsRow, model: nn.Module) -> None:
+        """Record an epoch: its metrics, and what the model, in evaluation mode, makes of the samples."""
+        self.metrics.add(row)
         config, step = self.experiment.train, int(row["step"])
         if self.samples and (row["epoch"] % config.samples_every_epochs == 0 or step == config.steps):
-            self.samples.add(model, step, self.record.board)
-        self.write_page()
+            self.samples.add(model, step, self.metrics.board)
+        self.write()
 
-    def write_page(self) -> None:
-        text = page(self.folder, self.record.rows, self.experiment, self.store)
+    def write(self) -> None:
+        """Write index.html. It refers to files beside it, so the folder can be moved or served."""
+        rows, experiment = self.metrics.rows, self.experiment
+        step, total, stored = int(rows[-1]["step"]) if rows else 0, experiment.train.steps, stored_steps(self.folder)
+        defaults = Experiment().flat()
+        settings = {key: str(value) for key, value in experiment.flat().items() if value != defaults[key]}
+        settings["data"] = self.store.folder.name
+        for name, part in sorted(self.store.settings.get("splits", {}).items()):
+            settings[name] = f"{part['clips']:,} clips, {part['hours']:.2f} h"
+        text = PAGE.substitute(
+            name=html.escape(experiment.name), style=STYLE, status=_status(rows, experiment), step=step, total=total,
+            state="done" if step == total else f"{step / total:.0%}", stored=stored, live=str(step < total).lower(),
+            curves=f'<h2>Curves</h2>\n<img class="curves" src="curves.png?{step}" alt="Loss and SNR">' if rows else "",
+            samples=_samples(self.folder, stored), settings=html_table([list(pair) for pair in settings.items()]),
+        )  # fmt: skip
         with atomic_write(self.folder / "index.html") as draft:
             draft.write_text(text, encoding="utf-8")
 
 
-def page(folder: Path, rows: list[Row], experiment: Experiment, store: Store) -> str:
-    """The page of a run as it stands; what it shows lies beside it, so the folder can be moved or served."""
-    step, total = int(rows[-1]["step"]) if rows else 0, experiment.train.steps
-    stored = steps(folder)
-    odd = {key: value for key, value in experiment.flat().items() if value != Experiment().flat()[key]}
-    facts = {**odd, "data": store.folder.name, **{part: clips(said) for part, said in sorted(_parts(store).items())}}
-    return PAGE.substitute(
-        name=html.escape(experiment.name), style=STYLE, status=status(rows, experiment), step=step, total=total,
-        state="done" if step == total else f"{step / total:.0%}", stored=stored, live=str(step < total).lower(),
-        curves=f'<h2>Curves</h2>\n<img class="curves" src="curves.png?{step}" alt="Loss and SNR">' if rows else "",
-        samples=_samples(folder, stored), settings=table([[key, str(value)] for key, value in facts.items()]),
-    )  # fmt: skip
-
-
-def status(rows: list[Row], experiment: Experiment) -> str:
-    """Where the run stands and how long it will go on, in one line."""
+def _status(rows: list[MetricsRow], experiment: Experiment) -> str:
+    """Position, time left, speed, loss and SNR of the run, in one line."""
     config = experiment.train
     if not rows:
         return f"The first validation comes after step {config.steps_per_epoch:,} of {config.steps:,}."
     row, best = rows[-1], min(rows, key=lambda row: row["valid_loss"])
-    left = (config.steps * config.batch_size - row["frames"]) / max(1e-9, row["samples_per_second"])
+    left_s = (config.steps * config.batch_size - row["frames"]) / max(1e-9, row["samples_per_second"])
     parts = [
         f"Epoch <b>{row['epoch']} of {config.epochs}</b>, step {row['step']:,} of {config.steps:,}",
-        f"{_time(hours(rows)[-1] * 3600)} of training" + (f", about <b>{_time(left)}</b> to go" if left > 0 else ""),
+        _duration(training_hours(rows)[-1] * 3600)
+        + " of training"
+        + (f", about <b>{_duration(left_s)}</b> to go" if left_s > 0 else ""),
         f"{row['samples_per_second']:,.0f} examples/s",
         f"validation loss <b>{row['valid_loss']:.4g}</b>, best {best['valid_loss']:.4g} at epoch {best['epoch']}",
         f"SNR {row['valid_noisy_snr_db']:.1f} → <b>{row['valid_snr_db']:.1f} dB</b>",
@@ -123,33 +123,20 @@ def status(rows: list[Row], experiment: Experiment) -> str:
     return " · ".join(parts)
 
 
-def _time(seconds: float) -> str:
-    return (
-        f"{seconds:.0f} s"
-        if seconds < 120
-        else f"{seconds / 60:.0f} min"
-        if seconds < 7200
-        else f"{seconds / 3600:.1f} h"
-    )
+def _duration(seconds: float) -> str:
+    if seconds < 7200:
+        return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
 
 
-def _parts(store: Store) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = store.settings.get("splits", {})
-    return found
-
-
-def clips(said: dict[str, Any]) -> str:
-    return f"{said['clips']:,} clips, {said['hours']:.2f} h"
-
-
-def titles(folder: Path) -> list[str]:
-    """What the examples of a run are; none where it has none."""
+def sample_titles(folder: Path) -> list[str]:
+    """The titles of a run's samples; empty if it has none."""
     path = folder / "samples" / "titles.json"
     return list(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else []
 
 
-def figure(source: str, caption: str, example: int | None = None) -> str:
-    """A spectrogram over its player; source without extension. `example` marks what the slider exchanges."""
+def html_figure(source: str, caption: str, example: int | None = None) -> str:
+    """A spectrogram above its player. source: without extension. example: the number the slider exchanges it by."""
     mark = f' data-example="{example}"' if example else ""
     return (
         f'<figure><figcaption>{html.escape(caption)}</figcaption><img src="{source}.png" alt="spectrogram"{mark}>'
@@ -158,30 +145,30 @@ def figure(source: str, caption: str, example: int | None = None) -> str:
 
 
 def _samples(folder: Path, stored: list[int]) -> str:
-    """The examples, the model's own in the middle once there are some, and a slider over the steps."""
-    found = titles(folder)
-    if not found:
+    """The examples, the latest output between noisy and clean, and a slider over the stored steps."""
+    titles = sample_titles(folder)
+    if not titles:
         return ""
     head = f"<h2>Samples</h2>\n<p>{ABOUT}</p>\n"
     if stored:
         last = len(stored) - 1
         slider = f'<input id="step" type="range" max="{last}" value="{last}" autocomplete="off"> '
-        head += f'<p><label>cleaned at step <b id="at">{stored[-1]:,}</b> {slider if last else ""}</label></p>\n'
+        head += f'<p><label>denoised at step <b id="at">{stored[-1]:,}</b> {slider if last else ""}</label></p>\n'
     blocks = []
-    for number, title in enumerate(found, 1):
-        parts = [figure(f"samples/{number}.noisy", f"noisy: {title}"), figure(f"samples/{number}.clean", "clean")]
-        if stored:
-            parts.insert(1, figure(f"samples/{stored[-1]:06d}/{number}", "cleaned", number))
-        blocks.append(f'<div class="example">{"".join(parts)}</div>')
+    for number, title in enumerate(titles, 1):
+        figures = [html_figure(f"samples/{number}.noisy", f"noisy: {title}")]
+        figures += [html_figure(f"samples/{stored[-1]:06d}/{number}", "denoised", number)] if stored else []
+        figures += [html_figure(f"samples/{number}.clean", "clean")]
+        blocks.append(f'<div class="example">{"".join(figures)}</div>')
     return head + "\n".join(blocks)
 
 
-def table(rows: list[list[str]], head: list[str] | None = None, numbers: int = 99) -> str:
-    """Rows of text as HTML; cells from column `numbers` on stand to the right. Cells that begin with < are HTML."""
+def html_table(rows: list[list[str]], head: list[str] | None = None, numbers: int = 99) -> str:
+    """Rows of text as HTML. Cells from column `numbers` on are right-aligned; cells that begin with < are HTML."""
 
     def line(cells: list[str], tag: str) -> str:
-        marks = [' class="n"' if place >= numbers else "" for place in range(len(cells))]
+        classes = [' class="n"' if column >= numbers else "" for column in range(len(cells))]
         texts = [cell if cell.startswith("<") else html.escape(cell) for cell in cells]
-        return "<tr>" + "".join(f"<{tag}{m}>{t}</{tag}>" for m, t in zip(marks, texts, strict=True)) + "</tr>"
+        return "<tr>" + "".join(f"<{tag}{c}>{t}</{tag}>" for c, t in zip(classes, texts, strict=True)) + "</tr>"
 
     return "\n".join([*([line(head, "th")] if head else []), *(line(row, "td") for row in rows)])

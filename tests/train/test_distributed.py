@@ -1,4 +1,4 @@
-"""Training in several processes: the same curves as in one, and on again after one of them died."""
+"""Training in several processes: the same curves as in one, and continued after one of them died."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_sets import ROOT
+from tiny_sets import ROOT, TINY_CAUSAL
 
+from unhiss.config import Experiment
 from unhiss.data.store import Store
-from unhiss.train.curves import read
+from unhiss.train.curves import read_metrics
+from unhiss.train.distributed import SINGLE_PROCESS, ProcessGroup, join_group
+from unhiss.train.frame_batches import FrameBatches
 from unhiss.train.loop import Run
-from unhiss.train.mixtures import Mixtures
-from unhiss.train.processes import ALONE, Place, join
-from unhiss.train.samples import steps
-from unhiss.train.tasks import source
+from unhiss.train.samples import stored_steps
 
 CPU = torch.device("cpu")
 TWO = ("train.micro_batches=2", "train.batch_size=4", "train.examples=12", "train.valid_examples=7")
 SMALL = (
-    "augment.reverb=0", "train.epochs=3", "train.warmup_steps=0", "train.save_every_steps=1", "train.precision=fp32",
+    *TINY_CAUSAL, "train.epochs=3", "train.warmup_steps=0", "train.save_every_steps=1", "train.precision=fp32",
     "train.samples_every_epochs=0",
-    "causal.segment_s=0.6", "causal.width=8", "causal.channels=6", "causal.bands=8", "causal.bottleneck=8",
 )  # fmt: skip
 
 
-def shares(store: Store, experiment, split: str, count: int) -> list[Mixtures]:
-    return [source(store, split, experiment, CPU, Place(rank, count)) for rank in range(count)]
+def shares(store: Store, experiment: Experiment, split: str, count: int) -> list[FrameBatches]:
+    """The batches of each of `count` processes."""
+    return [FrameBatches(store, split, experiment, CPU, ProcessGroup(rank, count)) for rank in range(count)]
 
 
 @pytest.mark.parametrize("parts", [2, 4])
@@ -42,9 +42,9 @@ def test_processes_share_an_epoch_without_loss_or_repetition(store: Store, tiny,
     steps = list(whole.epoch(1))
     assert [[len(batch) for batch in step] for step in steps] == [[4 // parts] * parts] * 3
     both = [list(one.epoch(1)) for one in shares(store, experiment, "train", 2)]
-    for step, own in zip(steps, zip(*both, strict=True), strict=True):
+    for step, parts_of_step in zip(steps, zip(*both, strict=True), strict=True):
         for number, batch in enumerate(step):
-            assert torch.equal(batch.frames, own[number % 2][number // 2].frames)
+            assert torch.equal(batch.frames, parts_of_step[number % 2][number // 2].frames)
 
 
 def test_an_epoch_has_every_example_once_over_all_processes(store: Store, tiny) -> None:
@@ -58,8 +58,8 @@ def test_an_epoch_has_every_example_once_over_all_processes(store: Store, tiny) 
     assert len(seen) == len(set(seen)) == 2 * experiment.train.examples
 
 
-class Second(Place):
-    """The second of two processes, whose messages nobody answers."""
+class Second(ProcessGroup):
+    """The second of two processes, without the first."""
 
     def mean(self, value: torch.Tensor) -> torch.Tensor:
         return value
@@ -70,29 +70,29 @@ def test_only_the_first_process_writes(store: Store, tiny, tmp_path: Path) -> No
     for name in ("best", "last"):
         run.save(name)
     assert list(tmp_path.iterdir()) == []
-    assert run.saved == run.step
+    assert run.saved_step == run.step
 
 
 def test_processes_share_validation(store: Store, tiny) -> None:
     experiment = tiny("rced", *TWO)
-    whole = [batch.frames for batch in shares(store, experiment, "valid", 1)[0].all()]
-    both = [[batch.frames for batch in one.all()] for one in shares(store, experiment, "valid", 2)]
+    whole = [batch.frames for batch in shares(store, experiment, "valid", 1)[0].validation()]
+    both = [[batch.frames for batch in one.validation()] for one in shares(store, experiment, "valid", 2)]
     assert [len(frames) for frames in whole] == [2, 2, 2, 1]
     assert all(map(torch.equal, whole[::2], both[0])) and all(map(torch.equal, whole[1::2], both[1]))
 
 
 def test_the_curriculum_begins_with_the_upper_half_of_the_snrs(store: Store, tiny) -> None:
-    batches = source(store, "train", tiny("rced", "train.curriculum_epochs=2", "mixing.snr_db=[-5, 15]"), CPU, ALONE)
+    experiment = tiny("rced", "train.curriculum_epochs=2", "mixing.snr_db=[-5, 15]")
+    batches = FrameBatches(store, "train", experiment, CPU)
     assert [batches._snr_db(epoch, 0)[0] for epoch in range(4)] == [5, 0, -5, -5]
     assert batches._snr_db(0, 0)[1] == 15
-    valid = source(store, "valid", tiny("rced", "train.curriculum_epochs=2", "mixing.snr_db=[-5, 15]"), CPU, ALONE)
-    assert valid._snr_db(0, 0) == (-5, 15)
+    assert FrameBatches(store, "valid", experiment, CPU)._snr_db(0, 0) == (-5, 15)
 
 
-def test_without_torchrun_a_process_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_torchrun_there_is_a_single_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WORLD_SIZE", raising=False)
-    assert join(CPU) is ALONE
-    assert ALONE.mean(torch.tensor(3.0)) == 3
+    assert join_group(CPU) is SINGLE_PROCESS
+    assert SINGLE_PROCESS.mean(torch.tensor(3.0)) == 3
 
 
 def command(store: Store, folder: Path, processes: int, *more: str) -> list[str]:
@@ -118,9 +118,9 @@ def test_two_processes_train_as_one(wide: Store, tmp_path: Path) -> None:
             env=environment(), capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
-        rows[processes] = read(folder / "metrics.jsonl")
+        rows[processes] = read_metrics(folder / "metrics.jsonl")
         assert done.stdout.count("epoch 3/3") == done.stdout.count("best:") == 1
-        assert (folder / "index.html").is_file() and steps(folder) == [rows[processes][-1]["step"]]
+        assert (folder / "index.html").is_file() and stored_steps(folder) == [rows[processes][-1]["step"]]
     for one, two in zip(rows[1], rows[2], strict=True):
         assert one["step"] == two["step"]
         assert two["loss"] == pytest.approx(one["loss"], rel=1e-3)
@@ -140,7 +140,7 @@ def test_a_killed_worker_is_replaced_and_training_goes_on_from_the_last_save(wid
     folder = tmp_path / "run"
     words = [*command(wide, folder, 2, "--max-restarts=1"), "train.epochs=8"]
     with subprocess.Popen(words, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as parent:
-        while len(read(folder / "metrics.jsonl")) < 2:
+        while len(read_metrics(folder / "metrics.jsonl")) < 2:
             assert parent.poll() is None
             time.sleep(0.05)
         workers = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()

@@ -1,4 +1,4 @@
-"""What a run shows while it trains: samples that can be heard and seen, its page, and runs beside each other."""
+"""What a run shows while it trains: samples to hear and see, its page, and the comparison of runs."""
 
 from __future__ import annotations
 
@@ -14,23 +14,21 @@ import pytest
 import torch
 from click.testing import CliRunner
 from PIL import Image
+from tiny_sets import TINY_CAUSAL, train_to_end
 
 from unhiss.cli.runs import command
 from unhiss.config import Experiment
 from unhiss.data.store import Store
 from unhiss.errors import ConfigError, DataError
 from unhiss.media.audio import read
-from unhiss.train import samples, tasks
-from unhiss.train.comparison import find
+from unhiss.train import samples
 from unhiss.train.export import export
 from unhiss.train.loop import Run, train
-from unhiss.train.samples import Samples, steps
+from unhiss.train.networks import build_network
+from unhiss.train.run_comparison import find_runs
+from unhiss.train.samples import Samples, stored_steps
 
 CPU = torch.device("cpu")
-CAUSAL = (
-    "augment.reverb=0", "causal.segment_s=0.6", "causal.width=8", "causal.channels=6", "causal.bands=8",
-    "causal.bottleneck=8",
-)  # fmt: skip
 FULL_SCALE_16 = 1 / 32768  # what a FLAC of 16 bits rounds to
 SAME = 2e-4  # torch against onnxruntime, of full scale
 
@@ -39,15 +37,15 @@ Tiny = Callable[..., Experiment]
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Samples without a model's work and without the sheet."""
-    monkeypatch.setattr(samples, "sheet", lambda *_: None)
-    monkeypatch.setattr(samples, "clean", lambda model, audio, experiment: audio)
+    """Samples without running a model and without drawing the sheet."""
+    monkeypatch.setattr(samples, "draw_sheet", lambda *_: None)
+    monkeypatch.setattr(samples, "denoise", lambda model, audio, experiment: audio)
 
 
 def trained(experiment: Experiment, store: Store, folder: Path) -> Run:
     folder.mkdir(parents=True)
     run = Run(experiment, store, folder, CPU)
-    train(run)
+    train_to_end(run)
     return run
 
 
@@ -59,11 +57,11 @@ def runs(store: Store, wide: Store, tiny: Tiny, tmp_path_factory: pytest.TempPat
         trained(
             tiny("rced", "train.samples_every_epochs=1", "train.epochs=1", f"train.lr={rate}"), store, folder / name
         )
-    trained(tiny("small", "train.samples_every_epochs=1", "train.epochs=1", *CAUSAL), wide, folder / "live <1>")
+    trained(tiny("small", "train.samples_every_epochs=1", "train.epochs=1", *TINY_CAUSAL), wide, folder / "live <1>")
     return folder
 
 
-class Sources(html.parser.HTMLParser):
+class PageLinks(html.parser.HTMLParser):
     """The links of a page, and whether every element that was opened was closed."""
 
     def __init__(self, page: Path) -> None:
@@ -83,8 +81,8 @@ class Sources(html.parser.HTMLParser):
 
 
 @pytest.mark.parametrize("name", ["fast", "live <1>"])
-def test_a_run_keeps_what_its_model_makes_of_the_samples(runs: Path, name: str) -> None:
-    stored = steps(runs / name)
+def test_a_run_stores_its_models_output_for_the_samples(runs: Path, name: str) -> None:
+    stored = stored_steps(runs / name)
     assert stored == [3]
     for number in (1, 2, 3):
         for sound in (f"{number}.noisy", f"{number}.clean", f"{stored[-1]:06d}/{number}"):
@@ -97,7 +95,7 @@ def test_a_run_keeps_what_its_model_makes_of_the_samples(runs: Path, name: str) 
 
 
 def test_samples_have_their_snr_and_are_the_same_whatever_the_seed(store: Store, tiny: Tiny) -> None:
-    one, other = samples.examples(store, tiny("rced")), samples.examples(store, tiny("unet", "train.seed=7"))
+    one, other = samples.draw_examples(store, tiny("rced")), samples.draw_examples(store, tiny("unet", "train.seed=7"))
     for example, same in zip(one, other, strict=True):
         assert example.title == same.title
         np.testing.assert_array_equal(example.noisy, same.noisy)
@@ -107,97 +105,99 @@ def test_samples_have_their_snr_and_are_the_same_whatever_the_seed(store: Store,
 
 
 @pytest.mark.parametrize("name", ["fast", "live <1>"])
-def test_a_sample_is_what_the_exported_model_makes_of_it(runs: Path, tmp_path: Path, name: str) -> None:
+def test_a_sample_equals_the_output_of_the_exported_model(runs: Path, tmp_path: Path, name: str) -> None:
     from unhiss.infer.denoiser import Denoiser
 
     export(runs / name / "last.safetensors", tmp_path / "mine.onnx", name="mine", licence=None, summary="")
     noisy, rate = read(runs / name / "samples" / "1.noisy.flac")
-    shown, _ = read(runs / name / "samples" / f"{steps(runs / name)[-1]:06d}" / "1.flac")
-    cleaned = Denoiser(tmp_path / "mine.onnx", guard=False, threads=1)(noisy, rate)
-    assert np.abs(cleaned - shown).max() < SAME + 2 * FULL_SCALE_16
+    sample, _ = read(runs / name / "samples" / f"{stored_steps(runs / name)[-1]:06d}" / "1.flac")
+    denoised = Denoiser(tmp_path / "mine.onnx", guard=False, threads=1)(noisy, rate)
+    assert np.abs(denoised - sample).max() < SAME + 2 * FULL_SCALE_16
 
 
 @pytest.mark.usefixtures("quick")
-def test_samples_past_the_step_that_a_run_resumes_from_go(store: Store, tiny: Tiny, tmp_path: Path) -> None:
+def test_samples_after_the_step_that_a_run_resumes_from_are_deleted(store: Store, tiny: Tiny, tmp_path: Path) -> None:
     experiment = tiny("rced")
-    model = tasks.network(experiment).eval()
+    model = build_network(experiment).eval()
     kept = Samples(tmp_path, store, experiment, 0)
     for step in (3, 6):
         kept.add(model, step)
     Samples(tmp_path, store, experiment, 3)
-    assert steps(tmp_path) == [3]
+    assert stored_steps(tmp_path) == [3]
 
 
 @pytest.mark.usefixtures("quick")
-def test_of_many_samples_older_ones_are_thinned_and_the_latest_stays(
+def test_of_many_samples_every_second_is_deleted_and_the_latest_stays(
     store: Store, tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = Samples(tmp_path, store, tiny("rced"), 0)
-    monkeypatch.setattr(kept, "_keep", lambda *_: None)
+    monkeypatch.setattr(kept, "_write", lambda *_: None)
     for step in range(1, 60):
         kept.add(torch.nn.Identity(), step)
-        found = steps(tmp_path)
-        assert found[0] == 1 and found[-1] == step and len(found) <= samples.KEPT
-    assert len(found) >= samples.KEPT // 2
+        stored = stored_steps(tmp_path)
+        assert stored[0] == 1 and stored[-1] == step and len(stored) <= samples.MAX_STEPS
+    assert len(stored) >= samples.MAX_STEPS // 2
 
 
 class Board:
-    """Takes what TensorBoard takes."""
+    """Stands in for a TensorBoard writer."""
 
     def __init__(self) -> None:
-        self.heard: list[tuple[str, tuple[int, ...], int]] = []
-        self.seen: list[tuple[str, tuple[int, ...], int]] = []
+        self.audio: list[tuple[str, tuple[int, ...], int]] = []
+        self.images: list[tuple[str, tuple[int, ...], int]] = []
 
     def add_audio(self, tag: str, audio: np.ndarray, step: int, sample_rate: int) -> None:
         assert sample_rate == 22050
-        self.heard.append((tag, audio.shape, step))
+        self.audio.append((tag, audio.shape, step))
 
     def add_image(self, tag: str, pixels: np.ndarray, step: int, dataformats: str) -> None:
         assert dataformats == "HWC" and pixels.dtype == np.uint8
-        self.seen.append((tag, pixels.shape, step))
+        self.images.append((tag, pixels.shape, step))
 
 
 def test_tensorboard_gets_the_sounds_and_one_picture(store: Store, tiny: Tiny, tmp_path: Path) -> None:
     board, experiment = Board(), tiny("rced")
     kept = Samples(tmp_path, store, experiment, 0)
-    kept.add(tasks.network(experiment).eval(), 4, board)
-    assert [(tag, step) for tag, _, step in board.heard] == [(f"sample {number}", 4) for number in (1, 2, 3)]
-    assert [shape for _, shape, _ in board.heard] == [(1, example.noisy.size) for example in kept.examples]
-    assert board.seen == [("samples", (630, 1200, 3), 4)]
+    kept.add(build_network(experiment).eval(), 4, board)
+    assert [(tag, step) for tag, _, step in board.audio] == [(f"sample {number}", 4) for number in (1, 2, 3)]
+    assert [shape for _, shape, _ in board.audio] == [(1, example.noisy.size) for example in kept.examples]
+    assert board.images == [("samples", (630, 1200, 3), 4)]
 
 
 @pytest.mark.parametrize("name", ["fast", "live <1>"])
-def test_the_page_of_a_run_stands_by_itself_and_links_what_is_there(runs: Path, name: str) -> None:
-    page = Sources(runs / name / "index.html")
+def test_the_page_of_a_run_links_only_existing_files(runs: Path, name: str) -> None:
+    page = PageLinks(runs / name / "index.html")
     links = [link.partition("?")[0] for link in page.links]
     assert not page.open
     assert "curves.png" in links and sum(link.endswith(".flac") for link in links) == 9
     assert all((runs / name / link).is_file() for link in links), links
 
 
-def test_the_page_keeps_itself_fresh_until_the_run_is_done(store: Store, tiny: Tiny, tmp_path: Path) -> None:
+def test_the_page_reloads_itself_until_the_run_is_done(store: Store, tiny: Tiny, tmp_path: Path) -> None:
     pages = []
     run = Run(tiny("rced"), store, tmp_path, CPU)
-    train(run, log=lambda row: pages.append((tmp_path / "index.html").read_text()))
+    for progress in train(run):
+        if progress.metrics:
+            pages.append((tmp_path / "index.html").read_text())
     assert ["live = true" in page for page in pages] == [True, False]
     assert "Epoch <b>1 of 2</b>, step 3 of 6" in pages[0] and "to go" in pages[0]
     assert "Epoch <b>2 of 2</b>, step 6 of 6" in pages[1] and "to go" not in pages[1]
 
 
 @pytest.mark.usefixtures("quick")
-def test_samples_come_every_so_many_epochs_and_at_the_end(store: Store, tiny: Tiny, tmp_path: Path) -> None:
+def test_samples_are_made_every_so_many_epochs_and_at_the_end(store: Store, tiny: Tiny, tmp_path: Path) -> None:
     trained(tiny("rced", "train.epochs=3", "train.samples_every_epochs=2"), store, tmp_path / "run")
-    assert steps(tmp_path / "run") == [6, 9]
+    assert stored_steps(tmp_path / "run") == [6, 9]
     trained(tiny("rced", "train.epochs=1"), store, tmp_path / "none")
     assert not (tmp_path / "none" / "samples").exists()
 
 
-def test_runs_stand_beside_each_other_on_one_page(runs: Path) -> None:
+def test_runs_are_compared_on_one_page(runs: Path) -> None:
     done = CliRunner().invoke(command, [str(runs)])
     assert done.exit_code == 0, done.output
     lines = done.stdout.splitlines()
     assert [line.split(": ")[0] for line in lines] == ["fast", "live <1>", "slow", "page"]
-    page, text = Sources(runs / "index.html"), (runs / "index.html").read_text(encoding="utf-8")
+    page, text = PageLinks(runs / "index.html"), (runs / "index.html").read_text(encoding="utf-8")
     assert not page.open
     inside = [link for link in page.links if not link.startswith("data:")]
     assert all((runs / link).is_file() for link in inside), inside
@@ -208,20 +208,20 @@ def test_runs_stand_beside_each_other_on_one_page(runs: Path) -> None:
     assert [row.count("<audio") for row in text.split('class="example"')[1:]] == [4, 4, 4, 3, 3, 3]
 
 
-def test_a_run_of_which_only_the_best_weights_are_left_still_compares(runs: Path, tmp_path: Path) -> None:
+def test_a_run_without_its_last_checkpoint_is_still_compared(runs: Path, tmp_path: Path) -> None:
     shutil.copytree(runs / "fast", tmp_path / "tidied")
     (tmp_path / "tidied" / "last.safetensors").unlink()
-    (there,), (whole,) = find([tmp_path / "tidied"]), find([runs / "fast"])
-    assert there.settings == whole.settings
+    (tidied,), (whole,) = find_runs([tmp_path / "tidied"]), find_runs([runs / "fast"])
+    assert tidied.settings == whole.settings
 
 
 def test_runs_can_be_named_one_by_one(runs: Path, tmp_path: Path) -> None:
     words = [str(runs / "fast"), str(runs / "slow"), "-o", str(tmp_path / "two.html")]
     assert CliRunner().invoke(command, words).exit_code == 0
-    links = [link for link in Sources(tmp_path / "two.html").links if not link.startswith("data:")]
+    links = [link for link in PageLinks(tmp_path / "two.html").links if not link.startswith("data:")]
     assert all((tmp_path / link).is_file() for link in links)
     refused = CliRunner().invoke(command, [str(runs / "fast")]).exception
-    assert isinstance(refused, ConfigError) and "say where it goes: -o compare.html" in str(refused)
+    assert isinstance(refused, ConfigError) and "give it a path: -o compare.html" in str(refused)
 
 
 def test_a_folder_without_runs_is_refused(tmp_path: Path) -> None:
@@ -233,14 +233,14 @@ def test_a_folder_without_runs_is_refused(tmp_path: Path) -> None:
     assert isinstance(refused, DataError) and "reached its first validation" in str(refused)
 
 
-def test_hours_are_those_of_training(tiny: Tiny) -> None:
-    from unhiss.train.curves import hours
+def test_hours_count_training_alone() -> None:
+    from unhiss.train.curves import training_hours
 
     rows = [{"frames": 3600.0, "samples_per_second": 1.0}, {"frames": 7200.0, "samples_per_second": 2.0}]
-    assert hours(rows) == [1.0, 1.5]
+    assert training_hours(rows) == [1.0, 1.5]
 
 
-def test_how_often_samples_come_may_change_when_a_run_goes_on(store: Store, tiny: Tiny, tmp_path: Path) -> None:
+def test_samples_every_epochs_may_change_when_a_run_resumes(store: Store, tiny: Tiny, tmp_path: Path) -> None:
     experiment = tiny("rced", "train.epochs=1")
     trained(experiment, store, tmp_path / "run")
     often = dataclasses.replace(experiment.train, samples_every_epochs=5)

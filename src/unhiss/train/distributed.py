@@ -1,0 +1,80 @@
+"""Processes that train one model together, started by torchrun; each computes its share of every batch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, distributed, nn
+
+
+class Reduction:
+    """An all-reduce in progress."""
+
+    def __init__(self, values: Sequence[Tensor], count: int) -> None:
+        self._values, self._count = values, count
+        if count > 1:
+            self._message = torch.cat([value.flatten() for value in values])
+            self._work = distributed.all_reduce(self._message, async_op=True)
+
+    def wait(self) -> None:
+        """Block until every value holds the mean over all processes."""
+        if self._count > 1:
+            self._work.wait()
+            means = torch.split(self._message / self._count, [value.numel() for value in self._values])
+            for value, mean in zip(self._values, means, strict=True):
+                value.copy_(mean.view_as(value))
+
+
+@dataclass(frozen=True)
+class ProcessGroup:
+    """The rank of this process, and how many train together. The first writes files; the others only compute."""
+
+    rank: int = 0
+    count: int = 1
+
+    @property
+    def is_first(self) -> bool:
+        return self.rank == 0
+
+    def all_reduce(self, values: Sequence[Tensor]) -> Reduction:
+        """Start to replace each value, in place, by its mean over all processes; `wait` completes it.
+
+        All values go in one message: models of a few megabytes gain nothing from DistributedDataParallel,
+        which sends while it computes, and whose threads outlive the process group (torch 2.13).
+        """
+        return Reduction(values, self.count)
+
+    def mean(self, value: Tensor) -> Tensor:
+        """The value, replaced in place by its mean over all processes."""
+        self.all_reduce([value]).wait()
+        return value
+
+
+SINGLE_PROCESS = ProcessGroup()
+
+
+def gradients(model: nn.Module) -> list[Tensor]:
+    """The gradients of all parameters that have one."""
+    return [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+
+
+def join_group(device: torch.device) -> ProcessGroup:
+    """The group torchrun started this process in, once all have connected; SINGLE_PROCESS without torchrun."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return SINGLE_PROCESS
+    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    return ProcessGroup(distributed.get_rank(), distributed.get_world_size())
+
+
+def leave_group(group: ProcessGroup) -> None:
+    """Disconnect from the other processes."""
+    if group.count > 1:
+        distributed.destroy_process_group()
+
+
+def restarted() -> bool:
+    """Whether torchrun started all processes again because one had died."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
