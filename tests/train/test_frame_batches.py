@@ -107,7 +107,7 @@ def test_fixed_mixtures_repeat_each_epoch_in_another_order_and_dynamic_ones_do_n
     assert len(first) == len(second) == 10
     assert not torch.equal(first, second)
     sums = [sorted(spectra.abs().sum((1, 2)).tolist()) for spectra in (first, second)]
-    assert np.allclose(*sums) == same
+    assert np.allclose(sums[0], sums[1]) == same
 
 
 def test_training_and_validation_draw_different_snrs(store: Store, tiny, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -89,7 +89,7 @@ def test_a_run_stores_its_models_output_for_the_samples(runs: Path, name: str) -
             audio, rate = read(runs / name / "samples" / f"{sound}.flac")
             assert rate == (22050 if name == "fast" else 48000) and audio.any()
             with Image.open(runs / name / "samples" / f"{sound}.png") as picture:
-                assert picture.height == 257 and len(picture.convert("RGB").getcolors(1 << 20)) > 10
+                assert picture.height == 257 and len(picture.convert("RGB").getcolors(1 << 20) or []) > 10
     with Image.open(runs / name / "samples" / "sheet.png") as picture:
         assert picture.size == (1200, 630)
 
