@@ -58,5 +58,5 @@ def test_weights_that_do_not_sum_to_one_are_refused(
 ) -> None:
     with pytest.raises(SystemExit) as caught:
         run(*paths, "--weights", *weights, "-o", tmp_path / "sum.safetensors")
-    assert caught.value.code == 2 and "expected one for each, 1 together" in capsys.readouterr().err
+    assert caught.value.code == 2 and "expected one for each, with sum 1" in capsys.readouterr().err
     assert not (tmp_path / "sum.safetensors").exists()
