@@ -96,9 +96,7 @@ def test_a_resumed_run_ends_as_the_unbroken_one_to_the_bit(
     same_files(unbroken, tmp_path / "killed")
 
 
-def test_a_resumed_run_with_dropout_ends_as_the_unbroken_one_to_the_bit(
-    tmp_path: Path, store: Store, tiny: Tiny
-) -> None:
+def test_a_resumed_run_repeats_the_dropout_of_the_unbroken_one(tmp_path: Path, store: Store, tiny: Tiny) -> None:
     experiment = tiny("unet", *DETAILS, "train.examples=2", "train.batch_size=1", "train.valid_examples=1")
     train_to_end(start(experiment, store, tmp_path / "unbroken"))
     kill_after(3, start(experiment, store, tmp_path / "killed"))
@@ -182,18 +180,15 @@ def test_metrics_are_the_means_over_the_epoch(tmp_path: Path, store: Store, tiny
     assert row["samples_per_second"] > 0
 
 
-def test_progress_counts_examples_and_reports_the_first_step_and_each_epoch(
-    tmp_path: Path, store: Store, tiny: Tiny
-) -> None:
+def test_progress_reports_the_first_step_and_each_epoch(tmp_path: Path, store: Store, tiny: Tiny) -> None:
     progress: list[Progress] = list(train(start(tiny("rced"), store, tmp_path)))
-    assert [(now.examples, now.metrics is not None) for now in progress] == [
-        (2, False), (6, True), (8, False), (12, True),
-    ]  # fmt: skip
+    reports = [(now.examples, now.metrics is not None) for now in progress]
+    assert reports == [(2, False), (6, True), (8, False), (12, True)]
     assert all(now.samples_per_second > 0 for now in progress)
     assert [now.metrics for now in progress if now.metrics] == read_metrics(tmp_path / "metrics.jsonl")
 
 
-def test_learning_rate_warms_up_and_follows_half_a_cosine(tmp_path: Path, store: Store, tiny: Tiny) -> None:
+def test_learning_rate_warms_up_and_follows_its_schedule(tmp_path: Path, store: Store, tiny: Tiny) -> None:
     schedule = ("train.lr=0.01", "train.warmup_steps=4", "train.schedule=cosine", "train.examples=200")
     run = start(tiny("rced", *schedule, "train.epochs=1"), store, tmp_path)
     rates = {}
@@ -202,12 +197,9 @@ def test_learning_rate_warms_up_and_follows_half_a_cosine(tmp_path: Path, store:
     cosine = {step: 0.01 * (0.01 + 0.99 * (1 + math.cos(math.pi * step / 100)) / 2) for step in rates}
     expected = {0: cosine[0] / 4, 1: cosine[1] / 2, 3: cosine[3], 50: 0.00505, 100: 0.0001}
     assert rates == pytest.approx(expected)
-
-
-def test_constant_schedule_keeps_the_rate(tmp_path: Path, store: Store, tiny: Tiny) -> None:
-    run = start(tiny("rced", "train.schedule=constant"), store, tmp_path)
-    run.step = run.experiment.train.steps - 1
-    assert run.lr() == 2e-3
+    constant = start(tiny("rced", "train.schedule=constant"), store, tmp_path)
+    constant.step = constant.experiment.train.steps - 1
+    assert constant.lr() == 2e-3
 
 
 @pytest.mark.parametrize(("decay", "expected"), [(0.0, 1.0), (0.5, 10 / 11), (0.999, 10 / 11)])
