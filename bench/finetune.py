@@ -1,7 +1,7 @@
 """Effect of fine-tuning on one kind of noise: SI-SDR on unseen recordings of it, and on all other noise.
 
 python bench/finetune.py DATA [--kind street_music] [--epochs 1] [--no-save]
-DATA contains Common Voice, noise/ with a folder for each kind, and dev/, a folder of pairs. The model must not have been
+DATA contains Common Voice, noise/ with a folder for each kind, and dev/, a folder of pairs. The model must not be
 trained on recordings of the kind. The commands are those a user would type, and are stored in the results:
 
     unhiss prepare    recordings of that noise, speech, and synthetic noise of other kinds, so that the model

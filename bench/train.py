@@ -2,7 +2,7 @@
 
 Run on an idle machine: python bench/train.py [--rounds 5] [--frames 256] [--no-save]
 The plain loop trains the reference as a competent user would write it: NCHW float32, precomputed frames in a
-DataLoader, Adam, mean squared error, batch 64. The figures of unhiss include everything a run does except validation and
+DataLoader, Adam, mean squared error, batch 64. The figures of unhiss include all of a run except validation and
 checkpoints: dynamic mixtures, frames, loss, averaged weights. Each loop has a process of its own (unhiss changes
 malloc's settings, which would also speed up the plain loop), and they take turns.
 On a GPU the table also shows the arithmetic relative to the rate of a large bf16 matrix product.
