@@ -1,10 +1,10 @@
-"""Designs of the causal model at equal time: each trains for some minutes on one core, then is validated.
+"""Architectures of the causal model at equal training time: each trains for some minutes on one core.
 
 python bench/designs.py [configs/small.toml] --data DIR [--minutes 8] [--at-once 2] [DESIGN ...]
 
-Each design is one network with one part exchanged, and trains for the same processor time on the same
-mixtures in the same order. "one tap" is what was chosen, and ships. Losses are the training loss on the
-fixed validation mixtures, with averaged weights: no recording of an evaluation set is read. Two run at a
+Each design exchanges one part of the network and trains for the same processor time on the same
+mixtures in the same order. "one tap" is the shipped design. Losses are the training loss on the
+fixed validation mixtures, with averaged weights; no evaluation set is read. Two designs train at a
 time, one thread each.
 """
 
@@ -53,7 +53,7 @@ class Attention(causal.TimeBandBlock):
 
 
 class Dilated(nn.Module):
-    """In place of a recurrence: two gated causal convolutions of kernel 3, 1 and 4 frames apart."""
+    """In place of an LSTM: two gated causal convolutions of kernel 3 with dilations of 1 and 4 frames."""
 
     def __init__(self, inputs: int, units: int) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ class Dilated(nn.Module):
 
 
 class TwoTaps(causal.CausalNetwork):
-    """A cleaned bin is a complex factor times this frame's plus another times the last one's."""
+    """A denoised bin is a complex factor times this frame's bin plus another times the previous one's."""
 
     def __init__(self, config: CausalConfig) -> None:
         super().__init__(config)
@@ -123,15 +123,15 @@ def train(name: str, config: Path, data: Path, seconds: float) -> dict[str, floa
     networks.CausalNetwork = causal.CausalNetwork  # type: ignore[misc]
     with tempfile.TemporaryDirectory() as folder:
         run = Run(load(config), Store(data), Path(folder), torch.device("cpu"))
-        spent = schedule(run, seconds)
+        set_time = schedule(run, seconds)
         batches = run.batches.epoch(0)
-        began = time.process_time()
-        while (time.process_time() - began) < seconds:
+        started = time.process_time()
+        while (time.process_time() - started) < seconds:
             step = next(batches, None)
             if step is None:
                 batches = run.batches.epoch(run.step)
                 continue
-            spent(time.process_time() - began)
+            set_time(time.process_time() - started)
             run.train_step(*step)
         row = run.validate()
     parameters = sum(p.numel() for p in run.model.parameters() if p.requires_grad)
@@ -140,10 +140,10 @@ def train(name: str, config: Path, data: Path, seconds: float) -> dict[str, floa
 
 
 def schedule(run: Run, seconds: float) -> Callable[[float], None]:
-    """Half a cosine over the time there is, so that every design ends with a small step."""
-    top, spent = run.experiment.train.lr, [0.0]
-    run.lr = lambda: top * min(1, (run.step + 1) / 50) * (0.02 + 0.49 * (1 + math.cos(math.pi * spent[0] / seconds)))  # type: ignore[method-assign]
-    return lambda now: spent.__setitem__(0, now)
+    """Learning rate: half a cosine over the time limit, so that every design ends with small steps."""
+    peak, elapsed = run.experiment.train.lr, [0.0]
+    run.lr = lambda: peak * min(1, (run.step + 1) / 50) * (0.02 + 0.49 * (1 + math.cos(math.pi * elapsed[0] / seconds)))  # type: ignore[method-assign]
+    return lambda now: elapsed.__setitem__(0, now)
 
 
 def main() -> None:
@@ -162,10 +162,10 @@ def main() -> None:
         print(json.dumps(train(options.one, options.config, options.data, options.minutes * 60)))
         return
     described = machine.describe("unhiss", "torch")
-    waiting, running, results = list(options.designs or DESIGNS), {}, {}
-    while waiting or running:
-        while waiting and len(running) < options.at_once:
-            name = waiting.pop(0)
+    pending, running, results = list(options.designs or DESIGNS), {}, {}
+    while pending or running:
+        while pending and len(running) < options.at_once:
+            name = pending.pop(0)
             words = [sys.executable, __file__, str(options.config), "--data", str(options.data)]
             words += ["--minutes", str(options.minutes), "--one", name]
             running[name] = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)

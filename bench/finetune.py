@@ -1,11 +1,11 @@
-"""What fine-tuning on a user's own noise brings: SI-SDR on unseen takes of it, and on all other noise.
+"""Effect of fine-tuning on one kind of noise: SI-SDR on unseen recordings of it, and on all other noise.
 
 python bench/finetune.py DATA [--kind street_music] [--epochs 1] [--no-save]
-DATA holds Common Voice, noise/ with a folder a kind, and dev/, a folder of pairs. The kind must be one of
-which the model heard no recording. The commands are those a user would type, and stand in the results:
+DATA contains Common Voice, noise/ with a folder for each kind, and dev/, a folder of pairs. The model must not be
+trained on recordings of the kind. The commands are those a user would type, and are stored in the results:
 
-    unhiss prepare    the user's recordings of that noise, speech, and made noise of other kinds, which is
-                    there so that the rest is not forgotten
+    unhiss prepare    recordings of that noise, speech, and synthetic noise of other kinds, so that the model
+                      does not forget them
     unhiss train      from the installed weights (--init)
     unhiss export     the new model; then both are scored on all pairs of dev/
 """
@@ -35,10 +35,10 @@ GOALS = {"kind_db": 0.5, "rest_db": -0.2, "minutes": 15}
 def commands(options: argparse.Namespace, folder: Path) -> list[list[str]]:
     data, noise = options.data, options.data / "noise" / options.kind
     speech = next(data.glob("cv-corpus*"))
-    made = ",".join(f"{kind}=30" for kind in REST.split(",") if kind != options.kind)
+    synthetic = ",".join(f"{kind}=30" for kind in REST.split(",") if kind != options.kind)
     prepared, run = folder / "mine", folder / "run"
     return [
-        ["prepare", "--speech", f"common-voice:{speech}", "--noise", f"folder:{noise}", "--noise", f"synth:{made}",
+        ["prepare", "--speech", f"common-voice:{speech}", "--noise", f"folder:{noise}", "--noise", f"synth:{synthetic}",
          "--sample-rate", "48000", "--keep-silence", "-o", f"{prepared}"],
         ["train", f"{ROOT / 'configs' / options.model}.toml", "--data", f"{prepared}", "-o", f"{run}",
          "--init", options.model, f"train.epochs={options.epochs}", "train.examples=4000", "train.valid_examples=100",
@@ -48,7 +48,7 @@ def commands(options: argparse.Namespace, folder: Path) -> list[list[str]]:
 
 
 def si_sdrs_db(model: str | Path, folder: Path) -> dict[str, tuple[str, float]]:
-    """Id -> kind of noise, and SI-SDR in dB of what the model makes of it."""
+    """Id -> kind of noise, and SI-SDR in dB of the denoised recording."""
     denoiser, out = Denoiser(model), {}
     for pair in find_pairs(folder):
         noisy, clean, rate = pair.load()
@@ -69,16 +69,16 @@ def main() -> None:
         return
     described = machine.describe("unhiss", "torch", "onnxruntime")
     with tempfile.TemporaryDirectory(prefix="unhiss-bench-") as name:
-        folder, begun = Path(name), time.perf_counter()
-        typed = commands(options, folder)
-        for words in typed:
+        folder, started = Path(name), time.perf_counter()
+        command_lines = commands(options, folder)
+        for words in command_lines:
             subprocess.run([sys.executable, "-m", "unhiss", *words], check=True)
-        minutes = (time.perf_counter() - begun) / 60
+        minutes = (time.perf_counter() - started) / 60
         before, after = (si_sdrs_db(model, options.data / "dev") for model in (options.model, folder / "mine.onnx"))
-        places = {name: "W", str(options.data): "DATA", f"{ROOT}/": ""}
-        shown = [" ".join(["unhiss", *words]) for words in typed]
-        for place, short in places.items():
-            shown = [line.replace(place, short) for line in shown]
+        replacements = {name: "W", str(options.data): "DATA", f"{ROOT}/": ""}
+        shown = [" ".join(["unhiss", *words]) for words in command_lines]
+        for path, short in replacements.items():
+            shown = [line.replace(path, short) for line in shown]
     rows = {
         what: [(before[id_][1], after[id_][1]) for id_, (kind, _) in before.items() if (kind == options.kind) == own]
         for what, own in ((options.kind, True), ("all other", False))
@@ -92,8 +92,8 @@ def main() -> None:
     print(f"\n{minutes:.1f} minutes, preparing included (goals {GOALS})")
     if not options.no_save:
         changes = {what: {"before_db": mean[0], "after_db": mean[1]} for what, mean in means.items()}
-        facts = {"model": options.model, "kind": options.kind, "minutes": minutes, "commands": shown, "goals": GOALS}
-        machine.save("finetune", described, facts | {"si_sdr": changes})
+        settings = {"model": options.model, "kind": options.kind, "minutes": minutes, "commands": shown, "goals": GOALS}
+        machine.save("finetune", described, settings | {"si_sdr": changes})
 
 
 if __name__ == "__main__":

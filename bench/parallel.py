@@ -1,8 +1,8 @@
-"""Samples a second that training makes on two processes, each on a core of its own, and on one process on one core.
+"""Training examples/s of two processes on a core each, against one process on one core.
 
 Run on an idle machine: python bench/parallel.py [--model small] [--examples 200] [--runs 4] [--no-save]
-The set is voices of noise and made wind: what is in a recording does not change what training on it costs. Both train
-the same steps on the same examples, two parts a step, one thread each; the first epoch warms up and the last counts.
+The data set is noise as voices and synthetic wind: the content does not change the cost. Both train
+the same steps on the same examples, two micro-batches a step, one thread each; the last epoch is measured.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def prepared(folder: Path) -> Path:
 
 
 def rate(data: Path, folder: Path, model: str, examples: int, processes: int) -> float:
-    """Examples a second of the last epoch, on as many cores as there are processes."""
+    """Examples/s of the last epoch, with as many cores as processes."""
     words = ["unhiss", "train", str(ROOT / "configs" / f"{model}.toml"), "--data", str(data), "-o", str(folder)]
     words += ["train.epochs=2", f"train.examples={examples}", "train.valid_examples=8", "train.micro_batches=2"]
     words += ["train.samples_every_epochs=0", "train.warmup_steps=10"]
@@ -58,22 +58,22 @@ def main() -> None:
     if machine.cores() < 2 or not hasattr(os, "sched_setaffinity"):
         print("left out: this needs two cores, and a system that pins processes to them (Linux)")
         return
-    facts = machine.describe("unhiss", "torch", "numpy")
-    taken: dict[str, list[float]] = {"one process": [], "two processes": []}
+    described = machine.describe("unhiss", "torch", "numpy")
+    measured: dict[str, list[float]] = {"one process": [], "two processes": []}
     with tempfile.TemporaryDirectory(prefix="unhiss-bench-") as name:
         data = prepared(Path(name))
         for _ in range(options.runs):
-            for count, rates in enumerate(taken.values(), start=1):
+            for count, rates in enumerate(measured.values(), start=1):
                 rates.append(
                     rate(data, Path(tempfile.mkdtemp(dir=name)) / "run", options.model, options.examples, count)
                 )
-    rates = {name: machine.spread(values) for name, values in taken.items()}
+    rates = {name: machine.spread(values) for name, values in measured.items()}
     one, two = (spread["median"] for spread in rates.values())
     rows = [[name, f"{spread['median']:.1f}", f"{spread['median'] / one:.2f}"] for name, spread in rates.items()]
     print(machine.table(["on", "examples/s", "of one"], rows))
     print(f"\n{two / one:.2f} times (goal {GOAL})")
     if not options.no_save:
-        machine.save("parallel", facts, {"model": options.model, "examples_per_s": rates, "goal": GOAL})
+        machine.save("parallel", described, {"model": options.model, "examples_per_s": rates, "goal": GOAL})
 
 
 if __name__ == "__main__":

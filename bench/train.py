@@ -1,11 +1,11 @@
-"""U-Net training samples/s: unhiss's own step against the loop one writes first.
+"""U-Net training samples/s: the training step of unhiss against a plain PyTorch loop.
 
 Run on an idle machine: python bench/train.py [--rounds 5] [--frames 256] [--no-save]
-The plain loop is the reference as a competent user would write it: NCHW float32, frames computed beforehand
-in a DataLoader, Adam, mean squared error, batch 64. unhiss's figures hold everything a run does but validation and
-checkpoints: mixtures drawn and made anew, frames, loss, averaged weights. Each loop lives in a process of its
-own (unhiss tells malloc to keep its memory, which would help the plain one too) and they take turns.
-On a GPU the table also says how much of the rate of a large bf16 matrix product the arithmetic comes to.
+The plain loop trains the reference as a competent user would write it: NCHW float32, precomputed frames in a
+DataLoader, Adam, mean squared error, batch 64. The figures of unhiss include all of a run except validation and
+checkpoints: dynamic mixtures, frames, loss, averaged weights. Each loop has a process of its own (unhiss changes
+malloc's settings, which would also speed up the plain loop), and they take turns.
+On a GPU the table also shows the arithmetic relative to the rate of a large bf16 matrix product.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ LOOPS = {
     "unet": "unhiss train configs/unet.toml, batch 32",
 }
 GOAL = {"cpu": "≥ 1.5 × plain", "cuda": "≥ 10,000 samples/s"}
-GFLOP = 5.0  # a frame forward and backward: three times 0.83 billion multiply-adds
-FRAMES = {"cpu": 256, "cuda": 64 * 200}  # of one turn
+GFLOP = 5.0  # per frame, forward and backward: three times 0.83 billion multiply-adds
+FRAMES = {"cpu": 256, "cuda": 64 * 200}  # per turn
 
 
 class PlainUNet(nn.Module):
-    """The reference's network, written down from its description."""
+    """The reference's network, from its description."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,10 +53,10 @@ class PlainUNet(nn.Module):
         self.head = nn.Sequential(nn.Conv2d(16, 2, 3, padding=1), nn.LeakyReLU(0.3), nn.Conv2d(2, 1, 1))
 
     @staticmethod
-    def pair(inside: int, outside: int) -> nn.Sequential:
+    def pair(inputs: int, outputs: int) -> nn.Sequential:
         return nn.Sequential(
-            nn.Conv2d(inside, outside, 3, padding=1), nn.LeakyReLU(0.3),
-            nn.Conv2d(outside, outside, 3, padding=1), nn.LeakyReLU(0.3),
+            nn.Conv2d(inputs, outputs, 3, padding=1), nn.LeakyReLU(0.3),
+            nn.Conv2d(outputs, outputs, 3, padding=1), nn.LeakyReLU(0.3),
         )  # fmt: skip
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -79,14 +79,14 @@ def plain_loop(folder: str, device: torch.device) -> Callable[[int], None]:
     from unhiss.train.frame_batches import FrameBatches
 
     batches = FrameBatches(Store(folder), "train", load(ROOT / "configs/unet-reference.toml"), torch.device("cpu"))
-    made = [batches.batch(0, number, 64) for number in range(8)]
-    frames, target = torch.cat([item.frames for item in made]), torch.cat([item.target for item in made])
+    precomputed = [batches.batch(0, number, 64) for number in range(8)]
+    frames, target = (torch.cat([getattr(b, name) for b in precomputed]) for name in ("frames", "target"))
     loader = DataLoader(TensorDataset(frames, target), batch_size=64, shuffle=True)
     model = PlainUNet().to(device)
     assert sum(parameter.numel() for parameter in model.parameters()) == 1_941_093
     optimiser, loss_of = torch.optim.Adam(model.parameters(), lr=1e-3), nn.MSELoss()
 
-    def go(count: int) -> None:
+    def run_frames(count: int) -> None:
         done = 0
         while done < count:
             for noisy, clean in loader:
@@ -97,7 +97,7 @@ def plain_loop(folder: str, device: torch.device) -> Callable[[int], None]:
                 if done >= count:
                     break
 
-    return go
+    return run_frames
 
 
 def unhiss_loop(config: str, folder: str, device: torch.device) -> Callable[[int], None]:
@@ -110,30 +110,30 @@ def unhiss_loop(config: str, folder: str, device: torch.device) -> Callable[[int
     experiment = load(ROOT / f"configs/{config}.toml", ("train.examples=1000000", "train.valid_examples=1"))
     run = Run(experiment, Store(folder), Path(folder), device)
 
-    def go(count: int) -> None:
+    def run_frames(count: int) -> None:
         until = run.step + -(-count // experiment.train.batch_size)
         for batches in run.batches.epoch(0, run.step):
             run.train_step(*batches)
             if run.step == until:
                 return
 
-    return go
+    return run_frames
 
 
 def work(name: str, folder: str, device: str, pipe: Connection) -> None:
-    """Set a loop up, then answer each number of frames with the seconds they took; None ends it."""
-    where = torch.device(device)
-    go = plain_loop(folder, where) if name == "plain" else unhiss_loop(name, folder, where)
+    """Set up a loop, then answer each number of frames with the seconds they took; None ends it."""
+    torch_device = torch.device(device)
+    loop = plain_loop(folder, torch_device) if name == "plain" else unhiss_loop(name, folder, torch_device)
     while (count := pipe.recv()) is not None:
         start = time.perf_counter()
-        go(count)
+        loop(count)
         if device == "cuda":
             torch.cuda.synchronize()
         pipe.send(time.perf_counter() - start)
 
 
 def make_data(folder: Path) -> str:
-    """A data set of the sample recording, cut up, and synthetic noise; speed does not depend on the content."""
+    """A data set of pieces of the sample recording and synthetic noise; the speed does not depend on the content."""
     import soundfile
 
     audio, rate = soundfile.read(ROOT / "examples" / "clean.wav")
@@ -154,45 +154,45 @@ def measure(folder: str, device: str, rounds: int, frames: int) -> dict[str, lis
     for name in LOOPS:
         pipes[name], theirs = context.Pipe()
         context.Process(target=work, args=(name, folder, device, theirs), daemon=True).start()
-    found: dict[str, list[float]] = {name: [] for name in LOOPS}
+    rates: dict[str, list[float]] = {name: [] for name in LOOPS}
     for turn in range(rounds + 1):
         for name, pipe in pipes.items():
             count = frames if turn else min(frames, 128)  # the first only warms up
             pipe.send(count)
             seconds = pipe.recv()
             if turn:
-                found[name].append(count / seconds)
+                rates[name].append(count / seconds)
                 print(f"round {turn} {name}: {count / seconds:,.1f}", file=sys.stderr)
     for pipe in pipes.values():
         pipe.send(None)
-    return found
+    return rates
 
 
 def matmul_tflops() -> float:
-    """What a large bf16 matrix product reaches on the GPU, in TFLOP/s: the limit of this very chip."""
+    """The rate of a large bf16 matrix product in TFLOP/s: the practical limit of this GPU."""
     size = 8192
     a, b = (torch.randn(size, size, device="cuda", dtype=torch.bfloat16) for _ in range(2))
 
-    def go() -> None:
+    def multiply() -> None:
         for _ in range(20):
             a @ b
         torch.cuda.synchronize()
 
-    return 20 * 2 * size**3 / min(machine.seconds(go, 5)) / 1e12
+    return 20 * 2 * size**3 / min(machine.seconds(multiply, 5)) / 1e12
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--frames", type=int, help="of one turn; 256, or 12,800 on a GPU")
+    parser.add_argument("--frames", type=int, help="per turn; default 256, on a GPU 12,800")
     parser.add_argument("--no-save", action="store_true")
     options = parser.parse_args()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     described = machine.describe("torch") | {"threads": torch.get_num_threads()}
     with tempfile.TemporaryDirectory() as folder:
-        found = measure(make_data(Path(folder)), device, options.rounds, options.frames or FRAMES[device])
+        rates = measure(make_data(Path(folder)), device, options.rounds, options.frames or FRAMES[device])
     results: dict[str, object] = {"device": device, "goal": GOAL[device]}
-    spreads = {name: machine.spread(values) for name, values in found.items()}
+    spreads = {name: machine.spread(values) for name, values in rates.items()}
     limit = 0.0
     if device == "cuda":
         described["gpu"] = torch.cuda.get_device_name()

@@ -1,8 +1,8 @@
-"""Write a checkpoint between others of one model: its averaged weights are a mean of theirs, or another sum.
+"""Write a checkpoint whose averaged weights are the mean, or another weighted sum, of those of several checkpoints.
 
-Two runs that began with the same weights and went to different ends often meet half-way at something better
-than either (Wortsman et al. 2022, arXiv 2203.05482), and what one run brought can be added to another
-(Ilharco et al. 2022, arXiv 2212.04089). All else is taken from the first.
+The mean of two runs that started from the same weights is often better than either (Wortsman et al. 2022,
+arXiv 2203.05482), and the change that one run brought can be added to another (Ilharco et al. 2022,
+arXiv 2212.04089). Everything else is copied from the first checkpoint.
 
 Run: python scripts/mean_checkpoint.py runs/a/best.safetensors runs/b/last.safetensors -o mean.safetensors
      python scripts/mean_checkpoint.py a.safetensors b.safetensors start.safetensors --weights 1 0.5 -0.5 -o …
@@ -20,12 +20,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoints", type=Path, nargs="+")
     parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--weights", type=float, nargs="+", help="of each, 1 together; all alike if not given")
+    parser.add_argument("--weights", type=float, nargs="+", help="one for each, with sum 1; equal if not given")
     options = parser.parse_args()
     count = len(options.checkpoints)
     weights = options.weights or [1 / count] * count
     if len(weights) != count or abs(sum(weights) - 1) > 1e-6:
-        parser.error(f"--weights {weights} for {count} checkpoints; expected one for each, 1 together")
+        parser.error(f"--weights {weights} for {count} checkpoints; expected one for each, with sum 1")
     models = [checkpoint.load_model(path)[0].state_dict() for path in options.checkpoints]
     tensors, metadata = checkpoint.load(options.checkpoints[0])
     for name, value in models[0].items():

@@ -1,6 +1,6 @@
-"""Keep a training run's record for its model's card: docs/models/NAME.training.json and NAME.curves.png.
+"""Store a training run's record for its model's card: docs/models/NAME.training.json and NAME.curves.png.
 
-A model without a card gets one, docs/models/NAME.md, which `make docs` fills; its prose is yours.
+A model without a card gets one, docs/models/NAME.md: `make docs` fills in the generated parts, you write the prose.
 
 Run: python scripts/record_training.py runs/small small [--machine "2 cores of an AMD EPYC (Zen 5)"] [--init NAME]
 """
@@ -12,7 +12,7 @@ import json
 from pathlib import Path
 
 from unhiss.train.checkpoint import load_metadata
-from unhiss.train.curves import read_metrics
+from unhiss.train.curves import draw_curves, read_metrics
 
 CARDS = Path(__file__).parent.parent / "docs" / "models"
 CARD = """# `{name}`
@@ -48,15 +48,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
     parser.add_argument("name")
-    parser.add_argument("--machine", default="", help="what it was trained on")
-    parser.add_argument("--init", default="", help="what its weights began with, as unhiss train got it")
+    parser.add_argument("--machine", default="", help="the machine it was trained on")
+    parser.add_argument("--init", default="", help="the --init of unhiss train")
     parser.add_argument("--cards", type=Path, default=CARDS, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    notes = load_metadata(options.run / "best.safetensors")
+    metadata = load_metadata(options.run / "best.safetensors")
     epochs = read_metrics(options.run / "metrics.jsonl")
-    # Paths of the machine it ran on are nobody's business: only a corpus's own folder name stays.
-    notes["data"]["sources"] = [_shortened(spec) for spec in notes["data"]["sources"]]
-    record = {"machine": options.machine, "init": options.init, **notes, "epochs": epochs}
+    # Paths of the training machine are private: only the name of a corpus's folder is kept.
+    metadata["data"]["sources"] = [_shortened(spec) for spec in metadata["data"]["sources"]]
+    record = {"machine": options.machine, "init": options.init, **metadata, "epochs": epochs}
     cards = options.cards
     cards.mkdir(parents=True, exist_ok=True)
     target = cards / f"{options.name}.training.json"

@@ -1,4 +1,4 @@
-"""Causal models whose answer is known, as small ONNX graphs."""
+"""Causal models with a known output, as small ONNX graphs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ GRAPHS: dict[str, list[tuple[str, list[str], list[str], dict[str, Any]]]] = {
         ("Mul", ["spectrum", "gain"], ["cleaned"], {}),
         ("Identity", ["state"], ["next_state"], {}),
     ],
-    # Each bin weighs 1 / (1 + bin / 20).
+    # Each bin has the gain 1 / (1 + bin / 20).
     "tilt": [
         ("Shape", ["spectrum"], ["f"], {"start": 2, "end": 3}),
         ("Squeeze", ["f"], ["bins"], {}),
@@ -33,7 +33,7 @@ GRAPHS: dict[str, list[tuple[str, list[str], list[str], dict[str, Any]]]] = {
         ("Div", ["spectrum", "column"], ["cleaned"], {}),
         ("Identity", ["state"], ["next_state"], {}),
     ],
-    # Frame n weighs 0.6 + 0.4 sin(n): the state counts frames.
+    # Frame n has the gain 0.6 + 0.4 sin(n): the state counts frames.
     "counter": [
         ("ReduceMax", ["spectrum", "bins_and_parts"], ["any"], {"keepdims": 0}),
         ("Mul", ["any", "0"], ["none"], {}),
@@ -69,21 +69,18 @@ def constants(gain: float) -> dict[str, np.ndarray]:
 
 
 def write(path: Path, kind: str, gain: float, stft: dict[str, float], size: int | str) -> None:
-    """A causal model as the contract has it. size: S of the state; `gain` is for the graph of that name."""
+    """Write a causal model as the contract has it. size: S of the state; `gain` is for the graph of that name."""
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
-    faces = [
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-        for name, shape in (
-            ("spectrum", ["B", "T", "F", 2]), ("state", ["B", size]),
-            ("cleaned", ["B", "T", "F", 2]), ("next_state", ["B", size]),
-        )
-    ]  # fmt: skip
+    shapes: dict[str, list[int | str]] = {
+        "spectrum": ["B", "T", "F", 2], "state": ["B", size], "cleaned": ["B", "T", "F", 2], "next_state": ["B", size],
+    }  # fmt: skip
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()]
     nodes = [helper.make_node(name, ins, outs, **extra) for name, ins, outs, extra in GRAPHS[kind]]
     used = {name for node in nodes for name in node.input}
-    values = [numpy_helper.from_array(v, name) for name, v in constants(gain).items() if name in used]
-    graph = helper.make_graph(nodes, kind, faces[:2], faces[2:], values)
+    used_constants = [numpy_helper.from_array(v, name) for name, v in constants(gain).items() if name in used]
+    graph = helper.make_graph(nodes, kind, values[:2], values[2:], used_constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     config = json.dumps({"model": {"kind": "causal"}, "stft": stft})
     helper.set_model_props(model, {"unhiss.format": "1", "unhiss.model": kind, "unhiss.config": config})

@@ -1,4 +1,4 @@
-"""Experiments from TOML: what is taken, and what is refused in one clear line."""
+"""Experiments from TOML: what is accepted, and what is refused in one line."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_every_shipped_config_loads_and_is_named_after_its_file(path: Path) -> N
     assert load(path).name == path.stem
 
 
-def test_a_file_says_only_how_it_differs_from_its_base(tmp_path: Path) -> None:
+def test_a_file_contains_only_its_differences_from_its_base(tmp_path: Path) -> None:
     write(tmp_path, "a.toml", 'name = "a"\n[train]\nepochs = 5\nbatch_size = 8\n')
     (tmp_path / "sub").mkdir()
     write(tmp_path / "sub", "b.toml", 'base = "../a.toml"\n[train]\nbatch_size = 4\n')
@@ -63,18 +63,18 @@ def test_a_file_says_only_how_it_differs_from_its_base(tmp_path: Path) -> None:
     assert dataclasses.replace(train, epochs=60, batch_size=64) == Experiment().train
 
 
-def test_overrides_come_last_and_are_toml_or_plain_words(tmp_path: Path) -> None:
+def test_overrides_apply_last_and_are_toml_or_plain_strings(tmp_path: Path) -> None:
     path = write(tmp_path, "a.toml", "[train]\nepochs = 5\n")
     experiment = load(path, ("train.epochs=7", "mixing.snr_db=[0, 5]", "train.schedule=cosine", "name='b c'"))
     assert (experiment.train.epochs, experiment.train.schedule, experiment.name) == (7, "cosine", "b c")
     assert experiment.mixing.snr_db == (0.0, 5.0)
 
 
-def test_an_integer_will_do_for_a_float() -> None:
+def test_an_integer_is_accepted_for_a_float() -> None:
     assert load(CONFIGS / "unet.toml", ("train.lr=1", "model.dropout=0")).train.lr == 1.0
 
 
-def test_an_experiment_survives_json() -> None:
+def test_an_experiment_is_restored_from_json() -> None:
     experiment = load(CONFIGS / "unet.toml")
     assert Experiment.from_dict(json.loads(experiment.to_json())) == experiment
 
@@ -95,7 +95,7 @@ def test_differences_name_the_settings() -> None:
         ("epochs=5", "no setting epochs; did you mean 'train.epochs'?"),
         ("train.dropout=0.1", "no setting train.dropout; did you mean 'model.dropout'?"),
         ("train.epochs.x=5", "train.epochs = {'x': 5}; expected int, such as 60"),
-        ("train", "'train' is no override; expected key=value, such as train.epochs=2"),
+        ("train", "'train' is not an override; expected key=value, such as train.epochs=2"),
         ("train=5", "train is a table, not 5; name one of its settings"),
         ("train.epochs=", "train.epochs = ''; expected int, such as 60"),
         ("train.epochs=2.5", "train.epochs = 2.5; expected int, such as 60"),
@@ -133,7 +133,7 @@ def test_a_wrong_setting_is_refused_with_what_was_expected(override: str, line: 
     assert refused(CONFIGS / "unet.toml", override) == line
 
 
-def test_an_offset_makes_no_sense_where_each_frame_is_its_own_reference() -> None:
+def test_a_reference_offset_needs_one_scale_for_the_file() -> None:
     line = refused(CONFIGS / "unet.toml", "frames.scaling=frame")
     assert "reference_offset_db = [0.0, 35.0]" in line and "expected [0, 0]" in line
 
@@ -145,7 +145,7 @@ def test_an_offset_makes_no_sense_where_each_frame_is_its_own_reference() -> Non
         ("x = 1", "no setting x;"),
         ("base = 5", "base = 5; expected the name of another file"),
         ('base = "gone.toml"', "gone.toml: no such file; the base of"),
-        ('base = "a.toml"', "base files go in a circle: a.toml -> a.toml"),
+        ('base = "a.toml"', "circular base files: a.toml -> a.toml"),
         ("[train]\nlr = [1]", "train.lr = [1]; expected float"),
     ],
 )
@@ -153,20 +153,20 @@ def test_a_wrong_file_is_refused(tmp_path: Path, text: str, part: str) -> None:
     assert part in refused(write(tmp_path, "a.toml", text))
 
 
-def test_bases_that_go_in_a_circle_are_named(tmp_path: Path) -> None:
+def test_circular_bases_are_named(tmp_path: Path) -> None:
     write(tmp_path, "b.toml", 'base = "a.toml"')
     line = refused(write(tmp_path, "a.toml", 'base = "b.toml"'))
-    assert line == "base files go in a circle: a.toml -> b.toml -> a.toml"
+    assert line == "circular base files: a.toml -> b.toml -> a.toml"
 
 
-def test_a_missing_file_a_folder_and_a_binary_are_refused(tmp_path: Path) -> None:
-    assert refused(tmp_path / "a.toml").endswith("a.toml: no such file; the shipped ones lie in configs/")
+def test_a_missing_file_a_folder_and_a_binary_file_are_refused(tmp_path: Path) -> None:
+    assert refused(tmp_path / "a.toml").endswith("a.toml: no such file; the shipped ones are in configs/")
     assert "expected a TOML file" in refused(tmp_path)
     (tmp_path / "b.toml").write_bytes(b"\xff\xfe\x00")
     assert "b.toml: " in refused(tmp_path / "b.toml")
 
 
-def test_every_setting_stands_in_the_documentation() -> None:
+def test_every_setting_is_documented() -> None:
     text = (CONFIGS.parent / "docs" / "training.md").read_text(encoding="utf-8")
     tables = dataclasses.asdict(Experiment())
     names = [name for table in ("model", "frames", "causal", "augment", "mixing", "train") for name in tables[table]]

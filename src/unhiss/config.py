@@ -1,4 +1,4 @@
-"""Experiments: settings read from TOML and changed by dotted overrides."""
+"""Experiments: settings from TOML files and `key.sub=value` overrides."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from unhiss.settings import AugmentConfig, CausalConfig, FrameConfig, MixConfig,
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """Everything that decides a training run but its data; stored in checkpoints and ONNX metadata."""
+    """All settings of a training run except its data; stored in checkpoints and ONNX metadata."""
 
     name: str = "unet"
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -37,7 +37,7 @@ class Experiment:
             value = getattr(self.train, name)
             check(
                 not value or self.model.kind == "causal",
-                f"train.{name} = {value} with model.kind = {self.model.kind!r}; it is for causal models",
+                f"train.{name} = {value} with model.kind = {self.model.kind!r}; only causal models have it",
             )
 
     @property
@@ -54,57 +54,52 @@ class Experiment:
         return experiment
 
     def differences(self, other: Experiment) -> list[str]:
-        """Settings that another experiment has otherwise: `train.epochs = 60, not 57`."""
+        """Settings whose value differs in another experiment: `train.epochs = 60, not 57`."""
         theirs = other.flat()
         return [f"{key} = {value!r}, not {theirs[key]!r}" for key, value in self.flat().items() if value != theirs[key]]
 
     def flat(self) -> dict[str, Any]:
-        """Every setting by its whole name, such as `train.epochs`."""
+        """Every setting by its full name, such as `train.epochs`."""
         return dict(_leaves(dataclasses.asdict(self)))
 
 
-def _leaves(tree: dict[str, Any], where: str = "") -> Iterator[tuple[str, Any]]:
+def _leaves(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in tree.items():
         if isinstance(value, dict):
-            yield from _leaves(value, f"{where}{key}.")
+            yield from _leaves(value, f"{prefix}{key}.")
         else:
-            yield f"{where}{key}", value
+            yield f"{prefix}{key}", value
 
 
-def _build(kind: type, tree: dict[str, Any], where: str) -> Any:
+def _build(kind: type, tree: dict[str, Any], prefix: str) -> Any:
     """A dataclass from nested tables; an unknown key or a value of the wrong type is a ConfigError."""
     fields = {item.name: item for item in dataclasses.fields(kind)}
     values = {}
     for key, value in tree.items():
         if key not in fields:
-            raise ConfigError(f"no setting {where}{key}; {_hint(key, list(fields))}")
-        default = _default(fields[key])
+            raise ConfigError(f"no setting {prefix}{key}; {_hint(key, list(fields))}")
+        item = fields[key]
+        default = item.default if item.default_factory is dataclasses.MISSING else item.default_factory()
         if dataclasses.is_dataclass(default):
-            check(isinstance(value, dict), f"{where}{key} is a table, not {value!r}; name one of its settings")
-            value = _build(type(default), value, f"{where}{key}.")
+            check(isinstance(value, dict), f"{prefix}{key} is a table, not {value!r}; name one of its settings")
+            value = _build(type(default), value, f"{prefix}{key}.")
         elif isinstance(default, tuple):
             good = isinstance(value, list | tuple) and all(type(item) in (int, float) for item in value)
-            check(good, f"{where}{key} = {value!r}; expected [low, high], such as {list(default)}")
+            check(good, f"{prefix}{key} = {value!r}; expected [low, high], such as {list(default)}")
             value = tuple(value)
         elif isinstance(default, float) and type(value) is int:
             value = float(value)
         elif type(value) is not type(default):
             example = json.dumps(default)  # as TOML writes it: true, not True
-            raise ConfigError(f"{where}{key} = {value!r}; expected {type(default).__name__}, such as {example}")
+            raise ConfigError(f"{prefix}{key} = {value!r}; expected {type(default).__name__}, such as {example}")
         values[key] = value
     return kind(**values)
 
 
 def _hint(key: str, known: list[str]) -> str:
-    """The nearest of `known`, or the whole name of a setting that was given without its table."""
+    """The nearest of `known`, or the full name of a setting that was given without its table."""
     full = [name for name, _ in _leaves(dataclasses.asdict(Experiment())) if name.rpartition(".")[2] == key]
     return f"did you mean {full[0]!r}?" if full else nearest(key, known)
-
-
-def _default(item: dataclasses.Field[Any]) -> Any:
-    if item.default_factory is not dataclasses.MISSING:
-        return item.default_factory()
-    return item.default
 
 
 def _merge(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
@@ -115,16 +110,16 @@ def _merge(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _read(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """The tables of a file, merged over those of its base; `above` are the files that led here."""
-    chain = (*above, path.resolve())
-    if path.resolve() in above:
-        raise ConfigError("base files go in a circle: " + " -> ".join(link.name for link in chain))
+def _read(path: Path, parents: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """The tables of a file, merged over those of its base. parents: the files whose base this is."""
+    chain = (*parents, path.resolve())
+    if path.resolve() in parents:
+        raise ConfigError("circular base files: " + " -> ".join(link.name for link in chain))
     try:
         tree = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        where = f"the base of {above[-1]}" if above else "the shipped ones lie in configs/"
-        raise ConfigError(f"{path}: no such file; {where}") from error
+        hint = f"the base of {parents[-1]}" if parents else "the shipped ones are in configs/"
+        raise ConfigError(f"{path}: no such file; {hint}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: {error}") from error
     except OSError as error:
@@ -137,12 +132,12 @@ def _read(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
 def load(path: str | Path, overrides: tuple[str, ...] = ()) -> Experiment:
     """An experiment from TOML (`base = "other.toml"` builds on another) and `key.sub=value` overrides.
 
-    Values of overrides are TOML; what is no TOML is taken as a string. Raises ConfigError.
+    Values of overrides are TOML; a value that is not valid TOML is a string. Raises ConfigError.
     """
     tree = _read(Path(path))
     for override in overrides:
         key, equals, text = override.partition("=")
-        check(bool(equals), f"{override!r} is no override; expected key=value, such as train.epochs=2")
+        check(bool(equals), f"{override!r} is not an override; expected key=value, such as train.epochs=2")
         try:
             value = tomllib.loads(f"value = {text}")["value"]
         except tomllib.TOMLDecodeError:

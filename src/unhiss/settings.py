@@ -1,4 +1,4 @@
-"""Settings of a training experiment as frozen dataclasses that check themselves."""
+"""Settings of a training experiment: frozen dataclasses that validate their values."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def one_of(key: str, value: str, *known: str) -> None:
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
     kind: str = "unet"  # unet | rced (frames in, frames out) | causal (spectra and state)
-    output: str = "attenuation"  # "magnitude": the clean frame itself, as the reference; "attenuation": dB to take off
+    output: str = "attenuation"  # "magnitude": the clean frame itself, as the reference; "attenuation": its gain in dB
     dropout: float = 0.5  # of the U-Net; R-CED has none
 
     def __post_init__(self) -> None:
@@ -33,7 +33,7 @@ class ModelConfig:
 class FrameConfig:
     sample_rate: int = 22050
     scaling: str = "file"  # "frame": each frame by its own maximum, as the reference; "file": one scale for all
-    edges: str = "context"  # "zeros": each frame stands alone, as the reference; "context": it sees what is beside it
+    edges: str = "context"  # audio around a frame: "zeros", as the reference, or "context": that of the recording
 
     def __post_init__(self) -> None:
         one_of("frames.scaling", self.scaling, "frame", "file")
@@ -43,15 +43,15 @@ class FrameConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class CausalConfig:
-    """Shape of a causal model (train/causal.py) and of what it learns from."""
+    """Shape of a causal model (train/causal.py) and of its training examples."""
 
     sample_rate: int = 48000  # of the training set; the model itself serves 8 to 96 kHz
     segment_s: float = 4.0  # length of an example
     width: int = 48  # channels over the 64 groups of four bins
     channels: int = 36  # channels over the bands
     bands: int = 28  # fine below 2 kHz, coarse above
-    blocks: int = 3  # recurrence over time, then mixing over bands
-    bottleneck: int = 96  # units of the recurrence over all bands at once
+    blocks: int = 3  # LSTM over time, then mixing over bands
+    bottleneck: int = 96  # units of the LSTM over all bands at once
 
     def __post_init__(self) -> None:
         for name in ("width", "channels", "bands", "blocks", "bottleneck"):
@@ -64,17 +64,17 @@ class CausalConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentConfig:
-    """What happens to an example besides mixing: shares of examples, and how far."""
+    """Augmentation besides mixing: shares of examples from 0 to 1, and ranges."""
 
-    babble: float = 0.0  # noise is several voices at once, part of them raised to a child's pitch
-    gate: float = 0.0  # the noise comes and goes
-    reverb: float = 0.0  # speech and noise stand at two places of one room
-    speed: float = 0.0  # half of the speech is played faster or slower by up to this share
-    noise_speed: float = 0.0  # likewise of the noise
-    eq_db: float = 0.0  # speech and noise each get a smooth random response of at most so much
-    band_limit: float = 0.0  # the mixture ends at some frequency from 3.4 to 16 kHz
-    clip: float = 0.0  # the mixture is driven into full scale
-    codec: float = 0.0  # the mixture went through a telephone or a lossy file (see dsp/codecs.py)
+    babble: float = 0.0  # the noise is several voices, some of them raised to a child's pitch
+    gate: float = 0.0  # the noise is intermittent
+    reverb: float = 0.0  # speech and noise at two positions in one room
+    speed: float = 0.0  # half of the speech is played up to this share faster or slower
+    noise_speed: float = 0.0  # the same for the noise
+    eq_db: float = 0.0  # speech and noise each get a smooth random response within +- this
+    band_limit: float = 0.0  # the mixture is band-limited to 3.4 to 16 kHz
+    clip: float = 0.0  # the mixture is clipped
+    codec: float = 0.0  # the mixture passes a telephone or lossy codec (media/codecs.py)
 
     def __post_init__(self) -> None:
         for name in ("babble", "gate", "reverb", "speed", "band_limit", "clip", "codec"):
@@ -85,13 +85,13 @@ class AugmentConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class MixConfig:
-    snr_db: tuple[float, float] = (-5.0, 20.0)  # drawn evenly, on active speech level
+    snr_db: tuple[float, float] = (-5.0, 20.0)  # uniform, relative to the active speech level
     level_dbfs: tuple[float, float] = (-40.0, -15.0)  # active speech level of the mixture
     two_noises: float = 0.0  # share of examples with a second noise
     noise_only: float = 0.0  # share of examples without speech
     speech_only: float = 0.0  # share of examples without noise
     kind_balance: float = 0.5  # 0: every noise clip as likely; 1: every kind of noise as likely
-    reference_offset_db: tuple[float, float] = (0.0, 0.0)  # how far a frame's maximum lies below the file's
+    reference_offset_db: tuple[float, float] = (0.0, 0.0)  # level of a frame's maximum below the file's
     dynamic: bool = True  # new mixtures each epoch; False: the same ones, as the reference
 
     def __post_init__(self) -> None:
@@ -113,27 +113,24 @@ class TrainConfig:
     examples: int = 21000  # frames an epoch
     valid_examples: int = 1179
     batch_size: int = 64
-    micro_batches: int = 1  # a step adds up the gradients of so many parts of a batch; processes share the parts
+    micro_batches: int = 1  # parts of a batch whose gradients a step adds up; processes share them
     lr: float = 1e-3
     schedule: str = "constant"  # constant | cosine (to a hundredth of lr)
     warmup_steps: int = 0
-    clip_norm: float = 5.0  # longest gradient an optimiser step may see; 0: any, as the reference
+    clip_norm: float = 5.0  # largest norm of a step's gradient; 0: unlimited, as the reference
     loss: str = "mse"  # mse (scaled dB, as the reference) | compressed_spectrum (train/losses.py); causal: the latter
-    pesq_weight: float = (
-        0.0  # weight, beside compressed_spectrum, of what PESQ would take off (see train/perception.py)
-    )
-    stoi_weight: float = 0.0  # and of how unlike speech's envelopes are, as STOI has it
-    sdr_weight: float = 0.0  # and of each dB of the ratio of speech to what is wrong with it
-    dnsmos_weight: float = 0.0  # and of each point of MOS that lacks to the clean recording's (see train/listener.py)
-    adversarial_weight: float = (
-        0.0  # pull of critics that learn to tell cleaned from clean, as a share of the loss's own
-    )
+    # Weights of terms beside compressed_spectrum, for causal models (train/losses.py).
+    pesq_weight: float = 0.0  # of the points of MOS that PESQ would take off
+    stoi_weight: float = 0.0  # of one minus STOI's correlation of envelopes
+    sdr_weight: float = 0.0  # of each dB of signal-to-distortion ratio
+    dnsmos_weight: float = 0.0  # of each point of DNSMOS P.808 below the clean recording's
+    adversarial_weight: float = 0.0  # norm of the discriminators' gradient, relative to that of the loss
     weight_decay: float = 0.0  # decoupled, as in AdamW
-    ema_decay: float = 0.0  # decay of the averaged weights that are validated and shipped; 0: none
-    curriculum_epochs: float = 0.0  # SNRs start in the upper half of mixing.snr_db and reach all of it by then
-    precision: str = "auto"  # auto (bf16 where the machine is fast at it) | fp32 | bf16
+    ema_decay: float = 0.0  # of the averaged weights, which are validated and shipped; 0: no averaging
+    curriculum_epochs: float = 0.0  # SNRs start in the upper half of mixing.snr_db and cover all of it by then
+    precision: str = "auto"  # auto (bf16 where the hardware multiplies it) | fp32 | bf16
     save_every_steps: int = 200
-    samples_every_epochs: int = 1  # epochs between samples to hear and see in the run's folder; 0: none
+    samples_every_epochs: int = 1  # epochs between audio samples and spectrograms in the run's folder; 0: none
 
     def __post_init__(self) -> None:
         one_of("train.schedule", self.schedule, "constant", "cosine")
@@ -147,14 +144,14 @@ class TrainConfig:
         check(self.seed < 2**32, f"train.seed = {self.seed}; expected at most {2**32 - 1}")
         check(
             self.batch_size % self.micro_batches == 0,
-            f"train.batch_size = {self.batch_size} in train.micro_batches = {self.micro_batches}; expected a divisor",
+            f"train.micro_batches = {self.micro_batches}; expected a divisor of train.batch_size = {self.batch_size}",
         )
         check(0 < self.lr < math.inf, f"train.lr = {self.lr}; expected above 0")
         check(0 <= self.ema_decay < 1, f"train.ema_decay = {self.ema_decay}; expected 0 up to below 1")
 
     @property
     def micro_batch_size(self) -> int:
-        """Examples in a part of a batch."""
+        """Examples in a micro-batch."""
         return self.batch_size // self.micro_batches
 
     @property

@@ -1,4 +1,4 @@
-"""The notebook runs from top to bottom and shows what it promises."""
+"""The notebook runs from top to bottom and shows its outputs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NOTEBOOK = ROOT / "examples" / "train.ipynb"
 
 @pytest.fixture
 def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`unhiss` on the PATH whether or not it is installed, one thread, and the notebook's own sounds."""
+    """`unhiss` on the PATH whether or not it is installed, one thread, and the notebook's own audio."""
     script = tmp_path / "bin" / "unhiss"
     script.parent.mkdir()
     script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m unhiss "$@"\n')
@@ -24,14 +24,14 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setenv("UNHISS_WORK", str(tmp_path / "work"))
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
-    monkeypatch.setenv("JUPYTER_PLATFORM_DIRS", "1")  # else jupyter warns of folders that are to move
+    monkeypatch.setenv("JUPYTER_PLATFORM_DIRS", "1")  # otherwise jupyter warns of folders that will move
     for name in ("UNHISS_SPEECH", "UNHISS_NOISE"):
         monkeypatch.delenv(name, raising=False)
 
 
 @pytest.mark.usefixtures("environment")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # sockets of jupyter's, not ours
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # jupyter's sockets
 def test_the_notebook_prepares_trains_and_plays(tmp_path: Path) -> None:
     import nbformat
     from nbclient import NotebookClient

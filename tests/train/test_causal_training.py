@@ -1,4 +1,4 @@
-"""Training of causal models: augmented batches, the loss, and the path from config to ONNX."""
+"""Training of causal models: augmented batches, and the path from config to ONNX."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from unhiss.media.codecs import CODECS, Codec
 from unhiss.settings import TrainConfig
 from unhiss.train import augmentation, checkpoint, losses, stft
 from unhiss.train.augmentation import change_speed
-from unhiss.train.causal_batches import CausalBatch, CausalBatches
+from unhiss.train.causal_batches import CausalBatches
 from unhiss.train.networks import build_network
 from unhiss.train.room_responses import reverberate, room_responses
 
@@ -154,7 +154,7 @@ def test_responses_stay_within_their_decibels(wide: Store) -> None:
     assert 2 < np.abs(change_db).max() < 6.01
 
 
-class NarrowBand(ManifestRows):
+class NarrowBand(Rows):
     """Rows of recordings without anything above 8 kHz."""
 
     def __getitem__(self, index: int) -> ManifestRow:  # type: ignore[override]
@@ -169,55 +169,8 @@ def test_bins_above_a_recordings_bandwidth_do_not_count(wide: Store) -> None:
     assert batch.valid_bins[:, 0, :243, 0].all() and not batch.valid_bins[:, 0, 244:, 0].any()  # 95 % of 8 kHz
     filtered = batch.noisy.clone()
     filtered[:, :, 257:] = 0
-    assert torch.equal(
-        losses.causal_loss(batch.noisy, batch, PLAIN_LOSS), losses.causal_loss(filtered, batch, PLAIN_LOSS)
-    )
-
-
-def batch_of(noisy: torch.Tensor, clean: torch.Tensor) -> CausalBatch:
-    one = torch.ones(len(noisy), 1, 1, 1)
-    return CausalBatch(noisy, clean, one, torch.ones(len(noisy), 1, noisy.shape[2], 1))
-
-
-@pytest.mark.parametrize("rate", [16000, 48000])
-def test_the_loss_is_least_at_its_target_and_lost_speech_costs_more_than_added_noise(rate: int) -> None:
-    clean, noise = (stft.analyse(torch.randn(2, rate // 2), rate) for _ in range(2))
-    batch = batch_of(clean + noise, clean)
-    exact, quieter, louder, noisy, less_noisy = (
-        losses.causal_loss(estimate, batch, PLAIN_LOSS)
-        for estimate in (clean, clean * 0.7, clean * 1.3, clean + noise, clean + 0.3 * noise)
-    )
-    assert exact < 1e-6
-    assert quieter > louder > 0.001
-    assert noisy > less_noisy
-
-
-PLAIN_LOSS = TrainConfig()
-PERCEPTUAL = TrainConfig(pesq_weight=0.02, stoi_weight=0.1)
-
-
-@pytest.mark.parametrize("config", [PLAIN_LOSS, PERCEPTUAL])
-def test_the_gradient_is_finite_in_silence(config: TrainConfig) -> None:
-    silence = torch.zeros(1, 50, 769, 2)
-    estimate = silence.clone().requires_grad_()
-    losses.causal_loss(estimate, batch_of(silence, silence), config).backward()
-    assert torch.isfinite(estimate.grad).all()  # type: ignore[arg-type]
-
-
-def test_perceptual_losses_count_where_there_is_speech_and_within_the_recordings_band() -> None:
-    clean, noise = (stft.analyse(torch.randn(2, 16000), 16000) for _ in range(2))
-    clean[1] = 0  # nothing but noise there
-    batch = batch_of(clean + noise, clean)
-    plain, perceptual = (losses.causal_loss(clean + noise, batch, config) for config in (PLAIN_LOSS, PERCEPTUAL))
-    first = CausalBatch(batch.noisy[:1], clean[:1], batch.gain[:1], batch.valid_bins[:1])
-    single = [losses.causal_loss(batch.noisy[:1], first, config) for config in (PLAIN_LOSS, PERCEPTUAL)]
-    assert (perceptual - plain).item() == pytest.approx((single[1] - single[0]).item() / 2, rel=1e-4)
-    batch.valid_bins[:, :, 128:] = 0
-    above = clean.clone()
-    above[:, :, 130:] += noise[:, :, 130:]
-    assert losses.causal_loss(above, batch, PERCEPTUAL) - losses.causal_loss(above, batch, PLAIN_LOSS) < 0.01 * (
-        perceptual - plain
-    )
+    loss, filtered_loss = (losses.causal_loss(estimate, batch, TrainConfig()) for estimate in (batch.noisy, filtered))
+    assert torch.equal(loss, filtered_loss)
 
 
 def test_some_steps_lower_the_loss(wide: Store) -> None:

@@ -52,7 +52,7 @@ def test_best_carries_no_optimiser(run: Run) -> None:
 
 def test_a_checkpoint_carries_real_frames_for_export(run: Run) -> None:
     tensors, _ = checkpoint.load(run.folder / "best.safetensors")
-    assert torch.equal(tensors["probe.frames"], run.valid_batches.batch(0, 0, 4).frames)
+    assert torch.equal(tensors["probe.frames"], run.valid_batches.batch(0, 0, 4).inputs)
 
 
 def test_others_may_read_a_checkpoint_and_nothing_stays_beside_it(run: Run) -> None:

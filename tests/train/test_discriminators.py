@@ -23,17 +23,17 @@ CPU = torch.device("cpu")
 
 def sounds(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
     """White noise with a gap in its band, and without."""
-    clean = torch.randn(2, 8192, generator=torch.Generator().manual_seed(seed))
+    clean = torch.randn(2, 4096, generator=torch.Generator().manual_seed(seed))
     spectrum = torch.fft.rfft(clean)
-    spectrum[:, 2000:3000] = 0
+    spectrum[:, 1000:1500] = 0
     return torch.fft.irfft(spectrum), clean
 
 
 def test_discriminators_learn_to_tell_two_sounds_apart() -> None:
     torch.manual_seed(0)
     discriminator = Discriminator()
-    optimiser = torch.optim.Adam(discriminator.parameters(), lr=2e-3)
-    for step in range(40):
+    optimiser = torch.optim.Adam(discriminator.parameters(), lr=4e-3)
+    for step in range(25):
         optimiser.zero_grad()
         discriminator.discriminator_loss(*sounds(step)).backward()
         optimiser.step()
@@ -93,7 +93,7 @@ def test_discriminators_start_from_those_of_a_checkpoint(wide: Store, tmp_path: 
     assert one.discriminator and two.discriminator
     with torch.no_grad():
         for value in one.discriminator.parameters():
-            value += 0.1
+            value.add_(0.1)
     one.save("last")
     checkpoint.load_weights(two.model, two.ema_model, tmp_path / "one/last.safetensors", "causal", two.discriminator)
     loaded = two.discriminator.state_dict()
@@ -104,7 +104,7 @@ def test_discriminators_start_from_those_of_a_checkpoint(wide: Store, tmp_path: 
 @pytest.mark.parametrize("name", ["adversarial_weight", "pesq_weight", "stoi_weight", "sdr_weight", "dnsmos_weight"])
 def test_frame_models_have_no_discriminators_and_no_perceptual_losses(name: str) -> None:
     with pytest.raises(ConfigError, match=rf"train.{name} = 0.5 .* causal models"):
-        load(ROOT / "configs/unet.toml", [f"train.{name}=0.5"])
+        load(ROOT / "configs/unet.toml", (f"train.{name}=0.5",))
 
 
 @pytest.mark.parametrize("threads", [0, 1, 3])

@@ -16,6 +16,7 @@ from tiny_sets import ROOT, TINY_CAUSAL
 
 from unhiss.config import Experiment
 from unhiss.data.store import Store
+from unhiss.errors import ConfigError
 from unhiss.train.curves import read_metrics
 from unhiss.train.distributed import SINGLE_PROCESS, ProcessGroup, join_group
 from unhiss.train.frame_batches import FrameBatches
@@ -114,7 +115,7 @@ def test_two_processes_train_as_one(wide: Store, tmp_path: Path) -> None:
     for processes in (1, 2):
         folder = tmp_path / str(processes)
         done = subprocess.run(
-            [*command(wide, folder, processes), "train.examples=100", "train.samples_every_epochs=3"],
+            [*command(wide, folder, processes), "train.examples=40", "train.samples_every_epochs=3"],
             env=environment(), capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
@@ -128,11 +129,9 @@ def test_two_processes_train_as_one(wide: Store, tmp_path: Path) -> None:
     assert rows[2][-1]["valid_loss"] == pytest.approx(rows[1][-1]["valid_loss"], rel=0.05)
 
 
-def test_more_processes_than_parts_are_refused(wide: Store, tmp_path: Path) -> None:
-    words = [*command(wide, tmp_path / "run", 2), "train.micro_batches=1"]
-    done = subprocess.run(words, env=environment(), capture_output=True, text=True, check=False)
-    assert done.returncode != 0
-    assert "train.micro_batches = 1 for 2 processes; give train.micro_batches=2" in done.stderr
+def test_more_processes_than_micro_batches_are_refused(store: Store, tiny, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"micro_batches = 1 for 2 processes; give train.micro_batches=2, so"):
+        Run(tiny("rced"), store, tmp_path, CPU, ProcessGroup(1, 2))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="workers are found under /proc")

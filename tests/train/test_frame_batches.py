@@ -1,4 +1,4 @@
-"""Frames in torch against numpy's and librosa's, mixtures on the device against data.mixing, and frame losses."""
+"""Frames in torch against numpy's and librosa's and mixtures on the device against data.mixing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from unhiss.data.mixing import Mixer, mix
 from unhiss.data.store import Store
 from unhiss.dsp import frames
 from unhiss.dsp.stft import analyse
-from unhiss.train import losses
 from unhiss.train.batches import mix as mix_on_device
 from unhiss.train.frame_batches import BIN_LEVEL, FrameBatches
 from unhiss.train.stft import CONTEXT_SIZE, frame_spectrum, scale_frames
@@ -107,7 +106,7 @@ def test_fixed_mixtures_repeat_each_epoch_in_another_order_and_dynamic_ones_do_n
     assert len(first) == len(second) == 10
     assert not torch.equal(first, second)
     sums = [sorted(spectra.abs().sum((1, 2)).tolist()) for spectra in (first, second)]
-    assert np.allclose(*sums) == same
+    assert np.allclose(sums[0], sums[1]) == same
 
 
 def test_training_and_validation_draw_different_snrs(store: Store, tiny, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,34 +146,3 @@ def test_validation_is_the_same_every_time_and_has_its_count(store: Store, tiny)
     first, second = list(batches.validation()), list(batches.validation())
     assert [len(batch.frames) for batch in first] == [2, 1]
     assert all(torch.equal(a.frames, b.frames) for a, b in zip(first, second, strict=True))
-
-
-def test_compressed_spectrum_loss_is_zero_for_the_clean_spectrum_and_grows_with_the_error() -> None:
-    torch.manual_seed(0)
-    clean = torch.randn(2, 128, 128, dtype=torch.complex64)
-    zero, some, more = (losses.compressed_spectrum_loss(clean * factor, clean).item() for factor in (1, 0.7, 0.3))
-    assert zero == pytest.approx(0, abs=1e-9)
-    assert 0 < some < more
-
-
-def test_compressed_spectrum_loss_equals_its_equation() -> None:
-    rng = np.random.default_rng(3)
-    e, s = rng.standard_normal((2, 2, 4, 4, 2)) @ [1, 1j]
-    magnitude = np.mean((np.abs(e) ** 0.3 - np.abs(s) ** 0.3) ** 2)
-    phase = np.mean(
-        np.abs(np.abs(e) ** 0.3 * np.exp(1j * np.angle(e)) - np.abs(s) ** 0.3 * np.exp(1j * np.angle(s))) ** 2
-    )
-    result = losses.compressed_spectrum_loss(torch.from_numpy(e), torch.from_numpy(s)).item()
-    assert result == pytest.approx(0.6 * magnitude + 0.4 * phase, rel=1e-4)
-
-
-def test_compressed_spectrum_gradient_is_finite_in_silence() -> None:
-    estimate = torch.zeros(1, 128, 128, dtype=torch.complex64, requires_grad=True)
-    losses.compressed_spectrum_loss(estimate, torch.zeros_like(estimate)).backward()
-    assert estimate.grad is not None and estimate.grad.isfinite().all()
-
-
-def test_snr_is_20_db_for_an_error_of_a_tenth_and_unknown_without_speech() -> None:
-    clean = torch.ones(1, 4, 4, dtype=torch.complex64)
-    assert losses.snr_db(clean * 1.1, clean).item() == pytest.approx(20, abs=1e-3)
-    assert losses.snr_db(clean, clean * 0).isnan().all()

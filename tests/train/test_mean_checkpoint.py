@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import subprocess
+import runpy
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from unhiss.train.networks import build_network
 
 @pytest.fixture
 def paths(tmp_path: Path) -> list[Path]:
-    experiment = load(ROOT / "configs/nano.toml", [])
+    experiment = load(ROOT / "configs/nano.toml")
     paths = [tmp_path / f"{name}.safetensors" for name in "ab"]
     for seed, path in enumerate(paths):
         torch.manual_seed(seed)
@@ -27,17 +28,23 @@ def paths(tmp_path: Path) -> list[Path]:
     return paths
 
 
-def run(*words: object) -> subprocess.CompletedProcess:
-    line = [sys.executable, ROOT / "scripts/mean_checkpoint.py", *map(str, words)]
-    return subprocess.run(line, capture_output=True, text=True)
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Runs the script in this process."""
+
+    def call(*words: object) -> None:
+        script = str(ROOT / "scripts" / "mean_checkpoint.py")
+        monkeypatch.setattr(sys, "argv", [script, *map(str, words)])
+        runpy.run_path(script, run_name="__main__")
+
+    return call
 
 
 @pytest.mark.parametrize(("options", "shares"), [([], (0.5, 0.5)), (["--weights", "1.5", "-0.5"], (1.5, -0.5))])
-def test_weights_are_the_sum_that_was_asked_for(
-    paths: list[Path], tmp_path: Path, options: list[str], shares: tuple[float, float]
+def test_weights_are_the_weighted_sum(
+    run: Callable[..., None], paths: list[Path], tmp_path: Path, options: list[str], shares: tuple[float, float]
 ) -> None:
-    done = run(*paths, *options, "-o", tmp_path / "sum.safetensors")
-    assert done.returncode == 0, done.stderr
+    run(*paths, *options, "-o", tmp_path / "sum.safetensors")
     result, a, b = (checkpoint.load_model(path)[0].state_dict() for path in (tmp_path / "sum.safetensors", *paths))
     for name, value in result.items():
         expected = shares[0] * a[name].float() + shares[1] * b[name].float()
@@ -45,8 +52,11 @@ def test_weights_are_the_sum_that_was_asked_for(
     assert checkpoint.load_metadata(tmp_path / "sum.safetensors")["step"] == 0
 
 
-@pytest.mark.parametrize("options", [["1", "0.5"], ["1"]])
-def test_weights_that_are_not_one_together_are_refused(paths: list[Path], tmp_path: Path, options: list[str]) -> None:
-    done = run(*paths, "--weights", *options, "-o", tmp_path / "sum.safetensors")
-    assert done.returncode == 2 and "expected one for each, 1 together" in done.stderr
+@pytest.mark.parametrize("weights", [["1", "0.5"], ["1"]])
+def test_weights_that_do_not_sum_to_one_are_refused(
+    run: Callable[..., None], paths: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], weights: list[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        run(*paths, "--weights", *weights, "-o", tmp_path / "sum.safetensors")
+    assert caught.value.code == 2 and "expected one for each, with sum 1" in capsys.readouterr().err
     assert not (tmp_path / "sum.safetensors").exists()

@@ -14,6 +14,7 @@ import torch
 from click.testing import CliRunner, Result
 
 from unhiss.cli.export import command
+from unhiss.config import Experiment
 from unhiss.data.store import Store
 from unhiss.errors import ModelError, UnhissError
 from unhiss.media.writer import write
@@ -24,12 +25,22 @@ from unhiss.weights import ModelCard, find_checkpoint
 CPU = torch.device("cpu")
 
 
+def trained(kind: str, folder: Path, store: Store, tiny: Callable[..., Experiment]) -> Run:
+    run = Run(tiny(kind), store, folder, CPU)
+    run.train_step(run.batches.batch(0, 0, 2))  # gives batch norm its statistics
+    run.save("best")
+    return run
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, store: Store, tiny: Callable[..., Experiment]) -> Run:
+    """A run of the small network, for what does not depend on the network."""
+    return trained("rced", tmp_path_factory.mktemp("rced"), store, tiny)
+
+
 @pytest.fixture(scope="module", params=["unet", "rced"])
-def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, store: Store, tiny) -> Run:
-    made = Run(tiny(request.param), store, tmp_path_factory.mktemp(request.param), CPU)
-    made.train_step(made.batches.batch(0, 0, 2))  # so that batch norm has seen something
-    made.save("best")
-    return made
+def each_run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, store: Store, tiny) -> Run:
+    return trained(request.param, tmp_path_factory.mktemp(request.param), store, tiny)
 
 
 def call(*words: object) -> Result:
@@ -43,25 +54,27 @@ def refused(result: Result, code: int) -> str:
     return str(result.exception)
 
 
-@pytest.fixture
-def exported(run: Run, tmp_path: Path) -> Path:
-    result = call(run.folder, "-o", tmp_path / "mine.onnx", "--licence", "CC-BY-4.0", "--summary", "a test")
+@pytest.fixture(scope="module")
+def exported(each_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The ONNX file of `each_run`, and its card; tests only read them."""
+    path = tmp_path_factory.mktemp("exported") / "mine.onnx"
+    result = call(each_run.folder, "-o", path, "--licence", "CC-BY-4.0", "--summary", "a test")
     assert result.exit_code == 0, result.output
     assert "onnxruntime equals torch within" in result.output
-    return tmp_path / "mine.onnx"
+    return path
 
 
 def session(path: Path) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
 
 
-def test_the_graph_takes_any_number_of_frames(run: Run, exported: Path) -> None:
+def test_the_graph_takes_any_number_of_frames(each_run: Run, exported: Path) -> None:
     graph = session(exported)
     (frames_in,), (frames_out,) = graph.get_inputs(), graph.get_outputs()
     assert (frames_in.name, frames_in.type, frames_in.shape) == ("frames", "tensor(float)", ["B", 1, 128, 128])
     # ONNX gives each value one name, so the output cannot be `frames` too.
     assert (frames_out.name, frames_out.type, frames_out.shape) == ("cleaned", "tensor(float)", ["B", 1, 128, 128])
-    model, _, _ = checkpoint.load_model(run.folder / "best.safetensors")
+    model, _, _ = checkpoint.load_model(each_run.folder / "best.safetensors")
     for count in (1, 3):
         frames = np.random.default_rng(count).random((count, 1, 128, 128), np.float32)
         with torch.no_grad():
@@ -69,7 +82,7 @@ def test_the_graph_takes_any_number_of_frames(run: Run, exported: Path) -> None:
         np.testing.assert_allclose(graph.run(None, {"frames": frames})[0], expected, atol=export.TOLERANCE)
 
 
-def test_the_metadata_is_the_contracts(run: Run, exported: Path) -> None:
+def test_the_metadata_is_the_contracts(each_run: Run, exported: Path) -> None:
     metadata = session(exported).get_modelmeta().custom_metadata_map
     assert metadata.keys() == {"unhiss.format", "unhiss.model", "unhiss.config", "unhiss.licence", "unhiss.sha256"}
     assert (metadata["unhiss.format"], metadata["unhiss.model"], metadata["unhiss.licence"]) == (
@@ -78,16 +91,16 @@ def test_the_metadata_is_the_contracts(run: Run, exported: Path) -> None:
         "CC-BY-4.0",
     )
     config = json.loads(metadata["unhiss.config"])
-    assert config["model"]["kind"] == run.experiment.model.kind
+    assert config["model"]["kind"] == each_run.experiment.model.kind
     assert config["frames"] == {"edges": "context", "sample_rate": 22050, "scaling": "file"}
-    weights = b"".join(value.numpy().tobytes() for value in run.ema_model.state_dict().values())
+    weights = b"".join(value.numpy().tobytes() for value in each_run.ema_model.state_dict().values())
     assert metadata["unhiss.sha256"] == hashlib.sha256(weights).hexdigest()
 
 
-def test_the_card_lies_beside_and_knows_the_file(run: Run, exported: Path) -> None:
+def test_the_card_lies_beside_and_knows_the_file(each_run: Run, exported: Path) -> None:
     card = ModelCard.read(exported.with_suffix(".json"))
     assert card.sha256 == hashlib.sha256(exported.read_bytes()).hexdigest()
-    assert card.parameters == {"unet": 1_941_093, "rced": 32_765}[run.experiment.model.kind]
+    assert card.parameters == {"unet": 1_941_093, "rced": 32_765}[each_run.experiment.model.kind]
     assert (card.name, card.sample_rate, card.latency_ms) == ("mine", 22050, 365.7)
     assert card.commercial_use and card.data == "made: CC0 (0.1 h)"
     assert sorted(path.name for path in exported.parent.iterdir()) == ["mine.json", "mine.onnx"]
@@ -100,15 +113,15 @@ def test_batch_norm_is_folded_into_the_convolutions(exported: Path) -> None:
     assert "BatchNormalization" not in kinds and "Dropout" not in kinds
 
 
-def test_multiply_adds_are_those_counted_by_hand(run: Run) -> None:
-    if run.experiment.model.kind == "rced":
+def test_multiply_adds_are_those_counted_by_hand(each_run: Run) -> None:
+    if each_run.experiment.model.kind == "rced":
         weights = [f * w * c * i for f, w, c, i in zip(
             (12, 16, 20, 24, 32, 24, 20, 16, 12, 1), (13, 11, 9, 7, 7, 7, 9, 11, 13, 129), (8, *[1] * 9),
             (1, 12, 16, 20, 24, 32, 24, 20, 16, 12), strict=True,
         )]  # fmt: skip
-        assert onnx_graph.macs(run.model.eval(), (torch.rand(1, 1, 128, 128),)) == 128 * 128 * sum(weights)
+        assert onnx_graph.macs(each_run.model.eval(), (torch.rand(1, 1, 128, 128),)) == 128 * 128 * sum(weights)
     else:
-        assert 0.8e9 < onnx_graph.macs(run.model.eval(), (torch.rand(1, 1, 128, 128),)) < 0.9e9
+        assert 0.8e9 < onnx_graph.macs(each_run.model.eval(), (torch.rand(1, 1, 128, 128),)) < 0.9e9
 
 
 def compared(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
@@ -144,8 +157,8 @@ def test_nothing_is_written_when_onnxruntime_differs(
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_a_real_difference_is_detected(run: Run, exported: Path) -> None:
-    other, _, _ = checkpoint.load_model(run.folder / "best.safetensors")
+def test_a_real_difference_is_detected(each_run: Run, exported: Path) -> None:
+    other, _, _ = checkpoint.load_model(each_run.folder / "best.safetensors")
     with torch.no_grad():
         other.net.last.bias += 0.5  # type: ignore[union-attr,operator]
     frames = np.random.default_rng(0).random((1, 1, 128, 128), np.float32)
@@ -169,12 +182,13 @@ def test_a_file_at_the_path_of_the_card_is_kept_unless_forced(run: Run, tmp_path
     assert call(run.folder, "-o", tmp_path / "a.onnx", "--force").exit_code == 0
 
 
-def test_an_existing_file_is_kept_unless_forced(run: Run, exported: Path) -> None:
-    before = exported.read_bytes()
-    assert refused(call(run.folder, "-o", exported), 2).endswith("mine.onnx exists; --force overwrites it")
-    assert exported.read_bytes() == before
-    assert call(run.folder, "-o", exported, "--name", "other", "--force").exit_code == 0
-    assert ModelCard.read(exported.with_suffix(".json")).name == "other"
+def test_an_existing_file_is_kept_unless_forced(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "mine.onnx"
+    path.write_bytes(b"mine")
+    assert refused(call(run.folder, "-o", path), 2).endswith("mine.onnx exists; --force overwrites it")
+    assert path.read_bytes() == b"mine"
+    assert call(run.folder, "-o", path, "--name", "other", "--force").exit_code == 0
+    assert ModelCard.read(path.with_suffix(".json")).name == "other"
 
 
 @pytest.mark.parametrize(
@@ -200,7 +214,7 @@ def test_a_recording_that_cannot_be_read_stops_the_export(run: Run, tmp_path: Pa
     assert [path.name for path in tmp_path.iterdir()] == ["bad.wav"]
 
 
-def test_the_exported_model_denoises(run: Run, exported: Path) -> None:
+def test_the_exported_model_denoises(each_run: Run, exported: Path) -> None:
     from unhiss.infer.denoiser import Denoiser
 
     audio = np.random.default_rng(0).standard_normal(9000).astype(np.float32) * 0.1

@@ -163,7 +163,7 @@ def test_an_unfinished_data_set_is_refused(train: Train, tmp_path: Path) -> None
 
 def test_a_missing_config_is_refused(train: Train, tmp_path: Path) -> None:
     line = refused(train("-o", tmp_path / "run", config="configs/unte.toml"), 2)
-    assert line == "configs/unte.toml: no such file; the shipped ones lie in configs/"
+    assert line == "configs/unte.toml: no such file; the shipped ones are in configs/"
 
 
 @pytest.mark.parametrize("words", [["train", RCED, "--data", "x", "-o", "y"], ["export", "x", "-o", "y.onnx"]])

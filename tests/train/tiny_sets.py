@@ -7,8 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from unhiss.data.manifest import ManifestRow
-from unhiss.data.store import Store
+from unhiss.data.store import Row, Store
 from unhiss.train.loop import Run, train
 
 ROOT = Path(__file__).parent.parent.parent
@@ -39,7 +38,7 @@ def tone(seconds: float, rate: int, hz: float) -> np.ndarray:
 def make_store(folder: Path, rate: int = 22050) -> Store:
     """Speech and noise, two clips of each split: one shorter than a frame, one longer."""
     rng = np.random.default_rng(5)
-    rows = []
+    rows: list[Row] = []
     (folder / "shards").mkdir(parents=True)
     for role in ("speech", "noise"):
         for split in ("train", "valid"):

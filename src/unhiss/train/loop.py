@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -67,12 +66,11 @@ class Run:
             self.model.parameters(), lr=config.lr, eps=1e-7, weight_decay=config.weight_decay, fused=fused
         )
         self.discriminator = Discriminator().to(device) if config.adversarial_weight else None
-        if self.discriminator:
-            parameters = self.discriminator.parameters()
-            self.discriminator_optimiser = torch.optim.AdamW(parameters, lr=LR, betas=BETAS, fused=fused)
+        if (discriminator := self.discriminator) is not None:
+            self.discriminator_optimiser = torch.optim.AdamW(discriminator.parameters(), LR, BETAS, fused=fused)
         self.dtype = pick_precision(config.precision, device)
-        self.step, self.best, self.seconds = 0, math.inf, 0.0
-        self.saved_step = 0  # of last.safetensors
+        self.step, self.saved_step = 0, 0  # now, and in last.safetensors
+        self.best, self.seconds = math.inf, 0.0
         self.loss_sum, self.loss_steps = torch.zeros((), device=device), 0  # of this epoch
 
     def lr(self) -> float:
@@ -106,8 +104,7 @@ class Run:
         """Wait for the all-reduce, update the weights and their average. `loss` becomes the mean over processes."""
         reduction.wait()
         config = self.experiment.train
-        for parameters in self.optimiser.param_groups:
-            parameters["lr"] = self.lr()
+        self.optimiser.param_groups[0]["lr"] = self.lr()
         if config.clip_norm:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm)
         self.optimiser.step()
@@ -181,10 +178,9 @@ class Run:
         config = self.experiment.train
         self.raise_if_diverged()
         self._average_buffers()
-        row: MetricsRow = {
-            "epoch": self.step // config.steps_per_epoch, "step": self.step, "frames": self.step * config.batch_size,
-            "loss": float(self.loss_sum) / max(1, self.loss_steps), "lr": self.lr(),
-        }  # fmt: skip
+        row: MetricsRow = {"epoch": self.step // config.steps_per_epoch, "step": self.step}
+        row |= {"frames": self.step * config.batch_size, "lr": self.lr()}
+        row["loss"] = float(self.loss_sum) / max(1, self.loss_steps)
         self.loss_sum, self.loss_steps = torch.zeros((), device=self.device), 0
         return row | self.validate()
 
@@ -229,17 +225,17 @@ class Run:
             raise ModelError(f"{self.folder} holds no run to resume; leave --resume out to start one")
         tensors, metadata = checkpoint.load(path)
         before, config = checkpoint.read_experiment(path, metadata), self.experiment.train
-        may_change: dict[str, Any] = {
-            "epochs": max(before.train.epochs, config.epochs), "save_every_steps": config.save_every_steps,
-            "samples_every_epochs": config.samples_every_epochs,
-        }  # fmt: skip
-        before = dataclasses.replace(before, train=dataclasses.replace(before.train, **may_change))
+        changeable = dataclasses.replace(
+            before.train, epochs=max(before.train.epochs, config.epochs), save_every_steps=config.save_every_steps,
+            samples_every_epochs=config.samples_every_epochs,
+        )  # fmt: skip
+        before = dataclasses.replace(before, train=changeable)
         if differences := before.differences(self.experiment):
             raise ModelError(f"{path} was made with {', '.join(differences)}; resume with that, or choose another -o")
         if metadata["data"].get("sha256") != checkpoint.describe_data(self.store)["sha256"]:
             raise ModelError(f"{path} was trained on another data set; resume with that, or choose another -o")
-        checkpoint.load_state(self.model, checkpoint.with_prefix("model.", tensors), path)
-        checkpoint.load_state(self.ema_model, checkpoint.with_prefix("average.", tensors), path)
+        for prefix, model in (("model.", self.model), ("average.", self.ema_model)):
+            checkpoint.load_state(model, checkpoint.with_prefix(prefix, tensors), path)
         checkpoint.load_optimiser(self.optimiser, checkpoint.with_prefix("adam.", tensors))
         if self.discriminator:
             checkpoint.load_state(self.discriminator, checkpoint.with_prefix("discriminator.", tensors), path)

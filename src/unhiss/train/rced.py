@@ -7,7 +7,7 @@ from torch.nn import functional
 
 FILTERS = (12, 16, 20, 24, 32, 24, 20, 16, 12)
 WIDTHS = (13, 11, 9, 7, 7, 7, 9, 11, 13)
-CONTEXT = 8  # columns the first layer sees: this one and seven before it
+CONTEXT = 8  # columns of the first layer: this one and seven before it
 SPAN = 129  # width of the last filter: the whole spectrum
 
 
@@ -17,8 +17,8 @@ class RCED(nn.Module):
     layer   1    2    3    4    5    6    7    8    9   10
     filters 12   16   20   24   32   24   20   16   12    1
     width   13   11    9    7    7    7    9   11   13  129    (bins; layer 1 also spans 8 columns)
-    32,765 parameters. Layer 10 - k gets layer k's output added, k = 1 … 4, before its ReLU: the widths
-    mirror each other, so shapes agree. No pooling: each layer keeps all 128 bins.
+    32,765 parameters. The output of layer k is added to layer 10 - k, k = 1 … 4, before its ReLU: the numbers of
+    filters are symmetric, so the shapes agree. No pooling: each layer keeps all 128 bins.
     """
 
     def __init__(self) -> None:

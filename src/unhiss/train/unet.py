@@ -26,7 +26,7 @@ class ConvolutionPair(nn.Module):
 
 
 class UNet(nn.Module):
-    """Five levels down to 8 x 8 x 256 and back up with skips; `(B, 1, 128, 128)` -> the same shape.
+    """Five levels down to 8 x 8 x 256 and up again with skips; `(B, 1, 128, 128)` -> the same shape.
 
     3 x 3 convolutions, "same" padding, LeakyReLU 0.3 after all but the last, He-normal weights; dropout
     after the pairs of the two deepest levels; up: nearest x 2, 2 x 2 convolution to half the channels,
