@@ -16,6 +16,7 @@ from tiny_sets import ROOT, TINY, TINY_CAUSAL, tone
 from unhiss.cli.export import command as export_command
 from unhiss.cli.train import command as train_command
 from unhiss.config import Experiment, load
+from unhiss.data.manifest import ManifestRow, ManifestRows
 from unhiss.data.mixing import mix
 from unhiss.data.store import Store
 from unhiss.infer.denoiser import Denoiser
@@ -154,7 +155,7 @@ def test_responses_stay_within_their_decibels(wide: Store) -> None:
     assert 2 < np.abs(change_db).max() < 6.01
 
 
-class NarrowBand(Rows):
+class NarrowBand(ManifestRows):
     """Rows of recordings without anything above 8 kHz."""
 
     def __getitem__(self, index: int) -> ManifestRow:  # type: ignore[override]

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from unhiss.dsp.resampling import resample
-from unhiss.media.audio import read
+from unhiss.media.source import read
 from unhiss.score import dnsmos
 from unhiss.settings import TrainConfig
 from unhiss.train import losses, stft

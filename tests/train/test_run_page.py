@@ -20,7 +20,7 @@ from unhiss.cli.runs import command
 from unhiss.config import Experiment
 from unhiss.data.store import Store
 from unhiss.errors import ConfigError, DataError
-from unhiss.media.audio import read
+from unhiss.media.source import read
 from unhiss.train import samples
 from unhiss.train.export import export
 from unhiss.train.loop import Run, train

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from unhiss.data.store import Row, Store
+from unhiss.data.manifest import ManifestRow
+from unhiss.data.store import Store
 from unhiss.train.loop import Run, train
 
 ROOT = Path(__file__).parent.parent.parent

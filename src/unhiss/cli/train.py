@@ -29,7 +29,7 @@ torchrun --nproc-per-node 2 -m unhiss train configs/small.toml --data dataset/ -
 @click.argument("config", type=click.Path(path_type=Path))
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--data", required=True, type=PathOrUrl(), help="A set made by unhiss prepare, here or on s3://….")
-@click.option("-o", "--output", required=True, type=Here(path_type=Path), help="Folder of the run.")
+@click.option("-o", "--output", required=True, type=LocalPath(path_type=Path), help="Folder of the run.")
 @click.option("--resume", is_flag=True, help="Continue from the run's last checkpoint.")
 @click.option("--init", metavar="NAME|PATH", help="Start from these weights: an installed model's, or a checkpoint.")
 @click.option(
@@ -92,7 +92,7 @@ def _check(output: Path, resume: bool, init: str | None) -> None:
 
 def _train(run: Run) -> None:
     """Train with a progress bar on a terminal, and a printed line an epoch; only the first process shows them."""
-    from unhiss.cli.screen import progress
+    from unhiss.cli.terminal import progress_bar
     from unhiss.train.loop import train
 
     config = run.experiment.train

@@ -60,8 +60,8 @@ class Mixer:
     def __init__(self, store: Store, split: str, config: MixConfig) -> None:
         self.store, self.split, self.config = store, split, config
         self.speech, self.noise = store.part("speech", split), store.part("noise", split)
-        self._speech_odds = _odds(self.speech.column("length").astype(np.float64))
-        self._noise_odds = _odds(_balance(self.noise, config.kind_balance))
+        self._speech_cdf = _cdf(self.speech.column("length").astype(np.float64))
+        self._noise_cdf = _cdf(_balance(self.noise, config.kind_balance))
 
     def draw(
         self, rng: np.random.Generator, count: int, length: int | None = None, snrs_db: Range | None = None

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from unhiss.config import Experiment
+from unhiss.data.manifest import ManifestRows
 from unhiss.data.mixing import Mixer, Recipe
-from unhiss.data.store import Rows, Store
+from unhiss.data.store import Store
 from unhiss.train.distributed import SINGLE_PROCESS, ProcessGroup
 
 PREFETCH_THREADS = 4  # make batches for a GPU, which would wait for Python otherwise; a CPU has no core to spare
@@ -23,7 +24,7 @@ Item = TypeVar("Item")
 class ClipPool:
     """All clips of one role and split end to end on the device, int16, and where each starts."""
 
-    def __init__(self, store: Store, rows: Rows, device: torch.device) -> None:
+    def __init__(self, store: Store, rows: ManifestRows, device: torch.device) -> None:
         self.lengths = rows.column("length")
         samples = torch.empty(int(self.lengths.sum()), dtype=torch.int16)
         self.starts = np.concatenate([[0], np.cumsum(self.lengths)])

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from unhiss.config import Experiment
 from unhiss.dsp import frames
 from unhiss.dsp.resampling import resample, to_mono
-from unhiss.media.audio import read
+from unhiss.media.source import read
 from unhiss.train import stft
 from unhiss.train.causal import GROUPS, CausalNetwork
 

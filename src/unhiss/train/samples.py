@@ -7,7 +7,7 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,10 +17,8 @@ from unhiss.atomic import atomic_write
 from unhiss.config import Experiment
 from unhiss.data.mixing import Mixer, mix
 from unhiss.data.store import Store
-from unhiss.dsp.frames import BINS
 from unhiss.dsp.stft import analyse
-from unhiss.infer.frame_model import FrameModel
-from unhiss.infer.session import Session
+from unhiss.infer.frame_model import FrameProcessor
 from unhiss.media.writer import write
 from unhiss.train import stft
 
@@ -108,25 +106,24 @@ def draw_examples(store: Store, experiment: Experiment) -> list[Example]:
     return examples
 
 
-class _TorchSession:
-    """Stands for infer.session.Session: the engine of `unhiss denoise` with a torch network instead of an ONNX file."""
+def _frame_processor(model: nn.Module, experiment: Experiment) -> FrameProcessor:
+    """The frame processing of `unhiss denoise` with a torch network in place of an ONNX file."""
+    device = next(model.parameters()).device
 
-    def __init__(self, model: nn.Module, experiment: Experiment) -> None:
-        self.name = self.path = experiment.name
-        self.config = {"frames": dataclasses.asdict(experiment.frames)}
-        self.inputs = [("frames", "B", 1, BINS, BINS)]
-        self._model, self._device = model, next(model.parameters()).device
+    def predict(scaled: np.ndarray) -> np.ndarray:
+        frames = torch.from_numpy(scaled[:, None]).to(device)
+        change_db: np.ndarray = ((model(frames) - frames)[:, 0] * RANGE_DB).cpu().numpy()
+        return change_db
 
-    def run(self, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
-        return [self._model(torch.from_numpy(inputs["frames"]).to(self._device)).cpu().numpy()]
+    return FrameProcessor(predict, experiment.frames.scaling)
 
 
 @torch.no_grad()
 def denoise(model: nn.Module, audio: np.ndarray, experiment: Experiment) -> np.ndarray:
     """float32 `(T,)` at the experiment's rate -> the model's output, of the same shape; no guard, no limit."""
     if experiment.model.kind != "causal":
-        engine, blocks = FrameModel(cast(Session, _TorchSession(model, experiment))), [audio[None]]
-        return np.concatenate(list(engine.clean(blocks, engine.reference(blocks, 1), np.inf)), 1)[0, : audio.size]
+        engine, blocks = _frame_processor(model, experiment), [audio[None]]
+        return np.concatenate(list(engine.denoise(blocks, engine.reference(blocks, 1), np.inf)), 1)[0, : audio.size]
     hop = round(experiment.sample_rate * stft.HOP_S)
     device = next(model.parameters()).device
     padded = torch.from_numpy(np.pad(audio, (0, -audio.size % hop)))[None].to(device)
