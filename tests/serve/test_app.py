@@ -59,15 +59,16 @@ def get_root(app: Starlette) -> tuple[int, bytes]:
     """Status and body of GET /, without a server."""
     sent: list[dict] = []
 
-    received = iter([{"type": "http.request", "body": b""}])
-
     async def receive() -> dict[str, Any]:
-        return next(received, {"type": "http.disconnect"})
+        return {"type": "http.request", "body": b""}
 
     async def send(message: dict) -> None:
         sent.append(message)
 
-    scope = {"type": "http", "method": "GET", "path": "/", "root_path": "", "headers": [], "query_string": b""}
+    scope = {
+        "type": "http", "asgi": {"version": "3.0", "spec_version": "2.4"}, "method": "GET", "path": "/",
+        "root_path": "", "headers": [], "query_string": b"",
+    }  # fmt: skip
     asyncio.run(app(scope, receive, send))  # type: ignore[arg-type]
     return sent[0]["status"], b"".join(message.get("body", b"") for message in sent[1:])
 
