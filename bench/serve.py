@@ -1,11 +1,12 @@
-"""How many live streams one core serves, without network and over sockets.
+"""How many live streams one core serves, without a network and over sockets.
 
 Run on an idle machine: python bench/serve.py [--model small] [--streams 150] [--sockets 50] [--seconds 60] [--no-save]
-Without network: every 16 ms each stream gets 16 ms of sound at 48 kHz, and a tick serves them all on one core; it is
-in time if it ends before the next. What a stream costs batched and one by one is measured in turns before.
-Over sockets: `unhiss serve` on one core, the clients on another, packets of 20 ms, streams out of step. A delay is from
-when a packet is sent to when as many samples are back, so the way there and back is in it; how many are answered within
-25 ms of coming in, the server counts itself. All that comes back is held against the offline result.
+Without a network: every 16 ms each stream gets 16 ms of audio at 48 kHz, and a step of the batcher processes all of
+them on one core; it is in time if it ends before the next. The cost of a stream, batched and one by one, is measured
+before, in turns.
+Over sockets: `unhiss serve` on one core, the clients on another, packets of 20 ms, streams out of phase. A delay is
+from sending a packet until as many samples are back, so both ways are included; how many are answered within 25 ms of
+their arrival is counted by the server. All results are compared with the offline result.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 
 import machine
@@ -26,137 +28,143 @@ import numpy as np
 
 import unhiss
 from unhiss.errors import MissingExtra, need
+from unhiss.infer.causal_model import CausalModel
 from unhiss.infer.models import load_causal
 from unhiss.infer.stream import Stream
 
 SOURCE = Path(__file__).parent.parent / "src"
 RATE, HOP, PACKET = 48000, 768, 960
-SAME = 1e-5  # of the offline result
-TURNS = 12
+TOLERANCE = 1e-5  # to the offline result
+ROUNDS = 12
 
 
-def pinned(core: int) -> None:
+def pin_to_core(core: int) -> None:
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {core % (os.cpu_count() or 1)})
 
 
-def seats(desk, model, count: int) -> list:  # type: ignore[no-untyped-def]
-    return [desk.open(Stream(RATE, 1, model)) for _ in range(count)]
+def measure_costs(model: CausalModel, count: int) -> dict[str, dict[str, float]]:
+    """µs for a hop of one stream, batched and one by one, in turns."""
+    from unhiss.serve.batcher import Batcher
 
-
-def ratio(model, count: int) -> dict[str, dict[str, float]]:  # type: ignore[no-untyped-def]
-    """µs that a hop of one stream costs, batched and one by one, in turns."""
-    from unhiss.serve.ticks import Desk
-
-    desks = {"batched": Desk(), "one by one": Desk(batched=False)}
-    places = {name: seats(desk, model, count) for name, desk in desks.items()}
+    batchers = {"batched": [Batcher()], "one by one": [Batcher() for _ in range(count)]}
+    slots = {
+        name: [some[i % len(some)].add(Stream(RATE, 1, model)) for i in range(count)]
+        for name, some in batchers.items()
+    }  # fmt: skip
     block = 0.1 * np.random.default_rng(0).standard_normal((1, HOP), np.float32)
-    taken: dict[str, list[float]] = {name: [] for name in desks}
-    for turn in range(TURNS):
-        for name, desk in desks.items():
-            for seat in places[name]:
-                seat.put(block)
-            begun = time.perf_counter()
-            desk.tick()
-            if turn > 1:
-                taken[name].append((time.perf_counter() - begun) / count * 1e6)
-            for seat in places[name]:
-                seat.fetch()
-    return {name: machine.spread(values) for name, values in taken.items()}
+    costs: dict[str, list[float]] = {name: [] for name in batchers}
+    for number in range(ROUNDS):
+        for name, some in batchers.items():
+            for slot in slots[name]:
+                slot.put(block)
+            started = time.perf_counter()
+            for batcher in some:
+                batcher.step()
+            if number > 1:
+                costs[name].append((time.perf_counter() - started) / count * 1e6)
+            for slot in slots[name]:
+                slot.read()
+    return {name: machine.spread(values) for name, values in costs.items()}
 
 
-def in_time(model, count: int, seconds: float) -> dict[str, float]:  # type: ignore[no-untyped-def]
-    """`count` streams in real time: how long ticks took, and how many were late."""
-    from unhiss.serve.ticks import Desk
+def measure_real_time(model: CausalModel, count: int, seconds: float) -> dict[str, float]:
+    """`count` streams in real time: the lengths of the steps, and how many ended too late."""
+    from unhiss.serve.batcher import Batcher
 
-    desk = Desk()
-    places = seats(desk, model, count)
+    batcher = Batcher()
+    slots = [batcher.add(Stream(RATE, 1, model)) for _ in range(count)]
     block = 0.1 * np.random.default_rng(0).standard_normal((1, HOP), np.float32)
-    took, late, due = [], 0, time.perf_counter()
+    step_ms, late, due = [], 0, time.perf_counter()
     for _ in range(int(seconds * RATE / HOP)):
         due += HOP / RATE
-        for seat in places:
-            seat.put(block)
-        begun = time.perf_counter()
-        desk.tick()
+        for slot in slots:
+            slot.put(block)
+        started = time.perf_counter()
+        batcher.step()
         ended = time.perf_counter()
-        for seat in places:
-            assert sum(part.shape[1] for part in seat.fetch()) == HOP
-        took.append(1000 * (ended - begun))
+        for slot in slots:
+            assert sum(part.shape[1] for part in slot.read()) == HOP
+        step_ms.append(1000 * (ended - started))
         late += ended > due
         time.sleep(max(0.0, due - time.perf_counter()))
-    facts = {"p50": np.percentile(took, 50), "p99": np.percentile(took, 99), "most": max(took)}
-    return {"streams": count, "ticks": len(took), "late": late, **{k: round(float(v), 2) for k, v in facts.items()}}
+    return {"streams": count, "steps": len(step_ms), "late": late, **percentiles(step_ms)}
 
 
-async def talk(port: int, sound: np.ndarray, wanted: np.ndarray, phase: float) -> tuple[list[float], float]:
-    """One client: ms of delay of each packet, and how far what came back is from the offline result."""
+def percentiles(values_ms: Sequence[float]) -> dict[str, float]:
+    values = {"p50": np.percentile(values_ms, 50), "p99": np.percentile(values_ms, 99), "most": max(values_ms)}
+    return {name: round(float(value), 2) for name, value in values.items()}
+
+
+async def run_client(port: int, audio: np.ndarray, expected: np.ndarray, phase_s: float) -> tuple[list[float], float]:
+    """One client: the delay of each packet in ms, and the largest difference to the offline result."""
     from websockets.asyncio.client import connect
 
     async with connect(f"ws://127.0.0.1:{port}/v1/stream", compression=None, max_size=None, proxy=None) as socket:
-        await socket.send(json.dumps({"type": "hello", "rate": RATE}))
-        late = json.loads(await socket.recv())["latency"]["samples"]
+        await socket.send(json.dumps({"type": "start", "rate": RATE}))
+        latency = json.loads(await socket.recv())["latency"]["samples"]
         sent_at: list[float] = []
 
-        async def say() -> None:
-            begun = time.perf_counter() + phase
-            for number, start in enumerate(range(0, len(sound), PACKET)):
-                await asyncio.sleep(max(0.0, begun + number * PACKET / RATE - time.perf_counter()))
+        async def send() -> None:
+            started = time.perf_counter() + phase_s
+            for number, start in enumerate(range(0, len(audio), PACKET)):
+                await asyncio.sleep(max(0.0, started + number * PACKET / RATE - time.perf_counter()))
                 sent_at.append(time.perf_counter())
-                await socket.send(sound[start : start + PACKET].tobytes())
+                await socket.send(audio[start : start + PACKET].tobytes())
 
-        saying = asyncio.create_task(say())
+        sending = asyncio.create_task(send())
         parts, count, delays = [], 0, []
-        while count < len(sound):
+        while count < len(audio):
             part = np.frombuffer(await asyncio.wait_for(socket.recv(), 30), "<f4")
             parts.append(part)
             now, before, count = time.perf_counter(), count // PACKET, count + len(part)
             delays += [1000 * (now - sent_at[number]) for number in range(before, count // PACKET)]
-        await saying
-    found = np.concatenate(parts)[late:]
-    return delays, float(np.abs(found - wanted[: len(found)]).max())
+        await sending
+    result = np.concatenate(parts)[latency:]
+    return delays, float(np.abs(result - expected[: len(result)]).max())
 
 
-def answered_in_time(port: int) -> float:
-    """Share of all packets whose answer was on its way 25 ms after they came in, as the server counts itself."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
-        facts = dict(line.rsplit(" ", 1) for line in answer.read().decode().splitlines() if line[0] != "#")
-    count = float(facts["unhiss_answer_seconds_count"])
-    return float(facts['unhiss_answer_seconds_bucket{le="0.025"}']) / count if count else math.nan
+def share_in_time(port: int) -> float:
+    """Share of all packets that were answered within 25 ms of their arrival, as counted by the server."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as response:
+        values = dict(line.rsplit(" ", 1) for line in response.read().decode().splitlines() if line[0] != "#")
+    count = float(values["unhiss_stream_response_seconds_count"])
+    return float(values['unhiss_stream_response_seconds_bucket{le="0.025"}']) / count if count else math.nan
 
 
-def over_sockets(name: str, count: int, seconds: float) -> dict[str, float]:
-    sound = (0.1 * np.random.default_rng(0).standard_normal(int(seconds * RATE) // PACKET * PACKET)).astype("<f4")
-    wanted = unhiss.denoise(sound, RATE, model=name)
-    words = [sys.executable, "-m", "unhiss", "serve", "--port", "0", "--model", name]
-    words += ["--max-streams", str(count), "--max-streams-per-client", str(count)]
+def measure_sockets(name: str, count: int, seconds: float) -> dict[str, float]:
+    audio = (0.1 * np.random.default_rng(0).standard_normal(int(seconds * RATE) // PACKET * PACKET)).astype("<f4")
+    expected = unhiss.denoise(audio, RATE, model=name)
+    command = [sys.executable, "-m", "unhiss", "serve", "--port", "0", "--model", name]
+    command += ["--max-streams", str(count), "--max-streams-per-client", str(count)]
     environment = os.environ | {"PYTHONPATH": str(SOURCE)}
-    server = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment, preexec_fn=lambda: pinned(0))
+    server = subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env=environment, preexec_fn=lambda: pin_to_core(0)
+    )
     try:
         assert server.stdout
         port = int(server.stdout.readline().split()[1].rpartition(":")[2])
-        pinned(1)
+        pin_to_core(1)
 
-        async def all_talk() -> list:
+        async def run_clients() -> list:
             phases = np.random.default_rng(1).uniform(0, PACKET / RATE, count)
-            talks = (talk(port, sound, wanted, float(phase) + 0.5) for phase in phases)
-            return await asyncio.gather(*talks, return_exceptions=True)
+            clients = (run_client(port, audio, expected, float(phase) + 0.5) for phase in phases)
+            return await asyncio.gather(*clients, return_exceptions=True)
 
-        told = asyncio.run(all_talk())
-        prompt = answered_in_time(port)
+        outcomes = asyncio.run(run_clients())
+        in_time = share_in_time(port)
     finally:
         server.terminate()
         server.wait(30)
-    answers = [one for one in told if not isinstance(one, BaseException)]  # an overloaded server drops some
-    if not answers:
+    results = [outcome for outcome in outcomes if not isinstance(outcome, BaseException)]  # overload drops some
+    if not results:
         return {"streams": count, "lost": count}
-    delays = np.concatenate([delay for delay, _ in answers])
-    worst = max(error for _, error in answers)
-    facts = {"p50": np.percentile(delays, 50), "p99": np.percentile(delays, 99), "most": delays.max()}
+    delays = np.concatenate([delay for delay, _ in results])
+    worst = max(error for _, error in results)
     return {
-        "streams": count, "lost": count - len(answers), "packets": len(delays),
-        "wrong": sum(error > SAME for _, error in answers), "worst_error": worst, "within_25_ms": prompt,
-        **{key: round(float(value), 2) for key, value in facts.items()},
+        "streams": count, "lost": count - len(results), "packets": len(delays),
+        "wrong": sum(error > TOLERANCE for _, error in results), "worst_error": worst, "within_25_ms": in_time,
+        **percentiles(delays),
     }  # fmt: skip
 
 
@@ -171,16 +179,17 @@ def main() -> None:
     try:
         need("serve", "starlette", "uvicorn", "websockets", "python_multipart", "prometheus_client")
     except MissingExtra as error:
-        print(f"left out: {error}")
+        print(f"skipped: {error}")
         return
     described = machine.describe("unhiss", "onnxruntime", "numpy", "starlette", "uvicorn", "websockets")
-    sockets = over_sockets(options.model, options.sockets, options.seconds)
-    pinned(0)
+    sockets = measure_sockets(options.model, options.sockets, options.seconds)
+    pin_to_core(0)
     model = load_causal(options.model, 1)
-    costs = ratio(model, min(options.streams, 64))
+    costs = measure_costs(model, min(options.streams, 64))
     fits = int(1e6 * HOP / RATE / costs["batched"]["median"])
     runs = [
-        in_time(model, count, options.seconds) for count in dict.fromkeys((options.streams, max(1, fits * 8 // 10)))
+        measure_real_time(model, count, options.seconds)
+        for count in dict.fromkeys((options.streams, max(1, fits * 8 // 10)))
     ]
     results = {
         "model": options.model,
@@ -192,9 +201,9 @@ def main() -> None:
     gain = costs["one by one"]["median"] / costs["batched"]["median"]
     print(f"a hop costs {costs['batched']['median']:.0f} µs batched, {gain:.2f} times that one by one")
     if "within_25_ms" in sockets:
-        print(f"{100 * sockets['within_25_ms']:.2f} % of packets answered within 25 ms of coming in")
+        print(f"{100 * sockets['within_25_ms']:.2f} % of packets answered within 25 ms of their arrival")
     head = ["case", "streams", "late or lost", "ms p50", "p99", "most"]
-    rows = [["ticks", *(run[key] for key in ("streams", "late", "p50", "p99", "most"))] for run in runs]
+    rows = [["steps", *(run[key] for key in ("streams", "late", "p50", "p99", "most"))] for run in runs]
     rows.append(["sockets", *(sockets.get(key, "-") for key in ("streams", "lost", "p50", "p99", "most"))])
     print(machine.table(head, rows))
     if not options.no_save:

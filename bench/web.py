@@ -1,8 +1,8 @@
-"""How fast the page denoises a recording in a browser: WebAssembly, one thread, the whole way from file to result.
+"""How fast the page denoises a recording in a browser: WebAssembly, one thread, from the file to the result.
 
 Run on an idle machine, after `make web`: python bench/web.py [--seconds 60] [--times 5] [--no-save]
-The recording is examples/noisy.wav repeated, 48 kHz. Python's `unhiss.denoise` with one thread alternates with it.
-The goal: 20 times real time with `small`. Then ten seconds of live sound, for the load that the page shows.
+The recording is examples/noisy.wav repeated, 48 kHz. In turns with Python's `unhiss.denoise` with one thread.
+The goal: 20 times real time with `small`. Then ten seconds of live audio, for the load that the page shows.
 """
 
 from __future__ import annotations
@@ -28,25 +28,27 @@ sys.path.insert(0, str(ROOT / "tests" / "web"))
 
 
 def page_speed(browser, path: Path) -> float:
-    """Times real time, as the worker of the page took it."""
+    """Speed in times real time, as the page reports it."""
     browser.evaluate("document.querySelector('#another').click()")
     browser.set_file("#file", path)
     browser.wait_for("!document.querySelector('#result').hidden")
-    return float(browser.evaluate("/([\\d.]+) × real time/.exec(document.querySelector('#result-details').textContent)[1]"))
+    return float(
+        browser.evaluate("/([\\d.]+) × real time/.exec(document.querySelector('#result-details').textContent)[1]")
+    )
 
 
-def live(browser) -> dict[str, float]:
-    """Load in percent, latency in ms and under-runs of live sound, at the end of LIVE_S."""
+def measure_live(browser) -> dict[str, float]:
+    """Load in percent, latency in ms and under-runs of live audio after LIVE_S."""
     browser.click("#tab-live")
     browser.click("#live")
     browser.wait_for("document.querySelector('#live-state').textContent === 'Listening'")
     browser.wait(LIVE_S)
-    found = {
-        fact: float(browser.evaluate(f"parseFloat(document.querySelector('#live-{fact}').textContent)"))
-        for fact in ("load", "latency", "underruns")
+    readings = {
+        name: float(browser.evaluate(f"parseFloat(document.querySelector('#live-{name}').textContent)"))
+        for name in ("load", "latency", "underruns")
     }
     browser.click("#live")
-    return found
+    return readings
 
 
 def measure(program: str, seconds: int, times: int) -> dict:
@@ -54,26 +56,26 @@ def measure(program: str, seconds: int, times: int) -> dict:
     from plain_server import Site
 
     site, model = Site(PAGE), unhiss.Denoiser("small", threads=1)
-    sound, rate = unhiss.read(SAMPLE)
-    sound = np.resize(sound, seconds * rate)
+    audio, rate = unhiss.read(SAMPLE)
+    audio = np.resize(audio, seconds * rate)
     speeds: dict[str, list[float]] = {"Python": [], "browser": []}
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         path = Path(folder) / "noisy.wav"
-        unhiss.write(path, sound, rate)
+        unhiss.write(path, audio, rate)
         with Chromium(program, Path(folder), f"--use-file-for-fake-audio-capture={SAMPLE}") as browser:
             browser.open(site.url)
-            page_speed(browser, path)  # warm, as Python's first run is not counted either
-            model(sound, rate)
+            page_speed(browser, path)  # warm-up, as for Python
+            model(audio, rate)
             for _ in range(times):
                 speeds["browser"].append(page_speed(browser, path))
-                begun = time.perf_counter()
-                model(sound, rate)
-                speeds["Python"].append(seconds / (time.perf_counter() - begun))
-            heard = live(browser)
+                started = time.perf_counter()
+                model(audio, rate)
+                speeds["Python"].append(seconds / (time.perf_counter() - started))
+            live = measure_live(browser)
             version = browser.call("Browser.getVersion", session=None)["product"]
     site.close()
     times_real = {name: machine.spread(values) for name, values in speeds.items()}
-    return {"browser": version, "audio_s": seconds, "times_real_time": times_real, "live": heard, "goal": GOAL}
+    return {"browser": version, "audio_s": seconds, "times_real_time": times_real, "live": live, "goal": GOAL}
 
 
 def main() -> None:
@@ -84,7 +86,7 @@ def main() -> None:
     options = parser.parse_args()
     program = shutil.which("chromium") or shutil.which("google-chrome")
     if program is None or not (PAGE / "index.html").is_file():
-        print("left out: chromium, or the built page; apt-get install chromium, make web")
+        print("skipped: chromium, or the built page; apt-get install chromium, make web")
         return
     described = machine.describe("unhiss", "onnxruntime", "numpy")
     results = measure(program, options.seconds, options.times)

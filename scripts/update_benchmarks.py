@@ -157,7 +157,7 @@ def serve(results: Results) -> str:
         [
             f"{run['streams']} streams, a batch",
             run["late"],
-            f"{run['ticks']:,}",
+            f"{run['steps']:,}",
             *(run[key] for key in ("p50", "p99", "most")),
         ]
         for run in results["live"]

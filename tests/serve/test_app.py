@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
+from websockets.typing import Origin
 
 from unhiss.serve.app import build_app
 from unhiss.serve.client import Client, ServerError
@@ -54,17 +57,18 @@ def test_denoise_accepts_only_post(server: RunningServer) -> None:
 
 def get_root(app: Starlette) -> tuple[int, bytes]:
     """Status and body of GET /, without a server."""
-    import asyncio
-
     sent: list[dict] = []
 
-    async def receive() -> dict:
+    async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": b""}
 
     async def send(message: dict) -> None:
         sent.append(message)
 
-    scope = {"type": "http", "method": "GET", "path": "/", "root_path": "", "headers": [], "query_string": b""}
+    scope = {
+        "type": "http", "asgi": {"version": "3.0", "spec_version": "2.4"}, "method": "GET", "path": "/",
+        "root_path": "", "headers": [], "query_string": b"",
+    }  # fmt: skip
     asyncio.run(app(scope, receive, send))  # type: ignore[arg-type]
     return sent[0]["status"], b"".join(message.get("body", b"") for message in sent[1:])
 
@@ -84,15 +88,17 @@ def test_pages_of_other_origins_are_rejected(server: RunningServer) -> None:
     assert request(server, "GET", "/healthz", origin="https://evil.example")[0] == 403
     assert request(server, "GET", "/healthz", origin=server.url)[0] == 200
     with pytest.raises(InvalidStatus, match="403"):
-        connect(f"ws://127.0.0.1:{server.port}/v1/stream", origin="https://evil.example", proxy=None)  # type: ignore[arg-type]
+        connect(f"ws://127.0.0.1:{server.port}/v1/stream", origin=Origin("https://evil.example"), proxy=None)
 
 
 def test_pages_of_an_allowed_origin_are_accepted(leveller: Path) -> None:
     with serving(leveller, origins=("https://good.example/",)) as server:
         status, headers, _ = request(server, "GET", "/healthz", origin="https://good.example")
         assert (status, headers["access-control-allow-origin"]) == (200, "https://good.example")
-        preflight = {"origin": "https://good.example", "access_control_request_method": "POST",
-                     "access_control_request_headers": "authorization"}  # fmt: skip
+        preflight: dict[str, Any] = {
+            "origin": "https://good.example", "access_control_request_method": "POST",
+            "access_control_request_headers": "authorization",
+        }  # fmt: skip
         status, headers, _ = request(server, "OPTIONS", "/v1/denoise", **preflight)
         assert status == 200 and "POST" in headers["access-control-allow-methods"]
         assert "authorization" in headers["access-control-allow-headers"].lower()
@@ -102,7 +108,8 @@ def test_pages_of_an_allowed_origin_are_accepted(leveller: Path) -> None:
 def test_a_token_is_required_for_everything_but_health(leveller: Path) -> None:
     with serving(leveller, token="geheim") as server:
         for method, path in (("POST", "/v1/denoise"), ("GET", "/v1/models"), ("GET", "/metrics")):
-            for headers in ({}, {"authorization": "Bearer geheiM"}, {"authorization": "Basic geheim"}):
+            for header in ("", "Bearer geheiM", "Basic geheim"):
+                headers: dict[str, Any] = {"authorization": header} if header else {}
                 status, answer, _ = request(server, method, path, b"x" if method == "POST" else None, **headers)
                 assert (status, answer["www-authenticate"]) == (401, "Bearer")
         assert request(server, "GET", "/healthz")[0] == 200

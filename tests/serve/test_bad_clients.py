@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import cycle, islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,8 +23,13 @@ from serving import ROUND_OFF, TIMEOUT_S, RunningServer, noise, serving, wait_un
 import unhiss
 from unhiss.serve.client import Client
 
-SHORT = {"handshake_s": 1.0, "idle_s": 3.0, "send_s": 1.0, "upload_s": 2.0, "max_body_mb": 20.0}
-MANY = {"max_streams": 250, "max_streams_per_client": 250, "max_files": 250, "max_files_per_client": 250}
+SHORT: dict[str, Any] = {"handshake_s": 1.0, "idle_s": 3.0, "send_s": 1.0, "upload_s": 2.0, "max_body_mb": 20.0}
+MANY: dict[str, Any] = {
+    "max_streams": 250,
+    "max_streams_per_client": 250,
+    "max_files": 250,
+    "max_files_per_client": 250,
+}
 GROWTH_MB = 400  # of 200 at a time: each may buffer 2 s of audio on either side, and Python keeps what it allocated
 
 

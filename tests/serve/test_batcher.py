@@ -16,7 +16,7 @@ import unhiss
 from unhiss.errors import ModelError
 from unhiss.infer.causal_model import CausalModel
 from unhiss.infer.stream import Stream
-from unhiss.serve.batcher import BATCH_SIZE, BLOCK_S, BUFFER_S, LOOP_PASSES, MIN_BACKLOGGED, Batcher, Step
+from unhiss.serve.batcher import BATCH_SIZE, BLOCK_S, BUFFER_S, LOOP_PASSES, MIN_BACKLOGGED, Batcher, Step, StreamSlot
 from unhiss.serve.protocol import Command, Controls
 
 FORMATS = [(48000, 1), (48000, 2), (44100, 1), (16000, 3), (48000, 1), (8000, 1)]  # rate, channels
@@ -151,20 +151,26 @@ def test_an_error_of_the_model_is_the_result_of_its_streams_and_the_batcher_goes
     def fail(*_: Any) -> None:
         raise ModelError("broken")
 
+    results: list[Any] = []
+
+    def read_all(slot: StreamSlot) -> bool:
+        results.extend(slot.read())
+        return bool(results)
+
     async def fail_then_process() -> None:
         async with running() as batcher:
             slot = batcher.add(Stream(16000, 1, model))
-            results: list = []
             with monkeypatch.context() as patch:
                 patch.setattr(CausalModel, "run", fail)
                 batcher.put(slot, noise(rng, 1, 800))
-                await wait_until(lambda: bool(results.extend(slot.read()) or results))
+                await wait_until(lambda: read_all(slot))
             assert isinstance(results[0], ModelError) and not slot.ready
             other = batcher.add(Stream(16000, 1, model))
             batcher.put(other, noise(rng, 1, 500))
             results.clear()
-            await wait_until(lambda: bool(results.extend(other.read()) or results))
-            assert results[0].shape == (1, 500)
+            await wait_until(lambda: read_all(other))
+            (audio,) = results
+            assert audio.shape == (1, 500)
 
     asyncio.run(fail_then_process())
 

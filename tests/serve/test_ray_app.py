@@ -118,7 +118,7 @@ def test_replicas_on_ray_return_the_offline_result(
     # Of many new streams, Ray gives some to the other replica.
     parts, state = [], ""
     for block in np.split(audio, 10, axis=1):
-        with replicas.stream(44100, **({"state": state} if state else {})) as stream:
+        with replicas.stream(44100, state=state) as stream:
             parts.append(stream.push(block))
             state = stream.save()
     with replicas.stream(44100, state=state) as stream:

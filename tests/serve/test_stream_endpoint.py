@@ -170,7 +170,7 @@ def test_a_state_is_saved_only_when_the_one_before_was_read(server: RunningServe
         slot = server.service.batcher._slots[-1]
         for _ in range(1000):
             stream._socket.send('{"type": "save"}')
-        lengths = []
+        lengths: list[int] = []
         while len(lengths) < 200:
             lengths.append(len(slot._results))
             stream._handle(stream._next_message())

@@ -29,8 +29,11 @@ class Chromium:
 
     def __init__(self, program: str, folder: Path, *flags: str) -> None:
         self._command = [program, *FLAGS, f"--user-data-dir={folder / 'home'}", *flags, "about:blank"]
-        self.folder, self.requests, self.errors = folder, [], []
-        self._number, self._bytes, self._answers = 0, b"", {}
+        self.folder = folder
+        self.requests: list[str] = []
+        self.errors: list[str] = []
+        self._number, self._bytes = 0, b""
+        self._responses: dict[int, dict[str, Any]] = {}
 
     def __enter__(self) -> Chromium:
         read_end, self._to = os.pipe()
@@ -58,12 +61,12 @@ class Chromium:
     def call(self, method: str, session: str | None = "page", **parameters: Any) -> dict[str, Any]:
         """The result of one method of the protocol. Raises RuntimeError with the error of Chromium."""
         number = self._send(method, self._session if session == "page" else session, parameters)
-        while number not in self._answers:
+        while number not in self._responses:
             self._receive(TIMEOUT_S)
-        answer = self._answers.pop(number)
-        if "error" in answer:
-            raise RuntimeError(f"{method}: {answer['error']['message']}")
-        return answer["result"]
+        response = self._responses.pop(number)
+        if "error" in response:
+            raise RuntimeError(f"{method}: {response['error']['message']}")
+        return dict(response["result"])
 
     def open(self, url: str, width: int = 1100, height: int = 900, dark: bool = False) -> None:
         """Load a page and wait until its model is loaded."""
@@ -77,12 +80,12 @@ class Chromium:
 
     def evaluate(self, script: str) -> Any:
         """The value of an expression, awaited if it is a promise. Raises RuntimeError for an exception in it."""
-        answer = self.call(
+        response = self.call(
             "Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True, userGesture=True
         )
-        if "exceptionDetails" in answer:
-            raise RuntimeError(answer["exceptionDetails"].get("exception", {}).get("description", script))
-        return answer["result"].get("value")
+        if "exceptionDetails" in response:
+            raise RuntimeError(response["exceptionDetails"].get("exception", {}).get("description", script))
+        return response["result"].get("value")
 
     def wait_for(self, condition: str, seconds: float = TIMEOUT_S) -> None:
         """Wait for a condition in the page. Raises AssertionError with the text of the page."""
@@ -173,7 +176,7 @@ class Chromium:
     def _handle(self, message: dict[str, Any]) -> None:
         method, values = message.get("method"), message.get("params", {})
         if "id" in message:
-            self._answers[message["id"]] = message
+            self._responses[message["id"]] = message
         elif method == "Target.attachedToTarget":
             self._attach(values["sessionId"])
         elif method == "Network.requestWillBeSent":

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+
+from unhiss.media.source import READABLE
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -18,6 +21,12 @@ def test_the_browser_engine_equals_python(node: str, tmp_path: Path) -> None:
         env=os.environ | {"UNHISS_FIXTURES": str(tmp_path), "NO_COLOR": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_page_offers_every_format_that_unhiss_reads() -> None:
+    page = (ROOT / "web" / "index.html").read_text(encoding="utf-8")
+    (accepted,) = re.findall(r'id="file" accept="([^"]*)"', page)
+    assert accepted == ",".join(("audio/*", "video/*", *sorted(READABLE)))
 
 
 def test_the_lock_file_names_no_registry() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import click
 
 from unhiss.cli.terminal import echo
 
+F = TypeVar("F", bound=Callable[..., Any])
 EXAMPLES = """
 \b
 unhiss serve
@@ -17,7 +19,7 @@ curl -F file=@noisy.wav http://127.0.0.1:8000/v1/denoise -o clean.wav
 """
 
 
-def _limit(option: str, kind: type[int | float], text: str) -> Any:
+def _limit(option: str, kind: type[int | float], text: str) -> Callable[[F], F]:
     """An option for the field of the same name in unhiss.serve.limits.Limits, which has the default."""
     return click.option(f"--{option}", type=kind, metavar="N" if kind is int else "X", help=text)
 

@@ -13,7 +13,7 @@ import http.client
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 from urllib.parse import urlencode, urlsplit
@@ -123,10 +123,12 @@ class RemoteStream:
         self._timeout_s = timeout_s
         self.draining = False
         self._received = np.zeros((self.channels, 0), np.float32)
+        self._exit_stack = ExitStack()
         try:
-            self._socket = connect(
+            connection = connect(
                 url, additional_headers=headers, compression=None, open_timeout=timeout_s, max_size=None, proxy=None
             )
+            self._socket = self._exit_stack.enter_context(connection)
         except (OSError, InvalidHandshake, TimeoutError) as error:
             raise ServerError(f"{url}: {error}; is unhiss serve running there?") from error
         try:
@@ -173,7 +175,7 @@ class RemoteStream:
         return str(self._call("saved", type="save")["state"])
 
     def close(self) -> None:
-        self._socket.close()
+        self._exit_stack.close()
 
     def __enter__(self) -> RemoteStream:
         return self

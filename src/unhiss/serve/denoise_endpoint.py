@@ -9,7 +9,7 @@ from collections.abc import Generator, Mapping
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
-from typing import Any, BinaryIO
+from typing import Any
 
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
@@ -110,12 +110,9 @@ class DenoiseEndpoint:
 
     async def _receive_form(self, request: Request, folder: Path) -> tuple[Path, dict[str, str]]:
         """The uploaded file on the disk, and the other fields. Of the client's file name, only the extension counts."""
-        max_fields = len(FIELDS) + 1
-        parser = MultiPartParser(
-            request.headers, request.stream(), max_files=1, max_fields=max_fields, max_part_size=4096
-        )
+        limits = {"max_files": 1, "max_fields": len(FIELDS) + 1, "max_part_size": 4096}
         try:
-            form = await parser.parse()
+            form = await MultiPartParser(request.headers, request.stream(), **limits).parse()
         except (MultiPartException, KeyError, ValueError, AssertionError) as error:
             raise RequestError(400, f"a damaged form ({getattr(error, 'message', error)})", "form") from None
         try:
@@ -125,7 +122,8 @@ class DenoiseEndpoint:
                 raise RequestError(400, line, "form")
             suffix = PurePosixPath(file.filename or "").suffix.lower()
             source = folder / f"recording{suffix if suffix in READABLE else ''}"
-            await asyncio.to_thread(_copy, file.file, source)
+            with source.open("wb") as out:
+                await asyncio.to_thread(shutil.copyfileobj, file.file, out, 1 << 20)
             return source, {name: value for name, value in form.items() if isinstance(value, str)}
         finally:
             await form.close()
@@ -229,8 +227,3 @@ def _output_format(option: str | None, accept: str) -> str:
         return "wav"
     line = f"Accept: {accept[:100]}; expected one of {', '.join(_FORMAT_OF_TYPE)}, or ?format="
     raise RequestError(406, line, "accept")
-
-
-def _copy(file: BinaryIO, target: Path) -> None:
-    with target.open("wb") as out:
-        shutil.copyfileobj(file, out, 1 << 20)

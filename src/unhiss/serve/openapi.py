@@ -8,6 +8,7 @@ from html import escape
 from typing import Any
 
 from unhiss import __version__
+from unhiss.media.source import READABLE
 from unhiss.serve.service import Service
 from unhiss.serve.worker import FORMATS
 
@@ -126,7 +127,8 @@ def _denoise(service: Service) -> Json:
         "parameters": parameters,
         "requestBody": {
             "required": True,
-            "description": "a recording in any format that unhiss reads, as the body or as the field file of a form",
+            "description": "a recording as the body, or as the field file of a form; of any format that unhiss reads: "
+            + ", ".join(sorted(suffix[1:] for suffix in READABLE)),
             "content": {"application/octet-stream": {"schema": binary}, "multipart/form-data": {"schema": form}},
         },
         "responses": {"200": ok, **_errors("400", "404", "406", "408", "413", "422", "429", "503", "507")},

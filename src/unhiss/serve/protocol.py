@@ -27,7 +27,8 @@ from typing import Any
 
 import numpy as np
 
-from unhiss.errors import UnhissError
+from unhiss.errors import AudioError, UnhissError
+from unhiss.infer.checks import check_audio
 
 PATH = "/v1/stream"
 FORMATS: dict[str, np.dtype] = {"pcm16": np.dtype("<i2"), "float32": np.dtype("<f4")}
@@ -127,14 +128,19 @@ def parse_request(text: str, current: Controls) -> Controls | Command:
 
 
 def decode_samples(data: bytes, format: str, channels: int) -> np.ndarray:
-    """A binary message as float32 `(C, T)`. Raises RequestError (400) for an incomplete frame."""
+    """A binary message as float32 `(C, T)`. Raises RequestError (400) for an incomplete frame, NaN or infinity."""
     dtype = FORMATS[format]
     frame_size = dtype.itemsize * channels
     if len(data) % frame_size:
         expected = f"a multiple of {frame_size} bytes for {channels} channel{'s' * (channels > 1)} of {format}"
         raise RequestError(400, f"a message of {len(data):,} bytes; expected whole frames, {expected}", "frame")
     samples = np.frombuffer(data, dtype).reshape(-1, channels).T.astype(np.float32)
-    return samples / np.float32(FULL_SCALE) if format == "pcm16" else samples
+    if format == "pcm16":
+        return samples / np.float32(FULL_SCALE)
+    try:
+        return check_audio(samples)
+    except AudioError as error:
+        raise RequestError(400, str(error), "samples") from None
 
 
 def encode_samples(audio: np.ndarray, format: str) -> bytes:

@@ -12,8 +12,6 @@ from typing import Any
 import numpy as np
 from starlette.types import Receive, Scope, Send
 
-from unhiss.errors import AudioError
-from unhiss.infer.checks import check_audio
 from unhiss.serve import protocol
 from unhiss.serve.batcher import Result, StreamSlot
 from unhiss.serve.protocol import Command, Controls, RequestError, StartMessage
@@ -78,8 +76,7 @@ class StreamEndpoint:
 
     def warn(self, seconds: float) -> None:
         """Tell the client that the server shuts down in so many seconds."""
-        text = protocol.message("draining", seconds=seconds)
-        task = asyncio.create_task(self._send_quietly(text))
+        task = asyncio.create_task(self._send_quietly(protocol.message("draining", seconds=seconds)))
         self._background.add(task)  # the loop itself keeps only a weak reference
         task.add_done_callback(self._background.discard)
 
@@ -137,7 +134,7 @@ class StreamEndpoint:
                     self._samples_in += slot.stream.latency.samples
                 batcher.put(slot, request)
             else:
-                audio = _decode_audio(data, start)
+                audio = protocol.decode_samples(data, start.format, start.channels)
                 if audio.shape[1]:
                     self._samples_in += audio.shape[1]
                     self._unanswered.append((self._last_received, self._samples_in))
@@ -200,13 +197,6 @@ class StreamEndpoint:
                 await self._raw_send({"type": "websocket.send", "text": text})
                 reason = str(error).encode()[:MAX_CLOSE_REASON].decode(errors="ignore")
                 await self._raw_send({"type": "websocket.close", "code": error.close_code, "reason": reason})
-
-
-def _decode_audio(data: bytes, start: StartMessage) -> np.ndarray:
-    try:
-        return check_audio(protocol.decode_samples(data, start.format, start.channels))
-    except AudioError as error:
-        raise RequestError(400, str(error), "samples") from None
 
 
 def _encode_result(result: Result, format: str, signer: StateSigner) -> dict[str, Any]:

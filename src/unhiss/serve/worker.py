@@ -13,7 +13,7 @@ import struct
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
@@ -42,7 +42,7 @@ class DenoiseRequest:
     atten_limit_db: float | None = None
     mix: float = 1.0
     guard: bool = True
-    format: str = "wav"
+    format: str = field(default="wav", compare=False)  # a denoiser serves every format
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +97,9 @@ def denoise(source: Path, folder: Path, request: DenoiseRequest, limits: Limits)
 
 
 @lru_cache(maxsize=4)
-def _denoiser(model: str, atten_limit_db: float | None, mix: float, guard: bool) -> Denoiser:
-    return Denoiser(model, atten_limit_db=atten_limit_db, mix=mix, guard=guard, threads=1)
-
-
-def _denoiser_of(request: DenoiseRequest) -> Denoiser:
-    return _denoiser(request.model, request.atten_limit_db, request.mix, request.guard)
+def _denoiser(request: DenoiseRequest) -> Denoiser:
+    options = {"atten_limit_db": request.atten_limit_db, "mix": request.mix, "guard": request.guard}
+    return Denoiser(request.model, threads=1, **options)  # type: ignore[arg-type]
 
 
 def _write_streamable(recording: Source, folder: Path, request: DenoiseRequest, limits: Limits) -> None:
@@ -119,7 +116,7 @@ def _write_streamable(recording: Source, folder: Path, request: DenoiseRequest, 
         file.write(header)
         file.flush()
         _write_info(folder, OutputInfo(len(header) + frames * channels * (4 if is_float else 2), rate, channels))
-        denoiser = _denoiser_of(request)
+        denoiser = _denoiser(request)
         for block in denoiser.denoise_blocks(lambda: _read_blocks(recording, block_size, folder), rate, channels):
             file.write(encode_samples(block, "float32" if is_float else "pcm16"))
             file.flush()
@@ -138,7 +135,7 @@ def _check_folder(folder: Path) -> None:
 
 def _write_buffered(recording: Source, folder: Path, request: DenoiseRequest) -> None:
     target = folder / f"complete.{request.format}"
-    report = _denoiser_of(request).file(recording, target, progress=lambda *_: _check_folder(folder))
+    report = _denoiser(request).file(recording, target, progress=lambda *_: _check_folder(folder))
     size = target.stat().st_size
     target.rename(folder / OUTPUT)
     _write_info(folder, OutputInfo(size, report.rate, report.channels))
