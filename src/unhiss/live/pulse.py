@@ -18,7 +18,6 @@ import numpy as np
 from unhiss.errors import AudioError, MissingExtra, UnhissError, need
 from unhiss.live.devices import Device, DeviceLost
 
-CONNECT_S = 10.0
 _FLOAT32LE, _PLAYBACK, _RECORD = 5, 1, 2  # of pa_sample_format and pa_stream_direction
 _UNSET = 0xFFFFFFFF
 
@@ -57,7 +56,7 @@ def connect() -> Iterator[Any]:
 
     try:
         with pulsectl.Pulse("unhiss", connect=False) as server:
-            server.connect(timeout=CONNECT_S)
+            server.connect()  # with a timeout, pulsectl 24.12 always waits until it is over
             yield server
     except (pulsectl.PulseError, pulsectl.PulseDisconnected) as error:
         raise AudioError(
