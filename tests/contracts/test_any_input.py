@@ -257,16 +257,15 @@ def graphs(causal_model: Make) -> dict[str, CausalModel]:
 @given(
     sizes=st.lists(st.integers(0, 3000), max_size=8),
     rate=st.sampled_from([8000, 22050, 44100, 48000]),
-    channels=st.sampled_from([None, 1, 3]),
+    channels=st.sampled_from([1, 3]),
     content=st.sampled_from(SIGNALS),
 )
 def test_blocks_add_up_to_the_whole(
-    sizes: list[int], rate: int, channels: int | None, content: str, leveller: unhiss.Denoiser
+    sizes: list[int], rate: int, channels: int, content: str, leveller: unhiss.Denoiser
 ) -> None:
-    audio = signal_of(content, rate, channels or 1, sum(sizes)).astype(np.float32)
-    audio = audio if channels else audio[0]
-    found = list(leveller.blocks((audio[..., a:b] for a, b in pairwise(np.cumsum([0, *sizes]))), rate))
-    whole = np.concatenate([audio[..., :0], *found], axis=-1)
+    audio = signal_of(content, rate, channels, sum(sizes)).astype(np.float32)
+    blocks = [audio[:, a:b] for a, b in pairwise(np.cumsum([0, *sizes]))]
+    whole = np.concatenate([audio[:, :0], *leveller.denoise_blocks(lambda: blocks, rate, channels)], axis=-1)
     assert whole.shape == audio.shape
     largest = max(1.0, float(np.abs(audio).max(initial=0)))
     np.testing.assert_allclose(whole, leveller(audio, rate), rtol=0, atol=ROUND_OFF * largest)

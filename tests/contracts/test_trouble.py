@@ -18,7 +18,7 @@ from unhiss.cli import main
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 # A mount that only this command sees; permissions do not stop root, but a read-only file system does.
 UNSHARE = ["unshare", "--mount", "--map-root-user", "sh", "-c"]
-TINY = 'mount -t tmpfs -o size=300k unhiss "$0" || exit 99; "$@"; code=$?; ls -A "$0" > "$0.list"; exit $code'
+TINY = 'mount -t tmpfs -o size=100k unhiss "$0" || exit 99; "$@"; code=$?; ls -A "$0" > "$0.list"; exit $code'
 READ_ONLY = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" || exit 99; exec "$@"'
 
 
@@ -68,7 +68,7 @@ def call(
 
 @pytest.mark.parametrize("extension", ["wav", "mp3", *soaked("w64", "flac", "ogg", "aiff")])
 def test_a_full_disk_keeps_no_partial_file(extension: str, tmp_path: Path, run: Run) -> None:
-    recording(tmp_path / "a.wav", 40 if extension == "mp3" else 5)
+    recording(tmp_path / "a.wav", 15 if extension in ("mp3", "ogg") else 3)
     (tmp_path / "out").mkdir()
     done = run("a.wav", "-o", f"out/b.{extension}", mount=TINY)
     one_line(done, r"out/b\.", "is the disk full\\?")
@@ -78,7 +78,7 @@ def test_a_full_disk_keeps_no_partial_file(extension: str, tmp_path: Path, run: 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_on_a_full_disk_complete_files_are_kept_and_the_others_reported(jobs: int, tmp_path: Path, run: Run) -> None:
     recording(tmp_path / "in" / "a.wav", 0.1)
-    recording(tmp_path / "in" / "b.wav", 10)
+    recording(tmp_path / "in" / "b.wav", 3)
     (tmp_path / "out").mkdir()
     done = run("in", "-o", "out", "-j", jobs, mount=TINY)
     lines = done.stderr.splitlines()
@@ -89,7 +89,7 @@ def test_on_a_full_disk_complete_files_are_kept_and_the_others_reported(jobs: in
 
 
 def test_a_full_disk_for_the_residual_is_reported(tmp_path: Path, run: Run) -> None:
-    recording(tmp_path / "a.wav", 10)
+    recording(tmp_path / "a.wav", 3)
     (tmp_path / "out").mkdir()
     one_line(run("a.wav", "-o", "b.wav", "--residual", "out/r.wav", mount=TINY), r"out/r\.wav", "is the disk full\\?")
     assert (tmp_path / "out.list").read_text() == ""
@@ -106,7 +106,7 @@ def test_a_pipe_into_a_full_disk_is_reported(tmp_path: Path, run: Run) -> None:
 
 
 def test_a_full_disk_for_piped_input_is_reported(tmp_path: Path, run: Run) -> None:
-    with recording(tmp_path / "a.wav", 10).open("rb") as stdin:
+    with recording(tmp_path / "a.wav", 3).open("rb") as stdin:
         one_line(run("-", "-o", "b.wav", mount=TINY, at="tmp", stdin=stdin), "stdin cannot be kept there", "TMPDIR")
     assert set((tmp_path / "tmp.list").read_text().split()) <= {".ses", "Microsoft"}
     assert not (tmp_path / "b.wav").exists()

@@ -22,14 +22,13 @@ Make = Callable[..., Path]
 SOURCE = Path(unhiss.__file__).parent.parent
 CONTINUE = """
 import sys
+from pathlib import Path
 import numpy as np
 import unhiss
-data = sys.stdin.buffer.read()
-size = int.from_bytes(data[:8], "little")
-stream, audio = unhiss.Stream.load(data[8:8 + size]), np.frombuffer(data[8 + size:], np.float32)
-for first in range(0, audio.size, 480):
-    sys.stdout.buffer.write(stream.push(audio[first:first + 480]).tobytes())
-sys.stdout.buffer.write(stream.flush().tobytes())
+for folder in map(Path, sys.argv[1:]):
+    stream, audio = unhiss.Stream.load((folder / "state").read_bytes()), np.fromfile(folder / "in", np.float32)
+    blocks = [stream.push(audio[first:first + 480]) for first in range(0, audio.size, 480)]
+    np.concatenate([*blocks, stream.flush()]).tofile(folder / "out")
 """
 
 
@@ -61,18 +60,22 @@ def test_a_loaded_stream_continues_with_the_same_samples(
     np.testing.assert_array_equal(twin.flush(), stream.flush())
 
 
-@pytest.mark.parametrize("rate", [48000, 44100])
-def test_another_process_continues_with_the_same_samples(rate: int, rng: np.random.Generator) -> None:
-    stream, audio = Stream(rate, atten_limit_db=30), 0.1 * noise(rng, rate)
-    stream.push(audio)
-    state = stream.save()
-    done = subprocess.run(
-        [sys.executable, "-c", CONTINUE], input=len(state).to_bytes(8, "little") + state + audio.tobytes(),
-        capture_output=True, env={**os.environ, "PYTHONPATH": str(SOURCE)},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr.decode()
-    here = [stream.push(audio[first : first + 480]) for first in range(0, audio.size, 480)]
-    np.testing.assert_array_equal(np.frombuffer(done.stdout, np.float32), np.concatenate([*here, stream.flush()]))
+def test_another_process_continues_with_the_same_samples(tmp_path: Path, rng: np.random.Generator) -> None:
+    expected = {}
+    for rate in (48000, 44100):
+        folder = tmp_path / str(rate)
+        folder.mkdir()
+        stream, audio = Stream(rate, atten_limit_db=30), 0.1 * noise(rng, rate)
+        stream.push(audio)
+        (folder / "state").write_bytes(stream.save())
+        audio.tofile(folder / "in")
+        blocks = [stream.push(audio[first : first + 480]) for first in range(0, audio.size, 480)]
+        expected[folder] = np.concatenate([*blocks, stream.flush()])
+    words = [sys.executable, "-c", CONTINUE, *map(str, expected)]
+    done = subprocess.run(words, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(SOURCE)})
+    assert (done.returncode, done.stderr) == (0, "")
+    for folder, samples in expected.items():
+        np.testing.assert_array_equal(np.fromfile(folder / "out", np.float32), samples)
 
 
 def test_saving_changes_nothing_and_a_saved_state_can_be_used_twice(

@@ -29,12 +29,22 @@ _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 
 def serialize(parts: Mapping[str, Any], metadata: dict[str, Any]) -> bytes:
     """The fields that each part lists in STATE_FIELDS, and metadata that JSON can represent."""
-    values: dict[str, Any] = {}
-    arrays: dict[str, np.ndarray] = {}
-    for name, (part, field) in _fields(parts).items():
-        value = getattr(part, field)
-        (arrays if isinstance(value, np.ndarray) else values)[name] = value
-    return _pack({"version": VERSION, **metadata, "values": values}, arrays)
+    fields = {name: getattr(part, field) for name, (part, field) in _fields(parts).items()}
+    values = {name: value for name, value in fields.items() if not isinstance(value, np.ndarray)}
+    header: dict[str, Any] = {}
+    body = bytearray()
+    for name, array in fields.items():
+        if name in values:
+            continue
+        start = len(body)
+        body += np.ascontiguousarray(array).tobytes()
+        dtype = _NAMES[array.dtype.newbyteorder("<")]
+        header[name] = {"dtype": dtype, "shape": array.shape, "data_offsets": (start, len(body))}
+    text = json.dumps({"version": VERSION, **metadata, "values": values})
+    strings = {"unhiss.stream": text, "unhiss.crc32": _checksum(text, header, body)}
+    encoded = json.dumps({"__metadata__": strings, **header}).encode()
+    encoded += b" " * (-len(encoded) % 8)
+    return len(encoded).to_bytes(8, "little") + encoded + body
 
 
 def parse(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -61,7 +71,7 @@ def parse(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         )
     if not intact:
         raise ModelError(f"a stream's state of {len(data):,} bytes is damaged; save it again")
-    return metadata, {name: _with_tuples(value) for name, value in metadata.pop("values").items()} | arrays
+    return metadata, metadata.pop("values") | arrays
 
 
 def assign(parts: Mapping[str, Any], values: Mapping[str, Any]) -> None:
@@ -77,22 +87,6 @@ def _fields(parts: Mapping[str, Any]) -> dict[str, tuple[Any, str]]:
     return {f"{name}.{field.strip('_')}": (part, field) for name, part in parts.items() for field in part.STATE_FIELDS}
 
 
-def _pack(metadata: dict[str, Any], arrays: dict[str, np.ndarray]) -> bytes:
-    header: dict[str, Any] = {}
-    body = bytearray()
-    for name, array in arrays.items():
-        start = len(body)
-        body += np.ascontiguousarray(array).tobytes()
-        header[name] = {
-            "dtype": _NAMES[array.dtype.newbyteorder("<")], "shape": array.shape, "data_offsets": (start, len(body)),
-        }  # fmt: skip
-    text = json.dumps(metadata)
-    strings = {"unhiss.stream": text, "unhiss.crc32": _checksum(text, header, body)}
-    encoded = json.dumps({"__metadata__": strings, **header}).encode()
-    encoded += b" " * (-len(encoded) % 8)
-    return len(encoded).to_bytes(8, "little") + encoded + body
-
-
 def _checksum(metadata: str, header: dict[str, Any], body: bytes | bytearray | memoryview) -> str:
     return f"{zlib.crc32(body, zlib.crc32(json.dumps([metadata, header]).encode())):08x}"
 
@@ -101,8 +95,3 @@ def _array(entry: dict[str, Any], body: memoryview) -> np.ndarray:
     first, last = entry["data_offsets"]
     array = np.frombuffer(body[first:last], _DTYPES[entry["dtype"]]).reshape(entry["shape"])
     return array.astype(array.dtype.newbyteorder("="))  # a copy, so that the caller's bytes can be freed
-
-
-def _with_tuples(value: Any) -> Any:
-    """JSON has lists where a part has tuples."""
-    return tuple(map(_with_tuples, value)) if isinstance(value, list) else value

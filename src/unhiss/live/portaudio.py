@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from unhiss.errors import AudioError, MissingExtra, need
-from unhiss.live.devices import Device, DeviceLost, Side
+from unhiss.live.devices import Device, DeviceLost
 
 
 def _sounddevice() -> Any:
@@ -24,17 +24,16 @@ def _sounddevice() -> Any:
     return sounddevice
 
 
-def list_devices() -> list[tuple[Side, str, str, bool, bool]]:
+def list_devices() -> list[tuple[Any, ...]]:
     """(side, name, label, default, pulse) of each side of each device; the name is PortAudio's number."""
     sd = _sounddevice()
     sd._terminate()  # PortAudio lists devices only once, at initialisation
     sd._initialize()
-    sides: tuple[Side, Side] = ("in", "out")
-    defaults = dict(zip(sides, sd.default.device, strict=True))
+    defaults = dict(zip(("in", "out"), sd.default.device, strict=True))
     rows = []
     for number, info in enumerate(sd.query_devices()):
         label = f"{info['name']} ({sd.query_hostapis(info['hostapi'])['name']})"
-        available = [side for side in sides if info[f"max_{side}put_channels"]]
+        available = [side for side in defaults if info[f"max_{side}put_channels"]]
         rows += [(side, str(number), label, number == defaults[side], False) for side in available]
     return rows
 

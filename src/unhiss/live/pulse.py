@@ -16,9 +16,8 @@ from typing import Any
 import numpy as np
 
 from unhiss.errors import AudioError, MissingExtra, UnhissError, need
-from unhiss.live.devices import Device, DeviceLost, Side
+from unhiss.live.devices import Device, DeviceLost
 
-CONNECT_S = 10.0
 _FLOAT32LE, _PLAYBACK, _RECORD = 5, 1, 2  # of pa_sample_format and pa_stream_direction
 _UNSET = 0xFFFFFFFF
 
@@ -57,7 +56,7 @@ def connect() -> Iterator[Any]:
 
     try:
         with pulsectl.Pulse("unhiss", connect=False) as server:
-            server.connect(timeout=CONNECT_S)
+            server.connect()  # with a timeout, pulsectl 24.12 always waits until it is over
             yield server
     except (pulsectl.PulseError, pulsectl.PulseDisconnected) as error:
         raise AudioError(
@@ -76,17 +75,16 @@ def is_available() -> bool:
         return False
 
 
-def list_devices() -> list[tuple[Side, str, str, bool, bool]]:
+def list_devices() -> list[tuple[Any, ...]]:
     """(side, name, label, default, pulse) of each source and sink; the monitor of a sink is a source too."""
     with connect() as server:
         info, sources, sinks = server.server_info(), server.source_list(), server.sink_list()
-    sides: list[tuple[Side, list[Any], str]] = [
-        ("in", sources, info.default_source_name), ("out", sinks, info.default_sink_name),
-    ]  # fmt: skip
+    listed = (("in", sources, info.default_source_name), ("out", sinks, info.default_sink_name))
     return [
         (side, each.name, each.description, each.name == default, True)
-        for side, listed, default in sides for each in listed
-    ]  # fmt: skip
+        for side, items, default in listed
+        for each in items
+    ]
 
 
 def exists(device: Device) -> bool:
