@@ -32,7 +32,7 @@ def test_each_file_states_layout_licence_and_source_on_top(module) -> None:  # t
     assert "stay in one split" in text
     assert corpus.licence.split(" (")[0] in text
     assert corpus.source in text
-    assert bool(corpus.source) == bool(corpus.citation) == (corpus.name not in ("folder", "pairs"))
+    assert bool(corpus.source) == ("Citation: " in text) == (corpus.name not in ("folder", "pairs"))
     assert corpus.role in (*ROLES, "")
 
 
