@@ -21,7 +21,7 @@ HEAVY = {
     *("pesq", "pystoi", "speechmos", "onnx", "safetensors"),
     *("starlette", "uvicorn", "websockets", "python_multipart", "prometheus_client"),
 }
-BASE = {"numpy", "soundfile", "soxr", "onnxruntime", "click", "rich", "pillow"}
+BASE = {"numpy", "soundfile", "soxr", "onnxruntime", "click", "rich", "pillow", "filelock"}
 PUBLIC = ["Denoiser", "Stream", "UnhissError", "denoise", "denoise_file", "models", "read", "write"]
 
 

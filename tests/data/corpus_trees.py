@@ -33,5 +33,6 @@ def lines(file: Path, *rows: str) -> Path:
 def rows(file: Path, delimiter: str = ",") -> list[dict[str, str]]:
     """The rows of a table, read without the code under test."""
     with file.open(encoding="utf-8", newline="") as lines:
-        quoting = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
-        return list(csv.DictReader(lines, delimiter=delimiter, quoting=quoting))
+        if delimiter == "\t":
+            return list(csv.DictReader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE))
+        return list(csv.DictReader(lines, delimiter=delimiter))

@@ -38,7 +38,8 @@ def running(folder: Path) -> Iterator[subprocess.Popen]:
         yield process
     finally:
         kill_group(process)
-        process.stderr.close()
+        if process.stderr:
+            process.stderr.close()
 
 
 def kill_group(process: subprocess.Popen) -> None:
@@ -58,7 +59,7 @@ def finish(folder: Path) -> dict[str, str]:
 def kill_when(folder: Path, reached: Callable[[], bool]) -> None:
     with running(folder) as process:
         wait_for(lambda: reached() or process.poll() is not None)
-        assert process.poll() is None, f"ended before it could be killed: {process.stderr.read()}"
+        assert process.poll() is None, f"ended before it could be killed: {process.stderr and process.stderr.read()}"
         kill_group(process)
 
 

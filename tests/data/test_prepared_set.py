@@ -49,7 +49,7 @@ def test_a_set_holds_every_clip_once_with_its_measures(prepared: Store) -> None:
     assert {row.kind for row in store.rows if row.role == "noise"} == {"wind", "hum", "thuds"}
     assert set(store.parts) == {(role, split) for role in ("speech", "noise") for split in ("train", "valid")}
     assert store.rate == RATE
-    assert not leaks(store.rows)  # type: ignore[arg-type]
+    assert not leaks(store.rows)
 
 
 def test_clips_are_loaded_and_resampled_as_librosa_does(tmp_path: Path) -> None:

@@ -120,7 +120,7 @@ def test_takes_of_one_recording_share_their_groups(esc: Path) -> None:
         (ESC, "meta/esc50.csv", ESC50, "9-1-A-0.wav,9,0,dog,True,1,A", 5),
     ],
 )
-def test_bad_tables_are_reported(corpus, file: str, header: str, row: str, highest: int, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_bad_tables_are_reported(corpus, file: str, header: str, row: str, highest: int, tmp_path: Path) -> None:
     lines(tmp_path / file, header, row)
     with pytest.raises(CorpusError, match=f"has the fold '.*'; expected 1 to {highest}"):
         list(corpus.read(tmp_path))
