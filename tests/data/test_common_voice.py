@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from corpus_trees import COMMON_VOICE, COMMON_VOICE_NEW, lines
+from corpus_trees import COMMON_VOICE, COMMON_VOICE_NEW, lines, plant, rows
 
 from unhiss.data.clips import leaks
 from unhiss.data.common_voice import CORPUS
@@ -69,22 +69,32 @@ def test_the_first_releases_name_clips_without_extension(tmp_path: Path) -> None
     assert [clip.path.name for clip in CORPUS.read(tmp_path)] == ["0a1b.mp3"]
 
 
-def test_the_real_release_has_58_languages_and_no_speaker_in_two_splits(data: Path) -> None:
-    clips = [clip for part in ("train", "dev") for clip in CORPUS.read(data / RELEASE, part)]
-    assert len(clips) == 1431
-    assert len({clip.language for clip in clips}) == 58
-    assert {split: len({c.kind for c in clips if c.split == split}) for split in ("train", "valid")} == {
-        "train": 849,
-        "valid": 63,
+def check_release(root: Path) -> None:
+    """Every row of every language is a clip with a text; no speaker is in two of its splits."""
+    languages = [folder for folder in root.iterdir() if (folder / "train.tsv").is_file()]
+    tables = {
+        part: [row for folder in languages for row in rows(folder / f"{part}.tsv", "\t")] for part in ("train", "dev")
     }
+    by_part = {part: list(CORPUS.read(root, part)) for part in tables}
+    for part, clips in by_part.items():
+        assert sorted(clip.path.name for clip in clips) == sorted(row["path"] for row in tables[part])
+        assert {clip.kind for clip in clips} == {row["client_id"] for row in tables[part]}
+    clips = [*by_part["train"], *by_part["dev"]]
+    assert {clip.language for clip in clips} == {folder.name for folder in languages}
     assert not leaks(clips)
     assert all(clip.path.is_file() and clip.text for clip in clips)
     assert not [clip.text for clip in clips if '""' in clip.text]
+    # validated contains dev, so the two leak exactly dev's speakers.
+    both = [*CORPUS.read(root, "validated"), *by_part["dev"]]
+    assert set(leaks(both)) == {name for clip in by_part["dev"] for name in clip.groups}
 
 
-def test_validated_is_the_union_and_therefore_leaks_with_dev(data: Path) -> None:
-    both = [clip for part in ("validated", "dev") for clip in CORPUS.read(data / RELEASE, part)]
-    assert len(leaks(both)) == 63
+def test_a_release_has_every_row_and_no_speaker_in_two_splits(recordings: Path) -> None:
+    check_release(recordings / RELEASE)
+
+
+def test_a_large_release_has_every_row_and_no_speaker_in_two_splits(data: Path) -> None:
+    check_release(data / RELEASE)
 
 
 def test_a_missing_column_is_named_with_what_was_found(tmp_path: Path) -> None:
@@ -99,9 +109,10 @@ def test_a_table_that_is_no_text_is_refused(tmp_path: Path) -> None:
         list(CORPUS.read(tmp_path))
 
 
-def test_another_corpus_at_the_path_is_told(tmp_path: Path, data: Path) -> None:
+def test_another_corpus_at_the_path_is_reported(tmp_path: Path) -> None:
+    plant(tmp_path / "UrbanSound8K", "audio/fold1/a.wav", "metadata/UrbanSound8K.csv")
     with pytest.raises(CorpusError, match=r"is not Common Voice: expected LANG/train\.tsv; found: audio, metadata"):
-        list(CORPUS.read(data / "UrbanSound8K"))
+        list(CORPUS.read(tmp_path / "UrbanSound8K"))
     lines(tmp_path / "en" / "dev.tsv", COMMON_VOICE)
     with pytest.raises(CorpusError, match=r"no language in .* has a test\.tsv; found: dev\.tsv"):
         list(CORPUS.read(tmp_path, "test"))

@@ -26,13 +26,13 @@ def test_all_corpora_are_there_by_name() -> None:
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.CORPUS.name)
-def test_each_file_states_layout_licence_and_source_on_top(module) -> None:  # type: ignore[no-untyped-def]
+def test_each_file_states_layout_licence_and_source_on_top(module) -> None:
     text, corpus = " ".join(module.__doc__.split()), module.CORPUS
     assert "Licence: " in text
     assert "stay in one split" in text
     assert corpus.licence.split(" (")[0] in text
     assert corpus.source in text
-    assert bool(corpus.source) == bool(corpus.citation) == (corpus.name not in ("folder", "pairs"))
+    assert bool(corpus.source) == ("Citation: " in text) == (corpus.name not in ("folder", "pairs"))
     assert corpus.role in (*ROLES, "")
 
 

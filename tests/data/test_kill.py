@@ -19,10 +19,10 @@ import unhiss
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills a process group")
 
-PATIENCE_S = 120.0
+PATIENCE_S = 120.0  # only a run that hangs takes so long
 COMMAND = (
-    "prepare --speech folder:speech --noise synth:thuds=90,knocks=90 --keep-silence --valid-share 0.2 -j 2 "
-    "-o out/set --pairs 60 --wav out/pairs --spectrograms out/frames --split 400/260"
+    "prepare --speech folder:speech --noise synth:thuds=70 --keep-silence --valid-share 0.2 -j 2 "
+    "-o out/set --pairs 40 --wav out/pairs --spectrograms out/frames --split 300/270"
 )
 
 
@@ -38,7 +38,8 @@ def running(folder: Path) -> Iterator[subprocess.Popen]:
         yield process
     finally:
         kill_group(process)
-        process.stderr.close()
+        if process.stderr:
+            process.stderr.close()
 
 
 def kill_group(process: subprocess.Popen) -> None:
@@ -58,7 +59,7 @@ def finish(folder: Path) -> dict[str, str]:
 def kill_when(folder: Path, reached: Callable[[], bool]) -> None:
     with running(folder) as process:
         wait_for(lambda: reached() or process.poll() is not None)
-        assert process.poll() is None, f"ended before it could be killed: {process.stderr.read()}"
+        assert process.poll() is None, f"ended before it could be killed: {process.stderr and process.stderr.read()}"
         kill_group(process)
 
 
@@ -81,7 +82,7 @@ def wait_for(reached: Callable[[], bool]) -> None:
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
     folder = tmp_path_factory.mktemp("undisturbed")
-    speech_folder(folder / "speech", speakers=5, each=4)
+    speech_folder(folder / "speech", speakers=5, each=3)
     return folder, finish(folder)
 
 
@@ -96,15 +97,12 @@ def exists(folder: Path, pattern: str, count: int = 1) -> Callable[[], bool]:
 
 
 def test_a_run_killed_again_and_again_ends_with_the_same_bytes(fresh: Path, undisturbed) -> None:
-    for pattern in (
-        "out/set/shards/.*.part",
-        "out/set/shards/*.json",
-        "out/pairs/clean/*.wav",
-        "out/frames/.unhiss-ledger.jsonl",
-    ):
-        kill_when(fresh, exists(fresh / "out", pattern))
+    out, ledger = fresh / "out", fresh / "out" / "frames" / ".unhiss-ledger.jsonl"
+    for pattern in ("set/shards/.*.part", "set/shards/*.json", "pairs/clean/*.wav"):
+        kill_when(fresh, exists(out, pattern))
+    kill_when(fresh, lambda: ledger.is_file() and ledger.read_text().count("\n") >= 2)  # a chunk of frames is done
     assert finish(fresh) == undisturbed[1]
-    assert finish(fresh) == undisturbed[1], "a run over a finished set changes nothing"
+    assert finish(fresh) == undisturbed[1], "a repeated run over a finished set changes nothing"
 
 
 def test_workers_end_with_their_parent_and_the_next_run_need_not_wait(fresh: Path, undisturbed) -> None:

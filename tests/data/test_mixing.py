@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sounds import small_set
 
 from unhiss.data.mixing import Mixer, Recipe, mix
 from unhiss.data.store import FULL_SCALE, Store
@@ -21,8 +20,8 @@ config = MixConfig(snr_db=(-5, 20))
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return small_set(tmp_path_factory.mktemp("mixing"))
+def store(prepared: Store) -> Store:
+    return prepared
 
 
 def level_db(audio: np.ndarray) -> float:

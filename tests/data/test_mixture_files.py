@@ -7,7 +7,7 @@ import librosa
 import numpy as np
 import pytest
 import soundfile
-from sounds import RATE, hashes, small_set
+from sounds import RATE, hashes
 
 from unhiss.data import mixture_files
 from unhiss.data.mixing import Mixer, mix
@@ -20,8 +20,8 @@ config = MixConfig(snr_db=(-5, 20))
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return small_set(tmp_path_factory.mktemp("material"))
+def store(prepared: Store) -> Store:
+    return prepared
 
 
 def manifest(folder: Path) -> list[dict[str, str]]:

@@ -41,15 +41,15 @@ def load_clip(clip: Clip, preprocessing: Preprocessing, **options):
     return load_with_id("id", clip, preprocessing, **options)
 
 
-def test_a_set_holds_every_clip_once_with_its_measures(tmp_path: Path) -> None:
-    store = small_set(tmp_path)
+def test_a_set_holds_every_clip_once_with_its_measures(prepared: Store) -> None:
+    store = prepared
     assert sorted(row.id for row in store.rows if row.role == "speech") == [
         f"folder/speaker{speaker}/{number}.wav" for speaker in range(4) for number in range(2)
     ]
     assert {row.kind for row in store.rows if row.role == "noise"} == {"wind", "hum", "thuds"}
     assert set(store.parts) == {(role, split) for role in ("speech", "noise") for split in ("train", "valid")}
     assert store.rate == RATE
-    assert not leaks(store.rows)  # type: ignore[arg-type]
+    assert not leaks(store.rows)
 
 
 def test_clips_are_loaded_and_resampled_as_librosa_does(tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_a_file_named_twice_counts_once_and_files_of_one_name_get_ids_of_their_o
     assert [item["reason"] for item in plan.rejected] == ["repeated"]
 
 
-def test_what_a_corpus_puts_into_two_splits_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+def test_a_group_in_two_splits_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     root = speech_folder(tmp_path / "speech", speakers=1)
     (train,), (valid,) = speech(root, flexible_split=False), speech(root, flexible_split=False, split="valid")
     with pytest.raises(CorpusError, match=r"speaker/speech/speaker0 in train .* and valid"):
@@ -184,15 +184,14 @@ def test_one_process_and_two_give_the_same_bytes(tmp_path: Path) -> None:
     assert hashes(tmp_path / "one") == hashes(tmp_path / "two")
 
 
-def test_a_lost_shard_is_made_again(tmp_path: Path) -> None:
-    before = hashes(small_set(tmp_path).folder)
+def test_a_lost_shard_is_made_again(tmp_path: Path, own_copy: Store) -> None:
+    before = hashes(own_copy.folder)
     for path in (tmp_path / "set" / "shards").glob("noise-*"):
         path.unlink()
     assert hashes(small_set(tmp_path).folder) == before
 
 
-def test_other_settings_or_sources_need_another_folder(tmp_path: Path) -> None:
-    small_set(tmp_path)
+def test_other_settings_or_sources_need_another_folder(tmp_path: Path, own_copy: Store) -> None:
     with pytest.raises(DataError, match="of other sources or settings"):
         small_set(tmp_path, keep_silence=True)
     soundfile.write(tmp_path / "speech" / "speaker0" / "new.wav", voice(np.random.default_rng(9), 1.0), RATE)
@@ -200,8 +199,8 @@ def test_other_settings_or_sources_need_another_folder(tmp_path: Path) -> None:
         small_set(tmp_path)
 
 
-def test_dataset_json_states_settings_counts_hours_licences_and_hashes(tmp_path: Path) -> None:
-    store = small_set(tmp_path)
+def test_dataset_json_states_settings_counts_hours_licences_and_hashes(prepared: Store) -> None:
+    store = prepared
     settings = json.loads((store.folder / "dataset.json").read_text())
     assert settings["preprocessing"]["max_seconds"] == 10.0
     assert settings["sources"] == ["folder:speech", "synth:wind=3,hum=3,thuds=3"]
@@ -216,8 +215,8 @@ def test_dataset_json_states_settings_counts_hours_licences_and_hashes(tmp_path:
         assert hashlib.sha256((store.folder / "shards" / name).read_bytes()).hexdigest() == digest
 
 
-def test_the_card_tells_what_is_in_the_set_and_no_time(tmp_path: Path) -> None:
-    store = small_set(tmp_path)
+def test_the_card_describes_the_set_and_contains_no_time(tmp_path: Path, own_copy: Store) -> None:
+    store = own_copy
     text = (store.folder / "card.md").read_text(encoding="utf-8")
     for line in (
         "17 clips",
@@ -234,8 +233,8 @@ def test_the_card_tells_what_is_in_the_set_and_no_time(tmp_path: Path) -> None:
     assert hashes(small_set(tmp_path).folder) == before
 
 
-def test_shards_are_what_numpy_would_have_saved(tmp_path: Path) -> None:
-    store = small_set(tmp_path)
+def test_shards_are_what_numpy_would_have_saved(tmp_path: Path, prepared: Store) -> None:
+    store = prepared
     for path in (store.folder / "shards").glob("*.npy"):
         np.save(tmp_path / "again.npy", np.load(path))
         assert (tmp_path / "again.npy").read_bytes() == path.read_bytes()

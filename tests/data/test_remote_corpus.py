@@ -10,6 +10,7 @@ import pytest
 from corpus_trees import COMMON_VOICE, ESC50, URBANSOUND8K, VOXCELEB1, lines, plant
 
 from unhiss.data import remote_corpus
+from unhiss.data.clips import Clip
 from unhiss.data.corpora import parse_spec
 from unhiss.data.shard_plan import ClipSource, plan_shards
 from unhiss.data.shards import Preprocessing
@@ -78,6 +79,7 @@ def test_a_remote_corpus_gives_the_clips_of_a_local_one(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     folder, url = root / below, RemotePath(f"file://{root / below}")
     corpus, path, part = parse_spec(f"{name}:{folder}", role)
+    assert isinstance(path, Path)
     local = ClipSource("", path, list(corpus.read(path, part, role)))
     remote = remote_corpus.read_remote("", corpus, url, part, role)
     assert list((tmp_path / "temporary").iterdir()) == [], "the mirror is removed"
@@ -86,9 +88,12 @@ def test_a_remote_corpus_gives_the_clips_of_a_local_one(
     # A plan names each clip by its id; apart from these fields a clip has no path in it.
     one, other = (plan_shards([source], Preprocessing(), 0.0, 0) for source in (local, remote))
     assert one.fingerprint == other.fingerprint and one.rejected == other.rejected
-    paths = {"path": Path(), "url": None, "size": None, "noisy": None}
-    assert [(key, replace(clip, **paths)) for key, clip in one.clips] == [
-        (key, replace(clip, **paths)) for key, clip in other.clips
+
+    def without_paths(clip: Clip) -> Clip:
+        return replace(clip, path=Path(), url=None, size=None, noisy=None)
+
+    assert [(key, without_paths(clip)) for key, clip in one.clips] == [
+        (key, without_paths(clip)) for key, clip in other.clips
     ]
 
 

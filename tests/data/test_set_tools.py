@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 import tarfile
 from collections.abc import Callable
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 from click.testing import CliRunner, Result
-from sounds import hashes, small_set, sources, voice
+from sounds import hashes, sources, voice
 
 from unhiss.cli.data import command
 from unhiss.data.prepare import prepare
@@ -22,8 +23,8 @@ from unhiss.data.store import Store
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return small_set(tmp_path_factory.mktemp("made")).folder
+def made(prepared: Store) -> Path:
+    return prepared.folder
 
 
 @pytest.fixture
@@ -93,14 +94,12 @@ FAULTS = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_every_fault_has_its_line(fault: str, copy: Path) -> None:
-    import re
-
-    damage, said = FAULTS[fault]
+    damage, message = FAULTS[fault]
     damage(copy)
     done = data("verify", copy)
     assert done.exit_code == 1
     lines = done.stdout.splitlines()
-    assert any(re.search(said, line) for line in lines), lines
+    assert any(re.search(message, line) for line in lines), lines
     assert done.stderr == f"unhiss: {len(lines)} fault{'s' * (len(lines) > 1)} in {copy}\n"
 
 
@@ -110,8 +109,8 @@ def samples_by_id(store: Store) -> dict[tuple[str, str], bytes]:
 
 def test_a_merged_set_holds_every_clip_of_both_and_is_whole(made: Path, tmp_path: Path) -> None:
     other = prepare(sources(tmp_path, "rain=3,siren=3", speakers=5)[1:], tmp_path / "other", Preprocessing(), jobs=1)
-    said = good(data("merge", made, other.folder, "-o", tmp_path / "both"))
-    assert said.endswith(f"ready: {tmp_path}/both (card: {tmp_path}/both/card.md)\n")
+    line = good(data("merge", made, other.folder, "-o", tmp_path / "both"))
+    assert line.endswith(f"ready: {tmp_path}/both (card: {tmp_path}/both/card.md)\n")
     good(data("verify", tmp_path / "both"))
     both = Store(tmp_path / "both")
     assert samples_by_id(both) == samples_by_id(Store(made)) | samples_by_id(other)
@@ -129,20 +128,20 @@ def test_shards_are_bounded_by_their_bytes_wherever_they_come_from(
 
     def check(folder: Path) -> None:
         good(data("verify", folder))
-        held: dict[str, list[int]] = {}
+        sizes_of: dict[str, list[int]] = {}
         for row in Store(folder).rows:
-            held.setdefault(row.shard, []).append(2 * row.length)
-        assert all(sum(sizes) <= bound or len(sizes) == 1 for sizes in held.values())
-        assert any(len(sizes) > 1 for sizes in held.values()) and max(map(sum, held.values())) > bound
+            sizes_of.setdefault(row.shard, []).append(2 * row.length)
+        assert all(sum(sizes) <= bound or len(sizes) == 1 for sizes in sizes_of.values())
+        assert any(len(sizes) > 1 for sizes in sizes_of.values()) and max(map(sum, sizes_of.values())) > bound
         assert samples_by_id(Store(folder)) == samples_by_id(Store(made))
 
-    given = sources(tmp_path)
-    bounded = prepare(given, tmp_path / "bounded", Preprocessing(), jobs=1).folder
+    clips = sources(tmp_path)
+    bounded = prepare(clips, tmp_path / "bounded", Preprocessing(), jobs=1).folder
     check(bounded)
     before = hashes(bounded)
     for path in [*(bounded / "shards").glob("*-1.npy"), bounded / "dataset.json"]:
         path.unlink()
-    assert hashes(prepare(given, bounded, Preprocessing(), jobs=1).folder) == before, "a lost part is made again"
+    assert hashes(prepare(clips, bounded, Preprocessing(), jobs=1).folder) == before, "a lost part is made again"
     good(data("export", made, "-o", tmp_path / "tars"))
     good(data("import", tmp_path / "tars", "-o", tmp_path / "back"))
     check(tmp_path / "back")

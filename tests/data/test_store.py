@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sounds import small_set
 
 from unhiss.data.manifest import ManifestRow, manifest_files
 from unhiss.data.store import Store
@@ -14,8 +13,8 @@ from unhiss.errors import DataError
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return small_set(tmp_path)
+def store(own_copy: Store) -> Store:
+    return own_copy
 
 
 def refusal(folder: Path) -> str:

@@ -51,21 +51,25 @@ def line_share(audio: np.ndarray) -> np.ndarray:
 @every_kind
 @pytest.mark.parametrize("rate", [8000, 22050, 48000])
 def test_every_kind_is_finite_and_peaks_at_minus_3_dbfs_at_any_rate(kind: str, rate: int) -> None:
-    audio = synth.make(kind, 7, rate)
+    seconds = SECONDS if rate == 8000 else 1.0
+    audio = synth.make(kind, 7, rate, seconds)
     assert audio.dtype == np.float32
-    assert audio.shape == (int(SECONDS * rate),)
+    assert audio.shape == (int(seconds * rate),)
+    assert np.isfinite(audio).all()
     assert np.abs(audio).max() == pytest.approx(10 ** (-3 / 20), rel=1e-6)
 
 
 @every_kind
 def test_the_seed_decides_every_sample(kind: str) -> None:
-    assert np.array_equal(synth.make(kind, 3, RATE), make(kind, 3, RATE))
-    for other in (0, 1, 2):
-        assert abs(np.corrcoef(make(kind, 3, RATE), make(kind, other, RATE))[0, 1]) < 0.9
+    assert np.array_equal(synth.make(kind, 3, 8000, 2.0), synth.make(kind, 3, 8000, 2.0))
+    for other in (0, 1, 2):  # tonal kinds of close pitch correlate by up to 0.04, noise by 0.01
+        assert abs(np.corrcoef(make(kind, 3, RATE), make(kind, other, RATE))[0, 1]) < 0.1
 
 
 def test_kinds_of_the_same_seed_share_no_noise() -> None:
-    assert abs(np.corrcoef(make("wind", 1, RATE), make("rain", 1, RATE))[0, 1]) < 0.2
+    assert abs(np.corrcoef(make("wind", 1, RATE), make("rain", 1, RATE))[0, 1]) < 0.05, (
+        "wind has few independent samples: 1/sqrt(6 s x 300 Hz) = 0.02"
+    )
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -77,17 +81,17 @@ def test_hum_has_its_power_in_lines_at_multiples_of_50_or_60_hz(seed: int) -> No
         near = np.abs(hz - np.maximum(1, np.round(hz / base)) * base) < 0.5 + 0.002 * hz
         return float(density[near].sum() / density.sum())
 
-    assert max(on_lines(50), on_lines(60)) > 0.9
+    assert max(on_lines(50), on_lines(60)) > 0.99, "the hiss has less than 1 %"
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_wind_lies_low(seed: int) -> None:
-    assert share(make("wind", seed, RATE), 0, 500) > 0.7
+    assert share(make("wind", seed, RATE), 0, 500) > 0.7, "corners are at 60 to 300 Hz"
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_rain_is_bright(seed: int) -> None:
-    assert share(make("rain", seed, RATE), 1000, RATE) > 0.6
+    assert share(make("rain", seed, RATE), 1000, RATE) > 0.75, "white noise has 0.91; the hiss falls by up to f^-0.5"
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -113,7 +117,7 @@ def test_breathing_comes_and_goes_every_two_to_five_seconds(seed: int) -> None:
 
 @pytest.mark.parametrize("kind, low, high", [("thuds", 30, 400), ("knocks", 120, 2800)])
 @pytest.mark.parametrize("seed", SEEDS)
-def test_blows_are_short_loud_and_where_they_sound(kind: str, low: float, high: float, seed: int) -> None:
+def test_blows_are_short_and_loud_and_in_their_band(kind: str, low: float, high: float, seed: int) -> None:
     audio = make(kind, seed, RATE)
     peak = np.abs(audio).max()
     crest_db = 20 * np.log10(peak / np.sqrt((audio.astype(np.float64) ** 2).mean()))
@@ -121,7 +125,7 @@ def test_blows_are_short_loud_and_where_they_sound(kind: str, low: float, high: 
     assert share(audio, low, high) > 0.5
     level = envelope_db(audio)
     loudest = int(level.argmax())
-    assert level[loudest] - level[loudest + 1 : loudest + 25].min() > 10, "it dies away within half a second"
+    assert level[loudest] - level[loudest + 1 : loudest + 25].min() > 10, "it decays within half a second"
 
 
 def test_coloured_noise_spans_white_to_brown() -> None:
@@ -131,32 +135,33 @@ def test_coloured_noise_spans_white_to_brown() -> None:
 
 
 @every_kind
-def test_no_kind_has_direct_current_or_rumbles_below_hearing(kind: str) -> None:
+def test_no_kind_has_much_power_below_10_hz(kind: str) -> None:
     for seed in range(4):
         hz, density = power(make(kind, seed), 16384)
-        assert density[hz < 10].sum() < (0.3 if kind in ("wind", "coloured") else 0.1) * density.sum()
+        # Wind gusts and brown noise (1/f^2) have their most power at the lowest frequencies.
+        assert density[hz < 10].sum() < (0.25 if kind in ("wind", "coloured") else 0.05) * density.sum()
 
 
 @pytest.mark.parametrize("kind", STEADY)
-def test_what_is_not_made_of_events_has_no_long_silence(kind: str) -> None:
+def test_continuous_kinds_have_no_long_silence(kind: str) -> None:
     for seed in SEEDS[:5]:
         level = envelope_db(make(kind, seed), 0.05)
-        assert np.mean(level < level.max() - 60) < 0.3
+        assert np.mean(level < level.max() - 60) < 0.02
 
 
 @pytest.mark.parametrize("kind", BRIGHT)
-def test_what_is_bright_in_life_reaches_above_8_khz(kind: str) -> None:
-    found = []
+def test_bright_kinds_reach_above_8_khz(kind: str) -> None:
+    shares = []
     for seed in range(4):
         hz, density = signal.welch(synth.make(kind, seed, 48000, 2.0), 48000, nperseg=4096)
-        found.append(density[hz > 8000].sum() / density.sum())
-    assert max(found) > 0.003, "25 dB below the whole"
-    assert min(found) > 1e-7, "no seed of it is cut off"
+        shares.append(density[hz > 8000].sum() / density.sum())
+    assert max(shares) > 0.003, "25 dB below the total"
+    assert min(shares) > 1e-6, "no seed is band-limited: a 16-bit rounding error has 1e-9"
 
 
 def test_an_idling_engine_repeats_itself_every_two_turns_of_the_crank(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machines, "_speed", lambda rng, n, rate: np.ones(n))
-    found = []
+    gains = []
     for seed in SEEDS[:5]:
         audio = synth.make("engine", seed, RATE)
         hz, density = signal.periodogram(audio, RATE, "hann")
@@ -164,9 +169,9 @@ def test_an_idling_engine_repeats_itself_every_two_turns_of_the_crank(monkeypatc
         hz, density = hz[low], density[low] / density[low].sum()
         # 380 to 1080 turns a minute. By chance a comb holds what lies within 0.4 Hz of it: 0.8 / cycle.
         combs = [(cycle, np.abs(hz - np.round(hz / cycle) * cycle) < 0.4) for cycle in np.arange(3.2, 9.1, 0.01)]
-        found.append(max(density[near].sum() / (0.8 / cycle) for cycle, near in combs))
-    assert min(found) > 1.4, "even where rushing air drowns the exhaust"
-    assert np.median(found) > 4
+        gains.append(max(density[near].sum() / (0.8 / cycle) for cycle, near in combs))
+    assert min(gains) > 1.4, "even where rushing air drowns the exhaust"
+    assert np.median(gains) > 4
 
 
 def test_engines_idle_rev_and_pull_away() -> None:
@@ -182,7 +187,7 @@ def test_engines_idle_rev_and_pull_away() -> None:
 def test_a_drill_is_a_whine_in_a_broad_noise(seed: int) -> None:
     audio = make("drill", seed)
     assert share(audio, 500, RATE) > 0.3
-    assert np.median(line_share(audio)) > 0.3, "white noise has 0.2"
+    assert np.median(line_share(audio)) > 0.5, "white noise has 0.2"
 
 
 @pytest.mark.parametrize("seed", SEEDS[:5])
@@ -200,15 +205,15 @@ def test_a_jackhammer_strikes_ten_to_thirty_times_a_second(seed: int) -> None:
 @pytest.mark.parametrize("seed", SEEDS[:5])
 def test_an_air_conditioner_is_low_and_steady(seed: int) -> None:
     audio = make("air_conditioner", seed)
-    assert share(audio, 0, 3000) > 0.6
+    assert share(audio, 0, 3000) > 0.9, "white noise has 0.27"
     level = envelope_db(audio, 0.25)
-    assert np.percentile(level, 95) - np.percentile(level, 5) < 8
+    assert np.percentile(level, 95) - np.percentile(level, 5) < 4
 
 
 @pytest.mark.parametrize("kind", ["car_horn", "alarm", "music"])
 @pytest.mark.parametrize("seed", SEEDS[:5])
-def test_what_has_pitch_has_its_power_in_lines(kind: str, seed: int) -> None:
-    assert np.percentile(line_share(make(kind, seed)), 80) > 0.6, "white noise has 0.2"
+def test_pitched_kinds_have_their_power_in_lines(kind: str, seed: int) -> None:
+    assert np.percentile(line_share(make(kind, seed)), 80) > 0.8, "white noise has 0.2"
 
 
 @pytest.mark.parametrize("kind", ["bang", "keyboard", "clicks"])
@@ -216,7 +221,7 @@ def test_what_has_pitch_has_its_power_in_lines(kind: str, seed: int) -> None:
 def test_blows_and_clicks_are_rare_and_far_above_the_rest(kind: str, seed: int) -> None:
     audio = make(kind, seed).astype(np.float64)
     kurtosis = np.mean(audio**4) / np.mean(audio**2) ** 2
-    assert kurtosis > 10, "Gaussian noise has 3, a sine 1.5"
+    assert kurtosis > 30, "Gaussian noise has 3, a sine 1.5"
 
 
 @pytest.mark.parametrize("seed", SEEDS[:5])
@@ -231,7 +236,7 @@ def test_typing_has_two_to_twelve_keys_a_second() -> None:
     for seed in SEEDS[:5]:
         level = envelope_db(make("keyboard", seed), 0.01)
         strokes, _ = signal.find_peaks(level, height=level.max() - 30, prominence=6, distance=6)
-        assert 2 <= len(strokes) / SECONDS <= 14
+        assert 2 <= len(strokes) / SECONDS <= 12
 
 
 def test_music_keeps_to_a_scale_of_seven_notes() -> None:
@@ -272,7 +277,7 @@ def test_clips_name_what_make_needs_and_carry_a_group_each() -> None:
         ("wind,,hum", "no synthetic noise ''"),
     ],
 )
-def test_a_kind_or_count_that_cannot_be_is_refused(kinds: str, line: str) -> None:
+def test_an_unknown_kind_or_count_is_refused(kinds: str, line: str) -> None:
     with pytest.raises(CorpusError) as caught:
         list(synth.clips(kinds))
     assert line in str(caught.value)

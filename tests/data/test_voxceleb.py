@@ -84,6 +84,7 @@ def test_a_missing_table_an_unknown_speaker_and_an_odd_set_are_reported(tmp_path
         list(CORPUS.read(root))
 
 
-def test_another_corpus_at_the_path_is_reported(data: Path) -> None:
+def test_another_corpus_at_the_path_is_reported(tmp_path: Path) -> None:
+    plant(tmp_path, "audio/fold1/a.wav")
     with pytest.raises(CorpusError, match=r"is not VoxCeleb1: expected wav/idNNNNN/VIDEO/NNNNN\.wav; found: audio"):
-        list(CORPUS.read(data / "UrbanSound8K"))
+        list(CORPUS.read(tmp_path))

@@ -1,4 +1,4 @@
-"""On Ray too: the bytes of one process, whatever is killed meanwhile. Slow to start, so few."""
+"""On Ray: the bytes of one process, whatever is killed meanwhile. Few tests, since Ray starts slowly."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ import soundfile as sf
 import unhiss
 
 pytest.importorskip("ray", reason="pip install 'unhiss[ray]'")
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are found under /proc")
+pytestmark = [
+    pytest.mark.xdist_group("ray"),
+    pytest.mark.skipif(sys.platform != "linux", reason="processes are found under /proc"),
+]
 
 SOURCE = Path(unhiss.__file__).parent.parent
 PATIENCE_S = 240.0
@@ -85,8 +88,8 @@ def fresh(recordings: Path, tmp_path: Path) -> Iterator[Path]:
 RAY = ("denoise", "in", "-o", "out", "--ray", "local", "-j", "2", "--json")
 
 
-def test_a_killed_worker_and_a_killed_command_cost_nothing(fresh: Path, recordings: Path) -> None:
-    """One run on Ray loses a worker; then all of it is killed; the same command ends with every report and byte."""
+def test_a_killed_worker_and_a_killed_command_lose_nothing(fresh: Path, recordings: Path) -> None:
+    """A run on Ray loses a worker, then is killed; the repeated command ends with every report and byte."""
     first = start(fresh, *RAY)
     wait_for_outputs(fresh / "out", 2, first)
     os.kill(workers(fresh)[0], signal.SIGKILL)
@@ -94,11 +97,13 @@ def test_a_killed_worker_and_a_killed_command_cost_nothing(fresh: Path, recordin
     os.killpg(first.pid, signal.SIGKILL)
     first.communicate()
     before = {path: path.stat().st_mtime_ns for path in (fresh / "out").glob("*.wav")}
-    noted = len((fresh / "out" / ".unhiss-ledger.jsonl").read_text().splitlines()) - 1
+    finished = len((fresh / "out" / ".unhiss-ledger.jsonl").read_text().splitlines()) - 1
     again = [json.loads(line) for line in end(start(fresh, *RAY)).splitlines()]
     assert [Path(line["source"]).name for line in again] == [f"{number:02}.wav" for number in range(16)]
-    assert hashes(fresh / "out") == hashes(recordings / "alone"), "no byte differs, and nothing else is left"
-    assert sum(path.stat().st_mtime_ns == stamp for path, stamp in before.items()) >= noted >= 1, "done is done"
+    assert hashes(fresh / "out") == hashes(recordings / "alone"), "no byte differs, and no other file is left"
+    assert sum(path.stat().st_mtime_ns == stamp for path, stamp in before.items()) >= finished >= 1, (
+        "finished files are not written again"
+    )
 
 
 @pytest.mark.soak
@@ -162,7 +167,7 @@ cluster.shutdown()
 
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", range(20))
-def test_a_node_killed_at_a_random_moment_costs_no_file(seed: int, fresh: Path, recordings: Path) -> None:
+def test_a_node_killed_at_a_random_moment_loses_no_file(seed: int, fresh: Path, recordings: Path) -> None:
     address, words = fresh / "address", [sys.executable, "-c", CLUSTER, str(seed), str(fresh / "out")]
     environment = os.environ | {"PYTHONPATH": str(SOURCE), "RAY_memory_monitor_refresh_ms": "0", "OMP_NUM_THREADS": "1",
                                 "RAY_USAGE_STATS_ENABLED": "0"}  # fmt: skip
@@ -175,13 +180,13 @@ def test_a_node_killed_at_a_random_moment_costs_no_file(seed: int, fresh: Path, 
         while not address.exists():
             assert cluster.poll() is None and time.monotonic() < end_s, "no cluster"
             time.sleep(0.1)
-        told = end(start(fresh, "denoise", "in", "-o", "out", "--ray", address.read_text(), "--json"))
+        printed = end(start(fresh, "denoise", "in", "-o", "out", "--ray", address.read_text(), "--json"))
         cluster.communicate("", timeout=PATIENCE_S)
     finally:
         if cluster.poll() is None:
             os.killpg(cluster.pid, signal.SIGKILL)
             cluster.communicate()
-    assert [Path(json.loads(line)["source"]).name for line in told.splitlines()] == sorted(
+    assert [Path(json.loads(line)["source"]).name for line in printed.splitlines()] == sorted(
         path.name for path in (fresh / "in").iterdir()
     )
     assert hashes(fresh / "out") == hashes(recordings / "alone")

@@ -84,7 +84,7 @@ def test_a_repeated_run_computes_only_what_its_ledger_lacks(tmp_path: Path) -> N
         (tmp_path / str(number)).touch()
     first = map_items(double, items(tmp_path), Fleet(1), ledger=Ledger(path, "this run"))
     assert [next(first)[0] for _ in range(4)] == [0, 1, 2, 3]
-    first.close()  # as a Ctrl-C does
+    first.close()  # type: ignore[attr-defined]  # a generator; as Ctrl-C does
     with path.open("a") as file:
         file.write('[4, "cut o')  # as a crash does
     again = Ledger(path, "this run")

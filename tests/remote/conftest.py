@@ -29,6 +29,7 @@ def serve() -> Iterator[Callable[[int], str]]:
             text=True, cwd=HERE, env=os.environ | {"PYTHONWARNINGS": "ignore"},
         )  # fmt: skip
         begun.append(process)
+        assert process.stdout
         return process.stdout.readline().strip()
 
     yield start

@@ -1,4 +1,4 @@
-"""`unhiss prepare` from a bucket into another, on a server that stumbles: the set is the one that is made here."""
+"""`unhiss prepare` from one bucket into another, on a faulty server: the set is that of local folders."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ from unhiss.data.shards import Preprocessing
 from unhiss.data.verify import faults
 from unhiss.remote import RemotePath
 
-MADE = ("--noise", "synth:thuds=80,knocks=80", "--valid-share", "0.2", "--sample-rate", "16000")
+OPTIONS = ("--noise", "synth:thuds=70", "--valid-share", "0.2", "--sample-rate", "16000")
+MORE = ("--noise", "synth:knocks=90")  # for a run that is to be killed before it ends
 PATIENCE_S = 120.0
 
 
@@ -55,10 +56,10 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def words(root: Path | RemotePath, output: Path | RemotePath, *more: str) -> list[str]:
     sources = ("--speech", f"folder:{root / 'voices'}", "--noise", f"folder:{root / 'noise'}")
-    return ["prepare", *sources, *MADE, "-o", str(output), *more]
+    return ["prepare", *sources, *OPTIONS, "-o", str(output), *more]
 
 
-def held(folder: Path | RemotePath, root: Path | RemotePath) -> dict[str, bytes]:
+def contents(folder: Path | RemotePath, root: Path | RemotePath) -> dict[str, bytes]:
     """Every file below, hidden ones too; where they name their sources, these lie in ROOT."""
     if isinstance(folder, Path):
         found = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
@@ -69,40 +70,40 @@ def held(folder: Path | RemotePath, root: Path | RemotePath) -> dict[str, bytes]
     return found
 
 
-def kept(scratch: Path) -> list[str]:
+def left_behind(scratch: Path) -> list[str]:
     return sorted(path.name for path in scratch.iterdir() if path.name.startswith((".unhiss", "unhiss")))
 
 
-def noted(output: RemotePath) -> dict[str, object]:
-    """Each shard that is done, and when its note was written."""
+def finished_shards(output: RemotePath) -> dict[str, object]:
+    """Each shard that is done, and when its .json was written."""
     shards = output / "shards"
-    found = shards._request(lambda fs, path: fs.find(path, detail=True))
-    return {name: facts["LastModified"] for name, facts in found.items() if name.endswith(".json")}
+    entries = shards._request(lambda fs, path: fs.find(path, detail=True))
+    return {name: entry["LastModified"] for name, entry in entries.items() if name.endswith(".json")}
 
 
 def test_from_bucket_to_bucket_is_from_folder_to_folder(bucket: RemotePath, corpus: Path, scratch: Path) -> None:
     here = run(*words(corpus, corpus.parent / "set", "-j", "1"))
     there = run(*words(bucket / "corpus", bucket / "set", "-j", "2"))
     assert (here.returncode, there.returncode) == (0, 0), there.stderr
-    wanted = held(corpus.parent / "set", corpus)
-    assert held(bucket / "set", bucket / "corpus") == wanted
+    expected = contents(corpus.parent / "set", corpus)
+    assert contents(bucket / "set", bucket / "corpus") == expected
     assert there.stdout == here.stdout.replace(str(corpus.parent / "set"), str(bucket / "set"))
     mixed = run(*words(bucket / "corpus", corpus.parent / "mixed", "-j", "2"))
     assert mixed.returncode == 0, mixed.stderr
-    assert held(corpus.parent / "mixed", bucket / "corpus") == wanted
-    assert kept(scratch) == []
+    assert contents(corpus.parent / "mixed", bucket / "corpus") == expected
+    assert left_behind(scratch) == []
 
 
 def test_a_set_in_a_bucket_is_checked_and_merged_there(bucket: RemotePath, tmp_path: Path) -> None:
-    given = [ClipSource("synth:hum=70", Path("synth"), list(synth.clips("hum=70")))]
-    local = prepare(given, tmp_path / "set", Preprocessing(), jobs=1).folder
-    there = prepare(given, bucket / "set", Preprocessing(), jobs=1).folder
+    arguments = [ClipSource("synth:hum=70", Path("synth"), list(synth.clips("hum=70")))]
+    local = prepare(arguments, tmp_path / "set", Preprocessing(), jobs=1).folder
+    there = prepare(arguments, bucket / "set", Preprocessing(), jobs=1).folder
     assert list(faults(there)) == []
     merge_sets([there], bucket / "merged")
     merge_sets([there], tmp_path / "fetched")
     merge_sets([local], tmp_path / "merged")
-    merged = held(tmp_path / "merged", tmp_path)
-    assert held(bucket / "merged", tmp_path) == held(tmp_path / "fetched", tmp_path) == merged
+    merged = contents(tmp_path / "merged", tmp_path)
+    assert contents(bucket / "merged", tmp_path) == contents(tmp_path / "fetched", tmp_path) == merged
     broken = there / "shards" / "noise-train-00000.npy"
     broken.write_bytes(broken.read_bytes()[:-2])
     (there / "shards" / "noise-valid-00000.npy")._request(lambda fs, path: fs.rm(path))
@@ -110,39 +111,40 @@ def test_a_set_in_a_bucket_is_checked_and_merged_there(bucket: RemotePath, tmp_p
     assert "noise-train-00000.npy: its SHA-256 is" in lines and "noise-valid-00000.npy: missing" in lines
 
 
-def killed_after(shards: int, output: RemotePath, given: list[str]) -> dict[str, object]:
+def killed_after(shards: int, output: RemotePath, arguments: list[str]) -> dict[str, object]:
     """Kill a run and all its processes once it has done so many shards; what it has done."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "unhiss", *given], env=os.environ | {"PYTHONPATH": str(SOURCE)}, start_new_session=True,
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        [sys.executable, "-m", "unhiss", *arguments], env=os.environ | {"PYTHONPATH": str(SOURCE)},
+        start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     end = time.monotonic() + PATIENCE_S
-    while len(noted(output)) < shards:
+    while len(finished_shards(output)) < shards:
         assert process.poll() is None and time.monotonic() < end, process.communicate()[1]
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
-    return noted(output)
+    return finished_shards(output)
 
 
-def test_what_a_killed_run_has_done_is_not_done_again(bucket: RemotePath, corpus: Path, scratch: Path) -> None:
-    given = words(bucket / "corpus", bucket / "set", "-j", "2")
-    done = killed_after(2, bucket / "set", given)
+def test_finished_shards_of_a_killed_run_are_not_made_again(bucket: RemotePath, corpus: Path, scratch: Path) -> None:
+    arguments = words(bucket / "corpus", bucket / "set", *MORE, "-j", "2")
+    done = killed_after(2, bucket / "set", arguments)
     assert not (bucket / "set" / "dataset.json").exists()
     lacking = run("data", "verify", bucket / "set")
     assert lacking.stderr == f"unhiss: {bucket}/set is unfinished; run the same unhiss prepare again\n"
-    other = run(*given, "--seed", "1")
+    other = run(*arguments, "--seed", "1")
     assert "holds a data set of other sources or settings" in other.stderr
     time.sleep(1.1)  # the server tells times to the second
-    again = run(*given)
+    again = run(*arguments)
     assert again.returncode == 0, again.stderr
-    after = noted(bucket / "set")
+    after = finished_shards(bucket / "set")
     assert len(after) > len(done) and {name: after[name] for name in done} == done
-    assert kept(scratch) == []
-    assert run(*words(corpus, corpus.parent / "set")).returncode == 0
-    assert held(bucket / "set", bucket / "corpus") == held(corpus.parent / "set", corpus)
+    assert left_behind(scratch) == []
+    assert run(*words(corpus, corpus.parent / "set", *MORE)).returncode == 0
+    assert contents(bucket / "set", bucket / "corpus") == contents(corpus.parent / "set", corpus)
 
 
 @pytest.mark.soak
+@pytest.mark.xdist_group("ray")
 def test_on_ray_it_is_the_same_set(
     bucket: RemotePath, corpus: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -152,27 +154,27 @@ def test_on_ray_it_is_the_same_set(
     assert run(*words(corpus, corpus.parent / "set")).returncode == 0
     done = run(*words(bucket / "corpus", bucket / "set", "--ray", "local", "-j", "2"))
     assert done.returncode == 0, done.stderr
-    assert held(bucket / "set", bucket / "corpus") == held(corpus.parent / "set", corpus)
-    assert kept(scratch) == []
+    assert contents(bucket / "set", bucket / "corpus") == contents(corpus.parent / "set", corpus)
+    assert left_behind(scratch) == []
 
 
 @pytest.mark.soak
 def test_a_run_killed_at_any_moment_ends_as_an_undisturbed_one(bucket: RemotePath, corpus: Path, scratch: Path) -> None:
     assert run(*words(corpus, corpus.parent / "set")).returncode == 0
-    wanted = held(corpus.parent / "set", corpus)
+    expected = contents(corpus.parent / "set", corpus)
     rng = np.random.default_rng(9)
     for turn in range(10):
         output = bucket / f"set{turn}"
-        given = words(bucket / "corpus", output, "-j", "2")
+        arguments = words(bucket / "corpus", output, "-j", "2")
         for _ in range(2):
             with pytest.raises(subprocess.TimeoutExpired):
                 subprocess.run(
-                    [sys.executable, "-m", "unhiss", *given], env=os.environ | {"PYTHONPATH": str(SOURCE)}, check=False,
-                    timeout=rng.uniform(0.5, 4), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                    [sys.executable, "-m", "unhiss", *arguments], env=os.environ | {"PYTHONPATH": str(SOURCE)},
+                    check=False, timeout=rng.uniform(0.5, 4), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                 )  # fmt: skip
-        assert run(*given).returncode == 0
-        assert held(output, bucket / "corpus") == wanted, turn
-    assert kept(scratch) == []
+        assert run(*arguments).returncode == 0
+        assert contents(output, bucket / "corpus") == expected, turn
+    assert left_behind(scratch) == []
 
 
 def test_a_full_disk_is_one_line_and_leaves_nothing_here(bucket: RemotePath, corpus: Path, scratch: Path) -> None:
@@ -185,37 +187,37 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_here(bucket: RemotePath, cor
     assert done.returncode == 1
     assert done.stderr.startswith(f"unhiss: {bucket}/corpus/") and done.stderr.count("\n") == 1
     assert "no room here for a copy (File too large); TMPDIR says where temporary files lie" in done.stderr
-    assert kept(scratch) == []
+    assert left_behind(scratch) == []
     assert run(*words(bucket / "corpus", bucket / "set")).returncode == 0, "with room it goes on"
 
 
-def test_what_cannot_be_is_one_line(bucket: RemotePath, corpus: Path) -> None:
-    def said(*given: str) -> str:
-        done = CliRunner().invoke(unhiss, given)
+def test_bad_input_is_one_line(bucket: RemotePath, corpus: Path) -> None:
+    def error_of(*arguments: str) -> str:
+        done = CliRunner().invoke(unhiss, arguments)
         assert done.exit_code
         return str(done.exception) + done.stderr
 
     there = bucket / "corpus"
-    assert f"{there} is not empty and holds no data set; choose another folder" in said(*words(there, there))
-    assert f"{bucket}/voices holds no file" in said(*words(bucket, bucket / "set"))
-    assert "the bucket does not exist; create it first" in said(*words(there, RemotePath("s3://never-made/set")))
-    assert "https can only be read" in said(*words(there, RemotePath("https://127.0.0.1/set")))
-    away = said(*words(there, bucket / "set", "--pairs", "3", "--wav", f"{bucket}/pairs"))
+    assert f"{there} is not empty and holds no data set; choose another folder" in error_of(*words(there, there))
+    assert f"{bucket}/voices holds no file" in error_of(*words(bucket, bucket / "set"))
+    assert "the bucket does not exist; create it first" in error_of(*words(there, RemotePath("s3://never-made/set")))
+    assert "https can only be read" in error_of(*words(there, RemotePath("https://127.0.0.1/set")))
+    away = error_of(*words(there, bucket / "set", "--pairs", "3", "--wav", f"{bucket}/pairs"))
     assert f"{bucket}/pairs is a URL; give a path of this machine" in away
 
 
-def test_who_is_not_let_in_is_told_at_once_and_nothing_is_left_out(
+def test_missing_credentials_end_the_run_at_once_and_no_clip_is_left_out(
     bucket: RemotePath, corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given = words(bucket / "corpus", corpus.parent / "set", "-j", "1")
+    arguments = words(bucket / "corpus", corpus.parent / "set", "-j", "1")
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
         monkeypatch.setenv(name, os.devnull)
-    nobody = run(*given)
+    nobody = run(*arguments)
     assert nobody.returncode == 1 and nobody.stderr.count("\n") == 1
     assert "Unable to locate credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or " in nobody.stderr
     monkeypatch.setenv("FSSPEC_S3_ANON", "true")  # the list is open to all there, the recordings are not
-    stranger = run(*given)
+    stranger = run(*arguments)
     assert stranger.returncode == 1 and stranger.stderr.endswith("a b.flac: Forbidden\n"), stranger.stderr
     assert not (corpus.parent / "set" / "dataset.json").exists()

@@ -47,7 +47,7 @@ def test_pairs_in_a_bucket_have_the_scores_they_have_here(
         sf.write(tmp_path / "pairs" / name, rng.uniform(-0.3, 0.3, 20_000), 16000)
     (tmp_path / "pairs" / "manifest.csv").write_text("id,snr_db\nb,5\na,0\n")
     for path in (tmp_path / "pairs").rglob("*.*"):
-        (bucket / "pairs" / path.relative_to(tmp_path / "pairs")).upload(path)
+        (bucket / "pairs" / path.relative_to(tmp_path / "pairs").as_posix()).upload(path)
     for where, folder in (("here", tmp_path / "pairs"), ("there", bucket / "pairs")):
         given = ("--pairs", folder, "--metrics", "si_sdr_db,lag", "-j", "1")
         done = run("evaluate", *given, "-o", tmp_path / f"scores-{where}")

@@ -57,7 +57,7 @@ def both(web: Web, name: str, below: str, tmp_path: Path) -> list[dict[str, byte
     return [
         files(prepare(sources(f"{name}:{place}"), tmp_path / to, Preprocessing(), valid_share=0.3, jobs=1).folder)
         for to, place in places.items()
-    ]  # type: ignore[arg-type]
+    ]
 
 
 def test_a_folder_that_is_listed_gives_the_set_it_gives_here(web: Web, tmp_path: Path) -> None:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from unhiss.cli.parameters import FolderOrUrl, LocalPath
+
+if TYPE_CHECKING:
+    from unhiss.data.store import Store
+    from unhiss.remote import RemotePath
 
 EXAMPLES = """
 \b
@@ -28,7 +33,7 @@ def command() -> None:
 
 @command.command()
 @click.argument("folder", type=FolderOrUrl())
-def verify(folder) -> None:
+def verify(folder: Path | RemotePath) -> None:
     """Read all of a data set and check it against its hashes, counts, offsets and splits.
 
     A line for each fault, and exit code 1 if there is one.
@@ -51,7 +56,7 @@ def verify(folder) -> None:
 @command.command()
 @click.argument("folders", nargs=-1, required=True, type=FolderOrUrl(), metavar="FOLDER...")
 @OUTPUT
-def merge(folders, output) -> None:
+def merge(folders: tuple[Path | RemotePath, ...], output: Path | RemotePath) -> None:
     """Make one data set of several of one sample rate; they stay as they are.
 
     On one file system the shards are not copied, but linked: both names are the same file.
@@ -64,7 +69,7 @@ def merge(folders, output) -> None:
 @command.command()
 @click.argument("folder", type=FolderOrUrl())
 @OUTPUT
-def export(folder, output) -> None:
+def export(folder: Path | RemotePath, output: Path | RemotePath) -> None:
     """Write a data set as WebDataset tars: KEY.wav and KEY.json of each clip, a tar for each shard."""
     from unhiss.data.store import Store
     from unhiss.data.tar_export import export_tars
@@ -90,7 +95,7 @@ def import_(tars: tuple[Path, ...], output: Path, role: str, sample_rate: int, k
     _print_summary(import_tars(list(find_tars(list(tars))), output, role, preprocessing))
 
 
-def _print_summary(store) -> None:
+def _print_summary(store: Store) -> None:
     for part, entry in sorted(store.settings["splits"].items()):
         click.echo(f"{part:14} {entry['clips']:7,} clips {entry['hours']:8.2f} h")
     click.echo(f"ready: {store.folder} (card: {store.folder}/card.md)")

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from unhiss.cli.parameters import FolderOrUrl, LocalPath
+
+if TYPE_CHECKING:
+    from unhiss.data.shard_plan import ClipSource
+    from unhiss.data.shards import QualityRater
+    from unhiss.data.store import Store
+    from unhiss.remote import RemotePath
+    from unhiss.settings import MixConfig
 
 EXAMPLES = """
 \b
@@ -28,8 +37,8 @@ A run that was interrupted is resumed by the same command.
 class Finite(click.FloatRange):
     """A finite number: a limit of NaN would limit nothing."""
 
-    def convert(self, value, parameter, context):
-        number = super().convert(value, parameter, context)
+    def convert(self, value: Any, parameter: Any, context: Any) -> float:
+        number: float = super().convert(value, parameter, context)
         if not math.isfinite(number):
             self.fail(f"{value} is no number to compare with", parameter, context)
         return number
@@ -58,7 +67,10 @@ class Finite(click.FloatRange):
 @click.option("--snr", default="-5:20", show_default=True, help="Range of SNRs of pairs and frames, in dB.")
 @click.option("-j", "--jobs", type=click.IntRange(1), help="Processes; one a processor if not given.")
 @click.option("--ray", metavar="ADDRESS", help="Run on Ray: local, or a cluster's auto or HOST:PORT.")
-def command(speech, noise, output, pairs, wav, spectrograms, split, snr, seed, jobs, ray, **settings) -> None:
+def command(
+    speech: tuple[str, ...], noise: tuple[str, ...], output: Path | RemotePath, pairs: int | None, wav: Path | None,
+    spectrograms: Path | None, split: str, snr: str, seed: int, jobs: int | None, ray: str | None, **settings: Any,
+) -> None:  # fmt: skip
     """Turn corpora into a data set to train on.
 
     Loads to mono, resamples, removes silent frames, makes splits in which no speaker, video, fold or source
@@ -80,22 +92,25 @@ def command(speech, noise, output, pairs, wav, spectrograms, split, snr, seed, j
             refuse_foreign(folder, what)
     store = _prepare(_sources(speech, noise), output, seed, jobs, ray, **settings)
     _print_summary(store, output, speech=speech, noise=noise)
-    options = {"config": config, "seed": seed, "jobs": jobs, "ray": ray}
-    if wav:
-        _write_mixtures("noisy/clean pairs", "write_pairs", store, wav, pairs, pairs, options)
+    from unhiss.data import mixture_files
+
+    if wav and pairs:
+        _write_mixtures(
+            "noisy/clean pairs", mixture_files.write_pairs, (store, wav, pairs, config, seed), pairs, jobs, ray
+        )
     if spectrograms:
-        total = sum(counts.values())
-        _write_mixtures("spectrograms", "write_spectrograms", store, spectrograms, counts, total, options)
+        arguments, total = (store, spectrograms, counts, config, seed), sum(counts.values())
+        _write_mixtures("spectrograms", mixture_files.write_spectrograms, arguments, total, jobs, ray)
     click.echo(f"ready: {output} (card: {output}/card.md)")
 
 
-def _sources(speech: tuple[str, ...], noise: tuple[str, ...]) -> list:
+def _sources(speech: tuple[str, ...], noise: tuple[str, ...]) -> list[ClipSource]:
     if not speech and not noise:
         raise click.UsageError("give at least one --speech or --noise")
     return [_source(spec, role) for role, specs in (("speech", speech), ("noise", noise)) for spec in specs]
 
 
-def _source(spec: str, role: str):
+def _source(spec: str, role: str) -> ClipSource:
     from unhiss.cli.terminal import progress_bar
     from unhiss.data import remote_corpus, synth
     from unhiss.data.corpora import parse_spec
@@ -114,7 +129,10 @@ def _source(spec: str, role: str):
         return remote_corpus.read_remote(spec, corpus, path, part, role)
 
 
-def _prepare(sources, output, seed, jobs, ray, *, min_snr, min_dnsmos, valid_share, **settings):
+def _prepare(
+    sources: list[ClipSource], output: Path | RemotePath, seed: int, jobs: int | None, ray: str | None, *,
+    min_snr: float | None, min_dnsmos: float | None, valid_share: float, **settings: Any,
+) -> Store:  # fmt: skip
     from unhiss.cli.terminal import progress_bar
     from unhiss.data.prepare import prepare
     from unhiss.data.shards import Preprocessing
@@ -129,7 +147,7 @@ def _prepare(sources, output, seed, jobs, ray, *, min_snr, min_dnsmos, valid_sha
         )  # fmt: skip
 
 
-def _print_summary(store, output, **specs_of) -> None:
+def _print_summary(store: Store, output: Path | RemotePath, **specs_of: tuple[str, ...]) -> None:
     """Print counts and rejections; warn if a role has no clip for validation.
 
     Raises DataError if a role was asked for and all its clips were left out.
@@ -153,7 +171,7 @@ def _print_summary(store, output, **specs_of) -> None:
             )  # fmt: skip
 
 
-def _rater(min_dnsmos: float | None):
+def _rater(min_dnsmos: float | None) -> QualityRater | None:
     if min_dnsmos is None:
         return None
     from unhiss.score.dnsmos import model_file, overall
@@ -173,7 +191,7 @@ def _frame_counts(split: str) -> dict[str, int]:
     return {"train": train, "valid": valid}
 
 
-def _mix_config(snr: str):
+def _mix_config(snr: str) -> MixConfig:
     from unhiss.settings import MixConfig
 
     try:
@@ -185,14 +203,15 @@ def _mix_config(snr: str):
     return MixConfig(snr_db=(low, high))
 
 
-def _write_mixtures(what, function, store, folder, count, total, options) -> None:
-    """Make pairs or spectrograms with a progress bar, then print how many."""
+def _write_mixtures(
+    what: str, write: Callable[..., dict[str, int]], arguments: tuple[Any, ...], total: int, jobs: int | None,
+    ray: str | None,
+) -> None:  # fmt: skip
+    """Write pairs or spectrograms with a progress bar, then print how many."""
     from unhiss.cli.terminal import progress_bar
-    from unhiss.data import mixture_files
 
     with progress_bar(what) as bar:
         task = bar.add_task("mixing", total=total)
-        write = getattr(mixture_files, function)
-        counts = write(store, folder, count, progress=lambda done: bar.update(task, completed=done), **options)
+        counts = write(*arguments, progress=lambda done: bar.update(task, completed=done), jobs=jobs, ray=ray)
     shares = ", ".join(f"{number:,} {split}" for split, number in counts.items())
-    click.echo(f"{sum(counts.values()):,} {what} in {folder} ({shares})")
+    click.echo(f"{sum(counts.values()):,} {what} in {arguments[1]} ({shares})")

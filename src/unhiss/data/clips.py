@@ -58,11 +58,10 @@ class Corpus:
     """
 
     name: str
-    role: str
-    parts: tuple[str, ...]
-    licence: str
-    citation: str
-    source: str
+    role: str = ""
+    parts: tuple[str, ...] = SPLITS
+    licence: str = "unknown"
+    source: str = ""
     reader: Callable[[Path, str, str], Iterator[Clip]]
     tables: tuple[str, ...] = ()
 

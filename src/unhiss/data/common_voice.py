@@ -86,7 +86,6 @@ CORPUS = Corpus(
     role="speech",
     parts=tuple(SPLIT_OF_PART),
     licence="CC0 1.0",
-    citation='R. Ardila et al., "Common Voice: A Massively-Multilingual Speech Corpus", LREC 2020',
     source="https://commonvoice.mozilla.org/datasets",
     reader=_clips,
     tables=("{part}.tsv", "clip_durations.tsv"),

@@ -48,7 +48,6 @@ CORPUS = Corpus(
     role="noise",
     parts=("all", "ch01"),
     licence="CC BY-SA 3.0",
-    citation='J. Thiemann et al., "The Diverse Environments Multi-channel Acoustic Noise Database", 2013',
     source="https://zenodo.org/records/1227121",
     reader=_clips,
 )

@@ -45,7 +45,6 @@ CORPUS = Corpus(
     role="noise",
     parts=fold_parts(FOLDS),
     licence="CC BY-NC 3.0",
-    citation='K. J. Piczak, "ESC: Dataset for Environmental Sound Classification", ACM Multimedia 2015',
     source="https://github.com/karolpiczak/ESC-50",
     reader=_clips,
     tables=("meta/esc50.csv",),

@@ -87,11 +87,6 @@ def _clips(path: Path, part: str, role: str) -> Iterator[Clip]:
 
 CORPUS = Corpus(
     name="folder",
-    role="",
-    parts=SPLITS,
-    licence="unknown",
-    citation="",
-    source="",
     reader=_clips,
     tables=("manifest.csv",),
 )

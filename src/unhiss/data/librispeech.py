@@ -83,7 +83,6 @@ CORPUS = Corpus(
     role="speech",
     parts=PARTS,
     licence="CC BY 4.0",
-    citation='V. Panayotov et al., "Librispeech: an ASR corpus based on public domain audio books", 2015',
     source="https://www.openslr.org/12",
     reader=_clips,
     tables=("*.trans.txt",),

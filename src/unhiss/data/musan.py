@@ -51,10 +51,8 @@ def _files(folder: Path) -> list[Path]:
 
 CORPUS = Corpus(
     name="musan",
-    role="",
     parts=(*KINDS, "all"),
     licence="CC BY 4.0 (recordings: Creative Commons or public domain, by source)",
-    citation='D. Snyder et al., "MUSAN: A Music, Speech, and Noise Corpus", arXiv 1510.08484, 2015',
     source="https://www.openslr.org/17",
     reader=_clips,
 )

@@ -145,11 +145,6 @@ def _clips(path: Path, part: str, role: str) -> Iterator[Clip]:
 
 CORPUS = Corpus(
     name="pairs",
-    role="",
-    parts=SPLITS,
-    licence="unknown",
-    citation="",
-    source="",
     reader=_clips,
     tables=("manifest.csv",),
 )

@@ -45,7 +45,6 @@ CORPUS = Corpus(
     role="noise",
     parts=fold_parts(FOLDS),
     licence="CC BY-NC 3.0",
-    citation='J. Salamon et al., "A Dataset and Taxonomy for Urban Sound Research", ACM Multimedia 2014',
     source="https://urbansounddataset.weebly.com/urbansound8k.html",
     reader=_clips,
     tables=("metadata/UrbanSound8K.csv",),

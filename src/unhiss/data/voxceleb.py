@@ -76,7 +76,6 @@ CORPUS = Corpus(
     role="speech",
     parts=("dev", "test", "all"),
     licence="CC BY 4.0 (recordings: copyright of their owners)",
-    citation='A. Nagrani et al., "VoxCeleb: a large-scale speaker identification dataset", Interspeech 2017',
     source="https://www.robots.ox.ac.uk/~vgg/data/voxceleb/",
     reader=_clips,
     tables=("vox1_meta.csv",),
