@@ -49,10 +49,7 @@ def denoise_all(
     raise_errors: raise the error of a recording instead. Raises ConfigError or ModelError for a wrong option or model
     before the first recording.
     """
-    from unhiss.infer.files import FileOptions
-
     _denoiser(**options.model)
-    FileOptions(**options.file, residual=tasks[0].residual)
     in_process = not options.ray and (options.jobs == 1 or len(tasks) == 1)
     array = progress_array(len(tasks), shared=not (in_process or options.ray))
     with silence_c_libraries(), progress_bar(auto_refresh=False) as bar:
