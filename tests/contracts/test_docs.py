@@ -137,7 +137,7 @@ def test_the_commands_of_the_quick_start_run(workdir: Path, monkeypatch: pytest.
     ]  # fmt: skip
     for line in lines:
         run(line)
-    for made in (
+    for name in (
         "clean.wav",
         "before-after.png",
         "runs/first/index.html",
@@ -145,7 +145,7 @@ def test_the_commands_of_the_quick_start_run(workdir: Path, monkeypatch: pytest.
         "mine.wav",
         "scores/scores.json",
     ):
-        assert (workdir / made).stat().st_size > 0
+        assert (workdir / name).stat().st_size > 0
 
 
 @pytest.mark.usefixtures("workdir")
