@@ -180,17 +180,17 @@ def test_charts_say_where_lower_is_better():
 def open_page(browser: Chromium, path: Path, width: int = 1100) -> None:
     """Load a page in the browser, which then holds its requests and its errors only."""
     browser.requests.clear()
-    browser.complaints.clear()
+    browser.errors.clear()
     browser.call("Emulation.setDeviceMetricsOverride", width=width, height=HEIGHT, deviceScaleFactor=1, mobile=False)
     browser.call("Page.navigate", url=path.as_uri())
-    browser.until(f"location.href === {path.as_uri()!r} && document.readyState === 'complete'")
+    browser.wait_for(f"location.href === {path.as_uri()!r} && document.readyState === 'complete'")
 
 
 @pytest.mark.xdist_group("browser")
 def test_the_browser_reports_network_requests_and_errors(tmp_path: Path, browser: Chromium) -> None:
     (tmp_path / "open.html").write_text('<img src="http://127.0.0.1:9/x.png"><script>no.such()</script>')
     open_page(browser, tmp_path / "open.html")
-    assert any("no is not defined" in line for line in browser.complaints)
+    assert any("no is not defined" in line for line in browser.errors)
     assert "http://127.0.0.1:9/x.png" in browser.requests
 
 
@@ -200,7 +200,7 @@ def test_a_browser_shows_the_page_without_network_requests_or_errors(rendered, t
     """The page also forbids itself to load anything, so that an attempt would be an error."""
     (tmp_path / "report.html").write_text(rendered[1], encoding="utf-8")
     open_page(browser, tmp_path / "report.html", width)
-    assert not browser.complaints
+    assert not browser.errors
     assert not {url for url in browser.requests if not url.startswith(("file:", "data:", "chrome:"))}
     screenshot = base64.b64decode(browser.call("Page.captureScreenshot")["data"])
     picture = np.asarray(Image.open(io.BytesIO(screenshot)).convert("RGB"))
