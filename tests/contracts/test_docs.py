@@ -72,7 +72,8 @@ def page_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def workdir(page_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of that folder, as the current folder."""
+    """A copy of that folder, as the current folder; commands run in this process, as on a machine with one core."""
+    monkeypatch.setattr("unhiss.fleet.processes.cpu_count", lambda: 1)
     shutil.copytree(page_files, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     return tmp_path
