@@ -36,7 +36,8 @@ def test_p835_and_p808_equal_speechmos_for_any_length(speechmos, rng, length):
 
 
 def test_a_recording_one_sample_too_short_is_doubled():
-    assert [len(dnsmos._windows(np.ones(length), 16_000)) for length in (144_159, 144_160)] == [9, 1]
+    windows = [len(dnsmos._windows(np.ones(length), 16_000)) for length in (144_159, 144_160)]
+    assert windows == [7, 1]  # nine starts; rounding makes two windows a sample too short, as in speechmos
 
 
 def test_overall_is_the_ovrl_of_p835(rng):

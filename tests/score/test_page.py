@@ -29,7 +29,7 @@ HEIGHT = 2400
 
 
 @pytest.fixture(scope="module")
-def made(synthetic_pairs: Path) -> tuple[Report, str]:
+def rendered(synthetic_pairs: Path) -> tuple[Report, str]:
     """A report of two systems, one of which fails on a recording, and its page."""
 
     pairs = find_pairs(synthetic_pairs)
@@ -73,19 +73,19 @@ class Reader(HTMLParser):
         assert self.open.pop() == tag
 
 
-def test_the_page_is_well_formed_and_refers_to_no_other_file(made):
+def test_the_page_is_well_formed_and_refers_to_no_other_file(rendered):
     reader = Reader()
-    reader.feed(made[1])
+    reader.feed(rendered[1])
     assert not reader.open
     for tag, attributes in reader.tags:
         for name in ("src", "href"):
             assert attributes.get(name, "#").startswith(("data:", "#")), (tag, attributes[name][:60])
-    assert "here &amp; there" in made[1] and "<quiet" not in made[1] and "&lt;quiet only&gt;" in made[1]
+    assert "here &amp; there" in rendered[1] and "<quiet" not in rendered[1] and "&lt;quiet only&gt;" in rendered[1]
 
 
-def test_every_picture_chart_and_player_has_a_text_alternative(made):
+def test_every_picture_chart_and_player_has_a_text_alternative(rendered):
     reader = Reader()
-    reader.feed(made[1])
+    reader.feed(rendered[1])
     for tag, attributes in reader.tags:
         if tag == "img":
             assert attributes["alt"]
@@ -94,22 +94,24 @@ def test_every_picture_chart_and_player_has_a_text_alternative(made):
     assert sum(tag == "audio" for tag, _ in reader.tags) >= 6
 
 
-def test_players_contain_the_recording_and_failures_are_listed(made, tmp_path):
+def test_players_contain_the_recording_and_failures_are_listed(rendered, tmp_path):
     from unhiss.media.source import read
 
-    content = re.search(r'<audio[^>]*src="data:audio/ogg;base64,([^"]+)"', made[1])
+    content = re.search(r'<audio[^>]*src="data:audio/ogg;base64,([^"]+)"', rendered[1])
     assert content
     (tmp_path / "clip.opus").write_bytes(base64.b64decode(content[1]))
     audio, rate = read(tmp_path / "clip.opus")
     assert len(audio) / rate == pytest.approx(4.6, abs=0.01)
     assert np.abs(audio).max() > 0.05
-    assert "What could not be scored" in made[1] and "too &lt;loud&gt; &amp; rude" in made[1]
+    assert "What could not be scored" in rendered[1] and "too &lt;loud&gt; &amp; rude" in rendered[1]
 
 
-def test_the_table_holds_the_means_of_the_report(made):
-    for name in made[0].systems:
-        values = [row.scores["si_sdr_db"] for row in made[0].of(name) if not row.failure]
-        assert f">{np.mean(values):z.1f}<small>" in made[1] or f'<b class="best">{np.mean(values):z.1f}' in made[1]
+def test_the_table_holds_the_means_of_the_report(rendered):
+    for name in rendered[0].systems:
+        values = [row.scores["si_sdr_db"] for row in rendered[0].of(name) if not row.failure]
+        assert (
+            f">{np.mean(values):z.1f}<small>" in rendered[1] or f'<b class="best">{np.mean(values):z.1f}' in rendered[1]
+        )
 
 
 def report_of(values: list[float], metric: str) -> Report:
@@ -161,8 +163,8 @@ def test_every_marker_has_a_colour_of_the_style_sheet_and_forty_markers_differ()
     assert all(f".{colour} {{ --c:" in style for marker in markers for colour in re.findall(r"\bs\d+", marker))
 
 
-def test_intervals_over_few_recordings_are_called_a_hint(made):
-    assert "a hint only" in made[1]  # of three recordings
+def test_intervals_over_few_recordings_are_called_a_hint(rendered):
+    assert "a hint only" in rendered[1]  # of three recordings
     rows = [ScoreRow(system=NOISY, pair=Pair(id=str(n), clean=(), noisy=()), scores={"lag": 0.0}) for n in range(10)]
     assert "a hint only" not in render_page(Report((NOISY,), tuple(rows), ("lag",)), [], {})
 
@@ -178,27 +180,27 @@ def test_charts_say_where_lower_is_better():
 def open_page(browser: Chromium, path: Path, width: int = 1100) -> None:
     """Load a page in the browser, which then holds its requests and its errors only."""
     browser.requests.clear()
-    browser.complaints.clear()
+    browser.errors.clear()
     browser.call("Emulation.setDeviceMetricsOverride", width=width, height=HEIGHT, deviceScaleFactor=1, mobile=False)
     browser.call("Page.navigate", url=path.as_uri())
-    browser.until(f"location.href === {path.as_uri()!r} && document.readyState === 'complete'")
+    browser.wait_for(f"location.href === {path.as_uri()!r} && document.readyState === 'complete'")
 
 
 @pytest.mark.xdist_group("browser")
 def test_the_browser_reports_network_requests_and_errors(tmp_path: Path, browser: Chromium) -> None:
     (tmp_path / "open.html").write_text('<img src="http://127.0.0.1:9/x.png"><script>no.such()</script>')
     open_page(browser, tmp_path / "open.html")
-    assert any("no is not defined" in line for line in browser.complaints)
+    assert any("no is not defined" in line for line in browser.errors)
     assert "http://127.0.0.1:9/x.png" in browser.requests
 
 
 @pytest.mark.xdist_group("browser")
 @pytest.mark.parametrize("width", [1100, 500])
-def test_a_browser_shows_the_page_without_network_requests_or_errors(made, tmp_path, browser, width):
+def test_a_browser_shows_the_page_without_network_requests_or_errors(rendered, tmp_path, browser, width):
     """The page also forbids itself to load anything, so that an attempt would be an error."""
-    (tmp_path / "report.html").write_text(made[1], encoding="utf-8")
+    (tmp_path / "report.html").write_text(rendered[1], encoding="utf-8")
     open_page(browser, tmp_path / "report.html", width)
-    assert not browser.complaints
+    assert not browser.errors
     assert not {url for url in browser.requests if not url.startswith(("file:", "data:", "chrome:"))}
     screenshot = base64.b64decode(browser.call("Page.captureScreenshot")["data"])
     picture = np.asarray(Image.open(io.BytesIO(screenshot)).convert("RGB"))

@@ -144,11 +144,11 @@ def test_a_system_cannot_modify_the_input_of_the_next_one(folder):
 
 
 def test_recordings_without_a_reference_are_scored_with_metrics_that_need_none(folder):
-    found = find_recordings([folder / "noisy"])
-    assert [pair.id for pair in found] == ["a.wav", "b.wav", "c.wav"]
+    items = find_recordings([folder / "noisy"])
+    assert [item.id for item in items] == ["a.wav", "b.wav", "c.wav"]
     names = select_metrics("all", clean=False, text=False, recogniser=False)
     assert names == ("sig", "bak", "ovrl", "p808", "lag", "extra")
-    (row, halved) = evaluate([system("halve", halve)], found[:1], metrics=names).rows
+    (row, halved) = evaluate([system("halve", halve)], items[:1], metrics=names).rows
     assert not row.failure and 1 < row.scores["ovrl"] < 5 and halved.scores["lag"] == 0
 
 
@@ -206,8 +206,8 @@ def test_a_repeated_run_scores_only_the_missing_rows(folder, tmp_path):
 def test_changed_recordings_systems_or_metrics_are_scored_again_and_so_are_failures(folder, tmp_path):
     calls: list = []
 
-    def run(names=("lag",), made=None):
-        return evaluate([made or count(calls)], find_pairs(folder), metrics=names, folder=tmp_path)
+    def run(names=("lag",), counted=None):
+        return evaluate([counted or count(calls)], find_pairs(folder), metrics=names, folder=tmp_path)
 
     run()
     assert len(calls) == 3
@@ -216,22 +216,18 @@ def test_changed_recordings_systems_or_metrics_are_scored_again_and_so_are_failu
     assert len(calls) == 4  # another recording
     run(("lag", "extra"))
     assert len(calls) == 7  # other metrics
-    run(made=count(calls, "another version"))
+    run(counted=count(calls, "another version"))
     assert len(calls) == 10  # another system of the same name
     broken = system("counted", crash, "third")
-    assert len(run(made=broken).failures) == len(run(made=broken).failures) == 3
+    assert len(run(counted=broken).failures) == len(run(counted=broken).failures) == 3
     assert all("third" not in line and json.loads(line) for line in (tmp_path / CACHE).read_text().splitlines())
 
 
 def test_progress_counts_every_row(folder):
-    seen = []
-    evaluate(
-        [system("halve", halve)],
-        find_pairs(folder),
-        metrics=("lag",),
-        progress=lambda done, total: seen.append((done, total)),
-    )
-    assert seen == [(done, 6) for done in range(7)]
+    calls = []
+    progress = lambda done, total: calls.append((done, total))  # noqa: E731
+    evaluate([system("halve", halve)], find_pairs(folder), metrics=("lag",), progress=progress)
+    assert calls == [(done, 6) for done in range(7)]
 
 
 @pytest.mark.parametrize("names", [[NOISY], ["one", "one"]])

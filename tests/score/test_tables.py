@@ -89,8 +89,8 @@ def test_markdown_holds_the_table_the_groups_in_number_order_and_the_listings(re
     # Of the 27 equal draws of 1, 2, 3 one is all ones and one all threes, 3.7 % each: both ends are reached.
     assert "| noisy input | 3 | 2.00 ±1.00 | 2.000 ±1.000 |" in text
     assert "| a\\|b | 3 | 3.00 ±1.00 |" in text
-    places = [text.index(f"\n| {value} | noisy input |") for value in ("-5", "5", "10", "drill", "siren")]
-    assert places == sorted(places)
+    positions = [text.index(f"\n| {value} | noisy input |") for value in ("-5", "5", "10", "drill", "siren")]
+    assert positions == sorted(positions)
     assert "| -5 | a\\|b | 1 | – | – |" in text
     assert "Not scored:\n\n- 4: no clean file\n" in text
     assert "left out of that mean:\n\n- 2, a|b: PESQ-WB has no value: why\n" in text

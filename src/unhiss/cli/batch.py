@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from unhiss.cli.file_progress import FileProgress, ProgressArray, progress_array, set_progress
 from unhiss.cli.tasks import PIPE, DenoiseTask
@@ -49,10 +49,7 @@ def denoise_all(
     raise_errors: raise the error of a recording instead. Raises ConfigError or ModelError for a wrong option or model
     before the first recording.
     """
-    from unhiss.infer.files import FileOptions
-
     _denoiser(**options.model)
-    FileOptions(**options.file, residual=tasks[0].residual)
     in_process = not options.ray and (options.jobs == 1 or len(tasks) == 1)
     array = progress_array(len(tasks), shared=not (in_process or options.ray))
     with silence_c_libraries(), progress_bar(auto_refresh=False) as bar:
@@ -186,11 +183,10 @@ def _denoise(task: DenoiseTask, options: BatchOptions, progress: Progress) -> Fi
     for path in (task.target, task.residual) if task.make_folders else ():
         if isinstance(path, Path):
             path.parent.mkdir(parents=True, exist_ok=True)
-    is_local = isinstance(task.source, Path) and task.source != PIPE and not task.source.is_fifo()
-    if isinstance(task.source, Path) and is_local and isinstance(task.target, Path) and task.target != PIPE:
+    if _is_local_file(task.source) and _is_local_file(task.target):
         return denoiser.file(task.source, task.target, **arguments)
     with tempfile.TemporaryDirectory(prefix="unhiss-") as folder:
-        source = task.source if isinstance(task.source, Path) and is_local else _copy_source(task.source, Path(folder))
+        source = task.source if _is_local_file(task.source) else _copy_source(task.source, Path(folder))
         target, target_name = _local_target(task, Path(folder), bool(options.file.get("force")))
         try:
             report = denoiser.file(source, target, **arguments)
@@ -204,6 +200,11 @@ def _denoise(task: DenoiseTask, options: BatchOptions, progress: Progress) -> Fi
                 shutil.copyfileobj(file, sys.stdout.buffer, 1 << 20)
             sys.stdout.buffer.flush()
     return report
+
+
+def _is_local_file(path: Path | RemotePath) -> TypeGuard[Path]:
+    """Not remote, and not a pipe."""
+    return isinstance(path, Path) and path != PIPE and not path.is_fifo()
 
 
 def _local_target(task: DenoiseTask, folder: Path, force: bool) -> tuple[Path, str]:

@@ -73,6 +73,8 @@ def command(
         raise click.UsageError(f"-j {jobs}: expected 1 or more, or 0 for one a core")
     if ray and (in_place or PIPE in (output, *sources)):
         raise click.UsageError("--ray may repeat a recording, and takes neither pipes nor --in-place; use -o FOLDER")
+    ledger_folder = output if ray and tasks[0].make_folders and not skip_existing else None
+    batch = _batch_options({"in_place": in_place, **options}, jobs, ray, ledger_folder, residual)
     planned = len(tasks)
     if skip_existing:
         tasks = [task for task in tasks if not task.target.exists()]
@@ -84,21 +86,22 @@ def command(
     if not tasks:
         echo(f"nothing to do: all of {planned} have an output", err=as_json)
         return
-    ledger_folder = output if ray and tasks[0].make_folders and not skip_existing else None
-    batch = _batch_options({"in_place": in_place, **options}, jobs, ray, ledger_folder)
     _exit_on_signals()
     if _denoise_and_report(tasks, batch, plot, as_json):
         sys.exit(1)
 
 
 def _batch_options(
-    options: dict[str, Any], jobs: int, ray: str | None, ledger_folder: Path | RemotePath | None
+    options: dict[str, Any], jobs: int, ray: str | None, ledger_folder: Path | RemotePath | None, residual: Path | None
 ) -> BatchOptions:
+    """What all recordings share. Raises ConfigError for a wrong option of files, once for all of them."""
     from unhiss.fleet.ledger import NAME
+    from unhiss.infer.files import FileOptions
     from unhiss.weights import DEFAULT
 
     names = ("in_place", "force", "start_s", "end_s", "rate", "subtype", "clip_mode")
     file = {name: options.pop(name) for name in names}
+    FileOptions(**file, residual=residual)
     options["model"] = options["model"] or DEFAULT
     if options["threads"] is None:
         options["threads"] = 0 if jobs == 1 and not ray else 1

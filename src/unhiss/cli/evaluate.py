@@ -14,6 +14,8 @@ from unhiss.cli.parameters import FolderOrUrl, LocalPath, PathOrUrl
 if TYPE_CHECKING:
     from unhiss.infer.denoiser import Denoiser
     from unhiss.remote import RemotePath
+    from unhiss.score.pairs import Pair
+    from unhiss.score.recognition import Recogniser
     from unhiss.score.report import Report
     from unhiss.score.systems import System
 
@@ -68,7 +70,6 @@ def command(
     from unhiss.fleet.processes import cpu_count
     from unhiss.score import tables
     from unhiss.score.pairs import find_pairs, find_recordings
-    from unhiss.score.recognition import parse_recogniser
     from unhiss.score.registry import select_metrics
 
     paths = _input_paths(folder, noisy, ray)
@@ -76,19 +77,12 @@ def command(
     with local_copies(paths) as local_paths:
         pairs = find_pairs(local_paths[0]) if folder else find_recordings(local_paths)
         has_text = any(pair.metadata.get("text") for pair in pairs)
-        if recogniser and not has_text:
-            raise click.UsageError(
-                "--recogniser needs reference texts; give --pairs whose manifest.csv has the spoken words in a column "
-                "`text`, or leave --recogniser out"
-            )
-        loaded_recogniser = parse_recogniser(recogniser) if recogniser else None
+        parsed_recogniser = _recogniser(recogniser, has_text)
         metrics = select_metrics(selection, clean=folder is not None, text=has_text, recogniser=recogniser is not None)
         systems = _systems(specs)
         if output is not None:
             tables.prepare_folder(output, force)
-        report = _evaluate(
-            systems, pairs, jobs=jobs, ray=ray, metrics=metrics, recogniser=loaded_recogniser, folder=output
-        )
+        report = _evaluate(systems, pairs, output, metrics=metrics, recogniser=parsed_recogniser, jobs=jobs, ray=ray)
         click.echo(tables.to_markdown(report), nl=False)
         if output is not None:
             settings = {"pairs" if folder else "noisy": ", ".join(map(str, paths)), "recogniser": recogniser}
@@ -112,7 +106,18 @@ def _input_paths(
     return paths
 
 
-def _evaluate(*args: Any, **options: Any) -> Report:
+def _recogniser(spec: str | None, has_text: bool) -> Recogniser | None:
+    from unhiss.score.recognition import parse_recogniser
+
+    if spec and not has_text:
+        raise click.UsageError(
+            "--recogniser needs reference texts; give --pairs whose manifest.csv has the spoken words in a column "
+            "`text`, or leave --recogniser out"
+        )
+    return parse_recogniser(spec) if spec else None
+
+
+def _evaluate(systems: list[System], pairs: list[Pair], folder: Path | None, **options: Any) -> Report:
     from unhiss.cli.terminal import progress_bar, silence_c_libraries
     from unhiss.score.report import evaluate
 
@@ -122,7 +127,7 @@ def _evaluate(*args: Any, **options: Any) -> Report:
         def show(done: int, total: int) -> None:
             bar.update(task, completed=done, total=total)
 
-        return evaluate(*args, progress=show, **options)
+        return evaluate(systems, pairs, folder=folder, progress=show, **options)
 
 
 def _write(report: Report, systems: list[System], output: Path, settings: dict[str, Any], jobs: int) -> None:

@@ -70,16 +70,14 @@ def plan_tasks(
         for source, relative in files
     ]
     if suffix:
-        tasks = [
-            replace(
-                task,
-                target=task.target.with_suffix(suffix),
-                residual=task.residual.with_suffix(suffix) if task.residual else None,
-            )
-            for task in tasks
-        ]
+        tasks = [_with_suffix(task, suffix) for task in tasks]
     _check_folders(tasks, output, residual)
     return tasks
+
+
+def _with_suffix(task: DenoiseTask, suffix: str) -> DenoiseTask:
+    residual = task.residual.with_suffix(suffix) if task.residual else None
+    return replace(task, target=task.target.with_suffix(suffix), residual=residual)
 
 
 def _expand(source: Path | RemotePath, *outputs: Path | RemotePath | None) -> list[SourceFile]:

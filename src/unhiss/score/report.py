@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -71,36 +70,45 @@ def evaluate(
     check_packages(metrics)
     items = [(name, number) for name in names for number in range(len(pairs))]
     rows: dict[tuple[str, int], ScoreRow] = {}
-    cache, keys = None, {}
-    if folder:
-        cache = Ledger(folder / CACHE, pack=_pack_row)
+    cache, keys = Ledger(folder / CACHE, pack=_pack_row) if folder else None, {}
+    if cache:
         keys = dict(zip(items, _cache_keys(systems, pairs, metrics, recogniser), strict=True))
         for item in (item for item in items if keys[item] in cache.done):
             rows[item] = _unpack_row(item[0], pairs[item[1]], cache.done[keys[item]])
     progress(len(rows), len(items))
     # Longest first, so that no process is left alone with a long one; all systems on one recording consecutively.
     missing = sorted((item for item in items if item not in rows), key=lambda item: (-pairs[item[1]].size, item[1]))
-    for item, row in _score_all(missing, pairs, Fleet(jobs, ray), (tuple(systems), tuple(metrics), recogniser)):
-        rows[item] = row
+    tasks = [(number, pairs[number], name) for name, number in missing]
+    scorer_args = (tuple(systems), tuple(metrics), recogniser)
+    for index, row in map_scorer(scorer.score_item, tasks, Fleet(jobs, ray), scorer_args):
+        rows[missing[index]] = row
         if cache and not row.failure:  # failures are tried again
-            cache.add(keys[item], row)
+            cache.add(keys[missing[index]], row)
         progress(len(rows), len(items))
     return Report(tuple(names), tuple(rows[item] for item in items), tuple(metrics))
 
 
-def _score_all(
-    items: Sequence[tuple[str, int]], pairs: Sequence[Pair], fleet: Fleet, scorer_args: tuple[Any, ...]
-) -> Iterator[tuple[tuple[str, int], ScoreRow]]:
+def map_scorer(
+    task: Callable[..., Any], items: Sequence[tuple[Any, ...]], fleet: Fleet, scorer_args: tuple[Any, ...]
+) -> Iterator[tuple[int, Any]]:
+    """(index, task(*item)) of every item, as each finishes; task is a function of `scorer`, prepared by init_worker.
+
+    Workers, and programs they run, use one thread each: recordings are scored in parallel.
+    """
     scorer.init_worker(*scorer_args)
-    tasks = [(number, pairs[number], name) for name, number in items]
-    with single_threads():
-        setup = WorkerSetup(function=scorer.init_worker, args=scorer_args, preload=PRELOAD)
-        for index, row in map_items(scorer.score_item, tasks, fleet, setup, is_failure=_is_failure):
-            yield items[index], row
+    setup = WorkerSetup(function=scorer.init_worker, args=scorer_args, preload=PRELOAD)
+    previous = {name: os.environ[name] for name in THREADS if name in os.environ}
+    os.environ.update(dict.fromkeys(THREADS, "1"))
+    try:
+        yield from map_items(task, items, fleet, setup, is_failure=_is_failure)
+    finally:
+        for name in THREADS:
+            del os.environ[name]
+        os.environ.update(previous)
 
 
-def _is_failure(row: ScoreRow) -> bool:
-    return bool(row.failure)
+def _is_failure(result: Any) -> bool:
+    return isinstance(result, ScoreRow) and bool(result.failure)
 
 
 def _cache_keys(
@@ -139,18 +147,3 @@ def package_versions() -> dict[str, str | None]:
         except PackageNotFoundError:
             versions[name] = None
     return versions
-
-
-@contextmanager
-def single_threads() -> Iterator[None]:
-    """Processes started inside, and programs they run, use one thread each: recordings are scored in parallel."""
-    previous = {name: os.environ.get(name) for name in THREADS}
-    os.environ.update(dict.fromkeys(THREADS, "1"))
-    try:
-        yield
-    finally:
-        for name, value in previous.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

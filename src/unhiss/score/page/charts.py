@@ -67,8 +67,7 @@ def box_chart(rows: Mapping[str, Sequence[float]], means: Mapping[str, Mean], ti
         left, right = (x(quartile) for quartile in np.percentile(values, (25, 75)))
         box = f'x="{left:.1f}" y="{y - 8}" width="{right - left:.1f}" height="16"'
         marks += [f'<rect class="box {_colour(number)}" {box}/>', _interval(x, y, means[name], number)]
-    text = "; ".join(f"{name} mean {mean.mean:.{decimals}f}" for name, mean in means.items() if mean.n)
-    return _row_chart(list(rows), x, marks, title, f"{title} of each recording. {text}")
+    return _row_chart(list(rows), x, marks, title, f"{title} of each recording. Means: {_values(means, decimals)}")
 
 
 def difference_chart(differences: Mapping[str, tuple[int, Mean]], title: str, decimals: int) -> str:
@@ -85,7 +84,9 @@ def difference_chart(differences: Mapping[str, tuple[int, Mean]], title: str, de
     return _row_chart(list(differences), x, marks, title, f"{title}. {text}")
 
 
-def dot_chart(groups: Mapping[str, Mapping[str, Mean]], title: str, heading: str, counts: Mapping[str, int]) -> str:
+def dot_chart(
+    groups: Mapping[str, Mapping[str, Mean]], title: str, heading: str, decimals: int, counts: Mapping[str, int]
+) -> str:
     """A row per group with a marker per system: for many groups without an order."""
     width = LABEL_WIDTH + 24
     x = Scale.around([mean.mean for means in groups.values() for mean in means.values()], width, WIDTH - RIGHT)
@@ -96,11 +97,7 @@ def dot_chart(groups: Mapping[str, Mapping[str, Mean]], title: str, heading: str
             marks.append(_line(min(points.values()), y, max(points.values()), y, "range"))
         marks += [_marker(px, y, number) for number, px in points.items()]
     labels = [f"{value} ({counts[value]})" for value in groups]
-    text = "; ".join(
-        f"{value}: " + ", ".join(f"{system} {mean.mean:.2f}" for system, mean in means.items() if mean.n)
-        for value, means in groups.items()
-    )
-    return _row_chart(labels, x, marks, title, f"{title} by {heading}. {text}", 22, width)
+    return _row_chart(labels, x, marks, title, _group_description(groups, title, heading, decimals), 22, width)
 
 
 def line_chart(groups: Mapping[str, Mapping[str, Mean]], title: str, heading: str, decimals: int) -> str:
@@ -119,11 +116,7 @@ def line_chart(groups: Mapping[str, Mapping[str, Mean]], title: str, heading: st
         path = " ".join(f"{x:.1f},{y(mean.mean):.1f}" for x, mean in points)
         parts.append(f'<polyline class="curve {_colour(number)}" points="{path}"/>')
         parts += [_marker(x, y(mean.mean), number) for x, mean in points]
-    text = "; ".join(
-        f"{system}: " + ", ".join(f"{value} {means[system].mean:.{decimals}f}" for value, means in groups.items())
-        for system in systems
-    )
-    return _svg(height, f"{title} by {heading}. {text}", parts)
+    return _svg(height, _group_description(groups, title, heading, decimals), parts)
 
 
 def cost_chart(points: Mapping[str, tuple[int, float, Mean]], title: str, noisy: Mean) -> str:
@@ -207,6 +200,15 @@ def _interval(x: Scale, y: float, mean: Mean, number: int) -> str:
 
 def _whisker(x: float, y: Scale, mean: Mean, number: int) -> str:
     return _line(x, y(mean.low), x, y(mean.high), f"whisker {_colour(number)}") if mean.n > 1 else ""
+
+
+def _values(means: Mapping[str, Mean], decimals: int) -> str:
+    return ", ".join(f"{name} {mean.mean:.{decimals}f}" for name, mean in means.items() if mean.n)
+
+
+def _group_description(groups: Mapping[str, Mapping[str, Mean]], title: str, heading: str, decimals: int) -> str:
+    values = "; ".join(f"{value}: {_values(means, decimals)}" for value, means in groups.items())
+    return f"{title} by {heading}. {values}"
 
 
 def _ends(means: Iterable[Mean]) -> list[float]:

@@ -12,13 +12,13 @@ import numpy as np
 
 from unhiss.dsp.resampling import resample, to_mono
 from unhiss.errors import AudioError
-from unhiss.fleet.processes import WorkerSetup, map_processes
+from unhiss.fleet.mapping import Fleet
 from unhiss.media.plots import loudest_db, spectrogram
 from unhiss.media.writer import write
 from unhiss.score import scorer
 from unhiss.score.pairs import Pair
 from unhiss.score.registry import METRICS
-from unhiss.score.report import NOISY, PRELOAD, Report, single_threads
+from unhiss.score.report import NOISY, Report, map_scorer
 from unhiss.score.statistics import baseline
 from unhiss.score.systems import System
 
@@ -71,12 +71,8 @@ def make_clips(report: Report, systems: Sequence[System], jobs: int) -> list[Cli
     ranked = list(rank_recordings(report).items())
     if not ranked:
         return []
-    scorer_args = (tuple(systems), report.metrics, None)
-    scorer.init_worker(*scorer_args)
     items = [(number, pair, system.name) for number, (_, pair) in enumerate(ranked) for system in systems]
-    with single_threads():
-        setup = WorkerSetup(function=scorer.init_worker, args=scorer_args, preload=PRELOAD)
-        outputs = dict(map_processes(scorer.system_output, items, jobs, setup))
+    outputs = dict(map_scorer(scorer.system_output, items, Fleet(jobs), (tuple(systems), report.metrics, None)))
     per_pair = len(systems)
     return [
         _make_clip(rank, pair, {system.name: outputs[number * per_pair + i] for i, system in enumerate(systems)})

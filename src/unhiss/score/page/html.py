@@ -161,6 +161,7 @@ def _groups(report: Report) -> list[tuple[str, str, str]]:
         if len(groups) < 2:
             continue
         numeric = all(value.lstrip("-").replace(".", "", 1).isdigit() for value in groups)
+        curves = numeric and len(groups) <= MAX_LINE_GROUPS
         counts = {value: sum(row.system == NOISY for row in rows) for value, rows in groups.items()}
         pictures = []
         for metric in _chart_metrics(report):
@@ -171,11 +172,8 @@ def _groups(report: Report) -> list[tuple[str, str, str]]:
                 }
                 for value, rows in groups.items()
             }
-            title = _chart_title(metric)
-            if curves := numeric and len(groups) <= MAX_LINE_GROUPS:
-                pictures.append(charts.line_chart(means, title, heading, METRICS[metric].decimals))
-            else:
-                pictures.append(charts.dot_chart(means, title, heading, counts))
+            options = (means, _chart_title(metric), heading, METRICS[metric].decimals)
+            pictures.append(charts.line_chart(*options) if curves else charts.dot_chart(*options, counts))
         caption = "Means with their 95 % intervals." if curves else "Means; in brackets the number of recordings."
         sections.append((column, f"By {heading}", f'<ul class="legend">{items}</ul>{_figures(pictures, caption)}'))
     return sections
