@@ -39,7 +39,7 @@ def tone(seconds: float, rate: int, hz: float) -> np.ndarray:
 def make_store(folder: Path, rate: int = 22050) -> Store:
     """Speech and noise, two clips of each split: one shorter than a frame, one longer."""
     rng = np.random.default_rng(5)
-    rows: list[Row] = []
+    rows: list[ManifestRow] = []
     (folder / "shards").mkdir(parents=True)
     for role in ("speech", "noise"):
         for split in ("train", "valid"):
