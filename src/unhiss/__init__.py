@@ -1,4 +1,4 @@
-"""unhiss takes the noise out of speech.
+"""unhiss removes noise from speech.
 
 >>> import unhiss
 >>> clean = unhiss.denoise(noisy, rate)                    # doctest: +SKIP

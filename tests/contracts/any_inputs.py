@@ -1,4 +1,4 @@
-"""Inputs of every kind: format, coding, rate, channels, length, content, and what befell the bytes since.
+"""Inputs of every kind: format, coding, rate, channels, length, content, and damage to the bytes.
 
 Four files of every coding that libsndfile writes: two whole, one cut off at a random byte, one with random
 bytes after its header. The rest of each is drawn, seeded by the coding.
@@ -25,8 +25,8 @@ MPEG_RATES = (8000, 11025, 16000, 22050, 24000, 32000, 44100, 48000)
 FIXED_RATES = {"WVE": 8000, "XI": 44100}
 MONO = ("GSM610", "G721_32", "G723_24", "G723_40", "NMS_ADPCM", "HTK", "WVE", "XI", "SDS", "SVX")
 STEREO = ("IMA_ADPCM", "MS_ADPCM", "MPEG", "AVR", "MPC2K", "VOC")
-# Listed by libsndfile, but it makes none, or soundfile does not read what it makes.
-UNMADE = {("MP3", "MPEG_LAYER_I"), ("MP3", "MPEG_LAYER_II"), ("RAW", "VOX_ADPCM"), ("WAV", "MPEG_LAYER_III"),
+# Listed by libsndfile, which cannot write it, or cannot read what it writes.
+UNWRITABLE = {("MP3", "MPEG_LAYER_I"), ("MP3", "MPEG_LAYER_II"), ("RAW", "VOX_ADPCM"), ("WAV", "MPEG_LAYER_III"),
           *((form, f"DWVW_{bits}") for form in ("AIFF", "RAW") for bits in (12, 16, 24))}  # fmt: skip
 
 
@@ -52,22 +52,22 @@ class Case:
 
     @property
     def facets(self) -> set[object]:
-        """What of the space this case shows."""
+        """The values of this case in each dimension."""
         shown = {self.format, self.subtype, self.rate, -self.channels, (self.size, "size"), self.content}
         return shown | {self.damage, (self.damage, self.format), (self.damage, self.content)}
 
 
 def cases() -> Iterator[Case]:
-    turn = count()
+    numbers = count()
     kinds = ((form, subtype) for form in sf.available_formats() for subtype in sf.available_subtypes(form))
-    for form, subtype in sorted(set(kinds) - UNMADE):
+    for form, subtype in sorted(set(kinds) - UNWRITABLE):
         rng = np.random.default_rng(list(f"{form} {subtype}".encode()))  # the same whatever else there is
         rates = OPUS_RATES if subtype == "OPUS" else MPEG_RATES if subtype.startswith("MPEG") else RATES
         most = 1 if is_one_of((form, subtype), MONO) else 2 if is_one_of((form, subtype), STEREO) else 8
         # NaN and Inf are samples of floating-point codings alone.
         contents = CONTENTS if subtype in ("FLOAT", "DOUBLE") else CONTENTS[:-2]
         for damage in DAMAGES:
-            number = next(turn)
+            number = next(numbers)
             sizes = SIZES if damage == "whole" else SIZES[-3:]
             yield Case(
                 number, form, subtype, int(FIXED_RATES.get(form, rng.choice(rates))), int(rng.integers(1, most + 1)),
@@ -80,7 +80,7 @@ def is_one_of(kind: tuple[str, str], names: tuple[str, ...]) -> bool:
 
 
 def spanning(every: list[Case], at_most: int) -> list[Case]:
-    """The cases that, one after the other, show the most of what none before has shown."""
+    """A greedy cover: each case adds the most facets that no case before it has."""
     chosen: list[Case] = []
     seen: set[object] = set()
     for _ in range(at_most):
@@ -123,26 +123,26 @@ def make(case: Case, folder: Path) -> Path:
 
 
 @dataclass(frozen=True)
-class Held:
-    """What soundfile reads of a file, to its end."""
+class Decoded:
+    """What soundfile reads of a file up to its end."""
 
     format: str
     subtype: str
     rate: int
     channels: int
     samples: np.ndarray  # (C, T)
-    all: bool  # that the header promises
+    complete: bool  # as long as the header states
 
 
-def held(path: Path) -> Held | None:
-    """None for what soundfile does not read either."""
+def decode(path: Path) -> Decoded | None:
+    """The samples of a file; None if soundfile cannot read it."""
     try:
         with sf.SoundFile(path) as file:
             blocks, size = [np.zeros((0, file.channels), np.float32)], 1 << 16
             while len(blocks) == 1 or len(blocks[-1]) == size:
                 blocks.append(file.read(size, dtype="float32", always_2d=True))
             samples = np.concatenate(blocks).T
-            there = samples.shape[1] >= file.frames
-            return Held(file.format, file.subtype, file.samplerate, file.channels, samples, there)
+            complete = samples.shape[1] >= file.frames
+            return Decoded(file.format, file.subtype, file.samplerate, file.channels, samples, complete)
     except (sf.SoundFileError, RuntimeError, TypeError):
         return None

@@ -1,6 +1,6 @@
-"""Whatever file `unhiss denoise` gets, it ends in the same file, cleaned, or in exactly one clear line.
+"""For any input file, `unhiss denoise` writes the same file, denoised, or exactly one clear error line.
 
-The inputs are those of any_inputs.py; truth is what soundfile alone reads of them.
+The inputs are those of any_inputs.py; the reference is what soundfile alone reads of them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import any_inputs
 import numpy as np
 import pytest
 import soundfile as sf
-from any_inputs import RATES, Case, Held, held, is_one_of, make
+from any_inputs import RATES, Case, Decoded, decode, is_one_of, make
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -31,11 +31,11 @@ from unhiss.infer.stream import Stream
 Make = Callable[..., Path]
 SOURCE = Path(__file__).parent.parent.parent / "src"
 ROUND_OFF = 1e-5  # of other orders of float32 sums
-PATIENCE_S = 60  # far beyond what any case takes: a case that is not through by then hangs
+PATIENCE_S = 60  # far longer than any case takes: a case that is not done by then hangs
 # Whole recordings that unhiss may refuse: what libsndfile writes of them it does not read back as it was.
 REFUSED = ("RAW", "SD2", "SDS", "VOC")
 
-# How far, as a share of its level, the same sound may lie off after it was resampled, above what its coding loses.
+# Relative error that resampling may add to the same audio, above the error of its coding.
 NEAR = {"square": 0.2, "clipped": 0.1}  # their corners lie above the band of the rate that is resampled to
 NEARER = 0.02
 QUIET = 1e-3  # A-law's smallest step
@@ -45,21 +45,21 @@ SAMPLE = any_inputs.spanning(ALL, 40)
 
 
 @pytest.fixture
-def prove(
+def check_case(
     tmp_path: Path, causal_model: Make, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Callable[[Case], str]:
-    """Runs `unhiss denoise` on a case, asserts what every case must show, and gives the line it said, if any."""
+    """Runs `unhiss denoise` on a case, asserts what holds for every case, and returns the error line, if any."""
     monkeypatch.chdir(tmp_path)
     model = causal_model()
 
     def run(case: Case) -> str:
         path = make(case, tmp_path)
         target = Path(f"b{path.suffix}")
-        before, truth = path.read_bytes(), held(path)
+        before, truth = path.read_bytes(), decode(path)
         words = ["unhiss", "denoise", path.name, "-o", str(target), "--model", str(model), "--threads", "1"]
         monkeypatch.setattr(sys, "argv", words)
         capfd.readouterr()
-        with limited_to(PATIENCE_S), pytest.raises(SystemExit) as end:
+        with time_limit(PATIENCE_S), pytest.raises(SystemExit) as end:
             main()
         out, err = capfd.readouterr()
         assert path.read_bytes() == before
@@ -71,14 +71,14 @@ def prove(
             assert not must_work(case, truth), err
         else:
             assert there == {target.name}
-            check_output(case, truth, held(target))
+            check_output(case, truth, decode(target))
         return err
 
     return run
 
 
 @contextmanager
-def limited_to(seconds: int) -> Iterator[None]:
+def time_limit(seconds: int) -> Iterator[None]:
     """Within, a SIGALRM ends what takes longer; SIGTERM's handler, which the command sets, is given back."""
 
     def hang(*_: object) -> None:
@@ -102,17 +102,17 @@ def check_refusal(code: int, err: str, *named: Path) -> None:
     assert any(path.name in err for path in named), err
 
 
-def must_work(case: Case, truth: Held | None) -> bool:
+def must_work(case: Case, truth: Decoded | None) -> bool:
     """A whole recording of finite samples is no reason for a refusal."""
     refused = is_one_of((case.format, case.subtype), REFUSED)
-    sound = truth is not None and truth.all and bool(np.isfinite(truth.samples).all())
+    sound = truth is not None and truth.complete and bool(np.isfinite(truth.samples).all())
     return sound and case.damage == "whole" and not refused
 
 
-def check_output(case: Case, before: Held | None, after: Held | None) -> None:
+def check_output(case: Case, before: Decoded | None, after: Decoded | None) -> None:
     """The same file: coding, rate, channels, length; and, as the model changes nothing, the same sound."""
     assert before is not None and after is not None
-    assert before.all or before.format == "MP3"  # whose header only estimates; of another nothing may be missing
+    assert before.complete or before.format == "MP3"  # whose header only estimates; of another nothing may be missing
     assert (after.format, after.subtype) == (before.format, before.subtype)
     assert (after.rate, after.samples.shape) == (before.rate, before.samples.shape)
     assert np.isfinite(after.samples).all()
@@ -125,25 +125,25 @@ def level(samples: np.ndarray) -> float:
     return float(np.sqrt(np.square(samples).mean()))
 
 
-def loss(case: Case, before: Held) -> float:
-    """What coding alone takes from a sound, done by soundfile."""
-    again = io.BytesIO()
-    again.name = f"again.{before.format.lower()}"
-    sf.write(again, 0.99 * before.samples.T, before.rate, before.subtype, format=before.format)
-    again.seek(0)
-    coded = sf.read(again, dtype="float32", always_2d=True)[0].T
+def loss(case: Case, before: Decoded) -> float:
+    """The error that coding alone makes, as soundfile encodes."""
+    buffer = io.BytesIO()
+    buffer.name = f"a.{before.format.lower()}"
+    sf.write(buffer, 0.99 * before.samples.T, before.rate, before.subtype, format=before.format)
+    buffer.seek(0)
+    coded = sf.read(buffer, dtype="float32", always_2d=True)[0].T
     return level(coded[:, : before.samples.shape[1]] - 0.99 * before.samples[:, : coded.shape[1]])
 
 
 @pytest.mark.parametrize("case", SAMPLE, ids=str)
-def test_it_ends_in_the_same_file_or_one_line(case: Case, prove: Callable[[Case], str]) -> None:
-    prove(case)
+def test_it_ends_in_the_same_file_or_one_line(case: Case, check_case: Callable[[Case], str]) -> None:
+    check_case(case)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("case", ALL, ids=str)
-def test_every_input_ends_in_the_same_file_or_one_line(case: Case, prove: Callable[[Case], str]) -> None:
-    prove(case)
+def test_every_input_ends_in_the_same_file_or_one_line(case: Case, check_case: Callable[[Case], str]) -> None:
+    check_case(case)
 
 
 def test_there_are_hundreds_of_inputs_and_the_sample_spans_them() -> None:
@@ -161,7 +161,7 @@ RANDOM = Case(902, "MP3", "MPEG_LAYER_III", 44100, 2, 4999, "speech", "random")
 
 @pytest.mark.parametrize("pipe", [False, True], ids=["file", "pipe"])
 @pytest.mark.parametrize("case", [WHOLE, CUT, RANDOM], ids=str)
-def test_a_process_of_its_own_ends_so_too(case: Case, pipe: bool, tmp_path: Path, causal_model: Make) -> None:
+def test_a_separate_process_ends_in_the_same_way(case: Case, pipe: bool, tmp_path: Path, causal_model: Make) -> None:
     path, target = make(case, tmp_path), tmp_path / "out" / f"b.{'wav' if pipe else case.extension}"
     target.parent.mkdir()
     words = ["-", "-o", "-"] if pipe else [path, "-o", target]
@@ -177,7 +177,7 @@ def test_a_process_of_its_own_ends_so_too(case: Case, pipe: bool, tmp_path: Path
         return
     if pipe:
         target.write_bytes(done.stdout)
-    truth, found = held(path), held(target)
+    truth, found = decode(path), decode(target)
     assert truth and found
     assert (found.rate, found.samples.shape) == (truth.rate, truth.samples.shape)
     assert [file.name for file in target.parent.iterdir()] == [target.name]
@@ -191,14 +191,14 @@ def test_a_process_of_its_own_ends_so_too(case: Case, pipe: bool, tmp_path: Path
         ("au", "G721_32"), ("paf", "PCM_24"),
     ],
 )  # fmt: skip
-def test_a_peak_above_full_scale_is_cut_and_not_turned_over(
+def test_a_peak_above_full_scale_is_clipped_and_does_not_wrap_around(
     extension: str, subtype: str, tmp_path: Path, causal_model: Make
 ) -> None:
     tone = 0.9 * np.sin(2 * np.pi * 200 * np.arange(8000) / 16000)
     sf.write(tmp_path / f"a.{extension}", tone, 16000, subtype)
     model = causal_model("gain", 1.5)  # its output reaches 1.35
     unhiss.denoise_file(tmp_path / f"a.{extension}", tmp_path / f"b.{extension}", model=model, guard=False)
-    found = held(tmp_path / f"b.{extension}")
+    found = decode(tmp_path / f"b.{extension}")
     assert found and found.subtype == subtype
     loud = np.flatnonzero(np.abs(tone) > 0.7)  # over full scale from 0.67 on
     assert (np.sign(found.samples[0, loud]) == np.sign(tone[loud])).mean() > 0.99
@@ -224,28 +224,30 @@ def signal_of(content: str, rate: int, channels: int, size: int) -> np.ndarray:
     content=st.sampled_from(SIGNALS),
     graph=st.sampled_from(["identity", "leveller", "counter", "tilt"]),
     size=st.integers(0, 6000),
-    again=st.booleans(),
+    reuse=st.booleans(),
 )
-def test_any_cutting_of_any_signal_gives_the_same_samples(
-    cuts: tuple[list[int], list[int]], rate: int, channels: int, content: str, graph: str, size: int, again: bool,
+def test_blocks_of_any_length_give_the_same_samples(
+    cuts: tuple[list[int], list[int]], rate: int, channels: int, content: str, graph: str, size: int, reuse: bool,
     graphs: dict[str, CausalModel],
 ) -> None:  # fmt: skip
     audio = signal_of(content, rate, channels, size).astype(np.float32)
     found = []
     for sizes in cuts:
         stream = Stream(rate, channels, graphs[graph])
-        if again:  # a stream that has served is as new
+        if reuse:  # flush resets the stream
             stream.push(audio)
             stream.flush()
         ends = np.minimum(np.cumsum([0, *sizes, size]), size)
         parts = []
         for start, end in pairwise(ends):
-            stream = stream.copy()  # goes on where the other stood
+            stream = stream.copy()  # continues from the same state
             parts.append(stream.push(audio[:, start:end]))
         found.append(np.concatenate([*parts, stream.flush()], axis=1))
     assert found[0].shape == (channels, size + stream.latency.samples)
     assert np.isfinite(found[0]).all()
-    np.testing.assert_allclose(*found, rtol=0, atol=ROUND_OFF * max(1.0, float(np.abs(audio).max(initial=0))))
+    np.testing.assert_allclose(
+        found[0], found[1], rtol=0, atol=ROUND_OFF * max(1.0, float(np.abs(audio).max(initial=0)))
+    )
 
 
 @pytest.fixture(scope="module")
@@ -260,15 +262,15 @@ def graphs(causal_model: Make) -> dict[str, CausalModel]:
     channels=st.sampled_from([1, 3]),
     content=st.sampled_from(SIGNALS),
 )
-def test_blocks_add_up_to_the_whole(
+def test_denoised_blocks_equal_the_denoised_array(
     sizes: list[int], rate: int, channels: int, content: str, leveller: unhiss.Denoiser
 ) -> None:
     audio = signal_of(content, rate, channels, sum(sizes)).astype(np.float32)
     blocks = [audio[:, a:b] for a, b in pairwise(np.cumsum([0, *sizes]))]
-    whole = np.concatenate([audio[:, :0], *leveller.denoise_blocks(lambda: blocks, rate, channels)], axis=-1)
-    assert whole.shape == audio.shape
+    joined = np.concatenate([audio[:, :0], *leveller.denoise_blocks(lambda: blocks, rate, channels)], axis=1)
+    assert joined.shape == audio.shape
     largest = max(1.0, float(np.abs(audio).max(initial=0)))
-    np.testing.assert_allclose(whole, leveller(audio, rate), rtol=0, atol=ROUND_OFF * largest)
+    np.testing.assert_allclose(joined, leveller(audio, rate), rtol=0, atol=ROUND_OFF * largest)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unhiss.data.mixing import Mixer, Recipe, mix
-from unhiss.data.store import FULL_SCALE, Store
+from unhiss.data.store import Store
+from unhiss.dsp.audio import FULL_SCALE
 from unhiss.errors import DataError
 from unhiss.settings import MixConfig
 

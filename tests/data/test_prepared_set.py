@@ -19,7 +19,8 @@ from unhiss.data.prepare import prepare
 from unhiss.data.shard_plan import ClipSource, plan_shards
 from unhiss.data.shards import Preprocessing, Rejected
 from unhiss.data.shards import load as load_with_id
-from unhiss.data.store import FULL_SCALE, Store
+from unhiss.data.store import Store
+from unhiss.dsp.audio import FULL_SCALE
 from unhiss.errors import CorpusError, DataError
 
 

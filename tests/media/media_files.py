@@ -20,7 +20,7 @@ FORMATS = {"wma": "asf", "aac": "adts", "m4a": "ipod", "mkv": "matroska", "mka":
 RATE = 48000
 TAGS = {"title": "Über uns", "artist": "A & B", "comment": "two\nlines", "date": "2026", "genre": "Talk"}
 MS = Fraction(1, 1000)
-CHAPTERS = [
+CHAPTERS: list[Any] = [
     {"id": at, "start": at * 500, "end": at * 500 + 500, "time_base": MS, "metadata": {"title": f"C{at}"}}
     for at in range(3)
 ]  # fmt: skip
@@ -37,7 +37,7 @@ def encode(path: Path, encoder: str, sound: np.ndarray, rate: int = 48000, tags:
     """A file made by PyAV alone."""
     with av.open(str(path), "w", format=FORMATS.get(path.suffix[1:])) as out:
         out.metadata.update(tags or {})
-        stream = out.add_stream(encoder, rate=rate, layout=LAYOUTS[len(sound)], bit_rate=64000 * len(sound))
+        stream: Any = out.add_stream(encoder, rate=rate, layout=LAYOUTS[len(sound)], bit_rate=64000 * len(sound))
         stream.format = {"wavpack": "s16p", "tta": "s16"}.get(encoder, stream.format)
         for at in range(0, sound.shape[1], 1000):
             part = np.ascontiguousarray(sound[:, at : at + 1000])

@@ -1,4 +1,4 @@
-"""Recordings with hand-made metadata, and parsers that know nothing of unhiss's: the oracles of test_tags.py."""
+"""Recordings with metadata made by hand, and independent parsers: the oracles of test_tags.py."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def snr_db(estimate: np.ndarray, reference: np.ndarray) -> float:
 
 @pytest.mark.parametrize(("extension", "encoder"), LOSSLESS)
 @pytest.mark.parametrize("channels", [1, 2])
-def test_lossless_sound_survives_to_the_sample(extension: str, encoder: str, channels: int, tmp_path: Path) -> None:
+def test_lossless_audio_is_kept_to_the_sample(extension: str, encoder: str, channels: int, tmp_path: Path) -> None:
     steps = np.rint(chirp(channels, SIZE) * 32768) / 32768
     source = encode(tmp_path / f"a.{extension}", encoder, steps.astype(np.float32))
     copy(source, tmp_path / f"b.{extension}")
@@ -65,7 +65,7 @@ def test_lossless_sound_survives_to_the_sample(extension: str, encoder: str, cha
 
 
 @pytest.mark.parametrize(("extension", "encoder"), LOSSY)
-def test_lossy_sound_keeps_length_place_and_bit_rate(extension: str, encoder: str, tmp_path: Path) -> None:
+def test_lossy_audio_keeps_length_alignment_and_bit_rate(extension: str, encoder: str, tmp_path: Path) -> None:
     source = encode(tmp_path / f"a.{extension}", encoder, chirp(2, SIZE))
     out = copy(source, tmp_path / f"b.{extension}")
     before, after = probe(source), probe(out.path)
@@ -85,7 +85,7 @@ def test_lossy_sound_keeps_length_place_and_bit_rate(extension: str, encoder: st
     ("extension", "encoder"),
     [("webm", "libopus"), ("mka", "libopus"), ("mp4", "libopus"), ("mka", "libmp3lame"), ("avi", "libmp3lame")],
 )
-def test_lossy_sound_stays_where_it_was(extension: str, encoder: str, rate: int, tmp_path: Path) -> None:
+def test_lossy_audio_stays_aligned(extension: str, encoder: str, rate: int, tmp_path: Path) -> None:
     hiss = np.random.default_rng(0).standard_normal((1, SIZE)).astype(np.float32) / 10
     source = encode(tmp_path / f"a.{extension}", encoder, hiss, rate)
     out = copy(source, tmp_path / f"b.{extension}")
@@ -98,7 +98,7 @@ def test_lossy_sound_stays_where_it_was(extension: str, encoder: str, rate: int,
 @pytest.mark.parametrize(
     ("extension", "encoder"), [("m4a", "aac"), ("mov", "aac"), ("webm", "libopus"), ("mkv", "aac")]
 )
-def test_sound_starts_where_it_was_put(extension: str, encoder: str, tmp_path: Path) -> None:
+def test_audio_starts_where_it_was_written(extension: str, encoder: str, tmp_path: Path) -> None:
     sound = chirp(1, SIZE)
     found = decode(encode(tmp_path / f"a.{extension}", encoder, sound))
     assert 0 <= found.shape[1] - SIZE <= FRAME
@@ -117,7 +117,7 @@ def test_mp4_holds_any_number_of_samples(extension: str, encoder: str, size: int
 
 @pytest.mark.parametrize("extension", ["mp4", "webm"])
 @pytest.mark.parametrize("size", [1, 647, 648, 649, 8193])
-def test_opus_is_never_shorter_than_the_sound_and_at_most_a_frame_longer(
+def test_opus_is_never_shorter_than_the_audio_and_at_most_a_frame_longer(
     extension: str, size: int, tmp_path: Path
 ) -> None:
     path = tmp_path / f"a.{extension}"
@@ -127,7 +127,7 @@ def test_opus_is_never_shorter_than_the_sound_and_at_most_a_frame_longer(
     assert probe(path).frames == decode(path).shape[1]
 
 
-def test_many_passes_do_not_move_the_sound(tmp_path: Path) -> None:
+def test_repeated_copies_stay_aligned(tmp_path: Path) -> None:
     first = encode(tmp_path / "0.m4a", "aac", chirp(1, SIZE))
     for step in range(3):
         copy(tmp_path / f"{step}.m4a", tmp_path / f"{step + 1}.m4a")
@@ -135,7 +135,7 @@ def test_many_passes_do_not_move_the_sound(tmp_path: Path) -> None:
     assert probe(tmp_path / "3.m4a").frames == probe(first).frames
 
 
-def test_blocks_of_any_size_and_part_are_cut_from_the_same_sound(tmp_path: Path) -> None:
+def test_blocks_of_any_size_and_range_have_the_same_samples(tmp_path: Path) -> None:
     path = encode(tmp_path / "a.m4a", "aac", chirp(2, SIZE))
     whole = decode(path)
     for size in (1, 1000, SIZE, SIZE + 1):
@@ -146,7 +146,7 @@ def test_blocks_of_any_size_and_part_are_cut_from_the_same_sound(tmp_path: Path)
     assert not list(open_source(path).blocks(700, start=SIZE + 5))
 
 
-def test_missing_sound_comes_as_silence(tmp_path: Path) -> None:
+def test_a_gap_in_the_audio_is_silence(tmp_path: Path) -> None:
     path = tmp_path / "a.mkv"
     sound = chirp(1, 48000)
     with av.open(str(path), "w") as out:
@@ -195,7 +195,7 @@ def test_opus_at_44100_hz_becomes_48000_hz_and_no_shorter(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4, 5, 6, 8])
-def test_each_channel_stays_in_its_place(channels: int, tmp_path: Path, rng: np.random.Generator) -> None:
+def test_the_order_of_channels_is_kept(channels: int, tmp_path: Path, rng: np.random.Generator) -> None:
     levels = np.linspace(0.05, 0.8, channels, dtype=np.float32)[:, None]
     with PyavWriter(tmp_path / "a.m4a", AudioFormat(48000, channels, 48000), "ALAC") as out:
         out.write(levels * rng.uniform(-1, 1, (channels, 48000)).astype(np.float32))
@@ -217,7 +217,7 @@ def test_memory_stays_bounded_whatever_the_length(tmp_path: Path) -> None:
     assert peak < 5e6  # the whole is 15 MB
 
 
-def test_what_libsndfile_reads_stays_with_it() -> None:
+def test_pyav_reads_only_what_libsndfile_does_not() -> None:
     assert not pyav.EXTENSIONS & {".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".caf"}
     assert pyav.handles(Path("A.M4A"), b"")
     assert not pyav.handles(Path("a.wav"), b"")
@@ -225,7 +225,7 @@ def test_what_libsndfile_reads_stays_with_it() -> None:
 
 
 @pytest.mark.parametrize(("extension", "encoder"), [("m4a", "aac"), ("mka", "flac"), ("wma", "wmav2")])
-def test_a_file_of_another_name_is_known_by_its_first_bytes(extension: str, encoder: str, tmp_path: Path) -> None:
+def test_a_file_is_recognised_by_its_first_bytes(extension: str, encoder: str, tmp_path: Path) -> None:
     path = tmp_path / f"a.{extension}"
     encode(path, encoder, chirp(1, 9000))
     expected = decode(path)

@@ -1,8 +1,10 @@
-"""Tags, chapters and cover art of media files, as FFmpeg and as players find them."""
+"""Tags, chapters and cover art of media files, as FFmpeg and players read them."""
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
@@ -14,6 +16,10 @@ from unhiss.media.soundfile_writer import SoundfileWriter
 from unhiss.media.source import open_source
 
 
+def chapters(container: Any) -> list[tuple[Fraction, dict[str, str]]]:
+    return [(c["start"] * c["time_base"], c["metadata"]) for c in container.chapters()]
+
+
 @pytest.mark.parametrize("extension", ["mp4", "mov", "mkv"])
 def test_tags_and_chapters_are_kept(extension: str, tmp_path: Path) -> None:
     source = video(tmp_path / f"a.{extension}")
@@ -21,16 +27,14 @@ def test_tags_and_chapters_are_kept(extension: str, tmp_path: Path) -> None:
     with av.open(str(source)) as before, av.open(str(out.path)) as after:
         found = {name.lower(): text for name, text in after.metadata.items()}
         assert {name: found[name] for name in TAGS} == TAGS
-        assert [(c["start"] * c["time_base"], c["metadata"]) for c in after.chapters()] == [
-            (c["start"] * c["time_base"], c["metadata"]) for c in before.chapters()
-        ]
+        assert chapters(after) == chapters(before)
         assert len(after.chapters()) == 3
         assert len(after.streams) == len(before.streams)
 
 
 @pytest.mark.parametrize("target", ["b.m4a", "b.mka"])
 @pytest.mark.parametrize("source", ["a.m4a", "a.mka"])
-def test_cover_art_and_tags_stay_with_the_sound(source: str, target: str, tmp_path: Path) -> None:
+def test_cover_art_and_tags_stay_with_the_audio(source: str, target: str, tmp_path: Path) -> None:
     out = halve(with_cover(tmp_path / source), tmp_path / target)
     assert not out.dropped
     with av.open(str(out.path)) as made:
@@ -53,17 +57,17 @@ def freeform(name: bytes, text: bytes) -> bytes:
 
 @pytest.mark.parametrize("source", ["a.m4a", "a.mka"])
 @pytest.mark.parametrize("target", ["b.webm", "b.aac"])
-def test_a_cover_that_cannot_be_held_is_named(source: str, target: str, tmp_path: Path) -> None:
+def test_a_cover_that_the_container_cannot_hold_is_reported(source: str, target: str, tmp_path: Path) -> None:
     assert halve(with_cover(tmp_path / source), tmp_path / target).dropped == ["video (mjpeg)"]
 
 
-def test_cover_art_is_no_moving_picture(tmp_path: Path) -> None:
+def test_cover_art_is_not_video(tmp_path: Path) -> None:
     assert not open_source(with_cover(tmp_path / "a.m4a")).has_video
     assert not open_source(with_cover(tmp_path / "a.mka")).has_video
     assert open_source(video(tmp_path / "a.mp4")).has_video
 
 
-def test_tags_that_ffmpeg_does_not_know_are_kept_but_for_the_old_priming(tmp_path: Path) -> None:
+def test_tags_unknown_to_ffmpeg_are_kept_except_the_old_priming(tmp_path: Path) -> None:
     """The source's tags are made by hand, its tag list the last atom of `moov`, `moov` the last of the file."""
     source = with_cover(tmp_path / "a.m4a")
     data = source.read_bytes()

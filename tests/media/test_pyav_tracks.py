@@ -1,9 +1,10 @@
-"""Beside the new sound, everything else of a video or tagged file is what it was, packet by packet."""
+"""Everything in a video or tagged file beside its audio is copied, packet by packet."""
 
 from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -19,20 +20,12 @@ def halved(after: np.ndarray, before: np.ndarray) -> bool:
     return bool(np.std(after[:, middle] - 0.5 * before[:, middle]) < 0.1 * np.std(before[:, middle]))
 
 
-def packets(path: Path, kind: str, number: int = 0) -> list[tuple[Fraction, Fraction | None, bool, bytes]]:
+def packets(path: Path, kind: str, number: int = 0) -> list[Any]:
     """(presentation time in s, decoding time in s, key, bytes) of a track."""
     with av.open(str(path)) as container:
-        track = [stream for stream in container.streams if stream.type == kind][number]
-        return [
-            (
-                packet.pts * packet.time_base,
-                packet.dts and packet.dts * packet.time_base,
-                packet.is_keyframe,
-                bytes(packet),
-            )
-            for packet in container.demux(track)
-            if packet.size
-        ]
+        track: Any = [stream for stream in container.streams if stream.type == kind][number]
+        found: list[Any] = [packet for packet in container.demux(track) if packet.size]
+        return [(p.pts * p.time_base, p.dts and p.dts * p.time_base, p.is_keyframe, bytes(p)) for p in found]
 
 
 @pytest.mark.parametrize(
@@ -70,7 +63,7 @@ def test_videos_written_in_fragments_or_for_the_web_are_read_and_copied(movflags
 
 
 @pytest.mark.parametrize("extension", ["mp4", "mkv"])
-def test_sound_that_starts_late_stays_late(extension: str, tmp_path: Path) -> None:
+def test_audio_that_starts_late_stays_late(extension: str, tmp_path: Path) -> None:
     source = video(tmp_path / f"a.{extension}", start=RATE // 2)
     out = halve(source, tmp_path / f"b.{extension}")
     assert packets(source, "audio")[1][0] == pytest.approx(0.5, abs=0.002)
@@ -81,7 +74,7 @@ def test_sound_that_starts_late_stays_late(extension: str, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("extension", ["mp4", "mkv", "mov"])
-def test_further_sound_tracks_are_copied_and_keep_their_language(extension: str, tmp_path: Path) -> None:
+def test_further_audio_tracks_are_copied_and_keep_their_language(extension: str, tmp_path: Path) -> None:
     source = video(tmp_path / f"a.{extension}", sound=("aac", "ac3", "aac"))
     out = halve(source, tmp_path / f"b.{extension}")
     for number in (1, 2):
@@ -92,11 +85,11 @@ def test_further_sound_tracks_are_copied_and_keep_their_language(extension: str,
         assert [track.type for track in made.streams][:4] == ["video", "audio", "audio", "audio"]
 
 
-def test_the_default_track_is_the_one_halve(tmp_path: Path) -> None:
+def test_the_default_track_is_denoised(tmp_path: Path) -> None:
     source = tmp_path / "a.mkv"
     with av.open(str(source), "w") as out:
         tracks = [out.add_stream("flac", rate=RATE, layout="mono") for _ in range(2)]
-        tracks[0].disposition, tracks[1].disposition = 0, av.stream.Disposition.default
+        tracks[0].disposition, tracks[1].disposition = av.stream.Disposition(0), av.stream.Disposition.default
         for number, track in enumerate(tracks):
             add_audio(out, track, 400.0 * (number + 1), 0.5)
     np.testing.assert_allclose(next(open_source(source).blocks(4096)), tone(4096, 800.0), atol=2**-14)
@@ -133,7 +126,7 @@ def test_subtitles_are_copied_or_named_as_dropped(tmp_path: Path) -> None:
     assert packets(other.path, "video")
 
 
-def test_a_video_becomes_sound_alone_with_its_tags(tmp_path: Path) -> None:
+def test_a_video_becomes_an_audio_file_with_its_tags(tmp_path: Path) -> None:
     source = video(tmp_path / "a.mp4")
     facts = probe(source)
     with SoundfileWriter(tmp_path / "b.wav", facts) as out:
@@ -146,8 +139,8 @@ def test_a_video_becomes_sound_alone_with_its_tags(tmp_path: Path) -> None:
         assert container.metadata["title"] == TAGS["title"]
 
 
-def test_the_turn_of_a_phone_video_is_kept(tmp_path: Path) -> None:
-    """A phone writes pictures lying, and in the track's header a matrix that turns them."""
+def test_the_rotation_of_a_phone_video_is_kept(tmp_path: Path) -> None:
+    """A phone writes pictures unrotated, and a rotation matrix in the header of the track."""
     source = video(tmp_path / "a.mp4")
     one, whole = 1 << 16, 1 << 30
     upright, turned = (
@@ -162,7 +155,7 @@ def test_the_turn_of_a_phone_video_is_kept(tmp_path: Path) -> None:
     assert turned in made[start : start + 100]
 
 
-def test_hevc_keeps_the_tag_that_players_ask_for(tmp_path: Path) -> None:
+def test_hevc_keeps_the_codec_tag_that_players_need(tmp_path: Path) -> None:
     source = tmp_path / "a.mp4"
     with av.open(str(source), "w") as out:
         pictures = out.add_stream(
@@ -183,15 +176,15 @@ def test_hevc_keeps_the_tag_that_players_ask_for(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("target", ["mov", "mp4"])
-def test_pictures_of_a_camera_that_counts_a_time_code_are_kept_with_it(target: str, tmp_path: Path) -> None:
+def test_pictures_with_a_time_code_keep_it(target: str, tmp_path: Path) -> None:
     with av.open(str(tmp_path / "a.mov"), "w") as out:
         pictures = out.add_stream("mpeg4", rate=30, width=64, height=48, pix_fmt="yuv420p")
         pictures.metadata["timecode"] = "01:02:03:04"
         track = out.add_stream("aac", rate=RATE, layout="mono", bit_rate=96000)
         add_audio(out, track, 400.0, 1.5)
         add_pictures(out, pictures)
-    out = halve(tmp_path / "a.mov", tmp_path / f"b.{target}")
-    assert packets(out.path, "video") == packets(tmp_path / "a.mov", "video")
-    with av.open(str(out.path)) as made:
+    copy = halve(tmp_path / "a.mov", tmp_path / f"b.{target}")
+    assert packets(copy.path, "video") == packets(tmp_path / "a.mov", "video")
+    with av.open(str(copy.path)) as made:
         assert made.streams.video[0].metadata["timecode"] == "01:02:03:04"
         assert [track.type for track in made.streams] == ["video", "audio", "data"]

@@ -1,4 +1,4 @@
-"""Broken, cut, empty and impossible media files: one clear line, and nothing half-written."""
+"""Damaged, truncated, empty and impossible media files: one clear line, and no incomplete output."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def refused(path: Path, match: str) -> None:
         assert str(path) in str(caught.value)
 
 
-def test_what_is_no_recording_is_refused_in_one_line(tmp_path: Path, rng: np.random.Generator) -> None:
+def test_a_file_that_is_not_a_recording_is_refused_in_one_line(tmp_path: Path, rng: np.random.Generator) -> None:
     refused(tmp_path / "none.m4a", "no such file")
     (tmp_path / "folder.mp4").mkdir()
     refused(tmp_path / "folder.mp4", "is a folder")
@@ -55,14 +55,14 @@ def test_a_playlist_in_disguise_opens_no_other_file(tmp_path: Path) -> None:
         refused(tmp_path / "a.mp4", "not a readable recording")
 
 
-def test_pictures_without_sound_are_told(tmp_path: Path) -> None:
+def test_video_without_audio_is_refused(tmp_path: Path) -> None:
     with av.open(str(tmp_path / "a.mp4"), "w") as out:
         add_pictures(out, out.add_stream("mpeg4", rate=30, width=64, height=48, pix_fmt="yuv420p"))
     refused(tmp_path / "a.mp4", "holds no sound, only video")
 
 
 @pytest.mark.parametrize("extension", ["m4a", "mp4", "mkv", "webm", "wma"])
-def test_a_file_cut_anywhere_is_told_from_a_whole_one(extension: str, tmp_path: Path) -> None:
+def test_a_truncated_file_is_refused(extension: str, tmp_path: Path) -> None:
     path = tmp_path / f"a.{extension}"
     if extension in ("m4a", "wma"):
         encode(path, {"m4a": "aac", "wma": "wmav2"}[extension], chirp(1, 96000))
@@ -76,7 +76,7 @@ def test_a_file_cut_anywhere_is_told_from_a_whole_one(extension: str, tmp_path: 
     assert read_all(path) == size
 
 
-def test_a_download_cut_short_with_its_index_in_front_is_told(tmp_path: Path) -> None:
+def test_an_incomplete_download_with_its_index_in_front_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     with av.open(str(path), "w", container_options={"movflags": "+faststart"}) as out:
         stream = out.add_stream("aac", rate=48000, layout="mono")
@@ -91,7 +91,7 @@ def test_a_download_cut_short_with_its_index_in_front_is_told(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("extension", ["m4a", "mkv", "wma", "aac", "avi", "flv", "wv"])
-def test_damaged_bytes_end_in_sound_or_in_one_line(extension: str, tmp_path: Path, rng: np.random.Generator) -> None:
+def test_damaged_bytes_give_audio_or_one_line(extension: str, tmp_path: Path, rng: np.random.Generator) -> None:
     encoder = {"wma": "wmav2", "wv": "wavpack", "avi": "libmp3lame"}.get(extension, "aac")
     whole = encode(tmp_path / f"whole.{extension}", encoder, chirp(1, 20000)).read_bytes()
     path = tmp_path / f"a.{extension}"
@@ -108,7 +108,7 @@ def test_damaged_bytes_end_in_sound_or_in_one_line(extension: str, tmp_path: Pat
 
 
 @pytest.mark.parametrize("count", [40, pytest.param(2000, marks=pytest.mark.soak)])
-def test_a_copy_of_damaged_media_is_whole_or_is_not_there(count: int, tmp_path: Path, rng: np.random.Generator) -> None:
+def test_a_copy_of_damaged_media_is_complete_or_absent(count: int, tmp_path: Path, rng: np.random.Generator) -> None:
     sources = [
         video(tmp_path / "a.mp4"), video(tmp_path / "a.mkv", sound=("aac", "ac3")), with_cover(tmp_path / "a.m4a"),
         video(tmp_path / "a.avi", sound=("libmp3lame",), tags=False),
@@ -139,7 +139,7 @@ def test_pictures_in_an_unknown_coding_are_refused(tmp_path: Path) -> None:
         halve(source, tmp_path / "b.mkv")
 
 
-def test_samples_that_are_no_sound_are_refused(tmp_path: Path) -> None:
+def test_invalid_samples_are_refused(tmp_path: Path) -> None:
     sound = chirp(1, 8000)
     sound[0, 5000] = np.nan
     path = encode(tmp_path / "a.mov", "pcm_f32le", sound)
@@ -156,7 +156,7 @@ def test_an_exception_inside_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [source]
 
 
-def test_what_cannot_be_held_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+def test_an_unsupported_format_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     cases = [
         ("a.wma", AudioFormat(48000, 6, 0), None, "cannot hold 6 channels"),
         ("a.m4a", AudioFormat(48000, 1, 0), "VORBIS", "cannot hold VORBIS"),
@@ -199,7 +199,7 @@ def test_an_empty_recording_is_refused(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["b.mp4", "b.mkv"])
-def test_a_full_disk_is_told_and_leaves_nothing(name: str, tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_leaves_nothing(name: str, tmp_path: Path) -> None:
     """A limit on the size of files stands in for the disk; it holds for a child alone."""
     source = video(tmp_path / "a.mp4")
     lines = [
@@ -216,7 +216,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(name: str, tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == [source]
 
 
-def test_a_damaged_picture_does_not_stop_the_sound(tmp_path: Path) -> None:
+def test_a_damaged_picture_does_not_stop_the_audio(tmp_path: Path) -> None:
     source = video(tmp_path / "a.mkv")
     data = source.read_bytes()
     with av.open(str(source)) as container:

@@ -1,4 +1,4 @@
-"""What is written has the bit rate, the length, the alignment and the tags of its source."""
+"""A written file has the bit rate, the length, the alignment and the tags of its source."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from unhiss.media.soundfile_writer import SoundfileWriter
 from unhiss.media.source import open_source, read
 from unhiss.media.writer import write
 
-MOST_OFF = 0.10  # of the bit rate
+MAX_ERROR = 0.10  # of the bit rate
 PADDING = 1000  # bytes that libsndfile leaves free behind the tags of an Opus file
-LATE = 2  # samples a lossy coding may shift
-LOSSY = [
+MAX_LAG = 2  # samples by which a lossy coding may shift
+LOSSY: list[tuple[str, str, str, str | None, float]] = [
     ("mp3", "MP3", "MPEG_LAYER_III", mode, level)
     for mode, level in [("CONSTANT", 0.5), ("CONSTANT", 0.9), ("AVERAGE", 0.8), ("VARIABLE", 0.2), ("VARIABLE", 0.9)]
 ]
@@ -42,18 +42,18 @@ def speechlike(channels: int, size: int, rate: int, rng: np.random.Generator) ->
     return np.ascontiguousarray(sound, np.float32)
 
 
-def cleaned(audio: np.ndarray, rate: int) -> np.ndarray:
-    """Half of each second all but silent, as denoising leaves pauses."""
+def with_pauses(audio: np.ndarray, rate: int) -> np.ndarray:
+    """Half of each second almost silent, as speech is after denoising."""
     quiet = np.arange(audio.shape[1]) % rate < rate // 2
     return np.where(quiet, np.float32(1e-3), np.float32(1)) * audio
 
 
 def lag(one: np.ndarray, other: np.ndarray) -> int:
-    """By how many samples the other is late, from the cross-correlation."""
+    """By how many samples the other is delayed, from the cross-correlation."""
     size = 2 * one.size
     product = np.fft.rfft(other, size) * np.conj(np.fft.rfft(one, size))
-    place = int(np.argmax(np.fft.irfft(product, size)))
-    return place if place < one.size else place - size
+    delay = int(np.argmax(np.fft.irfft(product, size)))
+    return delay if delay < one.size else delay - size
 
 
 @pytest.mark.parametrize(("extension", "form", "subtype", "mode", "level"), LOSSY)
@@ -67,23 +67,23 @@ def test_lossy_files_keep_bit_rate_length_and_alignment(
     sf.write(source, noisy.T, rate, subtype, format=form, compression_level=level, bitrate_mode=mode)
     facts = probe(source)
     audio = np.atleast_2d(read(source)[0])
-    clean = cleaned(audio, rate)
+    clean = with_pauses(audio, rate)
     with SoundfileWriter(target, facts, copy_from=open_source(source)) as out:
         for first in range(0, clean.shape[1], 10_000):
             out.write(clean[:, first : first + 10_000])
-    found = np.atleast_2d(read(target)[0])
-    assert found.shape == clean.shape
-    assert abs(lag(clean[0], found[0])) <= LATE
-    assert probe(target).bit_rate == pytest.approx(facts.bit_rate, rel=MOST_OFF)
-    assert abs(target.stat().st_size - source.stat().st_size) < MOST_OFF * source.stat().st_size + PADDING
+    written = np.atleast_2d(read(target)[0])
+    assert written.shape == clean.shape
+    assert abs(lag(clean[0], written[0])) <= MAX_LAG
+    assert probe(target).bit_rate == pytest.approx(facts.bit_rate, rel=MAX_ERROR)
+    assert abs(target.stat().st_size - source.stat().st_size) < MAX_ERROR * source.stat().st_size + PADDING
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted((source.name, target.name))
 
 
 def test_a_long_recording_gets_the_bit_rate_of_its_whole(
     tmp_path: Path, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The three seconds tried, of 30 held back, are the loud ones and mislead."""
-    for name, seconds in (("_MOST_S", 3), ("_EXCERPT_S", 1), ("_HELD_S", 30)):
+    """The three seconds of excerpts, of 30 buffered, are the loud ones and mislead."""
+    for name, seconds in (("_TRIAL_S", 3), ("_EXCERPT_S", 1), ("_BUFFER_S", 30)):
         monkeypatch.setattr(bitrates, name, seconds)
     source, target = tmp_path / "a.ogg", tmp_path / "b.ogg"
     noisy = speechlike(1, 32 * 8000, 8000, rng)
@@ -93,7 +93,7 @@ def test_a_long_recording_gets_the_bit_rate_of_its_whole(
         for first in range(0, noisy.shape[1], 7000):
             out.write((noisy * loud)[:, first : first + 7000])
     assert probe(target).frames == noisy.shape[1]
-    assert probe(target).bit_rate == pytest.approx(probe(source).bit_rate, rel=MOST_OFF)
+    assert probe(target).bit_rate == pytest.approx(probe(source).bit_rate, rel=MAX_ERROR)
     assert len(list(tmp_path.iterdir())) == 2
 
 
@@ -106,7 +106,7 @@ def test_a_long_recording_gets_the_bit_rate_of_its_whole(
 def test_mp3_is_constant_where_a_rate_is_near_and_has_room_for_the_delay(
     rate: int, channels: int, bit_rate: int, expected_kbps: int | None
 ) -> None:
-    level = bitrates.constant(rate, channels, 10**9, bit_rate)
+    level = bitrates.constant_level(rate, channels, 10**9, bit_rate)
     assert (level is None) == (expected_kbps is None)
     if level and level[0] is not None:
         assert level[1] == "CONSTANT"
@@ -114,28 +114,28 @@ def test_mp3_is_constant_where_a_rate_is_near_and_has_room_for_the_delay(
         assert int(most - level[0] * (most - least)) == expected_kbps  # as libsndfile makes a rate of a level
 
 
-@pytest.mark.parametrize("wanted", [-1.0, 0.0, 0.7, 3.0])
-def test_the_search_finds_where_a_rising_function_has_a_value(wanted: float) -> None:
-    asked: list[float] = []
+@pytest.mark.parametrize("target", [-1.0, 0.0, 0.7, 3.0])
+def test_solve_finds_where_a_rising_function_has_a_value(target: float) -> None:
+    tried: list[float] = []
 
     def measure(x: float) -> float:
-        asked.append(x)
+        tried.append(x)
         return 1.4 * x + 0.2 * math.sin(x) - 0.5
 
-    x, y = bitrates.found(measure, 0.3, wanted)
-    assert abs(y - wanted) < 0.02
+    x, y = bitrates.solve(measure, 0.3, target)
+    assert abs(y - target) < 0.02
     assert measure(x) == y
-    assert len(asked) <= 7
+    assert len(tried) <= 7
 
 
-def test_a_search_for_what_cannot_be_had_ends_with_the_nearest() -> None:
-    x, y = bitrates.found(lambda x: min(1.0, x), 0.0, 5.0)
+def test_solve_ends_with_the_nearest_value_if_the_target_is_out_of_reach() -> None:
+    x, y = bitrates.solve(lambda x: min(1.0, x), 0.0, 5.0)
     assert (y, x >= 1.0) == (1.0, True)
 
 
 @pytest.mark.parametrize("extension", ["mp3", "ogg", "opus"])
 @pytest.mark.parametrize("size", [1, 2, 255, 1153])
-def test_next_to_nothing_and_silence_have_a_bit_rate_too(extension: str, size: int, tmp_path: Path) -> None:
+def test_a_few_samples_of_silence_have_a_bit_rate_too(extension: str, size: int, tmp_path: Path) -> None:
     source, target = tmp_path / f"a.{extension}", tmp_path / f"b.{extension}"
     write(source, np.zeros((1, size), np.float32), 48000)
     with SoundfileWriter(target, probe(source), copy_from=open_source(source)) as out:
@@ -143,7 +143,7 @@ def test_next_to_nothing_and_silence_have_a_bit_rate_too(extension: str, size: i
     assert probe(target).frames == size
 
 
-def test_an_exception_leaves_nothing_of_what_was_held_back(tmp_path: Path, rng: np.random.Generator) -> None:
+def test_an_exception_leaves_no_buffer(tmp_path: Path, rng: np.random.Generator) -> None:
     write(tmp_path / "a.ogg", speechlike(1, 9000, 8000, rng), 8000)
     with (
         pytest.raises(KeyboardInterrupt),
@@ -159,7 +159,7 @@ def test_pcm_has_no_bit_rate_to_keep(tmp_path: Path) -> None:
     assert probe(tmp_path / "a.wav").bit_rate == 0
 
 
-def test_a_bit_rate_counts_no_pictures(tmp_path: Path, rng: np.random.Generator) -> None:
+def test_pictures_do_not_count_in_the_bit_rate(tmp_path: Path, rng: np.random.Generator) -> None:
     path = tmp_path / "a.mp3"
     write(path, speechlike(1, 48000, 48000, rng), 48000)
     expected = probe(path).bit_rate
@@ -184,24 +184,24 @@ def test_tags_are_copied_once(extension: str, tmp_path: Path, rng: np.random.Gen
     assert target.read_bytes().count(b"Only once") == source.read_bytes().count(b"Only once")
 
 
-def test_a_container_without_tags_takes_the_sound(tmp_path: Path) -> None:
+def test_a_container_without_tags_holds_the_audio(tmp_path: Path) -> None:
     with SoundfileWriter(tmp_path / "a.xi", AudioFormat(44100, 1, 100, "XI", "DPCM_16", {"title": "T"})) as out:
         out.write(np.zeros((1, 100), np.float32))
     assert probe(tmp_path / "a.xi").frames == 100
 
 
 @pytest.mark.parametrize("coding", ["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "ULAW", "ALAW", "IMA_ADPCM", "MS_ADPCM"])
-def test_peaks_over_full_scale_are_cut_in_every_coding_of_whole_numbers(coding: str, tmp_path: Path) -> None:
+def test_peaks_above_full_scale_are_clipped_in_every_integer_coding(coding: str, tmp_path: Path) -> None:
     sine = 1.9 * np.sin(np.arange(50_500) / 60).astype(np.float32)
     write(tmp_path / "a.wav", sine, 8000, coding)
-    found = read(tmp_path / "a.wav")[0]
-    assert found.size == sine.size
-    np.testing.assert_allclose(found[200:], np.clip(sine, -1, 1)[200:], atol=0.2)  # ADPCM takes a while to follow
+    written = read(tmp_path / "a.wav")[0]
+    assert written.size == sine.size
+    np.testing.assert_allclose(written[200:], np.clip(sine, -1, 1)[200:], atol=0.2)  # ADPCM takes a while to follow
     assert sine[0] == 0
     assert np.abs(sine).max() > 1.8, "a caller's array is never written to"
 
 
-def test_text_tags_go_from_one_family_to_another(tmp_path: Path) -> None:
+def test_text_tags_are_copied_to_another_family(tmp_path: Path) -> None:
     source = tagged.sound(tmp_path / "a.flac", "FLAC", "PCM_16", size=100)
     source.write_bytes(tagged.with_flac_blocks(source.read_bytes(), [(4, tagged.comment_block([b"TITLE=T", b"X=Y"]))]))
     with SoundfileWriter(tmp_path / "b.wav", probe(source), copy_from=open_source(source)) as out:
@@ -209,7 +209,7 @@ def test_text_tags_go_from_one_family_to_another(tmp_path: Path) -> None:
     assert probe(tmp_path / "b.wav").tags == {"title": "T"}
 
 
-def test_a_cut_out_part_keeps_tags_and_loses_markers(tmp_path: Path) -> None:
+def test_an_excerpt_keeps_tags_and_loses_markers(tmp_path: Path) -> None:
     source = tagged.sound(tmp_path / "a.wav", "WAV", "PCM_16", size=100)
     source.write_bytes(tagged.with_chunks(source.read_bytes(), [(b"cue ", bytes(28)), (b"iXML", b"<a/>")], []))
     with SoundfileWriter(tmp_path / "b.wav", probe(source), copy_from=open_source(source)) as out:

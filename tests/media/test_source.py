@@ -1,4 +1,4 @@
-"""Files in and out: every format, exact length, alignment, and nothing half-written."""
+"""Reading and writing every format of libsndfile: exact length, alignment, and no incomplete files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from unhiss.media.writer import open_writer, write
 
 COMBINATIONS = [(form, coding) for form in sorted(FORMATS) for coding in sf.available_subtypes(form)]
 LOSSLESS = {"PCM_16": 2**-15, "PCM_24": 2**-23, "PCM_32": 2**-23, "FLOAT": 0, "DOUBLE": 0, "ALAC_16": 2**-15}
-EXACT = ["wav", "flac", "ogg", "opus", "mp3", "aiff", "au", "caf", "w64", "rf64"]  # people's formats
+EXACT = ["wav", "flac", "ogg", "opus", "mp3", "aiff", "au", "caf", "w64", "rf64"]  # the common formats
 
 
 def probe(path: Path) -> AudioFormat:
@@ -31,7 +31,7 @@ def sound(channels: int, size: int, rng: np.random.Generator) -> np.ndarray:
 
 @pytest.mark.parametrize("channels", [1, 2, 6])
 @pytest.mark.parametrize(("form", "coding"), COMBINATIONS)
-def test_a_format_holds_what_was_written_or_says_that_it_cannot(
+def test_a_format_holds_what_was_written_or_is_refused(
     form: str, coding: str, channels: int, tmp_path: Path, rng: np.random.Generator
 ) -> None:
     path = tmp_path / f"a.{form.lower()}"
@@ -44,17 +44,17 @@ def test_a_format_holds_what_was_written_or_says_that_it_cannot(
         assert "try .wav" in str(error)
         assert not list(tmp_path.iterdir())
         return
-    found, rate = read(path)
-    assert (found.shape, found.dtype, rate) == (noise.shape, np.float32, 8000)
+    samples, rate = read(path)
+    assert (samples.shape, samples.dtype, rate) == (noise.shape, np.float32, 8000)
     assert list(tmp_path.iterdir()) == [path]
     if probe(path).subtype in LOSSLESS and coding in LOSSLESS:
-        np.testing.assert_allclose(found, noise, atol=LOSSLESS[coding])
+        np.testing.assert_allclose(samples, noise, atol=LOSSLESS[coding])
 
 
 @pytest.mark.parametrize("extension", EXACT)
 @pytest.mark.parametrize("channels", [1, 2])
 @pytest.mark.parametrize("size", [1, 255, 256, 257, 8193])
-def test_the_formats_people_use_keep_the_exact_length(
+def test_common_formats_keep_the_exact_length(
     extension: str, channels: int, size: int, tmp_path: Path, rng: np.random.Generator
 ) -> None:
     path = tmp_path / f"a.{extension}"
@@ -63,15 +63,15 @@ def test_the_formats_people_use_keep_the_exact_length(
 
 
 @pytest.mark.parametrize("extension", [form for form in EXACT if form not in ("flac", "opus", "mp3")])
-def test_an_empty_recording_is_one(extension: str, tmp_path: Path) -> None:
+def test_an_empty_recording_is_valid(extension: str, tmp_path: Path) -> None:
     path = tmp_path / f"a.{extension}"
     write(path, np.zeros((2, 0), np.float32), 44100)
-    found, rate = read(path)
-    assert (found.shape, rate) == ((2, 0), 44100)
+    samples, rate = read(path)
+    assert (samples.shape, rate) == ((2, 0), 44100)
 
 
 @pytest.mark.parametrize("extension", ["flac", "opus", "mp3"])
-def test_a_format_that_holds_no_empty_recording_says_so(extension: str, tmp_path: Path) -> None:
+def test_a_format_that_cannot_hold_an_empty_recording_is_refused(extension: str, tmp_path: Path) -> None:
     with pytest.raises(AudioError, match=r"cannot hold an empty recording; try \.wav"):
         write(tmp_path / f"a.{extension}", np.zeros(0, np.float32), 48000)
     assert not list(tmp_path.iterdir())
@@ -88,7 +88,7 @@ def test_blocks_add_up_to_the_recording(tmp_path: Path, rng: np.random.Generator
 
 
 @pytest.mark.parametrize("kind", ["wav", "flac", "aiff", "ogg", "opus", "mp3", "mp3 without a delay", "adpcm"])
-def test_a_range_holds_the_samples_of_the_whole(kind: str, tmp_path: Path, rng: np.random.Generator) -> None:
+def test_a_range_has_the_samples_of_a_complete_pass(kind: str, tmp_path: Path, rng: np.random.Generator) -> None:
     path = tmp_path / f"a.{kind[:4].strip() if kind != 'adpcm' else 'wav'}"
     coding = {"adpcm": "IMA_ADPCM"}.get(kind)
     level, mode = (0.95, "CONSTANT") if "without" in kind else (None, None)
@@ -98,12 +98,12 @@ def test_a_range_holds_the_samples_of_the_whole(kind: str, tmp_path: Path, rng: 
     whole, _ = read(path)
     for start, stop in [(0, 7), (1, 2), (4999, 60_001), (99_999, 110_000), (100_000, None), (70_000, 10**9), (5, 5)]:
         parts = list(open_source(path).blocks(4096, start, stop))
-        found = np.concatenate([whole[:, :0], *parts], axis=1)
-        np.testing.assert_allclose(found, whole[:, start:stop], atol=1e-6)  # decoders round a little differently
+        samples = np.concatenate([whole[:, :0], *parts], axis=1)
+        np.testing.assert_allclose(samples, whole[:, start:stop], atol=1e-6)  # decoders round a little differently
     assert not list(open_source(path).blocks(4096, whole.shape[1])) + list(open_source(path).blocks(4096, 10**9))
 
 
-def test_a_recording_longer_than_wanted_is_refused_with_its_length(tmp_path: Path, rng: np.random.Generator) -> None:
+def test_a_recording_longer_than_allowed_is_refused_with_its_length(tmp_path: Path, rng: np.random.Generator) -> None:
     path = tmp_path / "a.wav"
     write(path, sound(1, 24_000, rng), 8000)
     assert read(path, max_seconds=3.0)[0].size == 24_000
@@ -114,8 +114,8 @@ def test_a_recording_longer_than_wanted_is_refused_with_its_length(tmp_path: Pat
 
 def test_loud_samples_are_clipped_and_never_wrap(tmp_path: Path) -> None:
     write(tmp_path / "a.wav", np.array([1.5, -1.5, 1.0], np.float32), 8000)
-    found, _ = read(tmp_path / "a.wav")
-    np.testing.assert_allclose(found, [1, -1, 1], atol=2**-14)
+    samples, _ = read(tmp_path / "a.wav")
+    np.testing.assert_allclose(samples, [1, -1, 1], atol=2**-14)
 
 
 def test_tags_coding_and_kind_of_a_recording_are_kept(tmp_path: Path) -> None:
@@ -139,23 +139,23 @@ def test_tags_coding_and_kind_of_a_recording_are_kept(tmp_path: Path) -> None:
      ("VORBIS", ".wav", "PCM_16"), ("PCM_16", ".opus", "OPUS"), ("PCM_24", ".wav", "PCM_24"),
      ("", ".flac", "PCM_16")],
 )  # fmt: skip
-def test_a_coding_the_target_lacks_becomes_the_nearest(source: str, extension: str, expected: str) -> None:
-    form = formats.container(Path("a" + extension))
+def test_a_coding_that_the_target_lacks_becomes_the_nearest(source: str, extension: str, expected: str) -> None:
+    form = formats.container_of(Path("a" + extension))
     assert form
-    assert formats.coding(form, extension, source) == expected
+    assert formats.nearest_coding(form, extension, source) == expected
 
 
-def test_a_coding_asked_for_by_name_is_had_or_refused(tmp_path: Path) -> None:
+def test_a_coding_required_by_name_is_used_or_refused(tmp_path: Path) -> None:
     write(tmp_path / "a.wav", np.zeros(9, np.float32), 8000, "PCM_U8")
     assert probe(tmp_path / "a.wav").subtype == "PCM_U8"
     with pytest.raises(AudioError, match=r"b\.flac: FLAC has no coding 'FLOAT'; known: PCM_16, PCM_24, PCM_S8"):
         write(tmp_path / "b.flac", np.zeros(9, np.float32), 8000, "FLOAT")
 
 
-def test_sound_beyond_4_gb_gets_the_64_bit_kind_of_wav() -> None:
-    assert formats.roomy("WAV", "PCM_16", 6 * 48000 * 3 * 3600) == "RF64"
-    assert formats.roomy("WAV", "PCM_16", 2 * 48000 * 3 * 3600) == "WAV"
-    assert formats.roomy("FLAC", "PCM_24", 10**10) == "FLAC"
+def test_more_than_4_gb_becomes_a_64_bit_wav() -> None:
+    assert formats.large_container("WAV", "PCM_16", 6 * 48000 * 3 * 3600) == "RF64"
+    assert formats.large_container("WAV", "PCM_16", 2 * 48000 * 3 * 3600) == "WAV"
+    assert formats.large_container("FLAC", "PCM_24", 10**10) == "FLAC"
 
 
 def test_a_link_is_followed_and_stays_a_link(tmp_path: Path) -> None:

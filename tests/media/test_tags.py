@@ -1,4 +1,4 @@
-"""Metadata goes from one file into another byte for byte, and the sound stays as it is."""
+"""Metadata is copied byte for byte, and the audio stays the same."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ texts = st.lists(
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """A tagless file of each kind; what lies behind a name is its bytes."""
+    """Kind -> the bytes of a file without tags."""
     folder = tmp_path_factory.mktemp("plain")
     return {name: tagged.sound(folder / name, *kind).read_bytes() for name, kind in KINDS.items()}
 
 
 def copied(folder: Path, source: bytes, written: bytes, *, in_place: bool = True) -> bytes:
-    """What `copy` makes of a file; the sound in it is the same, and nothing else is left in the folder."""
+    """The target after `copy`; asserts that its audio is the same, and that no other file is left."""
     one, other = folder / "source", folder / "written"
     one.write_bytes(source)
     other.write_bytes(written)
@@ -57,7 +57,7 @@ def copied(folder: Path, source: bytes, written: bytes, *, in_place: bool = True
 @pytest.mark.parametrize("kind", CHUNKED)
 @given(before=chunk_lists, behind=chunk_lists)
 @RANDOM
-def test_any_chunks_come_out_as_they_went_in(
+def test_any_chunks_are_copied(
     kind: str, before: list[tagged.Chunk], behind: list[tagged.Chunk], plain: dict[str, bytes], tmp_path: Path
 ) -> None:
     source = tagged.with_chunks(plain[kind], before, behind)
@@ -100,7 +100,7 @@ def test_markers_stay_only_where_samples_keep_their_numbers(
 
 
 @pytest.mark.parametrize(("version", "kept"), [(1, True), (2, False)])
-def test_a_broadcast_chunk_states_no_loudness_that_is_gone(
+def test_the_loudness_of_a_broadcast_chunk_is_cleared(
     version: int, kept: bool, plain: dict[str, bytes], tmp_path: Path
 ) -> None:
     loudness = struct.pack("<5h", -2300, 500, -100, -1800, -2000)
@@ -112,7 +112,7 @@ def test_a_broadcast_chunk_states_no_loudness_that_is_gone(
 
 @given(comments=texts, image=st.binary(max_size=3000), padding=st.integers(0, 50))
 @RANDOM
-def test_any_flac_metadata_comes_out_as_it_went_in(
+def test_any_flac_metadata_is_copied(
     comments: list[bytes], image: bytes, padding: int, plain: dict[str, bytes], tmp_path: Path
 ) -> None:
     others = [(6, tagged.picture(image)), (2, b"riff1234")]
@@ -128,7 +128,7 @@ def test_any_flac_metadata_comes_out_as_it_went_in(
 @pytest.mark.parametrize(("kind", "mark", "end"), [("ogg", b"\x03vorbis", b"\x01"), ("opus", b"OpusTags", b"")])
 @given(comments=texts, image=st.sampled_from([0, 1, 250, 64_900, 65_025, 200_000]))
 @RANDOM
-def test_any_vorbis_comments_come_out_as_they_went_in(
+def test_any_vorbis_comments_are_copied(
     kind: str, mark: bytes, end: bytes, comments: list[bytes], image: int, plain: dict[str, bytes], tmp_path: Path
 ) -> None:
     cover = b"METADATA_BLOCK_PICTURE=" + base64.b64encode(tagged.picture(bytes(range(250)) * (image // 250)))
@@ -147,7 +147,7 @@ def test_any_vorbis_comments_come_out_as_they_went_in(
 @pytest.mark.parametrize("version", [2, 3, 4])
 @given(image=st.integers(0, 40_000).map(bytes), padding=st.integers(0, 60), gain=st.booleans())
 @RANDOM
-def test_id3_tags_come_out_as_they_went_in(
+def test_id3_tags_are_copied(
     version: int, image: bytes, padding: int, gain: bool, plain: dict[str, bytes], tmp_path: Path
 ) -> None:
     cut = slice(3 if version == 2 else 4)
@@ -179,12 +179,12 @@ def test_an_ape_tag_keeps_all_but_its_gains(plain: dict[str, bytes], tmp_path: P
 @pytest.mark.parametrize("kind", KINDS)
 @given(seed=st.integers(0, 2**32))
 @RANDOM
-def test_damaged_metadata_harms_nothing(kind: str, seed: int, plain: dict[str, bytes], tmp_path: Path) -> None:
+def test_damaged_metadata_does_no_harm(kind: str, seed: int, plain: dict[str, bytes], tmp_path: Path) -> None:
     rng = np.random.default_rng(seed)
     source = bytearray(richly_tagged(kind, plain[kind]))
-    for place in rng.integers(0, min(len(source), 1500), rng.integers(1, 9)):
-        source[place] = rng.choice([0, 1, 0x7F, 0xFF, rng.integers(256)])
-    cut = rng.choice([len(source), rng.integers(len(source))])
+    for position in rng.integers(0, min(len(source), 1500), rng.integers(1, 9)):
+        source[position] = rng.choice([0, 1, 0x7F, 0xFF, int(rng.integers(256))])
+    cut = rng.choice([len(source), int(rng.integers(len(source)))])
     copied(tmp_path, bytes(source[:cut]), plain[kind])
 
 
@@ -204,7 +204,7 @@ def richly_tagged(kind: str, data: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_disk_that_is_full_leaves_the_recording_as_it_was(
+def test_a_full_disk_leaves_the_recording_unchanged(
     kind: str, plain: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*words: object) -> None:
@@ -212,8 +212,8 @@ def test_a_disk_that_is_full_leaves_the_recording_as_it_was(
             words[-1].write(b"the start of it")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(tags, "pour", full)
-    monkeypatch.setattr(tags.ogg, "paged", full)
+    monkeypatch.setattr(tags, "write_pieces", full)
+    monkeypatch.setattr(tags.ogg, "to_pages", full)
     with pytest.raises(OSError, match="No space"):
         copied(tmp_path, richly_tagged(kind, plain[kind]), plain[kind])
     assert (tmp_path / "written").read_bytes() == plain[kind]

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from unhiss.data.manifest import ManifestRows
-from unhiss.data.store import FULL_SCALE, Store
+from unhiss.data.store import Store
+from unhiss.dsp.audio import FULL_SCALE
 from unhiss.settings import MixConfig
 
 Range = tuple[float, float]

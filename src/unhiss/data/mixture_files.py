@@ -22,7 +22,7 @@ from unhiss.data.store import SETTINGS, Store
 from unhiss.dsp import frames
 from unhiss.fleet.ledger import NAME, Ledger
 from unhiss.fleet.mapping import Fleet
-from unhiss.media.wav import wav_bytes
+from unhiss.media.writer import wav_bytes
 from unhiss.settings import MixConfig
 
 COLUMNS = ("id", "snr_db", "noise_kind", "noise_source", "speaker", "language", "text", "split")

@@ -14,7 +14,7 @@ from unhiss.data import synth
 from unhiss.data.clips import Clip
 from unhiss.data.manifest import ManifestRow
 from unhiss.data.storage import local_copy, save, save_text
-from unhiss.data.store import FULL_SCALE
+from unhiss.dsp.audio import FULL_SCALE
 from unhiss.dsp.levels import active_level_dbfs, bandwidth_hz, estimate_snr_db, remove_silence, rms_dbfs
 from unhiss.dsp.resampling import resample, to_mono
 from unhiss.errors import AudioError

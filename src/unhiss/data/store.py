@@ -16,7 +16,6 @@ from unhiss.remote import RemotePath, parse_path
 
 FORMAT = 2  # of the folder; another number means another layout. Format 1 was written under the former name
 SETTINGS = "dataset.json"
-FULL_SCALE = 32768.0
 MAX_REMOTE_SHARDS = 8  # kept in memory, 67 MB each at most, or one longer clip
 REPAIR = "remove it and run the same unhiss prepare again"
 

@@ -24,10 +24,11 @@ from unhiss.data.completion import REJECTED, settings_text
 from unhiss.data.manifest import ManifestRow
 from unhiss.data.output_folder import claim_folder
 from unhiss.data.storage import file_names, save, save_bytes, save_text
-from unhiss.data.store import FULL_SCALE, SETTINGS, Store
+from unhiss.data.store import SETTINGS, Store
+from unhiss.dsp.audio import FULL_SCALE
 from unhiss.errors import DataError
 from unhiss.media.source import READABLE
-from unhiss.media.wav import wav_bytes
+from unhiss.media.writer import wav_bytes
 from unhiss.remote import RemotePath
 
 POSITION = ("shard", "offset", "length")  # of a row: where its samples are in a set; a tar needs no such thing

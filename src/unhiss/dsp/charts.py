@@ -1,4 +1,7 @@
-"""Bar charts with pillow: small panels side by side, the same bytes from the same numbers."""
+"""Bar charts and histograms with pillow; the same numbers give the same bytes.
+
+matplotlib is installed for training only, and its output differs between versions.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +13,15 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 WIDTH, HEIGHT = 520, 250  # of a panel, pixels
-LEFT, TOP, BOTTOM = 46, 40, 34  # of a column chart: room for the scale, the title, the ticks
-ROW, NAME = 20, 190  # of a row chart: height of a bar, room for its name
+LEFT, TOP, BOTTOM = 46, 40, 34  # margins of a histogram for the scale, the title, the ticks
+ROW, NAME = 20, 190  # height of a bar, and width of its name
 INK, FAINT = (40, 40, 48), (214, 214, 220)
 COLOURS = ((55, 110, 160), (205, 110, 50))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Panel:
-    """values over names: a row each. values over `edges` (one more than values): columns of a histogram."""
+    """A bar chart, one row per name, or with `edges` (one more than values) a histogram."""
 
     title: str
     values: Sequence[float]
@@ -28,7 +31,7 @@ class Panel:
 
 
 def histogram(title: str, values: Sequence[float], edges: Sequence[float], colour: int = 0) -> Panel:
-    """How many values lie between the edges; those beyond count in the first and last column."""
+    """A histogram of values; those outside the edges count in the first and last column."""
     inside = np.clip(np.asarray(values, np.float64), edges[0], np.nextafter(edges[-1], edges[0]))
     return Panel(title=title, values=np.histogram(inside, edges)[0].tolist(), edges=edges, colour=colour)
 
@@ -44,9 +47,9 @@ def chart_png(panels: Sequence[Sequence[Panel]]) -> bytes:
             draw.text((number * WIDTH + 12, y + 12), panel.title, INK, ImageFont.load_default(15))
             (_columns if panel.edges else _rows)(draw, panel, number * WIDTH, y)
         y += height
-    held = io.BytesIO()
-    picture.save(held, format="PNG")
-    return held.getvalue()
+    buffer = io.BytesIO()
+    picture.save(buffer, format="PNG")
+    return buffer.getvalue()
 
 
 def _height(panel: Panel) -> int:
@@ -86,7 +89,7 @@ def _rows(draw: ImageDraw.ImageDraw, panel: Panel, left: int, top: int) -> None:
 
 
 def _fit(draw: ImageDraw.ImageDraw, text: str, width: int, font: ImageFont.ImageFont | ImageFont.FreeTypeFont) -> str:
-    """`text`, its end cut off until it fits."""
+    """`text`, shortened until it is at most `width` pixels wide."""
     cut = text
     while cut and draw.textlength(cut if cut == text else f"{cut}…", font) > width:
         cut = cut[:-1]

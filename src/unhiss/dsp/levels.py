@@ -1,4 +1,4 @@
-"""Levels: decibels, the level of active speech, silence, bandwidth, and how noisy a recording is."""
+"""Levels in decibels: RMS, active speech, silence, bandwidth, and an estimate of the SNR."""
 
 from __future__ import annotations
 
@@ -8,30 +8,31 @@ SILENCE_DBFS = -100.0  # levels below 16-bit resolution all mean silence
 
 
 def rms_dbfs(audio: np.ndarray) -> float:
-    """Level of float audio in dB re full scale; SILENCE_DBFS at least."""
+    """RMS level of float audio in dB re full scale, at least SILENCE_DBFS."""
     power = float(np.mean(np.square(audio, dtype=np.float64))) if audio.size else 0.0
     return max(SILENCE_DBFS, 10 * np.log10(power)) if power > 0 else SILENCE_DBFS
 
 
 def frame_levels_dbfs(audio: np.ndarray, size: int) -> np.ndarray:
-    """Level of each whole frame of `size` samples of `(T,)`, in dBFS."""
+    """RMS level in dBFS of each complete frame of `size` samples of `(T,)`."""
     frames = audio[: audio.size // size * size].reshape(-1, size)
     power = np.einsum("ij,ij->i", frames, frames).astype(np.float64) / size
-    return 10 * np.log10(np.maximum(power, 10 ** (SILENCE_DBFS / 10)))
+    levels: np.ndarray = 10 * np.log10(np.maximum(power, 10 ** (SILENCE_DBFS / 10)))
+    return levels
 
 
 def active_level_dbfs(audio: np.ndarray, rate: int) -> float:
-    """Level of speech while it is active, in dBFS, for float audio `(T,)`.
+    """Level in dBFS of speech without its pauses, for float audio `(T,)`.
 
-    The mean power of the 20 ms frames less than 15.9 dB below that same mean, found by iteration:
-    the definition of ITU-T P.56, with frames in the place of its envelope.
+    The mean power of the 20 ms frames that are less than 15.9 dB below this mean, found by iteration: the definition
+    of ITU-T P.56, with frames instead of its envelope.
     """
     levels = frame_levels_dbfs(audio, max(1, rate // 50))
     return _active(levels) if levels.size else rms_dbfs(audio)
 
 
 def _active(levels_dbfs: np.ndarray) -> float:
-    """`active_level_dbfs` from the levels of the frames, at least one."""
+    """`active_level_dbfs` of one or more frame levels."""
     power = 10 ** (levels_dbfs / 10)
     level = power.mean()
     for _ in range(20):
@@ -43,9 +44,9 @@ def _active(levels_dbfs: np.ndarray) -> float:
 
 
 def remove_silence(audio: np.ndarray, rate: int, threshold_db: float = 40.0) -> np.ndarray:
-    """`(T,)` without its silent frames: 20 ms frames over `threshold_db` below the loudest are cut.
+    """`(T,)` without its silent 20 ms frames: those more than `threshold_db` below the loudest.
 
-    60 ms beside each kept frame stay, so that soft onsets and word ends do. All silent: length 0.
+    60 ms on both sides of each louder frame are kept, for soft onsets and word ends. Silence gives length 0.
     """
     size = max(1, rate // 50)
     levels = frame_levels_dbfs(audio, size)
@@ -57,9 +58,9 @@ def remove_silence(audio: np.ndarray, rate: int, threshold_db: float = 40.0) -> 
 
 
 def bandwidth_hz(audio: np.ndarray, rate: int, floor_db: float = 70.0) -> float:
-    """Frequency up to which `(T,)` holds sound: above it all is `floor_db` below the strongest bin.
+    """The highest frequency of `(T,)` less than `floor_db` below the strongest bin; 0 for silence.
 
-    From the mean power spectrum of 1,024-sample windows, at most 64 and evenly spread. Silence: 0.
+    From the mean power spectrum of at most 64 windows of 1,024 samples, evenly spread.
     """
     size = 1024
     if audio.size < size:
@@ -73,9 +74,9 @@ def bandwidth_hz(audio: np.ndarray, rate: int, floor_db: float = 70.0) -> float:
 
 
 def estimate_snr_db(audio: np.ndarray, rate: int) -> float:
-    """A rough SNR of a recording of speech: active level over the level of its quietest tenth, in dB.
+    """A blind estimate of the SNR of speech in dB: its active level over the level of its quietest tenth.
 
-    Blind, so an estimate only: right for steady noise, too high where noise stops in the pauses.
+    Right for steady noise, too high if the noise stops in the pauses.
     """
     levels = frame_levels_dbfs(audio, max(1, rate // 50))
     if not levels.size:

@@ -1,4 +1,4 @@
-"""Audio at another rate (soxr): whole, or block by block."""
+"""Resampling with soxr, of arrays or block by block."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def to_mono(audio: np.ndarray) -> np.ndarray:
 
 
 def resample(audio: np.ndarray, from_rate: float, to_rate: float) -> np.ndarray:
-    """float32 `(..., T)` at another rate (soxr, high quality), aligned with the input."""
+    """Resample float32 `(..., T)` in soxr's high quality; the output is aligned with the input."""
     if from_rate == to_rate or audio.shape[-1] == 0:
         return audio
     columns = np.ascontiguousarray(np.atleast_2d(audio).T)
@@ -23,7 +23,7 @@ def resample(audio: np.ndarray, from_rate: float, to_rate: float) -> np.ndarray:
 
 
 class Resampler:
-    """Resample a stream of float32 `(C, T)` blocks; all pushed and flushed aligns with the input."""
+    """Resample a stream of float32 `(C, T)` blocks; the outputs, joined, are aligned with the input."""
 
     def __init__(self, from_rate: float, to_rate: float, channels: int) -> None:
         self._same = from_rate == to_rate
@@ -41,7 +41,7 @@ class Resampler:
 
 
 def resampled(stream: Iterable[np.ndarray], from_rate: float, to_rate: float, channels: int) -> Iterator[np.ndarray]:
-    """A stream of blocks at another rate, all of it."""
+    """Resample all blocks of a stream."""
     resampler = Resampler(from_rate, to_rate, channels)
     for block in stream:
         yield resampler.push(block)

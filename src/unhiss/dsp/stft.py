@@ -1,4 +1,4 @@
-"""Short-time Fourier transform with any window length and hop, whole or in pieces."""
+"""Short-time Fourier transform (STFT) with any window length and hop, of a signal or of parts of it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def window(n_fft: int) -> np.ndarray:
 
 
 def analyse(audio: np.ndarray, n_fft: int, hop: int) -> np.ndarray:
-    """Spectra of `(..., T)` without padding: complex64 `(..., F, N)`, F = n_fft // 2 + 1 bins.
+    """STFT of `(..., T)` without padding: complex64 `(..., F, N)`, F = n_fft // 2 + 1 bins.
 
     Column n covers samples n * hop to n * hop + n_fft; N = 1 + (T - n_fft) // hop, or 0.
     """
@@ -24,7 +24,7 @@ def analyse(audio: np.ndarray, n_fft: int, hop: int) -> np.ndarray:
 def synthesise(spectrum: np.ndarray, n_fft: int, hop: int) -> np.ndarray:
     """Overlap-add of windowed inverse transforms: `(..., F, N)` -> `(..., (N - 1) * hop + n_fft)`.
 
-    Not yet divided by `overlap`, so that pieces of a long signal can be added up.
+    Not divided by `overlap`, so that parts of a long signal can be added up.
     """
     columns = spectrum.shape[-1]
     frames = np.fft.irfft(spectrum.swapaxes(-1, -2), n_fft, axis=-1).astype(np.float32) * window(n_fft)
@@ -38,7 +38,7 @@ def synthesise(spectrum: np.ndarray, n_fft: int, hop: int) -> np.ndarray:
 
 
 def overlap(columns: int, n_fft: int, hop: int) -> np.ndarray:
-    """Sum of squared windows under `columns` columns: what `synthesise` is divided by."""
+    """The sum of the squared windows of `columns` columns, by which the output of `synthesise` is divided."""
     total = np.zeros((columns - 1) * hop + n_fft, np.float32)
     square = window(n_fft) ** 2
     for column in range(columns):
@@ -47,13 +47,13 @@ def overlap(columns: int, n_fft: int, hop: int) -> np.ndarray:
 
 
 def stft(audio: np.ndarray, n_fft: int, hop: int) -> np.ndarray:
-    """Centred STFT of `(..., T)`, zeros beyond both ends: librosa.stft with its defaults."""
+    """Centred STFT of `(..., T)` with zeros beyond both ends, as librosa.stft with its defaults."""
     half = n_fft // 2
     return analyse(np.pad(audio, [(0, 0)] * (audio.ndim - 1) + [(half, half)]), n_fft, hop)
 
 
 def istft(spectrum: np.ndarray, n_fft: int, hop: int, length: int) -> np.ndarray:
-    """Inverse of `stft`: float32 `(..., length)`; exact wherever the windows reach."""
+    """Inverse of `stft`: float32 `(..., length)`, exact where the sum of the windows is not zero."""
     half = n_fft // 2
     total = overlap(spectrum.shape[-1], n_fft, hop)
     audio = synthesise(spectrum, n_fft, hop) / np.where(total > 1e-8, total, 1)

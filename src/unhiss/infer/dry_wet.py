@@ -7,12 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from unhiss.dsp.audio import smoothstep
+
 RAMP_S = 0.02  # short enough to seem instant, and long enough that a change of gain causes no click
-
-
-def smoothstep(x: Any) -> Any:
-    """3 x^2 - 2 x^3 of a number or array in [0, 1]: rises from 0 to 1 with zero slope at both ends."""
-    return x * x * (3 - 2 * x)
 
 
 class SampleQueue:

@@ -15,7 +15,7 @@ import math
 
 import numpy as np
 
-from unhiss.infer.dry_wet import smoothstep
+from unhiss.dsp.audio import smoothstep
 
 # Of `small` on validation mixtures at 20 dB: PESQ 2.90 with 20 and 28, 3.03 with 25 and 33, 3.06 with 28 and 38;
 # clean speech then differs from the input by an SI-SDR of 33.0, 32.5 and 30.8 dB in the median.

@@ -15,7 +15,7 @@ import math
 
 import numpy as np
 
-from unhiss.infer.dry_wet import smoothstep
+from unhiss.dsp.audio import smoothstep
 
 MEMORY_S = 0.16  # time constant of the averages behind the coherence
 NEIGHBOURS = 3  # bins on each side included in the averages, so that even an onset has more than one value

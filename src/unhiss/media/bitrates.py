@@ -1,8 +1,8 @@
-"""Lossy files of a wanted bit rate, though libsndfile is told a compression level from 0 (large) to 1 (small).
+"""Lossy files of a given bit rate, although libsndfile takes a compression level from 0 (large) to 1 (small).
 
-MP3 (LAME) and Opus levels are bit rates in disguise; Vorbis levels are qualities. What a variable-rate coding
-then makes of a sound depends on the sound: cleaned speech, with quiet pauses, takes up to a third fewer bits
-than it had. So the level is found by encoding excerpts, held back on disk until the sound is known.
+MP3 (LAME) and Opus levels are a function of the bit rate; Vorbis levels are qualities. The bit rate of a variable
+coding depends on the audio: denoised speech, with quiet pauses, takes up to a third fewer bits than noisy speech. So
+the level is searched by encoding excerpts, with the audio buffered on disk until it is known.
 """
 
 from __future__ import annotations
@@ -17,167 +17,177 @@ import soundfile as sf
 
 from unhiss import atomic
 
-_STANDARD = {  # kbit/s of MP3 frames
+_MP3_KBPS = {  # bit rates of MP3 frames
     32000: (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),  # MPEG-1: from this rate in Hz on
     16000: (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),  # MPEG-2
     0: (8, 16, 24, 32, 40, 48, 56, 64),  # MPEG-2.5
 }
-_NEAR = 0.05  # share by which a standard rate may be off
-_LAME = 156  # bytes of LAME's tag; without it decoders know neither the encoder's delay nor the length
-_SOUND = 0.06  # share of the bit rate by which excerpts may mislead
-_CLOSE = 0.02  # share of the bit rate within which a level is good enough
-_TRIALS, _WHOLE_TRIALS = 6, 4
-_MOST_S, _MOST_SAMPLES = 60, 6_000_000  # of sound in one trial, all channels together
-_EXCERPT_S = 3  # beginning anew costs bits, so not too short
-_HELD_S, _HELD_SAMPLES = 1200, 250_000_000  # held back before the level must be chosen; 1 GB at most
-_SMALLEST = 0.998  # LAME refuses 1
+_MAX_MP3_ERROR = 0.05  # relative distance to a standard bit rate
+_LAME_TAG = 156  # bytes; without this tag decoders know neither the encoder's delay nor the length
+_EXCERPT_ERROR = 0.06  # relative error of the bit rate by which excerpts may differ from the whole
+_TOLERANCE = 0.02  # relative error of the bit rate at which the search ends
+_EXCERPT_TRIALS, _FILE_TRIALS = 6, 4
+_TRIAL_S, _TRIAL_SAMPLES = 60, 6_000_000  # of audio in one trial; the samples are of all channels together
+_EXCERPT_S = 3  # each excerpt has a start-up cost in bits, so not too short
+_BUFFER_S, _BUFFER_SAMPLES = 1200, 250_000_000  # buffered before the level must be chosen; 1 GB at most
+_MAX_LEVEL = 0.998  # LAME refuses 1
+_CHUNK = 1 << 16  # samples per channel
 
 Level = tuple[float | None, str | None]  # libsndfile's compression level and bit rate mode
 
 
-def constant(rate: int, channels: int, frames: int, bit_rate: int) -> Level | None:
-    """The MP3 level of the standard bit rate next to `bit_rate`; None if none is near or LAME's tag had no room."""
-    rates = _mp3(rate)
-    size = 1152 if rate >= 32000 else 576
-    sound = bit_rate * frames / (frames + 2.5 * size) / 1000  # less the tag's frame and the encoder's delay
-    kbps = min(rates, key=lambda value: abs(value - sound))
-    side = ((21, 36) if rate >= 32000 else (13, 21))[channels > 1]  # bytes before the tag
-    if abs(kbps - sound) > _NEAR * sound or size * kbps * 125 // rate < side + _LAME:
+def constant_level(rate: int, channels: int, frames: int, bit_rate: int) -> Level | None:
+    """The level of the nearest standard MP3 bit rate; None if none is near, or LAME's tag does not fit."""
+    frame_size = 1152 if rate >= 32000 else 576
+    audio_kbps = bit_rate * frames / (frames + 2.5 * frame_size) / 1000  # without the tag's frame and the delay
+    kbps = min(_mp3_kbps(rate), key=lambda value: abs(value - audio_kbps))
+    offset = ((21, 36) if rate >= 32000 else (13, 21))[channels > 1]  # bytes before the tag
+    if abs(kbps - audio_kbps) > _MAX_MP3_ERROR * audio_kbps or frame_size * kbps * 125 // rate < offset + _LAME_TAG:
         return None
-    return _nominal("MPEG_LAYER_III", rate, channels, math.log(kbps)), "CONSTANT"
+    return _level("MPEG_LAYER_III", rate, channels, math.log(kbps)), "CONSTANT"
 
 
-def _mp3(rate: int) -> tuple[int, ...]:
-    return next(rates for least, rates in _STANDARD.items() if rate >= least)
+def _mp3_kbps(rate: int) -> tuple[int, ...]:
+    return next(rates for minimum, rates in _MP3_KBPS.items() if rate >= minimum)
 
 
-def _nominal(subtype: str, rate: int, channels: int, log_kbps: float) -> float:
-    """The level whose nominal rate is e**log_kbps; for Vorbis, which has none, a rate in a unit of its own."""
+def _level(subtype: str, rate: int, channels: int, log_kbps: float) -> float:
+    """The level whose nominal bit rate is e**log_kbps; for Vorbis, which has no nominal rate, in a unit of its own."""
     if subtype == "VORBIS":
         level = 1 - log_kbps / 2
     elif subtype == "OPUS":
         level = (256 - math.exp(log_kbps) / channels) / 250
     else:
-        rates = _mp3(rate)
+        rates = _mp3_kbps(rate)
         level = (rates[-1] - math.exp(log_kbps) - 0.5) / (rates[-1] - rates[0])  # libsndfile rounds down
-    return min(_SMALLEST, max(0.0, level))
+    return min(_MAX_LEVEL, max(0.0, level))
 
 
-def found(
-    measure: Callable[[float], float], start: float, wanted: float, close: float = _CLOSE, trials: int = _TRIALS
-) -> tuple[float, float]:
-    """(x, y) where y = measure(x) is next to `wanted`, all logarithms; y rises about as x does."""
-    best, seen = (math.inf, start, wanted), list[tuple[float, float]]()
+def solve(
+    function: Callable[[float], float], start: float, target: float,
+    tolerance: float = _TOLERANCE, max_trials: int = _EXCERPT_TRIALS,
+) -> tuple[float, float]:  # fmt: skip
+    """(x, y) where y = function(x) is nearest to `target`, by the secant method with a slope of 1/4 to 4.
+
+    function: rising, with a slope of about 1.
+    """
+    best, tried = (math.inf, start, target), list[tuple[float, float]]()
     x = start
-    for _ in range(trials):
-        y = measure(x)
-        best = min(best, (abs(y - wanted), x, y))
-        if best[0] < close or any(abs(x - other) < 1e-6 for other, _ in seen):
+    for _ in range(max_trials):
+        y = function(x)
+        best = min(best, (abs(y - target), x, y))
+        if best[0] < tolerance or any(abs(x - other) < 1e-6 for other, _ in tried):
             break
         slope = 1.0
-        if seen:
-            near = min(seen, key=lambda pair: abs(pair[1] - wanted))
-            slope = min(4.0, max(0.25, (y - near[1]) / (x - near[0] or 1)))
-        seen.append((x, y))
-        x += (wanted - y) / slope
+        if tried:
+            nearest = min(tried, key=lambda pair: abs(pair[1] - target))
+            slope = min(4.0, max(0.25, (y - nearest[1]) / (x - nearest[0] or 1)))
+        tried.append((x, y))
+        x += (target - y) / slope
     return best[1:]
 
 
 class TwoPassEncoder:
-    """A file `path` written once its first 20 minutes, or all, are known, at the level that gives the bit
-    rate wanted: `opener(level)` opens it. `beside` names the file that holds the sound until then, raw float32.
+    """Writes a lossy file of a given bit rate: the audio is buffered, then encoded at the level that gives the rate.
+
+    The buffer holds up to 20 minutes; what follows is encoded at the level chosen by then.
+    path: the file to write; opener(level): opens it; buffer: a path for the buffered audio, raw float32;
+    shape: rate and channels; bit_rate: bits per second.
     """
 
     def __init__(
-        self, path: Path, opener: Callable[[Level], sf.SoundFile], beside: Path, like: tuple[int, int], bit_rate: int
+        self, path: Path, opener: Callable[[Level], sf.SoundFile], buffer: Path, shape: tuple[int, int], bit_rate: int
     ) -> None:
-        self._path, self._open, self._beside = path, opener, beside
-        (self._rate, self._channels), self._wanted = like, bit_rate
+        self._path, self._open, self._buffer_path = path, opener, buffer
+        (self._rate, self._channels), self._bit_rate = shape, bit_rate
         self._file: sf.SoundFile | None = None
-        with opener((None, None)) as probe:  # what cannot be written is told now
-            self._form, self._subtype = probe.format, probe.subtype
-        atomic.create(beside, path)
-        self._spool = beside.open("r+b")
-        self._held = 0
+        with opener((None, None)) as probe:  # a format that cannot be written fails here
+            self._container, self._subtype = probe.format, probe.subtype
+        self._mode = "AVERAGE" if self._container == "MP3" else None
+        atomic.create(buffer, path)
+        self._buffer = buffer.open("r+b")
+        self._buffered = 0  # samples per channel
 
     def write(self, columns: np.ndarray) -> None:
-        """float `(T, C)`."""
+        """Append float `(T, C)`."""
         if self._file is not None:
             self._file.write(columns)
             return
-        np.ascontiguousarray(columns, np.float32).tofile(self._spool)
-        self._held += len(columns)
-        if self._held > min(_HELD_S * self._rate, _HELD_SAMPLES // self._channels):
-            self._begin()
+        np.ascontiguousarray(columns, np.float32).tofile(self._buffer)
+        self._buffered += len(columns)
+        if self._buffered > min(_BUFFER_S * self._rate, _BUFFER_SAMPLES // self._channels):
+            self._encode()
 
-    def close(self, keep: bool = True) -> None:
-        """Write what is held back, unless it is not wanted any more."""
+    def close(self) -> None:
+        """Encode what is buffered, and close the file."""
         try:
-            if self._file is None and keep:
-                self._begin()
+            if self._file is None:
+                self._encode()
         finally:
-            self._spool.close()
-            self._beside.unlink(missing_ok=True)
-            if self._file is not None:
-                self._file.close()
+            self.discard()
 
-    def _begin(self) -> None:
-        """Open the file and write what is held; anew if the excerpts did not stand for the whole."""
-        mode = "AVERAGE" if self._form == "MP3" else None
-        parts = self._excerpts()
-        head = self._trial([np.zeros((1, self._channels), np.float32)], mode)
-        wanted = math.log(max(1.0, self._wanted - self._rate_of(head, self._held)))
-        size = sum(map(len, parts))
-
-        def measure(x: float) -> float:
-            return math.log(max(1.0, self._rate_of(self._trial(parts, mode, x) - head, size)))
-
-        last = math.nan
-
-        def whole(x: float) -> float:
-            nonlocal last
-            self._write_held(x, mode)
-            last = x
-            return math.log(max(1.0, self._rate_of(self._path.stat().st_size - head, self._held)))
-
-        start = 0.8 if self._subtype == "VORBIS" else wanted - math.log(1000)
-        x, _ = found(measure, start, wanted)
-        if size < self._held:
-            x, _ = found(whole, x, wanted, _SOUND, _WHOLE_TRIALS)
-        if x != last:
-            self._write_held(x, mode)
-
-    def _rate_of(self, size: int, samples: int) -> float:
-        return 8 * size * self._rate / max(1, samples)
-
-    def _write_held(self, x: float, mode: str | None) -> None:
+    def discard(self) -> None:
+        """Close without encoding what is buffered."""
+        self._buffer.close()
+        self._buffer_path.unlink(missing_ok=True)
         if self._file is not None:
             self._file.close()
-        file = self._file = self._open((_nominal(self._subtype, self._rate, self._channels, x), mode))
-        for first in range(0, self._held, 1 << 16):
-            file.write(self._sound(first, 1 << 16))
 
-    def _sound(self, first: int, size: int) -> np.ndarray:
-        self._spool.seek(4 * first * self._channels)
-        part = np.fromfile(self._spool, np.float32, min(size, self._held - first) * self._channels)
+    def _encode(self) -> None:
+        """Choose the level and encode the buffer; again if the excerpts had another bit rate than the whole."""
+        excerpts = self._excerpts()
+        header = self._encoded_size([np.zeros((1, self._channels), np.float32)])
+        target = math.log(max(1.0, self._bit_rate - self._bits_per_s(header, self._buffered)))
+        samples = sum(map(len, excerpts))
+        last = math.nan
+
+        def excerpt_rate(x: float) -> float:
+            return math.log(max(1.0, self._bits_per_s(self._encoded_size(excerpts, x) - header, samples)))
+
+        def file_rate(x: float) -> float:
+            nonlocal last
+            self._encode_buffer(x)
+            last = x
+            return math.log(max(1.0, self._bits_per_s(self._path.stat().st_size - header, self._buffered)))
+
+        x, _ = solve(excerpt_rate, 0.8 if self._subtype == "VORBIS" else target - math.log(1000), target)
+        if samples < self._buffered:
+            x, _ = solve(file_rate, x, target, _EXCERPT_ERROR, _FILE_TRIALS)
+        if x != last:
+            self._encode_buffer(x)
+
+    def _bits_per_s(self, size: int, samples: int) -> float:
+        return 8 * size * self._rate / max(1, samples)
+
+    def _encode_buffer(self, x: float) -> None:
+        if self._file is not None:
+            self._file.close()
+        file = self._file = self._open((_level(self._subtype, self._rate, self._channels, x), self._mode))
+        for first in range(0, self._buffered, _CHUNK):
+            file.write(self._read_buffer(first, _CHUNK))
+
+    def _read_buffer(self, first: int, size: int) -> np.ndarray:
+        """Samples from `first` on, float32 `(T, C)`."""
+        self._buffer.seek(4 * first * self._channels)
+        part = np.fromfile(self._buffer, np.float32, min(size, self._buffered - first) * self._channels)
         return part.reshape(-1, self._channels)
 
     def _excerpts(self) -> list[np.ndarray]:
-        """All of the sound, or seconds of it from all over."""
-        most = min(_MOST_S * self._rate, _MOST_SAMPLES // self._channels)
-        if self._held <= most:
-            return [self._sound(0, self._held)]
+        """The whole buffer if it is short, else excerpts evenly spread over it."""
+        most = min(_TRIAL_S * self._rate, _TRIAL_SAMPLES // self._channels)
+        if self._buffered <= most:
+            return [self._read_buffer(0, self._buffered)]
         count = max(1, most // (_EXCERPT_S * self._rate))
-        return [self._sound(round(n * self._held / count), most // count) for n in range(count)]
+        return [self._read_buffer(round(n * self._buffered / count), most // count) for n in range(count)]
 
-    def _trial(self, parts: list[np.ndarray], mode: str | None, x: float = 1.0) -> int:
-        """Bytes that sound takes."""
-        out, level = io.BytesIO(), _nominal(self._subtype, self._rate, self._channels, x)
+    def _encoded_size(self, parts: list[np.ndarray], x: float = 1.0) -> int:
+        """Bytes that the parts take when they are encoded."""
+        out, level = io.BytesIO(), _level(self._subtype, self._rate, self._channels, x)
         with sf.SoundFile(
-            out, "w", self._rate, self._channels, self._subtype, format=self._form,
-            compression_level=level, bitrate_mode=mode,
+            out, "w", self._rate, self._channels, self._subtype, format=self._container,
+            compression_level=level, bitrate_mode=self._mode,
         ) as file:  # fmt: skip
             for part in parts:
-                for first in range(0, len(part), 1 << 16):
-                    file.write(part[first : first + (1 << 16)])
+                for first in range(0, len(part), _CHUNK):
+                    file.write(part[first : first + _CHUNK])
         return len(out.getvalue())

@@ -1,4 +1,4 @@
-"""What telephones and files do to sound: encoded and decoded again by libsndfile, in memory."""
+"""Codec artefacts as an augmentation: audio is encoded and decoded again by libsndfile, in memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from unhiss.dsp.resampling import resample
 
 @dataclass(frozen=True)
 class Codec:
-    """container, coding: libsndfile's names; rate: Hz it works at; width_hz: where its sound ends."""
+    """One lossy codec: libsndfile's names of container and coding, its rate in Hz, and its bandwidth."""
 
     container: str
     coding: str
@@ -21,18 +21,18 @@ class Codec:
     width_hz: float
 
     def __call__(self, audio: np.ndarray, rate: int, compression: float) -> np.ndarray:
-        """float32 `(L,)` at `rate` Hz, full scale 1 -> what is left of it, in time and of the same length.
+        """Encode and decode float32 `(L,)` at `rate` Hz; returns the same length, aligned.
 
         compression: 0 (best) to 1 (smallest), where the coding has levels.
         """
-        held = BytesIO()
+        buffer = BytesIO()
         with soundfile.SoundFile(
-            held, "w", self.rate, 1, self.coding, format=self.container,
+            buffer, "w", self.rate, 1, self.coding, format=self.container,
             compression_level=compression if self.container == "OGG" else None,
-        ) as sound:  # fmt: skip
-            sound.write(resample(audio, rate, self.rate).clip(-1, 1))
-        held.seek(0)
-        decoded = resample(soundfile.read(held, dtype="float32")[0], self.rate, rate)[: audio.size]
+        ) as file:  # fmt: skip
+            file.write(resample(audio, rate, self.rate).clip(-1, 1))
+        buffer.seek(0)
+        decoded = resample(soundfile.read(buffer, dtype="float32")[0], self.rate, rate)[: audio.size]
         return np.pad(decoded, (0, audio.size - decoded.size))
 
 

@@ -11,30 +11,27 @@ from typing import BinaryIO
 
 import soundfile as sf
 
-# RAW has no header: neither rate nor channels could be read back. SD2 lies in two files. libsndfile does
-# not read back all that it writes as SDS or DWVW.
+# RAW has no header, so neither rate nor channels could be read back. SD2 is two files. libsndfile does not read back
+# all that it writes as SDS.
 FORMATS = frozenset(sf.available_formats()) - {"RAW", "SD2", "SDS"}
-# Extensions libsndfile knows under another name.
-_ALIASES = {"AIF": "AIFF", "OPUS": "OGG", "OGA": "OGG", "WAVE": "WAV"}
+_ALIASES = {"AIF": "AIFF", "OPUS": "OGG", "OGA": "OGG", "WAVE": "WAV"}  # extensions of formats of another name
 EXTENSIONS = frozenset(f".{name.lower()}" for name in (*FORMATS, *_ALIASES))
 TAGS = ("title", "copyright", "artist", "comment", "date", "album", "license", "tracknumber", "genre")
-LOSSY = ("MPEG_LAYER", "VORBIS", "OPUS")  # how the names of codings begin that have a bit rate
-UNKNOWN = 1 << 62  # libsndfile's count, or more, when a header leaves the length open
-_ENDLESS = 0x7FFFF000  # a pipe writes this size or more into a WAV header, since it cannot know what follows
-_RIFF_BYTES = 0xFFF00000  # sound beyond this does not fit in a WAV's 32-bit sizes
-_OGG_PAGE = 27 + 255 + 255 * 255  # bytes of the largest page
-_MP3_FRAME = 1441  # bytes of the largest frame
-# libsndfile's notes on a header that promises more than there is: (declared, available), and the unit.
-_NOTED = (
+LOSSY = ("MPEG_LAYER", "VORBIS", "OPUS")  # prefixes of codings that have a bit rate
+UNKNOWN_FRAMES = 1 << 62  # libsndfile's count, or more, when the header does not state the length
+_PIPE_SIZE = 0x7FFFF000  # a pipe's WAV header states this size or more, since the length is not known yet
+_MAX_WAV_BYTES = 0xFFF00000  # of audio, for which a WAV's 32-bit sizes suffice
+_MAX_OGG_PAGE = 27 + 255 + 255 * 255  # bytes
+_MAX_MP3_FRAME = 1441  # bytes
+# libsndfile's notes on a header that states more than the file holds: (stated, available), and the unit.
+_SIZE_NOTES = (
     (r"(?:data|SSND|Data Size)\s*:\s*(\d+)\s*\(should be (\d+)\)", "bytes of sound"),
     (r"(?m)^(?:riff|  Riff size)\s*:\s*(\d+)\s*\(should be (\d+)\)", "bytes"),
 )
 # Codings of integers, which end at full scale.
 _INTEGER = ("PCM", "ALAC", "FLAC", "TTA", "WAVPACK", "ULAW", "ALAW", "GSM", "G72", "NMS", "VOX", "DPCM", "IMA", "MS_")
-# DWVW is not read back; of MP3's layers there is an encoder for the third alone.
-_UNWRITABLE = ("DWVW", "MPEG_LAYER_I")
-# What to write where the target cannot hold the source's coding: the first that it can.
-_FINE = ("PCM_24", "FLOAT", "ALAC_24", "PCM_16")
+_UNWRITABLE = ("DWVW", "MPEG_LAYER_I")  # not read back correctly; no encoder for MP3's layers I and II
+_DEEP = ("PCM_24", "FLOAT", "ALAC_24", "PCM_16")  # for more than 16 bits: the first that the container can hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +61,19 @@ def can_exceed_full_scale(subtype: str) -> bool:
 
 def reason(error: Exception) -> str:
     """libsndfile's message without its prefix."""
-    text = str(getattr(error, "error_string", error)).replace("Error : ", "").strip(". \n")
+    text: str = str(getattr(error, "error_string", error)).replace("Error : ", "").strip(". \n")
     return "no sound found in it" if "not a regular file" in text else text  # its message for an MP3 without a frame
 
 
 def native(path: Path) -> str | bytes:
-    """A name as the system has it: on Linux any bytes, of which libsndfile is else given only what is UTF-8."""
+    """A path for libsndfile: bytes on POSIX, where file names need not be valid UTF-8."""
     return os.fsencode(path) if os.name == "posix" else str(path)
 
 
-def container(path: Path, like: str = "") -> str | None:
-    """libsndfile's name of the format an extension asks for; None if there is none.
+def container_of(path: Path, like: str = "") -> str | None:
+    """libsndfile's name of the container for an extension; None if there is none.
 
-    `like` is the source's: a .wav made from an extensible or a 64-bit one stays of that kind.
+    like: the container of the source; a .wav made from an extensible or 64-bit WAV stays of that kind.
     """
     name = path.suffix[1:].upper()
     name = _ALIASES.get(name, name)
@@ -85,30 +82,32 @@ def container(path: Path, like: str = "") -> str | None:
     return name if name in FORMATS else None
 
 
-def coding(container: str, extension: str, wanted: str) -> str:
-    """The sample coding to write: the one wanted where the container has it, else the nearest it has."""
+def nearest_coding(container: str, extension: str, subtype: str) -> str:
+    """`subtype` if the container can hold it, else the nearest coding that it can."""
     if extension.lower() == ".opus":
         return "OPUS"
-    if wanted and not wanted.startswith(_UNWRITABLE) and sf.check_format(container, wanted):
-        return wanted
-    if wanted in ("FLOAT", "DOUBLE", "PCM_24", "PCM_32", "ALAC_20", "ALAC_24", "ALAC_32"):
-        return next((name for name in _FINE if sf.check_format(container, name)), sf.default_subtype(container))
-    return sf.default_subtype(container)
+    if subtype and not subtype.startswith(_UNWRITABLE) and sf.check_format(container, subtype):
+        return subtype
+    if subtype in ("FLOAT", "DOUBLE", "PCM_24", "PCM_32", "ALAC_20", "ALAC_24", "ALAC_32"):
+        subtype = next((name for name in _DEEP if sf.check_format(container, name)), "")
+        if subtype:
+            return subtype
+    return str(sf.default_subtype(container))
 
 
-def top(container: str, subtype: str) -> float:
-    """The largest sample a coding holds; beyond it libsndfile turns some over, from loudest to loudest negative."""
+def max_sample(container: str, subtype: str) -> float:
+    """The largest sample a coding holds; beyond it some codecs of libsndfile wrap around to negative full scale."""
     if subtype.startswith(("FLOAT", "DOUBLE", *LOSSY)):
         return math.inf
     if subtype.startswith("PCM") and container != "PAF":
         return 1.0
-    return 0.8 if subtype.startswith("G72") else 1 - 2**-23  # G.72x decoders overshoot: the least of them from 0.9 on
+    return 0.8 if subtype.startswith("G72") else 1 - 2**-23  # G.72x decoders overshoot, the worst from 0.9 on
 
 
-def roomy(container: str, subtype: str, samples: int) -> str:
-    """RF64 in the place of WAV for sound beyond 4 GB."""
+def large_container(container: str, subtype: str, samples: int) -> str:
+    """RF64 instead of WAV for more than 4 GB of audio."""
     size = {"FLOAT": 4, "PCM_32": 4, "PCM_24": 3, "DOUBLE": 8, "PCM_16": 2}.get(subtype, 1)
-    return "RF64" if container in ("WAV", "WAVEX") and samples * size > _RIFF_BYTES else container
+    return "RF64" if container in ("WAV", "WAVEX") and samples * size > _MAX_WAV_BYTES else container
 
 
 def missing_bytes(file: BinaryIO, size: int) -> str:
@@ -123,17 +122,17 @@ def missing_bytes(file: BinaryIO, size: int) -> str:
 
 
 def mismatch(notes: str) -> str:
-    """What libsndfile noted about a file that is shorter than its header says (WAV, AIFF, CAF, AU, RF64 ...)."""
-    for pattern, unit in _NOTED:
-        for declared, available in re.findall(pattern, notes):
-            if int(available) < int(declared) < _ENDLESS:
-                return f"holds {available} of {declared} {unit}"
+    """What libsndfile noted about a file that is shorter than its header states (WAV, AIFF, CAF, AU, RF64 ...)."""
+    for pattern, unit in _SIZE_NOTES:
+        for stated, available in re.findall(pattern, notes):
+            if int(available) < int(stated) < _PIPE_SIZE:
+                return f"holds {available} of {stated} {unit}"
     return "ends early" if "Seems to be a truncated file" in notes else ""
 
 
 def _missing_ogg_pages(file: BinaryIO, size: int) -> str:
-    """The last page of an Ogg stream is complete and marked as the last."""
-    file.seek(max(0, size - 2 * _OGG_PAGE))
+    """An Ogg file ends with a complete page that is marked as the last."""
+    file.seek(max(0, size - 2 * _MAX_OGG_PAGE))
     end = file.read()
     page = end.rfind(b"OggS")
     if page < 0 or len(end) < page + 27 or len(end) < page + 27 + end[page + 26]:
@@ -145,7 +144,7 @@ def _missing_ogg_pages(file: BinaryIO, size: int) -> str:
 
 
 def _missing_mp3_bytes(file: BinaryIO, size: int, head: bytes) -> str:
-    """The first frame of an MP3 may state the number of bytes (Xing header); else nothing can be told."""
+    """The first frame of an MP3 may state the number of bytes (Xing header); without it nothing is known."""
     start = 0
     if head[:3] == b"ID3":
         start = 10 + sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
@@ -154,5 +153,5 @@ def _missing_mp3_bytes(file: BinaryIO, size: int, head: bytes) -> str:
     at = max(frame.find(b"Xing"), frame.find(b"Info"))
     if at < 0 or frame[at + 7] & 3 != 3:  # the count of bytes follows the count of frames
         return ""
-    declared, available = int.from_bytes(frame[at + 12 : at + 16], "big"), size - start
-    return f"holds {available} of {declared} bytes" if declared - available > min(_MP3_FRAME, declared // 100) else ""
+    stated, available = int.from_bytes(frame[at + 12 : at + 16], "big"), size - start
+    return f"holds {available} of {stated} bytes" if stated - available > min(_MAX_MP3_FRAME, stated // 100) else ""

@@ -1,4 +1,7 @@
-"""Pictures of recordings with pillow: spectrograms under each other, the same scale for all, and their levels."""
+"""Spectrograms of recordings with pillow, on one scale, and their levels over time.
+
+matplotlib would add 80 MB to the base install.
+"""
 
 from __future__ import annotations
 
@@ -14,40 +17,40 @@ from unhiss.dsp.stft import analyse, window
 from unhiss.errors import AudioError
 from unhiss.media.source import open_source
 
-WIDTH, HEIGHT, LOW, MARGIN, GAP = 1000, 260, 120, 62, 34  # pixels; LOW: height of the levels
+WIDTH, HEIGHT, LOW, MARGIN, GAP = 1000, 260, 120, 62, 34  # pixels; LOW: height of the level plot
 RANGE_DB = 80.0
-SILENT_DB = -80.0  # stays black however quiet the rest is; a full-scale sine reaches about +48
+SILENT_DB = -80.0  # at most this is black, however quiet the rest is; a full-scale sine reaches about +48
 N_FFT = 1024
-# Dark to bright, even in lightness (matplotlib's magma at nine points).
+# matplotlib's magma at nine points: dark to bright, perceptually uniform.
 _MAGMA = np.array([
     (0, 0, 4), (28, 16, 68), (79, 18, 123), (129, 37, 129), (181, 54, 122),
     (229, 80, 100), (251, 135, 97), (254, 194, 135), (252, 253, 191),
 ])  # fmt: skip
 _INK = (40, 40, 48)
-_LINES = ((150, 150, 150), (0, 114, 178), (213, 94, 0))  # of levels, in the order of the recordings
+_LINES = ((150, 150, 150), (0, 114, 178), (213, 94, 0))  # colours of the level curves
 
 Panel = tuple[np.ndarray, int, float]  # levels in dB, the rate in Hz, the seconds
 
 
 def levels(path: Path, start_s: float = 0.0, end_s: float | None = None, columns: int = WIDTH) -> Panel:
-    """Power spectra over time in dB `(bins, N)`, the rate, and the seconds, in bounded memory.
+    """Power spectra over time in dB `(bins, N)`, the rate in Hz, and the length in seconds, in bounded memory.
 
-    Each of at most `columns` columns is the mean over its share of the part, all channels together.
+    Each of at most `columns` columns is the mean over an equal part of the recording; channels are averaged.
     """
     source = open_source(path)
     first = round(start_s * source.rate)
     stop = source.frames if end_s is None else min(source.frames, round(end_s * source.rate))
-    share = max(1, -(-(stop - first) // columns))
+    size = max(1, -(-(stop - first) // columns))
     total = np.full((N_FFT // 2 + 1, columns), 1e-12)
-    held = np.zeros(0, np.float32)  # a column narrower than the window borrows from what came before
+    recent = np.zeros(0, np.float32)  # a column shorter than the window includes the samples before it
     used = 1
-    blocks = source.blocks(share, first, None if end_s is None else stop)
+    blocks = source.blocks(size, first, None if end_s is None else stop)
     for column, block in zip(range(columns), blocks, strict=False):
         used = column + 1
         mono = block.mean(axis=0)
-        # Before the start lies its mirror image: zeros would make a step, and a step is sound of all frequencies.
-        held = np.concatenate([held[-N_FFT:], mono]) if held.size else np.pad(mono, (N_FFT, 0), mode="symmetric")
-        mono = held[-max(N_FFT, block.shape[1]) :]
+        # The start is mirrored: with zeros before it, it would be a step, which contains all frequencies.
+        recent = np.concatenate([recent[-N_FFT:], mono]) if recent.size else np.pad(mono, (N_FFT, 0), mode="symmetric")
+        mono = recent[-max(N_FFT, block.shape[1]) :]
         starts = np.linspace(0, mono.size - N_FFT, min(16, 1 + 2 * (mono.size // N_FFT - 1))).astype(int)
         pieces = np.stack([mono[start : start + N_FFT] for start in starts]) * window(N_FFT)
         total[:, column] += (np.abs(np.fft.rfft(pieces, axis=-1)) ** 2).mean(axis=0)
@@ -55,33 +58,34 @@ def levels(path: Path, start_s: float = 0.0, end_s: float | None = None, columns
 
 
 def spectrogram(audio: np.ndarray, rate: int, top_db: float | None = None, size: tuple[int, int] = (640, 200)) -> bytes:
-    """A WebP picture of `(T,)`, time to the right and frequency up, 80 dB from bright to dark; no axes.
+    """A WebP image of `(T,)` without axes: 80 dB from bright to dark.
 
-    top_db: the level of the brightest, as loudest_db() has it, so that several pictures share one scale.
+    top_db: the brightest level, from loudest_db(), if several images share one scale.
     """
     columns = spectra_db(audio)
     top = loudest_db(audio) if top_db is None else top_db
     image = Image.fromarray(_colour((columns[::-1] - max(top, SILENT_DB + RANGE_DB)) / RANGE_DB + 1))
-    held = io.BytesIO()
-    image.resize(size, Image.Resampling.BILINEAR).save(held, format="WEBP", quality=70)
-    return held.getvalue()
+    buffer = io.BytesIO()
+    image.resize(size, Image.Resampling.BILINEAR).save(buffer, format="WEBP", quality=70)
+    return buffer.getvalue()
 
 
 def loudest_db(audio: np.ndarray) -> float:
-    """Level of the strongest bin of `(T,)`, on the scale of the pictures."""
+    """The level of the strongest bin of `(T,)` in dB, on the scale of spectrogram()."""
     return float(spectra_db(audio).max())
 
 
 def spectra_db(audio: np.ndarray) -> np.ndarray:
-    """Power spectra of `(T,)` every quarter window, in dB: `(bins, N)`, N at least 1."""
+    """Power spectra of `(T,)` in dB `(bins, N)`, four per window; N is at least 1."""
     padded = np.pad(audio, (N_FFT // 2, max(N_FFT // 2, N_FFT - audio.size)))
-    return 20 * np.log10(np.maximum(np.abs(analyse(padded, N_FFT, N_FFT // 4)), 1e-6))
+    spectra: np.ndarray = 20 * np.log10(np.maximum(np.abs(analyse(padded, N_FFT, N_FFT // 4)), 1e-6))
+    return spectra
 
 
 def compare(target: str | Path, panels: dict[str, Panel]) -> None:
-    """A PNG with a spectrogram of each recording, named, on one scale: 80 dB below the loudest of all; then levels.
+    """Write a PNG with the spectrogram of each recording, on one scale of 80 dB, and a plot of their levels.
 
-    Written beside and renamed; AudioError if it cannot be.
+    panels: name -> levels(). Raises AudioError if it cannot be written.
     """
     top = max(SILENT_DB + RANGE_DB, *(float(level.max()) for level, _, _ in panels.values()))
     high = len(panels) * (HEIGHT + GAP) + GAP
@@ -98,11 +102,15 @@ def compare(target: str | Path, panels: dict[str, Panel]) -> None:
             draw.text((MARGIN - 8, height), f"{khz:g} kHz", _INK, font, anchor="rm")
     _draw_levels(draw, font, {name: level for name, (level, _, _) in panels.items()}, high)
     _draw_times(draw, font, max(seconds for _, _, seconds in panels.values()), high + LOW)
-    _save(picture, Path(target))
+    try:
+        with atomic_write(Path(target)) as temporary:
+            picture.save(temporary, format="PNG")
+    except OSError as error:
+        raise AudioError(f"{target}: the picture cannot be written ({error.strerror or error})") from error
 
 
 def _draw_levels(draw: ImageDraw.ImageDraw, font: Any, panels: dict[str, np.ndarray], y: int) -> None:
-    """How loud each recording is over time, 60 dB from top to bottom."""
+    """The level of each recording over time, 60 dB from top to bottom."""
     curves = {name: 10 * np.log10((10 ** (level / 10)).sum(axis=0)) for name, level in panels.items()}
     top = max(float(curve.max()) for curve in curves.values())
     draw.text((MARGIN, y - 6), "level", _INK, font, anchor="ls")
@@ -114,9 +122,9 @@ def _draw_levels(draw: ImageDraw.ImageDraw, font: Any, panels: dict[str, np.ndar
     for (name, curve), colour in zip(curves.items(), _LINES * len(curves), strict=False):
         draw.text((x, y - 6), name, colour, font, anchor="ls")
         x += draw.textlength(f"{name}  ", font)
-        places = np.linspace(MARGIN, MARGIN + WIDTH, curve.size)
+        columns = np.linspace(MARGIN, MARGIN + WIDTH, curve.size)
         heights = y + np.clip((top - curve) / 60, 0, 1) * LOW
-        draw.line(list(zip(places.tolist(), heights.tolist(), strict=True)), colour, 1)
+        draw.line(list(zip(columns.tolist(), heights.tolist(), strict=True)), colour, 1)
 
 
 def _draw_times(draw: ImageDraw.ImageDraw, font: Any, seconds: float, y: int) -> None:
@@ -126,27 +134,19 @@ def _draw_times(draw: ImageDraw.ImageDraw, font: Any, seconds: float, y: int) ->
         draw.text((x, y + 8), f"{second:,g} s", _INK, font, anchor="mt")
 
 
-def _save(picture: Image.Image, target: Path) -> None:
-    try:
-        with atomic_write(target) as draft:
-            picture.save(draft, format="PNG")
-    except OSError as error:
-        raise AudioError(f"{target}: the picture cannot be written ({error.strerror or error})") from error
-
-
 def _ticks(top: float, most: int = 6) -> list[float]:
-    """Round numbers up to `top`, at most so many.
+    """At most `most` round numbers, evenly spaced, up to `top`.
 
     >>> _ticks(24), _ticks(75, most=10)
     ([4.0, 8.0, 12.0, 16.0, 20.0, 24.0], [10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0])
     """
-    steps = (place * 10.0**power for power in range(-2, 7) for place in (1, 2, 4, 5))
+    steps = (digit * 10.0**power for power in range(-2, 7) for digit in (1, 2, 4, 5))
     step = next((step for step in steps if top / step <= most), 1e9)
     return [step * count for count in range(1, int(top / step) + 1)]
 
 
 def _colour(values: np.ndarray) -> np.ndarray:
-    """`(H, W)` in [0, 1] -> RGB uint8 `(H, W, 3)`."""
-    places = np.clip(values, 0, 1) * (len(_MAGMA) - 1)
-    channels = [np.interp(places, np.arange(len(_MAGMA)), _MAGMA[:, c]) for c in range(3)]
+    """Map `(H, W)` in [0, 1] to RGB uint8 `(H, W, 3)`."""
+    positions = np.clip(values, 0, 1) * (len(_MAGMA) - 1)
+    channels = [np.interp(positions, np.arange(len(_MAGMA)), _MAGMA[:, c]) for c in range(3)]
     return np.stack(channels, axis=-1).astype(np.uint8)

@@ -16,15 +16,6 @@ from unhiss.media.formats import AudioFormat
 _SEEKABLE = ("PCM", "FLOAT", "DOUBLE", "ULAW", "ALAW", "ALAC")  # codings in which each sample is coded by itself
 
 
-class _ForwardFile(sf.SoundFile):
-    """A file that claims to be unseekable. soundfile seeks after each read of a seekable file, and in an MP3
-    without LAME's tag that corrupts the audio: the decoder loses the bit reservoir of the frames before.
-    """
-
-    def seekable(self) -> bool:
-        return False
-
-
 class SoundfileReader:
     """One recording that libsndfile reads: `format`, and `blocks` for each pass over the samples.
 
@@ -48,12 +39,15 @@ class SoundfileReader:
         self.format = AudioFormat(
             file.samplerate, file.channels, file.frames, file.format, file.subtype, texts, bit_rate
         )
-        if not (self.truncation or truncation) and file.frames >= formats.UNKNOWN:
+        if not (self.truncation or truncation) and file.frames >= formats.UNKNOWN_FRAMES:
             raise AudioError(f"{path}: written to a pipe, so its header leaves the length open; rewrite it to a file")
 
     def _open(self) -> sf.SoundFile:
         try:
-            file = _ForwardFile(formats.native(self._path))
+            file = sf.SoundFile(formats.native(self._path))
+            # soundfile seeks after each read of a seekable file. In an MP3 without LAME's tag that corrupts the audio:
+            # the decoder loses the bit reservoir of the frames before.
+            file.seekable = lambda: False
         except (sf.SoundFileError, RuntimeError, TypeError) as error:
             why = formats.reason(error)
             raise AudioError(f"{self._path}: not a readable recording ({why}); is it WAV, FLAC, Ogg or MP3?") from error

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
+import wave
 from pathlib import Path
 
 import numpy as np
 
-from unhiss.dsp.audio import looks_transposed
+from unhiss.dsp.audio import FULL_SCALE, looks_transposed
 from unhiss.errors import AudioError
 from unhiss.media import formats, pyav
+from unhiss.media.audio_writer import AudioWriter
 from unhiss.media.formats import AudioFormat
 from unhiss.media.pyav.tracks import AUDIO_ONLY, MUXERS
 from unhiss.media.pyav.writer import PyavWriter
@@ -19,15 +22,16 @@ WRITABLE = formats.EXTENSIONS | frozenset(MUXERS)  # extensions, with their dot,
 
 
 def open_writer(
-    path: Path, like: AudioFormat, subtype: str | None = None, copy_from: Source | None = None
-) -> SoundfileWriter | PyavWriter:
+    path: str | Path, like: AudioFormat, subtype: str | None = None, copy_from: Source | None = None
+) -> AudioWriter:
     """A context manager with `write(block)`, block float32 `(C, T)`; the file appears when it is complete.
 
-    like: rate, channels, tags, and where the container can hold it, coding and bit rate. subtype: a coding that is
-    required. copy_from: a recording whose tags, pictures and other tracks are copied; `.dropped` names what could
-    not be. `.subtype`: the coding chosen. Raises AudioError.
+    like: rate, channels, tags, and where the container (by the extension) can hold it, coding and bit rate.
+    subtype: a coding that is required. copy_from: a recording whose tags, pictures and other tracks are copied;
+    `.dropped` names what could not be. `.subtype`: the coding chosen.
+    Raises AudioError if the container cannot hold this, or the file cannot be written.
     """
-    writer = PyavWriter if path.suffix.lower() in pyav.EXTENSIONS else SoundfileWriter
+    writer = PyavWriter if Path(path).suffix.lower() in pyav.EXTENSIONS else SoundfileWriter
     return writer(path, like, subtype, copy_from=copy_from)
 
 
@@ -44,5 +48,20 @@ def write(path: str | Path, audio: np.ndarray, rate: int, subtype: str | None = 
     audio = np.atleast_2d(audio)
     if audio.ndim > 2 or looks_transposed(audio):
         raise AudioError(f"audio of shape {audio.shape}; expected (T,) or (C, T), such as audio.T")
-    with open_writer(Path(path), AudioFormat(rate, len(audio), audio.shape[1]), subtype) as file:
+    with open_writer(path, AudioFormat(rate, len(audio), audio.shape[1]), subtype) as file:
         file.write(audio)
+
+
+def wav_bytes(audio: np.ndarray, rate: int) -> bytes:
+    """A 16-bit WAV file of float32 `(T,)`, each sample rounded to the nearest step.
+
+    For folders of thousands of small files: soundfile waits for the disk (fsync) on each file it closes.
+    """
+    samples = np.clip(np.rint(audio * np.float32(FULL_SCALE)), -FULL_SCALE, FULL_SCALE - 1).astype("<i2")
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(samples.tobytes())
+    return buffer.getvalue()

@@ -27,12 +27,12 @@ from typing import Any
 
 import numpy as np
 
+from unhiss.dsp.audio import FULL_SCALE
 from unhiss.errors import AudioError, UnhissError
 from unhiss.infer.checks import check_audio
 
 PATH = "/v1/stream"
 FORMATS: dict[str, np.dtype] = {"pcm16": np.dtype("<i2"), "float32": np.dtype("<f4")}
-FULL_SCALE = 32768.0
 CLOSE_CODE_BASE = 4000  # a close code is this plus the HTTP status, except for
 SERVICE_RESTART = 1012  # a server that shuts down
 MAX_JSON = 4096  # characters of a text message

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from unhiss.config import Experiment
 from unhiss.data.mixing import Recipe
-from unhiss.data.store import FULL_SCALE, Store
+from unhiss.data.store import Store
+from unhiss.dsp.audio import FULL_SCALE
 from unhiss.media.codecs import CODECS, Codec
 from unhiss.train import stft
 from unhiss.train.augmentation import change_speed, draw_speeds, intermittent_gains

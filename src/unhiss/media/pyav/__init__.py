@@ -1,10 +1,10 @@
-"""Recordings beyond libsndfile, through PyAV (`unhiss[media]`): M4A, WMA, Matroska audio, and the sound of videos.
+"""Formats beyond libsndfile, through PyAV (`unhiss[media]`): M4A, WMA, Matroska, and the audio of videos.
 
-Sound is written in the source's own coding and bit rate where FFmpeg can encode it, else in AAC (MP4 family, AVI,
-FLV), Opus (Matroska, WebM) or WMA 2 (ASF). Opus has no 44.1 kHz: such sound becomes 48 kHz. Pictures, subtitles,
-chapters, cover art and further sound tracks are copied packet by packet; `PyavWriter.dropped` names what the target
-cannot hold. Only ALAC, FLAC, TTA, WavPack and PCM keep every sample; of the others the length is right to one
-codec frame. AVI and FLV cannot say how much of the sound is priming: whole packets of it are left out there.
+Audio is written in the source's coding and bit rate where FFmpeg can encode it, else in AAC (MP4 family, AVI, FLV),
+Opus (Matroska, WebM) or WMA 2 (ASF). Opus has no 44.1 kHz: such audio becomes 48 kHz. Pictures, subtitles, chapters,
+cover art and further audio tracks are copied packet by packet; `PyavWriter.dropped` names what the target cannot hold.
+Only ALAC, FLAC, TTA, WavPack and PCM keep every sample; of other codings the length is right to one codec frame. AVI
+and FLV cannot mark priming: whole packets of it are left out there.
 """
 
 from __future__ import annotations

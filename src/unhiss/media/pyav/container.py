@@ -1,4 +1,4 @@
-"""Opening media files: which are let in, which of their tracks is heard, and what its coding is called."""
+"""Opening media files with PyAV: the formats allowed, the audio track to use, and the name of its coding."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from unhiss.errors import AudioError, need
 if TYPE_CHECKING:
     import av
 
-# Formats looked into: none that names other files to open (playlists), nor pictures and text.
+# Formats allowed: none that names other files to open (playlists), nor pictures and text.
 _DEMUXERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,asf,avi,flv,mpegts,mpeg,ogg,wav,w64,aiff,flac,mp3,aac,ac3,eac3,dts,ape,amr,"
     "wv,tta,mpc,mpc8,caf,au"
 )
 _ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 # FFmpeg's codecs under libsndfile's names, so that a WAV made from them gets their depth.
-_CODINGS = {
+_SUBTYPES = {
     "pcm_u8": "PCM_U8", "pcm_s8": "PCM_S8", "pcm_s16": "PCM_16", "pcm_s24": "PCM_24", "pcm_s32": "PCM_32",
     "pcm_f32": "FLOAT", "pcm_f64": "DOUBLE", "pcm_alaw": "ALAW", "pcm_mulaw": "ULAW",
     "mp3": "MPEG_LAYER_III", "mp2": "MPEG_LAYER_II",
@@ -49,18 +49,19 @@ def asf_size(head: bytes) -> int:
 
 
 def reason(error: BaseException) -> str:
-    """What FFmpeg said last and closest to the matter, without addresses in memory."""
+    """FFmpeg's last and most specific message, without addresses in memory."""
     log = getattr(error, "log", None)
     return str(log[2] if log else getattr(error, "strerror", None) or error).strip(". \n")
 
 
-def first_sound(container: av.container.InputContainer, path: Path) -> av.AudioStream:
-    """The track a player plays: the default one, else the first. Raises AudioError if there is none."""
+def first_audio(container: av.container.InputContainer, path: Path) -> av.AudioStream:
+    """The track that a player plays: the default one, else the first. Raises AudioError if there is none."""
     import av
 
     tracks = container.streams.audio
     if not tracks:
-        raise AudioError(f"{path}: holds no sound, only {_others(container)}; name a file with sound")
+        others = ", ".join(sorted({track.type for track in container.streams})) or "nothing"
+        raise AudioError(f"{path}: holds no sound, only {others}; name a file with sound")
     track = next((t for t in tracks if t.disposition & av.stream.Disposition.default), tracks[0])
     if track.codec_context is None:
         raise AudioError(f"{path}: its sound is in a coding unknown to FFmpeg; convert it to WAV first")
@@ -76,14 +77,10 @@ def has_video(container: av.container.InputContainer) -> bool:
 
 
 def is_cover(track: av.VideoStream) -> bool:
-    """Whether a track is one picture that goes with sound."""
+    """Whether a video track is a picture that goes with the audio."""
     import av
 
     return bool(track.disposition & av.stream.Disposition.attached_pic)
-
-
-def _others(container: av.container.InputContainer) -> str:
-    return ", ".join(sorted({track.type for track in container.streams})) or "nothing"
 
 
 def coding(track: av.AudioStream) -> str:
@@ -94,4 +91,4 @@ def coding(track: av.AudioStream) -> str:
         return "ALAC_24" if deep else "ALAC_16"
     if name in ("flac", "wavpack", "tta", "ape"):
         return "PCM_24" if deep else "PCM_16"
-    return next((theirs for ours, theirs in _CODINGS.items() if name.startswith(ours)), name.upper())
+    return next((subtype for codec, subtype in _SUBTYPES.items() if name.startswith(codec)), name.upper())

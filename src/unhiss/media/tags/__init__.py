@@ -1,13 +1,14 @@
-"""Tags, pictures, markers: all that a recording carries beside its sound, copied as it is into another.
+"""Tags, pictures and markers: everything in a recording beside its audio, copied into another one.
 
-Blocks are copied as bytes, unread, but for what denoising makes untrue: gains and loudness, the encoder's name.
+Blocks are copied as bytes, without parsing them. Only what denoising makes untrue is left out: gains, loudness and the
+encoder's name.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -18,7 +19,7 @@ from unhiss.atomic import temp_path
 from unhiss.errors import AudioError
 from unhiss.media import formats
 from unhiss.media.tags import id3, ogg, riff, vorbis
-from unhiss.media.tags.pieces import length, pour, read_at
+from unhiss.media.tags.pieces import Piece, length, read_at, write_pieces
 
 _FAMILIES = {"WAV": "RIFF", "WAVEX": "RIFF", "RF64": "RIFF", "AIFF": "FORM"}
 
@@ -26,12 +27,12 @@ _FAMILIES = {"WAV": "RIFF", "WAVEX": "RIFF", "RF64": "RIFF", "AIFF": "FORM"}
 def family(file: BinaryIO, size: int) -> str | None:
     """A file's container by its first bytes: RIFF, FORM (AIFF), FLAC, OGG (Vorbis, Opus) or MP3; None: another."""
     head = read_at(file, 0, 12)
-    chunked = riff.kind(head)
+    chunked = riff.form(head)
     if chunked:
         return chunked.decode()
     if head[:4] == b"OggS":
-        return "OGG" if ogg.headers(file, size)[0] else None
-    start = id3.before(file, size)[1]
+        return "OGG" if ogg.header_packets(file, size)[0] else None
+    start = id3.leading_tags(file, size)[1]
     mark = read_at(file, start, 4)
     if mark == b"fLaC":
         return "FLAC"
@@ -64,20 +65,20 @@ def copy(source: Path, target: Path, *, in_place: bool = True) -> None:
         if kind in ("RIFF", "FORM"):
             _append(file, size, target, in_place)
         else:
-            _rebuild(_REBUILD[kind], file, size, target, in_place)
+            _rebuild(kind, file, size, target, in_place)
 
 
 def audio_bytes(file: BinaryIO, size: int, kind: str | None) -> int:
     """Bytes of an MP3 or Ogg file of a family without its tags and pictures; of any other file all."""
     if kind == "MP3":
-        return id3.behind(file, size)[1] - id3.before(file, size)[1]
+        return id3.trailing_tags(file, size)[1] - id3.leading_tags(file, size)[1]
     if kind == "OGG":
-        return size - sum(len(packet) for packet in ogg.headers(file, size)[0][1:2])
+        return size - sum(len(packet) for packet in ogg.header_packets(file, size)[0][1:2])
     return size
 
 
-def _facts(path: Path) -> tuple[int, int, int, str] | None:
-    """Rate, channels, samples and coding as libsndfile reads them: what no tag may change."""
+def _audio_properties(path: Path) -> tuple[int, int, int, str] | None:
+    """Rate, channels, samples and coding as libsndfile reads them, which no tag may change."""
     try:
         with sf.SoundFile(formats.native(path)) as file:
             return file.samplerate, file.channels, file.frames, file.subtype
@@ -86,71 +87,64 @@ def _facts(path: Path) -> tuple[int, int, int, str] | None:
 
 
 def _append(source: BinaryIO, source_size: int, written: Path, in_place: bool) -> None:
-    """Put chunks behind the sound and state the new size; undo it if the file does not hold the same sound then."""
-    facts = _facts(written)
-    pieces = riff.kept(source, source_size, in_place)
+    """Append chunks and update the size in the header; undo it if the file no longer has the same audio."""
+    before = _audio_properties(written)
+    pieces = riff.metadata_chunks(source, source_size, in_place)
     size = written.stat().st_size
     with written.open("r+b") as file:
-        place = riff.stated(file, size + size % 2 + length(pieces))
-        if not pieces or place is None:
+        field = riff.size_field(file, size + size % 2 + length(pieces))
+        if not pieces or field is None:
             return
-        before = read_at(file, place[0], len(place[1]))
+        at, new_value = field
+        old_value = read_at(file, at, len(new_value))
+        unchanged = False
         try:
             file.seek(size)
             file.write(b"\0" * (size % 2))
-            pour(pieces, source, file)
-            file.seek(place[0])
-            file.write(place[1])
+            write_pieces(pieces, source, file)
+            file.seek(at)
+            file.write(new_value)
             file.flush()
-            good = _facts(written) == facts
-        except BaseException:
-            _undo(file, place[0], before, size)
-            raise
-        if not good:
-            _undo(file, place[0], before, size)
+            unchanged = _audio_properties(written) == before
+        finally:
+            if not unchanged:
+                file.seek(at)
+                file.write(old_value)
+                file.truncate(size)
 
 
-def _undo(file: BinaryIO, place: int, before: bytes, size: int) -> None:
-    file.seek(place)
-    file.write(before)
-    file.truncate(size)
+Parts = Iterable[tuple[BinaryIO, Iterable[Piece]]]  # a new file: pieces, and the file that their ranges refer to
 
 
-def _flac(source: BinaryIO, source_size: int, written: BinaryIO, size: int, out: BinaryIO, in_place: bool) -> bool:
-    head = vorbis.flac(source, source_size, written, size, in_place)
-    if head is None:
-        return False
-    pour(head, source, out)
-    start = vorbis.blocks(written, size)[1]
-    pour([(start, size - start)], written, out)
-    return True
+def _flac_parts(source: BinaryIO, source_size: int, written: BinaryIO, size: int, in_place: bool) -> Parts:
+    head, start = vorbis.flac_head(source, source_size, written, size, in_place), vorbis.flac_blocks(written, size)[1]
+    return [(source, head), (written, [(start, size - start)])] if head else []
 
 
-def _mp3(source: BinaryIO, source_size: int, written: BinaryIO, size: int, out: BinaryIO, in_place: bool) -> bool:
-    first, last = id3.before(source, source_size)[0], id3.behind(source, source_size)[0]
-    start, end = id3.before(written, size)[1], id3.behind(written, size)[1]
-    pour(first, source, out)
-    pour([(start, end - start)], written, out)
-    pour(last, source, out)
-    return True
+def _mp3_parts(source: BinaryIO, source_size: int, written: BinaryIO, size: int, in_place: bool) -> Parts:
+    start, end = id3.leading_tags(written, size)[1], id3.trailing_tags(written, size)[1]
+    first, last = id3.leading_tags(source, source_size)[0], id3.trailing_tags(source, source_size)[0]
+    return [(source, first), (written, [(start, end - start)]), (source, last)]
 
 
-def _ogg(source: BinaryIO, source_size: int, written: BinaryIO, size: int, out: BinaryIO, in_place: bool) -> bool:
-    return ogg.exchange(source, source_size, written, size, out)
+def _ogg_parts(source: BinaryIO, source_size: int, written: BinaryIO, size: int, in_place: bool) -> Parts:
+    return [(written, ogg.replace_comments(source, source_size, written, size))]
 
 
-Rebuild = Callable[[BinaryIO, int, BinaryIO, int, BinaryIO, bool], bool]
-_REBUILD: dict[str, Rebuild] = {"FLAC": _flac, "MP3": _mp3, "OGG": _ogg}
+_PARTS: dict[str, Callable[[BinaryIO, int, BinaryIO, int, bool], Parts]]
+_PARTS = {"FLAC": _flac_parts, "MP3": _mp3_parts, "OGG": _ogg_parts}
 
 
-def _rebuild(make: Rebuild, source: BinaryIO, source_size: int, written: Path, in_place: bool) -> None:
-    """Make a file anew beside itself; keep it as it was if the new one does not hold the same sound."""
-    draft = temp_path(written)
+def _rebuild(kind: str, source: BinaryIO, source_size: int, written: Path, in_place: bool) -> None:
+    """Rebuild a file with new tags beside it; keep the old one if the new one does not have the same audio."""
+    temporary = temp_path(written)
     try:
-        with written.open("rb") as file, draft.open("wb") as out:
-            done = make(source, source_size, file, written.stat().st_size, out, in_place)
-        if done and _facts(draft) == _facts(written):
-            shutil.copymode(written, draft)
-            draft.replace(written)
+        with written.open("rb") as file, temporary.open("wb") as out:
+            for origin, pieces in _PARTS[kind](source, source_size, file, written.stat().st_size, in_place):
+                write_pieces(pieces, origin, out)
+        before = _audio_properties(written)
+        if before is not None and _audio_properties(temporary) == before:
+            shutil.copymode(written, temporary)
+            temporary.replace(written)
     finally:
-        draft.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)

@@ -1,6 +1,6 @@
-"""Ogg Vorbis and Opus: the comment packet of one file in the place of another's.
+"""Ogg Vorbis and Opus: the comment packet of a file is replaced by that of another.
 
-A longer packet takes more pages, so all behind it are numbered anew. Sources: RFC 3533 (Ogg), RFC 7845 (Opus).
+A longer packet takes more pages, so all pages after it are renumbered. Sources: RFC 3533 (Ogg), RFC 7845 (Opus).
 """
 
 from __future__ import annotations
@@ -12,18 +12,19 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from unhiss.media.tags.pieces import read_at
-from unhiss.media.tags.vorbis import renewed
+from unhiss.media.tags.vorbis import merge_comments
 
-_HEADS = {b"\x01vorbis": (b"\x03vorbis", 3), b"OpusHead": (b"OpusTags", 2)}  # first packet: the second, and how many
+# Start of the first packet -> start of the second, and the number of header packets.
+_HEADS = {b"\x01vorbis": (b"\x03vorbis", 3), b"OpusHead": (b"OpusTags", 2)}
 _CONTINUED, _FIRST = 1, 2  # flags of a page
 _NO_GRANULE = b"\xff" * 8  # of a page on which no packet ends
-_LONGEST = 1 << 26  # bytes of header packets; beyond it lies damage
+_MAX_HEADERS = 1 << 26  # bytes of header packets; a file with more is damaged
 _MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page: its header of 27 bytes, the lengths of its segments, and where its body lies."""
+    """One page: its header of 27 bytes, the lengths of its segments, and the offset of its body."""
 
     head: bytes
     table: bytes
@@ -39,7 +40,7 @@ class Page:
 
 
 def checksum(page: bytes) -> int:
-    """Ogg's CRC-32: the polynomial of zlib's, but from the highest bit on, and from zero.
+    """Ogg's CRC-32: the polynomial of zlib, but with the highest bit first, and starting from zero.
 
     >>> checksum(b"OggS")
     1605403540
@@ -48,9 +49,9 @@ def checksum(page: bytes) -> int:
     return int(f"{mirrored:032b}"[::-1], 2)
 
 
-def pages(file: BinaryIO, size: int) -> Iterator[Page]:
-    """The pages of a file from its start, up to the first damaged one."""
-    at = 0
+def pages(file: BinaryIO, size: int, start: int = 0) -> Iterator[Page]:
+    """The pages of a file from the offset `start`, up to the first damaged one."""
+    at = start
     while True:
         head = read_at(file, at, 27)
         if len(head) < 27 or head[:4] != b"OggS":
@@ -63,10 +64,10 @@ def pages(file: BinaryIO, size: int) -> Iterator[Page]:
         at = page.end
 
 
-def headers(file: BinaryIO, size: int) -> tuple[list[bytes], Page | None, int]:
-    """The header packets of a file's first sound, the first page of it, and where the page on which they end does.
+def header_packets(file: BinaryIO, size: int) -> tuple[list[bytes], Page | None, int]:
+    """The header packets of a file's first audio stream, its first page, and the offset at which their last page ends.
 
-    ([], None, 0) where there are none, or where sound begins on the page on which they end.
+    ([], None, 0) if there are none, or if audio begins on that last page.
     """
     first: Page | None = None
     packets, part, total, count = list[bytes](), bytearray(), 0, 0
@@ -77,12 +78,12 @@ def headers(file: BinaryIO, size: int) -> tuple[list[bytes], Page | None, int]:
             if mark is None and page.head[5] & _FIRST:
                 continue
             if mark is None:
-                break  # all streams have begun, none of them sound
+                break  # all streams have begun, and none is audio
             first, count = page, _HEADS[mark][1]
         elif page.serial != first.serial:
             continue
         total += len(body)
-        if total > _LONGEST:
+        if total > _MAX_HEADERS:
             break
         at = 0
         for wide in page.table:
@@ -96,21 +97,21 @@ def headers(file: BinaryIO, size: int) -> tuple[list[bytes], Page | None, int]:
     return [], None, 0
 
 
-def retagged(written: list[bytes], source: list[bytes]) -> list[bytes] | None:
-    """Header packets as written, but with the source's comments; None if either is damaged."""
+def with_comments(written: list[bytes], source: list[bytes]) -> list[bytes] | None:
+    """The written header packets with the source's comments; None if either file is damaged."""
     marks = []
     for packets in (written, source):
         mark = next((second for first, (second, _) in _HEADS.items() if packets[0].startswith(first)), b"")
         if not mark or not packets[1].startswith(mark):
             return None
         marks.append(mark)
-    body = renewed(written[1][len(marks[0]) :], source[1][len(marks[1]) :])
+    body = merge_comments(written[1][len(marks[0]) :], source[1][len(marks[1]) :])
     framing = b"\x01" if marks[0] == b"\x03vorbis" else b""
     return [written[0], marks[0] + body + framing, *written[2:]]
 
 
-def paged(packets: list[bytes], serial: bytes, number: int) -> list[bytes]:
-    """Packets as whole pages, numbered from `number` on; the first page does not begin a stream."""
+def to_pages(packets: list[bytes], serial: bytes, number: int) -> list[bytes]:
+    """Packets as complete pages, numbered from `number` on; none of them is the first of a stream."""
     table = b"".join(b"\xff" * (len(packet) // 255) + bytes([len(packet) % 255]) for packet in packets)
     body, at = b"".join(packets), 0
     done: list[bytes] = []
@@ -120,34 +121,27 @@ def paged(packets: list[bytes], serial: bytes, number: int) -> list[bytes]:
         flags = _CONTINUED if start and table[start - 1] == 255 else 0
         granule = bytes(8) if min(lacing) < 255 else _NO_GRANULE
         head = b"OggS\0" + bytes([flags]) + granule + serial + struct.pack("<II", number + len(done), 0)
-        done.append(sealed(head + bytes([len(lacing)]), lacing + body[at : at + wide]))
+        done.append(with_checksum(head + bytes([len(lacing)]), lacing + body[at : at + wide]))
         at += wide
     return done
 
 
-def sealed(head: bytes, rest: bytes) -> bytes:
-    """A page with its checksum set."""
+def with_checksum(head: bytes, rest: bytes) -> bytes:
+    """A page with its checksum."""
     page = head[:22] + bytes(4) + head[26:] + rest
     return page[:22] + struct.pack("<I", checksum(page)) + page[26:]
 
 
-def exchange(source: BinaryIO, source_size: int, written: BinaryIO, size: int, out: BinaryIO) -> bool:
-    """Write `written` into `out` with the comments of `source`; False, and nothing written, if there are none."""
-    own, first, sound = headers(written, size)
-    packets, _, _ = headers(source, source_size)
-    if first is None or not packets:
-        return False
-    new = retagged(own, packets)
-    if new is None:
-        return False
-    head = paged(new[1:], first.serial, 1)
-    out.write(read_at(written, 0, first.end))
-    out.writelines(head)
-    number, at = 1 + len(head), sound
-    while at < size:
-        page_head = read_at(written, at, 27)
-        table = written.read(page_head[26])
-        rest = table + written.read(sum(table))
-        out.write(sealed(page_head[:18] + struct.pack("<I", number) + page_head[22:], rest))
-        number, at = number + 1, at + 27 + len(rest)
-    return True
+def replace_comments(source: BinaryIO, source_size: int, written: BinaryIO, size: int) -> Iterator[bytes]:
+    """The bytes of `written` with the comments of `source`; nothing if either file is damaged."""
+    own, first, audio = header_packets(written, size)
+    packets, _, _ = header_packets(source, source_size)
+    headers = with_comments(own, packets) if first is not None and packets else None
+    if first is None or headers is None:
+        return
+    yield read_at(written, 0, first.end)
+    pages_of_headers = to_pages(headers[1:], first.serial, 1)
+    yield from pages_of_headers
+    for number, page in enumerate(pages(written, size, audio), 1 + len(pages_of_headers)):
+        body = read_at(written, page.offset, page.end - page.offset)
+        yield with_checksum(page.head[:18] + struct.pack("<I", number) + page.head[22:], page.table + body)

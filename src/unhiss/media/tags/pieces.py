@@ -1,4 +1,4 @@
-"""Bytes to be written, as what they are or as ranges of another file, so that no memory is taken to copy them."""
+"""Bytes to write: literal bytes or ranges of another file, so that large tags are copied in bounded memory."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import BinaryIO
 Range = tuple[int, int]  # offset and number of bytes
 Piece = bytes | Range
 
-_AT_ONCE = 1 << 20  # bytes held in memory while copying
+_COPY_SIZE = 1 << 20  # bytes read into memory at a time
 
 
 def length(pieces: Iterable[Piece]) -> int:
-    """Bytes the pieces come to.
+    """The total size of pieces in bytes.
 
     >>> length([b"abc", (100, 7)])
     10
@@ -20,8 +20,8 @@ def length(pieces: Iterable[Piece]) -> int:
     return sum(len(piece) if isinstance(piece, bytes) else piece[1] for piece in pieces)
 
 
-def pour(pieces: Iterable[Piece], source: BinaryIO, out: BinaryIO) -> None:
-    """Write pieces, ranges from `source`, where `out` stands. Raises EOFError if source ends before a range."""
+def write_pieces(pieces: Iterable[Piece], source: BinaryIO, out: BinaryIO) -> None:
+    """Write pieces at the position of `out`, ranges from `source`. Raises EOFError if source ends before a range."""
     for piece in pieces:
         if isinstance(piece, bytes):
             out.write(piece)
@@ -29,7 +29,7 @@ def pour(pieces: Iterable[Piece], source: BinaryIO, out: BinaryIO) -> None:
         source.seek(piece[0])
         left = piece[1]
         while left:
-            part = source.read(min(left, _AT_ONCE))
+            part = source.read(min(left, _COPY_SIZE))
             if not part:
                 raise EOFError
             out.write(part)
