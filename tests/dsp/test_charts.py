@@ -17,7 +17,7 @@ def count(image: np.ndarray, colour: int) -> int:
     return int((image == COLOURS[colour]).all(-1).sum())
 
 
-def test_a_histogram_counts_what_lies_beyond_its_edges_in_the_outer_columns() -> None:
+def test_values_outside_the_edges_count_in_the_outer_columns() -> None:
     assert histogram("t", [-5, 0, 0.5, 1, 1.9, 2, 99], [0, 1, 2]).values == [3, 4]
 
 
@@ -26,7 +26,7 @@ def test_the_same_numbers_give_the_same_bytes() -> None:
     assert chart_png(panels) == chart_png(panels)
 
 
-def test_the_area_of_a_column_is_its_share() -> None:
+def test_the_height_of_a_column_is_proportional_to_its_value() -> None:
     drawn = pixels(chart_png([[Panel(title="", values=[10, 5, 0], edges=[0, 1, 2, 3], colour=1)]]))
     blue = (drawn == COLOURS[1]).all(-1).sum(0)
     left, middle, right = (blue[46 + 10 : 500][k * 152 : k * 152 + 100] for k in range(3))
@@ -34,7 +34,7 @@ def test_the_area_of_a_column_is_its_share() -> None:
     assert right.max() == 0
 
 
-def test_rows_and_columns_of_panels_stand_beside_and_beneath_each_other() -> None:
+def test_panels_are_arranged_in_rows_and_columns() -> None:
     one = Panel(title="t", values=[1], edges=[0, 1])
     wide = pixels(chart_png([[one, one]])).shape
     high = pixels(chart_png([[one], [one]])).shape
@@ -43,7 +43,7 @@ def test_rows_and_columns_of_panels_stand_beside_and_beneath_each_other() -> Non
 
 
 @pytest.mark.parametrize("values", [[], [0.0], [0.0, 0.0]])
-def test_nothing_to_show_still_makes_a_picture(values: list[float]) -> None:
+def test_empty_panels_give_a_picture(values: list[float]) -> None:
     names = [f"a very long name of a kind of noise, number {i}" for i in range(len(values))]
     assert pixels(chart_png([[Panel(title="empty", values=values, names=names)]])).size
     columns = pixels(chart_png([[histogram("empty", values, [1, 2])]]))

@@ -28,13 +28,13 @@ def test_a_frame_equals_librosas(level: float, rng: np.random.Generator) -> None
         np.testing.assert_allclose(scaled[loud], expected[loud], atol=ROUND_OFF)
 
 
-def test_a_tone_has_the_value_worked_out_by_hand() -> None:
+def test_a_tone_has_the_value_computed_by_hand() -> None:
     magnitude = np.array([1.0, 0.1, 1e-2, 1e-4, 1e-5])
     np.testing.assert_allclose(frames.scale(magnitude, 1.0), [1, 0.75, 0.5, 0, 0], atol=1e-7)
     np.testing.assert_allclose(frames.scale(magnitude, 10.0), [0.75, 0.5, 0.25, 0, 0], atol=1e-7)
 
 
-def test_louder_than_the_reference_counts_as_the_reference() -> None:
+def test_magnitudes_above_the_reference_are_clipped() -> None:
     assert frames.scale(np.array(4.0), 1.0) == 1
 
 

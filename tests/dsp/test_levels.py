@@ -52,14 +52,14 @@ def test_parts_less_than_16_db_below_the_mean_are_active() -> None:
 
 
 @given(gain_db=st.floats(-40, 10), seconds=st.sampled_from([0.3, 1.0]))
-def test_a_gain_moves_both_levels_by_itself(gain_db: float, seconds: float) -> None:
+def test_both_levels_change_by_the_gain(gain_db: float, seconds: float) -> None:
     audio = np.concatenate([tone(seconds), np.zeros(RATE // 2, np.float32)])
     louder = audio * np.float32(10 ** (gain_db / 20))
     assert rms_dbfs(louder) - rms_dbfs(audio) == pytest.approx(gain_db, abs=1e-3)
     assert active_level_dbfs(louder, RATE) - active_level_dbfs(audio, RATE) == pytest.approx(gain_db, abs=1e-3)
 
 
-def test_silent_frames_go_and_60_ms_beside_sound_stay() -> None:
+def test_silent_frames_are_removed_except_60_ms_around_speech() -> None:
     gap = np.zeros(RATE, np.float32)
     audio = np.concatenate([gap, tone(1), gap, tone(1), gap])
     left = remove_silence(audio, RATE)
@@ -67,19 +67,19 @@ def test_silent_frames_go_and_60_ms_beside_sound_stay() -> None:
     assert np.array_equal(left[3 * FRAME : 3 * FRAME + RATE], tone(1))
 
 
-def test_what_is_40_db_below_the_loudest_is_silence_and_what_is_less_is_not() -> None:
+def test_frames_over_40_db_below_the_loudest_are_silence() -> None:
     for below_db, kept in ((38, 2 * RATE), (42, RATE + 3 * FRAME)):
         audio = np.concatenate([tone(1), tone(1, 0.5 * 10 ** (-below_db / 20))])
         assert remove_silence(audio, RATE).size == kept
 
 
 @pytest.mark.parametrize("size", [0, 1, FRAME - 1, FRAME, 5 * FRAME + 1])
-def test_nothing_is_left_of_silence(size: int) -> None:
+def test_silence_is_removed_completely(size: int) -> None:
     assert remove_silence(np.zeros(size, np.float32), RATE).size == 0
 
 
 @given(st.integers(0, 20 * FRAME), st.integers(0, 2**32 - 1))
-def test_removing_silence_only_ever_removes_whole_frames(size: int, seed: int) -> None:
+def test_removing_silence_removes_complete_frames_only(size: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     audio = (rng.standard_normal(size) * np.repeat(rng.integers(0, 2, size // FRAME + 1), FRAME)[:size]).astype("f4")
     left = remove_silence(audio, RATE)
@@ -95,7 +95,7 @@ def test_bandwidth_is_where_a_lowpass_ends(corner_hz: int) -> None:
     assert bandwidth_hz(audio, RATE) == pytest.approx(corner_hz, abs=150)
 
 
-def test_bandwidth_of_white_noise_is_all_and_of_a_tone_little() -> None:
+def test_bandwidth_of_white_noise_is_full_and_of_a_tone_small() -> None:
     white = np.random.default_rng(0).standard_normal(RATE).astype(np.float32)
     assert bandwidth_hz(white, RATE) >= RATE / 2 - BIN_HZ
     assert bandwidth_hz(tone(2), RATE) == pytest.approx(1000, abs=300)
@@ -121,5 +121,5 @@ def test_the_estimated_snr_falls_as_noise_is_added_and_is_near_the_truth() -> No
 
 
 @pytest.mark.parametrize("size", [0, 1, FRAME])
-def test_the_estimate_of_almost_nothing_is_a_number(size: int) -> None:
+def test_the_estimate_for_a_few_samples_is_a_number(size: int) -> None:
     assert np.isfinite(estimate_snr_db(np.zeros(size, np.float32), RATE))

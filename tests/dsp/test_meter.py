@@ -1,4 +1,4 @@
-"""The meter says of blocks what levels say of the whole."""
+"""The meter measures blocks as levels measures the whole recording."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from unhiss.dsp.meter import LevelMeter
 
 
 @given(sizes=st.lists(st.integers(0, 3000), min_size=1, max_size=8), seed=st.integers(0, 99))
-def test_blocks_of_any_size_give_what_the_whole_gives(sizes: list[int], seed: int) -> None:
+def test_blocks_of_any_size_give_the_levels_of_the_whole(sizes: list[int], seed: int) -> None:
     audio = np.random.default_rng(seed).standard_normal(sum(sizes)).astype(np.float32) * 0.1
     meter = LevelMeter(8000)
     for part in np.split(audio, np.cumsum(sizes)[:-1]):
@@ -30,5 +30,5 @@ def test_peaks_beyond_full_scale_are_counted_and_channels_are_averaged() -> None
     assert meter.level_dbfs == pytest.approx(10 * np.log10((0.25 + 1 + 2.25 + 4) / 8))
 
 
-def test_nothing_at_all_is_silence() -> None:
+def test_no_block_is_silence() -> None:
     assert (LevelMeter(8000).level_dbfs, LevelMeter(8000).snr_db, LevelMeter(8000).peak) == (SILENCE_DBFS, 0.0, 0.0)

@@ -21,7 +21,7 @@ def test_resampling_keeps_alignment_and_length(from_rate: int, to_rate: int) -> 
 
 
 @pytest.mark.parametrize("cuts", [[], [1], [255, 256, 257], list(range(0, 8193, 100))])
-def test_a_resampled_stream_equals_the_whole_for_any_cutting(cuts: list[int], rng: np.random.Generator) -> None:
+def test_a_resampled_stream_equals_the_array_for_any_block_length(cuts: list[int], rng: np.random.Generator) -> None:
     noise = rng.standard_normal((2, 8193)).astype(np.float32)
     stream = Resampler(48000, 22050, 2)
     parts = [stream.push(block) for block in np.split(noise, cuts, axis=1)]
@@ -31,7 +31,7 @@ def test_a_resampled_stream_equals_the_whole_for_any_cutting(cuts: list[int], rn
 
 
 @pytest.mark.parametrize("size", [0, 1, 2])
-def test_resampling_next_to_nothing_is_no_error(size: int) -> None:
+def test_resampling_a_few_samples_is_no_error(size: int) -> None:
     assert resample(np.zeros((2, size), np.float32), 48000, 22050).shape[0] == 2
     stream = Resampler(48000, 22050, 2)
     assert stream.push(np.zeros((2, size), np.float32)).shape[0] == 2

@@ -43,7 +43,7 @@ def test_analyse_equals_scipy(rng: np.random.Generator) -> None:
 
 @pytest.mark.parametrize(("n_fft", "hop"), PAIRS)
 @pytest.mark.parametrize("size", SIZES)
-def test_istft_gives_the_audio_back(size: int, n_fft: int, hop: int, rng: np.random.Generator) -> None:
+def test_istft_inverts_stft(size: int, n_fft: int, hop: int, rng: np.random.Generator) -> None:
     audio = rng.uniform(-1, 1, (2, size)).astype(np.float32)
     spectrum = stft(audio, n_fft, hop)
     found = istft(spectrum, n_fft, hop, size)
@@ -67,7 +67,7 @@ def test_too_short_for_one_window_gives_no_column(size: int) -> None:
     assert analyse(np.zeros((3, size), np.float32), 255, 63).shape == (3, 128, 0)
 
 
-def test_pieces_of_overlap_add_add_up(rng: np.random.Generator) -> None:
+def test_parts_of_an_overlap_add_sum_to_the_whole(rng: np.random.Generator) -> None:
     spectrum = stft(rng.standard_normal(4000).astype(np.float32), 255, 63)
     whole = synthesise(spectrum, 255, 63)
     parts = np.zeros_like(whole)
