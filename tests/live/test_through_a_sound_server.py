@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pty
-import re
 import signal
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner, Result
 from scipy.signal import correlate, resample_poly
 from sound_server import TIMEOUT_S, LiveProcess, SoundServer, sink, until
 
@@ -137,32 +137,44 @@ def test_a_lost_device_is_used_again_when_it_returns(lost: str, server: SoundSer
     assert np.abs(unhiss.read(tmp_path / "both.noisy.wav")[0]).max() > 0.4  # recorded after the device returned
 
 
-def test_the_virtual_microphone_is_installed_kept_and_removed(server: SoundServer) -> None:
+def run_here(server: SoundServer, monkeypatch: pytest.MonkeyPatch, *words: str) -> Result:
+    """`unhiss live` in this process, with the environment of `server`."""
+    for name in os.environ.keys() - server.env.keys():
+        monkeypatch.delenv(name)
+    for name, value in server.env.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("unhiss.cli.live._exit_cleanly", lambda: None)  # the signal handlers of pytest stay
+    return CliRunner().invoke(live_command, words)
+
+
+def test_the_virtual_microphone_is_installed_kept_and_removed(
+    server: SoundServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings = server.home / ".config" / "pulse" / "default.pa"
     settings.parent.mkdir(parents=True, exist_ok=True)
     settings.write_text("# mine\n")
     for _ in range(2):  # a second time changes nothing
-        done = server.unhiss("--install-virtual-mic")
-        assert (done.returncode, done.stderr) == (0, "")
+        done = run_here(server, monkeypatch, "--install-virtual-mic")
+        assert (done.exit_code, done.stderr) == (0, "")
         assert server.pactl("list", "sources").count("Description: Unhiss microphone") == 1
     assert settings.read_text().count(BEGIN) == 1
 
     server.stop()
     server.start("-F", str(settings))  # as at the next login
-    listed = server.unhiss("--list").stdout
+    listed = run_here(server, monkeypatch, "--list").stdout
     assert "Unhiss microphone  [unhiss_microphone]" in listed and "Unhiss output  [unhiss_output]" in listed
 
     # The virtual microphone is the default target.
-    done = server.unhiss("--in", "noisy.monitor", "--seconds", "0.5", *LARGE_BUFFER)
-    assert done.returncode == 0 and "-> Unhiss output" in done.stderr
+    done = run_here(server, monkeypatch, "--in", "noisy.monitor", "--seconds", "0.5", *LARGE_BUFFER)
+    assert done.exit_code == 0 and "-> Unhiss output" in done.stderr
     refused = server.unhiss("--in", "unhiss_microphone", "--seconds", "0.5")
     assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (1, "", 1)
     assert "records what Unhiss output plays: feedback; choose another --in" in refused.stderr
 
-    assert server.unhiss("--remove-virtual-mic").returncode == 0
+    assert run_here(server, monkeypatch, "--remove-virtual-mic").exit_code == 0
     assert "unhiss" not in server.pactl("list", "short", "sources")
     assert settings.read_text() == "# mine\n"
-    assert server.unhiss("--remove-virtual-mic").stdout == "there was no virtual microphone\n"
+    assert run_here(server, monkeypatch, "--remove-virtual-mic").stdout == "there was no virtual microphone\n"
 
 
 @pytest.mark.parametrize(
@@ -176,14 +188,8 @@ def test_the_virtual_microphone_is_installed_kept_and_removed(server: SoundServe
 def test_a_wrong_device_is_refused(
     words: tuple[str, ...], line: str, shared_server: SoundServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in os.environ.keys() - shared_server.env.keys():
-        monkeypatch.delenv(name)
-    for name, value in shared_server.env.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr("unhiss.cli.live._exit_cleanly", lambda: None)  # the signal handlers of pytest stay
-    with pytest.raises(AudioError, match=re.escape(line)) as error:
-        live_command.main([*words, "--seconds", "1"], standalone_mode=False)
-    assert "\n" not in str(error.value)
+    error = run_here(shared_server, monkeypatch, *words, "--seconds", "1").exception
+    assert isinstance(error, AudioError) and line in str(error) and "\n" not in str(error)
 
 
 def test_keys_and_meters_work_on_a_terminal(shared_server: SoundServer) -> None:
