@@ -47,8 +47,8 @@ def make_store(folder: Path, rate: int = 22050) -> Store:
             for number, seconds in enumerate((0.3, 0.9)):
                 hz = 110 + 37 * len(rows)
                 audio = tone(seconds, rate, hz) if role == "speech" else 0.1 * rng.standard_normal(int(seconds * rate))
-                samples = np.round(audio * 32767).clip(-32767, 32767).astype(np.int16)
-                level = 10 * np.log10(np.mean((samples / 32767) ** 2))
+                samples = np.round(audio * 32768).clip(-32768, 32767).astype(np.int16)
+                level = 10 * np.log10(np.mean((samples / 32768) ** 2))
                 rows.append(
                     ManifestRow(id=f"{split}-{number}", corpus="made", role=role, kind=f"{role}{number}", split=split,
                         groups=(f"{role}/{split}",), licence="CC0", commercial_use=True, language="", text="",
