@@ -36,7 +36,7 @@ def tone(seconds: float, rate: int, hz: float) -> np.ndarray:
     return 0.2 * voice * (0.55 + 0.45 * np.sin(4 * np.pi * t))
 
 
-def make_store(folder: Path, rate: int = 22050) -> Store:
+def make_store(folder: Path, rate: int = 22050, bandwidth_hz: float | None = None) -> Store:
     """Speech and noise, two clips of each split: one shorter than a frame, one longer."""
     rng = np.random.default_rng(5)
     rows: list[ManifestRow] = []
@@ -52,7 +52,7 @@ def make_store(folder: Path, rate: int = 22050) -> Store:
                 rows.append(
                     ManifestRow(id=f"{split}-{number}", corpus="made", role=role, kind=f"{role}{number}", split=split,
                         groups=(f"{role}/{split}",), licence="CC0", commercial_use=True, language="", text="",
-                        shard=name, offset=offset, length=samples.size, level_dbfs=float(level), bandwidth_hz=rate / 2,
+                        shard=name, offset=offset, length=samples.size, level_dbfs=float(level), bandwidth_hz=bandwidth_hz or rate / 2,
                         snr_db=40.0)
                 )  # fmt: skip
                 pieces.append(samples)
