@@ -52,8 +52,8 @@ def make_store(folder: Path, rate: int = 22050, bandwidth_hz: float | None = Non
                 rows.append(
                     ManifestRow(id=f"{split}-{number}", corpus="made", role=role, kind=f"{role}{number}", split=split,
                         groups=(f"{role}/{split}",), licence="CC0", commercial_use=True, language="", text="",
-                        shard=name, offset=offset, length=samples.size, level_dbfs=float(level), bandwidth_hz=bandwidth_hz or rate / 2,
-                        snr_db=40.0)
+                        shard=name, offset=offset, length=samples.size, level_dbfs=float(level), snr_db=40.0,
+                        bandwidth_hz=bandwidth_hz or rate / 2)
                 )  # fmt: skip
                 pieces.append(samples)
                 offset += samples.size
