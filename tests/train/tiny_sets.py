@@ -36,7 +36,7 @@ def tone(seconds: float, rate: int, hz: float) -> np.ndarray:
     return 0.2 * voice * (0.55 + 0.45 * np.sin(4 * np.pi * t))
 
 
-def make_store(folder: Path, rate: int = 22050) -> Store:
+def make_store(folder: Path, rate: int = 22050, bandwidth_hz: float | None = None) -> Store:
     """Speech and noise, two clips of each split: one shorter than a frame, one longer."""
     rng = np.random.default_rng(5)
     rows: list[ManifestRow] = []
@@ -47,13 +47,13 @@ def make_store(folder: Path, rate: int = 22050) -> Store:
             for number, seconds in enumerate((0.3, 0.9)):
                 hz = 110 + 37 * len(rows)
                 audio = tone(seconds, rate, hz) if role == "speech" else 0.1 * rng.standard_normal(int(seconds * rate))
-                samples = np.round(audio * 32767).clip(-32767, 32767).astype(np.int16)
-                level = 10 * np.log10(np.mean((samples / 32767) ** 2))
+                samples = np.round(audio * 32768).clip(-32768, 32767).astype(np.int16)
+                level = 10 * np.log10(np.mean((samples / 32768) ** 2))
                 rows.append(
                     ManifestRow(id=f"{split}-{number}", corpus="made", role=role, kind=f"{role}{number}", split=split,
                         groups=(f"{role}/{split}",), licence="CC0", commercial_use=True, language="", text="",
-                        shard=name, offset=offset, length=samples.size, level_dbfs=float(level), bandwidth_hz=rate / 2,
-                        snr_db=40.0)
+                        shard=name, offset=offset, length=samples.size, level_dbfs=float(level), snr_db=40.0,
+                        bandwidth_hz=bandwidth_hz or rate / 2)
                 )  # fmt: skip
                 pieces.append(samples)
                 offset += samples.size

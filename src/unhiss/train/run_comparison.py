@@ -13,9 +13,10 @@ from string import Template
 
 from unhiss.atomic import atomic_write
 from unhiss.errors import DataError
+from unhiss.markup import Html, html_table
 from unhiss.train import checkpoint
 from unhiss.train.curves import MetricsRow, draw_comparison, read_metrics, training_hours
-from unhiss.train.run_page import STYLE, html_figure, html_table, sample_titles
+from unhiss.train.run_page import STYLE, html_figure, sample_titles
 from unhiss.train.samples import stored_steps
 
 PAGE = Template("""<!doctype html>
@@ -23,11 +24,11 @@ PAGE = Template("""<!doctype html>
 <style>$style</style>
 <h1>Runs</h1>
 <p>Made by <code>unhiss runs</code>; run it again to include later training.</p>
-<div class="wide"><table>$results</table></div>
+<div class="wide">$results</div>
 <h2>Curves</h2>
 <img class="curves" src="data:image/png;base64,$curves" alt="Validation loss and SNR over steps and hours">
 <h2>Settings that differ</h2>
-<div class="wide"><table>$settings</table></div>
+<div class="wide">$settings</div>
 $samples
 <script>
 const sounds = [...document.querySelectorAll("audio")];
@@ -107,22 +108,22 @@ def _results(runs: Sequence[FinishedRun], links: list[str]) -> str:
     rows = []
     for run, link in zip(runs, links, strict=True):
         row, best = run.rows[-1], run.best["valid_loss"]
-        page = f'<a href="{link}/index.html">{html.escape(run.name)}</a>'
+        page = Html(f'<a href="{link}/index.html">{html.escape(run.name)}</a>')
         rows.append([
             page if (run.folder / "index.html").is_file() else run.name,
             run.settings["name"], f"{row['step']:,}", f"{training_hours(run.rows)[-1]:.2f}",
             f"{row['samples_per_second']:,.1f}", f"{row['loss']:.5f}", f"{row['valid_loss']:.5f}",
-            f"<b>{best:.5f}</b>" if best == least else f"{best:.5f}",
+            Html(f"<b>{best:.5f}</b>") if best == least else f"{best:.5f}",
             f"{row['valid_noisy_snr_db']:.1f} → {row['valid_snr_db']:.1f}",
         ])  # fmt: skip
-    return html_table(rows, HEAD, numbers=2)
+    return html_table(HEAD, rows, numeric_from=2)
 
 
 def _settings(runs: Sequence[FinishedRun]) -> str:
     settings = [run.settings for run in runs]
     keys = [key for key in settings[0] if len({one.get(key) for one in settings}) > 1]
     rows = [[key, *(one.get(key, "–") for one in settings)] for key in keys]
-    return html_table(rows, ["setting", *(run.name for run in runs)]) if rows else html_table([["none"]])
+    return html_table(["setting", *(run.name for run in runs)], rows, numeric_from=99) if rows else "none"
 
 
 def _samples(runs: Sequence[FinishedRun], links: list[str]) -> str:

@@ -12,6 +12,7 @@ from torch import nn
 from unhiss.atomic import atomic_write
 from unhiss.config import Experiment
 from unhiss.data.store import Store
+from unhiss.markup import html_table
 from unhiss.train.curves import MetricsLog, MetricsRow, training_hours
 from unhiss.train.samples import Samples, stored_steps
 
@@ -46,7 +47,7 @@ $curves
 $samples
 <h2>Settings</h2>
 <details><summary>Settings that differ from the defaults, and the data</summary>
-<table>$settings</table></details>
+$settings</details>
 <script>
 const live = $live, stored = $stored, slider = document.querySelector("#step");
 const denoised = [...document.querySelectorAll("[data-example]")];
@@ -98,7 +99,7 @@ class RunPage:
             name=html.escape(experiment.name), style=STYLE, status=_status(rows, experiment), step=step, total=total,
             state="done" if step == total else f"{step / total:.0%}", stored=stored, live=str(step < total).lower(),
             curves=f'<h2>Curves</h2>\n<img class="curves" src="curves.png?{step}" alt="Loss and SNR">' if rows else "",
-            samples=_samples(self.folder, stored), settings=html_table([list(pair) for pair in settings.items()]),
+            samples=_samples(self.folder, stored), settings=html_table([], list(settings.items()), numeric_from=9),
         )  # fmt: skip
         with atomic_write(self.folder / "index.html") as draft:
             draft.write_text(text, encoding="utf-8")
@@ -161,14 +162,3 @@ def _samples(folder: Path, stored: list[int]) -> str:
         figures += [html_figure(f"samples/{number}.clean", "clean")]
         blocks.append(f'<div class="example">{"".join(figures)}</div>')
     return head + "\n".join(blocks)
-
-
-def html_table(rows: list[list[str]], head: list[str] | None = None, numbers: int = 99) -> str:
-    """Rows of text as HTML. Cells from column `numbers` on are right-aligned; cells that begin with < are HTML."""
-
-    def line(cells: list[str], tag: str) -> str:
-        classes = [' class="n"' if column >= numbers else "" for column in range(len(cells))]
-        texts = [cell if cell.startswith("<") else html.escape(cell) for cell in cells]
-        return "<tr>" + "".join(f"<{tag}{c}>{t}</{tag}>" for c, t in zip(classes, texts, strict=True)) + "</tr>"
-
-    return "\n".join([*([line(head, "th")] if head else []), *(line(row, "td") for row in rows)])

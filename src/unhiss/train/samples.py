@@ -106,26 +106,20 @@ def draw_examples(store: Store, experiment: Experiment) -> list[Example]:
     return examples
 
 
-def _frame_processor(model: nn.Module, experiment: Experiment) -> FrameProcessor:
-    """The frame processing of `unhiss denoise` with a torch network in place of an ONNX file."""
-    device = next(model.parameters()).device
-
-    def predict(scaled: np.ndarray) -> np.ndarray:
-        frames = torch.from_numpy(scaled[:, None]).to(device)
-        change_db: np.ndarray = ((model(frames) - frames)[:, 0] * RANGE_DB).cpu().numpy()
-        return change_db
-
-    return FrameProcessor(predict, experiment.frames.scaling)
-
-
 @torch.no_grad()
 def denoise(model: nn.Module, audio: np.ndarray, experiment: Experiment) -> np.ndarray:
     """float32 `(T,)` at the experiment's rate -> the model's output, of the same shape; no guard, no limit."""
+    device = next(model.parameters()).device
     if experiment.model.kind != "causal":
-        engine, blocks = _frame_processor(model, experiment), [audio[None]]
+
+        def predict(scaled: np.ndarray) -> np.ndarray:
+            frames = torch.from_numpy(scaled[:, None]).to(device)
+            change_db: np.ndarray = ((model(frames) - frames)[:, 0] * RANGE_DB).cpu().numpy()
+            return change_db
+
+        engine, blocks = FrameProcessor(predict, experiment.frames.scaling), [audio[None]]
         return np.concatenate(list(engine.denoise(blocks, engine.reference(blocks, 1), np.inf)), 1)[0, : audio.size]
     hop = round(experiment.sample_rate * stft.HOP_S)
-    device = next(model.parameters()).device
     padded = torch.from_numpy(np.pad(audio, (0, -audio.size % hop)))[None].to(device)
     spectrum = model(stft.analyse(padded, experiment.sample_rate))[0]
     denoised: np.ndarray = stft.synthesise(spectrum, experiment.sample_rate)[0, : audio.size].cpu().numpy()
