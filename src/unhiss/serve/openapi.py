@@ -154,7 +154,7 @@ def html_reference(document: Json) -> str:
             parts.append(f"<h2><code>{method.upper()} {path}</code></h2><p>{escape(operation['summary'])}</p>")
             parts.append(f"<p>{escape(operation.get('description', ''))}</p>")
             lines = [
-                f"?{item['name']}={item['example']}: {item['description']}" for item in operation.get("parameters", ())
+                f"?{item['name']}={str(item['example']).lower()}: {item['description']}" for item in operation.get("parameters", ())
             ]
             lines += [f"{code}: {response['description']}" for code, response in operation["responses"].items()]
             parts.append(f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>")
