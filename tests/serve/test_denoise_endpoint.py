@@ -201,6 +201,8 @@ def test_a_response_starts_before_the_worker_is_done(
                     file.write(output[half:])
                 future.set_result(None)
                 assert response.read() == output[half:]
+    with (tmp_path / worker.OUTPUT).open("ab") as file:
+        file.write(output)  # a worker goes on until the request has ended
     wait_until(lambda: not len(server.service.files), "the request has ended")
 
 

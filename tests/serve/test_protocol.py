@@ -8,7 +8,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unhiss.serve import protocol
@@ -66,6 +66,7 @@ def test_a_start_message_without_a_rate_is_rejected_with_an_example() -> None:
         parse_start('{"type": "start"}')
 
 
+@settings(deadline=None, max_examples=60)
 @given(
     st.one_of(st.text(), st.recursive(st.none() | st.booleans() | st.floats() | st.text(), st.lists).map(json.dumps))
 )

@@ -153,9 +153,9 @@ def html_reference(document: Json) -> str:
         for method, operation in operations.items():
             parts.append(f"<h2><code>{method.upper()} {path}</code></h2><p>{escape(operation['summary'])}</p>")
             parts.append(f"<p>{escape(operation.get('description', ''))}</p>")
-            lines = [
-                f"?{item['name']}={item['example']}: {item['description']}" for item in operation.get("parameters", ())
-            ]
+            lines = []
+            for item in operation.get("parameters", ()):
+                lines.append(f"?{item['name']}={str(item['example']).lower()}: {item['description']}")
             lines += [f"{code}: {response['description']}" for code, response in operation["responses"].items()]
             parts.append(f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>")
     parts.append("<pre>curl -F file=@noisy.wav 'http://127.0.0.1:8000/v1/denoise?format=wav' -o clean.wav</pre>")
