@@ -1,7 +1,7 @@
-"""What two workers bring to `prepare` and to `denoise` on a folder, what Ray costs, and how a large manifest opens.
+"""Speed of two workers for `prepare` and `denoise` on a folder, overhead of Ray, and time to open a large manifest.
 
 Run on an idle machine: python bench/fleet.py [--files 2000] [--seconds 10] [--clips 100000] [--runs 3] [--no-save]
-Wall seconds of the whole command, less those of the same command on two files of a second each, which are start-up.
+Wall seconds of the whole command, less its start-up: those of the same command on two files of one second.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import memory
 ROOT = Path(__file__).parent.parent
 RATE = 16000
 WAYS = {"1 process": ["-j", "1"], "2 processes": ["-j", "2"], "Ray, 2 processes": ["-j", "2", "--ray", "local"]}
-TIMES = {"denoise": 1, "prepare": 5}  # `prepare` is over in seconds, of which Ray's start-up takes now more, now less
+TIMES = {"denoise": 1, "prepare": 5}  # `prepare` takes seconds, and Ray's start-up varies
 OPEN = """
 import json, sys, time
 def resident():
@@ -40,7 +40,7 @@ def environment() -> dict[str, str]:
 
 
 def fill(folder: Path, count: int, seconds: int) -> Path:
-    """So many recordings of one length, each of another voice: copies of one in folders of their own."""
+    """Make recordings of one length, all copies of one, in 50 folders, which count as speakers."""
     for number in range(count):
         path = folder / f"{number % 50:02}" / f"{number:06}.wav"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -52,15 +52,15 @@ def fill(folder: Path, count: int, seconds: int) -> Path:
     return folder
 
 
-def words(command: str, source: Path, target: Path, way: list[str]) -> list[str]:
+def command_line(command: str, source: Path, target: Path, way: list[str]) -> list[str]:
     unhiss = [sys.executable, "-m", "unhiss", command]
     if command == "denoise":
         return [*unhiss, str(source), "-o", str(target), "--threads", "1", *way]
     return [*unhiss, "--speech", f"folder:{source}", "--keep-silence", "-o", str(target), *way]
 
 
-def spent(command: str, source: Path, target: Path, way: list[str]) -> float:
-    line = words(command, source, target, way)
+def wall_seconds(command: str, source: Path, target: Path, way: list[str]) -> float:
+    line = command_line(command, source, target, way)
 
     def once() -> None:
         done = subprocess.run(line, capture_output=True, text=True, env=environment())
@@ -73,21 +73,21 @@ def spent(command: str, source: Path, target: Path, way: list[str]) -> float:
 
 
 def work(folder: Path, options: argparse.Namespace) -> dict[str, dict[str, float]]:
-    """Command -> way -> median wall seconds, start-up taken off; the ways take turns."""
+    """Command -> way -> median wall seconds without start-up; the ways alternate."""
     full, short = fill(folder / "full", options.files, options.seconds), fill(folder / "short", 2, 1)
-    found: dict[str, dict[str, float]] = {}
+    medians: dict[str, dict[str, float]] = {}
     for command in options.commands:
         taken: dict[str, list[float]] = {name: [] for name in WAYS}
         for _ in range(options.runs * TIMES[command]):
             for name, way in WAYS.items():
-                start = spent(command, short, folder / "out", way)
-                taken[name].append(spent(command, full, folder / "out", way) - start)
-        found[command] = {name: statistics.median(each) for name, each in taken.items()}
-    return found
+                start = wall_seconds(command, short, folder / "out", way)
+                taken[name].append(wall_seconds(command, full, folder / "out", way) - start)
+        medians[command] = {name: statistics.median(each) for name, each in taken.items()}
+    return medians
 
 
 def opening(folder: Path, clips: int, runs: int) -> tuple[float, float]:
-    """Seconds until a manifest of so many clips is open, and the bytes of memory each takes; medians."""
+    """Seconds until a manifest of `clips` rows is open, and bytes of memory for each row; medians."""
     from unhiss.data.manifest import ManifestRow, manifest_files
     from unhiss.data.store import FORMAT
 
@@ -119,21 +119,21 @@ def main() -> None:
     parser.add_argument("--commands", nargs="+", choices=TIMES, default=list(TIMES))
     parser.add_argument("--no-save", action="store_true")
     options = parser.parse_args()
-    facts = machine.describe("ray", "numpy", "onnxruntime")
+    described = machine.describe("ray", "numpy", "onnxruntime")
     with tempfile.TemporaryDirectory(prefix="unhiss-bench-") as name:
         seconds, each = opening(Path(name) / "set", options.clips, max(3, options.runs))
         print(f"{options.clips:,} clips open in {seconds:.2f} s, {each:.0f} bytes of memory each")
-        found = work(Path(name), options)
+        medians = work(Path(name), options)
     audio_h = options.files * options.seconds / 3600
-    for command, ways in found.items():
+    for command, ways in medians.items():
         for way, taken in ways.items():
             print(f"{command:8} {way:18} {taken:8.1f} s  {taken / audio_h:6.1f} s per hour of audio")
         one, two, ray = ways.values()
         print(f"{command:8} 2 over 1: {one / two:.2f} times; Ray over processes: {100 * (ray / two - 1):+.0f} %")
     if not options.no_save:
-        result = {"opening": {"clips": options.clips, "seconds": seconds, "bytes_each": each}, "work_s": found,
+        result = {"opening": {"clips": options.clips, "seconds": seconds, "bytes_each": each}, "work_s": medians,
                   "files": options.files, "seconds": options.seconds}  # fmt: skip
-        machine.save("fleet", facts, result)
+        machine.save("fleet", described, result)
 
 
 if __name__ == "__main__":

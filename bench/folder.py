@@ -1,8 +1,8 @@
-"""What a second core brings: `unhiss denoise FOLDER -j 2` against `-j 1`, one thread each.
+"""Speed of a second core: `unhiss denoise FOLDER -j 2` compared with `-j 1`, one thread each.
 
 Run on an idle machine: python bench/folder.py [--model NAME] [--files 200] [--seconds 10] [--runs 3] [--no-save]
 The folder holds 16-bit WAV files at 48 kHz. Wall seconds are those of the whole command, start-up and the
-start of its processes included; the same command on two files of 1 s says how much that is. The two take turns.
+start of its processes included; the same command on two files of 1 s measures that part. The two alternate.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ GOAL = 1.8  # times as fast with two processes, on two cores
 
 
 def fill(folder: Path, count: int, seconds: int) -> None:
-    """So many recordings of one length: copies of one."""
+    """Make recordings of one length, all copies of one."""
     folder.mkdir()
     memory.make(folder / "000.wav", seconds, RATE, 1)
     for number in range(1, count):
@@ -34,7 +34,7 @@ def fill(folder: Path, count: int, seconds: int) -> None:
 
 
 def denoise(source: Path, target: Path, jobs: int, model: str) -> float:
-    """Wall seconds of the command; its output goes again."""
+    """Wall seconds of the command; its output is removed."""
     words = [sys.executable, "-m", "unhiss", "denoise", str(source), "-o", str(target), "--model", model]
     words += ["-j", str(jobs), "--threads", "1"]
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
@@ -53,7 +53,7 @@ def denoise(source: Path, target: Path, jobs: int, model: str) -> float:
 
 
 def measure(folder: Path, options: argparse.Namespace) -> dict[int, dict[str, list[float]]]:
-    """Jobs -> wall seconds of each run: of the folder, and of next to nothing for each process."""
+    """Jobs -> wall seconds of each run: of the folder, and of a very short file for each process."""
     fill(folder / "in", options.files, options.seconds)
     (folder / "short").mkdir()
     for number in range(2):

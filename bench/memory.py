@@ -1,8 +1,8 @@
-"""How much memory `unhiss denoise` takes for a short and for a long file: peak resident size of its process.
+"""Memory of `unhiss denoise` for a short and a long file: peak resident size of its process.
 
 Run: python bench/memory.py [--seconds 30 600 10800] [--rate 16000] [--channels 1] [--model NAME] [--no-save]
-The recording is examples/noisy.wav over and over, 16-bit WAV in and out. The goal: 3 hours take at most
-50 MB more than 30 seconds. A busy machine makes this slower, not bigger.
+The recording is examples/noisy.wav repeated, 16-bit WAV in and out. The goal: 3 hours take at most
+50 MB more than 30 seconds. A busy machine makes this slower, but does not change the memory.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ GOAL_MB = 50
 
 
 def make(path: Path, seconds: int, rate: int, channels: int) -> None:
-    """A recording of so many seconds: the sample repeated, in all channels."""
+    """Write a recording of this length: the sample repeated, in all channels."""
     audio, sample_rate = read(SAMPLE)
     piece = np.tile(resample(audio, sample_rate, rate), (channels, 1))
     left = seconds * rate

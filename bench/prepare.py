@@ -1,12 +1,12 @@
-"""`unhiss prepare` with pairs against a plain librosa script: the same files, from recordings to WAV pairs.
+"""`unhiss prepare` with pairs compared with a plain librosa script: the same files, from recordings to WAV pairs.
 
 Run on an idle machine: python bench/prepare.py [--pairs 2000] [--limit CLIPS] [--no-save]
 The recordings are those of UNHISS_DATA (default ../shared/data): Common Voice as speech, the folder noise/.
-The plain script is what one writes first: one process, each file loaded once to mono at 22,050 Hz by librosa,
-silence cut by librosa.effects.split, clips over 10 s left out, noise cut or tiled, mixed at a random SNR,
-written by soundfile. unhiss does that and more: splits, measures, a manifest, hashes, a card.
-soundfile waits for the disk at each file it closes (fsync), unhiss does not. Both are fresh
-processes, imports included, and read from a warm disk cache; --limit takes that many clips of each role.
+The plain script is a first attempt: one process, each file loaded once to mono at 22,050 Hz by librosa,
+silence removed by librosa.effects.split, clips over 10 s left out, noise cut or tiled, mixed at a random SNR,
+written by soundfile. unhiss also makes splits, measures, a manifest, hashes and a card.
+soundfile waits for the disk when it closes a file (fsync), unhiss does not. Both start as new
+processes, imports included, and read from a warm disk cache; --limit uses that many clips of each role.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ GOAL = 3.0
 
 
 def plain(speech: Path, noise: Path, target: Path, count: int) -> None:
-    """The librosa script."""
+    """The plain librosa script."""
     import librosa
     import numpy as np
     import soundfile
@@ -39,13 +39,13 @@ def plain(speech: Path, noise: Path, target: Path, count: int) -> None:
         return np.concatenate([audio[start:end] for start, end in parts])
 
     short = [path for path in sorted(speech.rglob("*.mp3")) if librosa.get_duration(path=str(path)) <= MAX_SECONDS]
-    voices = [load(path) for path in short]
+    speeches = [load(path) for path in short]
     noises = [load(path) for path in sorted(noise.rglob("*.ogg"))]
     for side in ("clean", "noisy"):
         (target / side).mkdir(parents=True)
     rng = np.random.default_rng(0)
     for number in range(count):
-        clean = voices[rng.integers(len(voices))]
+        clean = speeches[rng.integers(len(speeches))]
         added = noises[rng.integers(len(noises))]
         if len(added) < len(clean):
             added = np.tile(added, -(-len(clean) // len(added)))
@@ -59,8 +59,8 @@ def plain(speech: Path, noise: Path, target: Path, count: int) -> None:
         soundfile.write(target / "noisy" / f"{number:06d}.wav", noisy * scale, RATE)
 
 
-def gather(files: list[Path], target: Path, limit: int | None) -> int:
-    """Links to the files, or to `limit` of them evenly spread, as target/PARENT/NAME."""
+def link_clips(files: list[Path], target: Path, limit: int | None) -> int:
+    """Link the files, or `limit` of them evenly spread, as target/PARENT/NAME; returns their number."""
     chosen = files if limit is None else files[:: max(1, len(files) // limit)][:limit]
     for file in chosen:
         (target / file.parent.name).mkdir(parents=True, exist_ok=True)
@@ -69,7 +69,7 @@ def gather(files: list[Path], target: Path, limit: int | None) -> int:
 
 
 def commands(folder: Path, count: int, number: int) -> dict[str, list[str]]:
-    """Name -> the words of one fresh run."""
+    """Name -> the command line of one run."""
     out = folder / str(number)
     unhiss = [
         sys.executable, "-m", "unhiss", "prepare", "--speech", f"folder:{folder / 'speech'}",
@@ -85,15 +85,15 @@ def commands(folder: Path, count: int, number: int) -> dict[str, list[str]]:
 
 
 def measure(folder: Path, count: int, rounds: int) -> dict[str, list[float]]:
-    """Wall seconds of each command in each round; they take turns. The first round fills the disk cache."""
+    """Wall seconds of each command in each round; commands alternate. The first round fills the disk cache."""
     taken: dict[str, list[float]] = {}
     environment = os.environ | {"PYTHONPATH": str(SOURCE)}
     for number in range(rounds + 1):
-        for kind, words in commands(folder, count, number).items():
+        for kind, command in commands(folder, count, number).items():
             with tempfile.TemporaryDirectory(dir=folder) as scratch:
-                own = [word.replace(str(folder / str(number)), scratch + "/out") for word in words]
+                line = [word.replace(str(folder / str(number)), scratch + "/out") for word in command]
                 seconds = machine.seconds(
-                    lambda own=own: subprocess.run(own, check=True, capture_output=True, env=environment), 1, 0
+                    lambda line=line: subprocess.run(line, check=True, capture_output=True, env=environment), 1, 0
                 )
             if number:
                 taken.setdefault(kind, []).extend(seconds)
@@ -114,13 +114,13 @@ def main() -> None:
     speech = sorted(DATA.glob("cv-corpus-*/*/clips/*.mp3"))
     noise = sorted((DATA / "noise").rglob("*.ogg"))
     if not (speech and noise):
-        print("left out: needs recordings, cv-corpus-*/LANG/clips/*.mp3 and noise/; UNHISS_DATA names their folder")
+        print("skipped: needs recordings, cv-corpus-*/LANG/clips/*.mp3 and noise/; UNHISS_DATA names their folder")
         return None
     described = machine.describe("unhiss", "librosa", "soundfile", "soxr", "numpy")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name).resolve()
-        counts = {"speech": gather(speech, folder / "speech", options.limit)}
-        counts["noise"] = gather(noise, folder / "noise", options.limit)
+        counts = {"speech": link_clips(speech, folder / "speech", options.limit)}
+        counts["noise"] = link_clips(noise, folder / "noise", options.limit)
         taken = {
             kind: machine.spread(values) for kind, values in measure(folder, options.pairs, options.rounds).items()
         }

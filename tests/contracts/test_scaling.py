@@ -1,4 +1,4 @@
-"""The model of docs/scaling.md is worked out from the measurements it names."""
+"""The model of docs/scaling.md follows from the measurements it names."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ def test_the_constants_are_those_that_were_measured() -> None:
 def test_a_row_is_what_the_formulas_give(row: list[str]) -> None:
     files = int(row[0].replace(",", ""))
     sound_s = files * FLEET["seconds"]
-    wanted = [
+    expected = [
         sound_s, TWO * files, ONE * files / (GAIN * 64), FIRST["peak_bytes"] + BYTES_A_FILE * files,
         320 * files, 2 * 2 * 16000 * sound_s,
     ]  # fmt: skip
     units = [SECONDS, SECONDS, SECONDS, BYTES, BYTES, BYTES]
-    found = [number(cell, kind) for cell, kind in zip(row[1:], units, strict=True)]
-    assert found == pytest.approx(wanted, rel=ROUNDED)
+    values = [number(cell, kind) for cell, kind in zip(row[1:], units, strict=True)]
+    assert values == pytest.approx(expected, rel=ROUNDED)
 
 
 def test_the_table_goes_from_a_hundred_to_a_million() -> None:

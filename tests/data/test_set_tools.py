@@ -85,7 +85,7 @@ FAULTS = {
     "a cut shard": (cut, "noise-valid-00000.npy: .* samples, and its rows end at"),
     "moved offsets": (move, "expected it at"),
     "a torn group": (tear, "made/speaker/one stands in train and valid"),
-    "a lost row": (drop, r"dataset.json: parts noise/train is .*'clips': \d+.*, the manifest has"),
+    "a lost row": (drop, r"dataset.json: splits noise/train is .*'clips': \d+.*, the manifest has"),
     "rows of one name": (lambda f: edit(f / "manifest.jsonl", lambda row: row.update(id="a")), "rows of .* are call"),
     "an unknown split": (lambda f: edit(f / "manifest.jsonl", lambda line: line.update(split="dev")), "is speech/dev"),
     "old columns": (lambda f: edit(f / "manifest.jsonl", lambda line: line.update(text="x")), "columns.npz: damaged"),

@@ -1,4 +1,4 @@
-"""What the tests of files elsewhere share: `unhiss` as a process, and how it is led to a server."""
+"""Shared by the tests of remote files: `unhiss` as a process, and how it is pointed at a server."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SETTINGS = {
 
 
 def reach(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have this process and those it starts ask the server there, and leave it to s3fs and unhiss to ask again."""
+    """Point this process and its children at the server, and leave retries to s3fs and unhiss."""
     _filesystem.cache_clear()
     for key, value in SETTINGS.items():
         monkeypatch.setenv(key, value)

@@ -1,4 +1,4 @@
-"""An S3 server that stumbles, and a bucket in it."""
+"""A faulty S3 server, and a bucket in it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from unhiss.remote import RemotePath, _filesystem  # noqa: E402
 
 @pytest.fixture(scope="module")
 def serve() -> Iterator[Callable[[int], str]]:
-    """Start a server with so many faults; its address."""
+    """Start a server with this number of faults; returns its address."""
     begun = []
 
     def start(faults: int) -> str:

@@ -1,7 +1,7 @@
-"""An S3 server that stumbles: `python faulty_s3.py FAULTS` prints its address and serves until stdin ends.
+"""A faulty S3 server: `python faulty_s3.py FAULTS` prints its address and serves until stdin ends.
 
 Of every eight requests one is answered 503, one is cut off before any answer, and one in the middle of it; with
-FAULTS = 0 none is, with FAULTS = 9 all are.
+FAULTS = 0 none fails, with FAULTS = 9 all do.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Recordings and data sets on a real S3 server that answers 503 and drops connections: nothing is lost or cut."""
+"""Recordings and data sets on an S3 server that answers 503 and drops connections: no byte is lost."""
 
 from __future__ import annotations
 

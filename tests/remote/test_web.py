@@ -1,4 +1,4 @@
-"""Corpora on a web server that stumbles: with a list of its files, and with a table alone."""
+"""Corpora on a faulty web server: with a list of its files, and with a table alone."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
-from stumbling_web import Web
+from faulty_web import Web
 
 from unhiss.data import remote_corpus
 from unhiss.data.corpora import parse_spec

@@ -39,7 +39,7 @@ def impact(rng: np.random.Generator, rate: int, seconds: float, tones: int, low:
     t = np.arange(int(seconds * rate)) / rate
     out = rng.standard_normal(t.size) * np.exp(-t * rng.uniform(80, 300)) * rng.uniform(0.1, 0.6)
     for _ in range(tones):
-        frequency = np.exp(rng.uniform(np.log(low), np.log(high)))
+        frequency = log_uniform(rng, low, high)
         out += np.sin(2 * np.pi * frequency * t + rng.uniform(0, 6.3)) * np.exp(-t * rng.uniform(8, 50))
     return out * rng.uniform(0.2, 1.0)
 

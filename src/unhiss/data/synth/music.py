@@ -11,6 +11,9 @@ from unhiss.data.synth.blocks import convolve, exp_decay, harmonics, log_uniform
 
 SCALES = ((0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10), (0, 2, 3, 5, 7, 9, 10))
 PROGRESSIONS = ((0, 4, 5, 3), (0, 3, 4, 4), (5, 3, 0, 4), (0, 5, 1, 4), (0, 0, 3, 4), (0, 6, 5, 4), (1, 4, 0, 0))
+DRUM_PATTERNS = (  # sixteenths of the bass drum, and of the snare
+    ((0, 8), (4, 12)), ((0, 4, 8, 12), (4, 12)), ((0, 6, 10), (4, 12)), ((0, 3, 8, 11), (6, 14)), ((0,), (8,)),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,14 +165,7 @@ def _drums(rng: np.random.Generator, score: Score) -> np.ndarray:
     snare = 0.6 * np.sin(2 * np.pi * skin * t) * np.exp(-t / 0.05) + rng.uniform(0.1, 0.4) * rattle
     metal = shaped_noise(rng, t.size, rate, lambda f: (f / top) ** 3 / (1 + (f / top) ** 3))
     hat, wide = metal * np.exp(-t / rng.uniform(0.01, 0.05)), metal * np.exp(-t / 0.15)
-    patterns = [
-        ((0, 8), (4, 12)),
-        ((0, 4, 8, 12), (4, 12)),
-        ((0, 6, 10), (4, 12)),
-        ((0, 3, 8, 11), (6, 14)),
-        ((0,), (8,)),
-    ]
-    low, high = patterns[rng.integers(len(patterns))]
+    low, high = DRUM_PATTERNS[rng.integers(len(DRUM_PATTERNS))]
     every, loud = int(rng.choice([1, 2, 2, 4])), log_uniform(rng, 0.03, 0.35)
     for step in score.steps:
         beat = step % 16
@@ -178,9 +174,8 @@ def _drums(rng: np.random.Generator, score: Score) -> np.ndarray:
         if beat in high or rng.random() < 0.03:
             _put(out, score.start(step), snare * rng.uniform(0.5, 0.9))
         if step % every == 0:
-            _put(
-                out, score.start(step), (wide if rng.random() < 0.06 else hat) * loud * (1.0 if beat % 4 == 0 else 0.6)
-            )
+            stroke = wide if rng.random() < 0.06 else hat
+            _put(out, score.start(step), stroke * loud * (1.0 if beat % 4 == 0 else 0.6))
     return out
 
 

@@ -22,11 +22,7 @@ from unhiss.data.synth.blocks import (
 def siren(rng: np.random.Generator, n: int, rate: int) -> np.ndarray:
     """Wail, yelp or two tones, with harmonics and the echo of a street."""
     t = np.arange(n) / rate
-    low, high, speed = (
-        rng.uniform(400, 700),
-        rng.uniform(900, 1600),
-        np.exp(rng.uniform(np.log(0.15), np.log(4))),
-    )
+    low, high, speed = rng.uniform(400, 700), rng.uniform(900, 1600), log_uniform(rng, 0.15, 4)
     phase = t * speed + rng.uniform(0, 1)
     shape = rng.integers(3)
     sweep = (phase % 1 < 0.5) * 1.0 if shape == 2 else 0.5 - 0.5 * np.cos(2 * np.pi * phase)
@@ -34,12 +30,8 @@ def siren(rng: np.random.Generator, n: int, rate: int) -> np.ndarray:
     angle = 2 * np.pi * np.cumsum(frequency) / rate
     out = np.zeros(n)
     for harmonic in range(1, 6):
-        out += (
-            rng.uniform(0.2, 1)
-            * harmonic ** -rng.uniform(0.7, 2)
-            * np.sin(harmonic * angle)
-            * (frequency * harmonic < rate / 2)
-        )
+        strength = rng.uniform(0.2, 1) * harmonic ** -rng.uniform(0.7, 2)
+        out += strength * np.sin(harmonic * angle) * (frequency * harmonic < rate / 2)
     for delay_s in rng.uniform(0.02, 0.4, 3):
         delay = min(n - 1, int(delay_s * rate))
         out[delay:] += rng.uniform(0.05, 0.3) * out[: n - delay].copy()

@@ -1,4 +1,4 @@
-"""A web server that stumbles: of every seven answers one is 503, one is cut off before it comes, and one within it."""
+"""A faulty web server: of every seven answers one is 503, one is cut off at its start, and one in its middle."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from unhiss.remote import RemotePath
 
 
 class Web(http.server.ThreadingHTTPServer):
-    """Serves `folder` until `close`. lists: whether it tells the names in a folder. busy: answer 503 to everything.
+    """Serves `folder` until `close`. lists: whether it lists folders. busy: answer 503 to everything.
 
-    asked: every path so far.
+    asked: every requested path so far.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -58,7 +58,7 @@ class Handler(http.server.SimpleHTTPRequestHandler):
             self.send_response(200)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
-            self.wfile.write(content[: len(content) // 2])  # and the rest never comes
+            self.wfile.write(content[: len(content) // 2])  # the rest is never sent
             self.close_connection = True
         else:
             super().do_GET()
