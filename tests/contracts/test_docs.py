@@ -32,7 +32,7 @@ SHORT = {
         "train.warmup_steps=0",
     ),
 }
-FEWER = {"100": "2"}  # of --pairs
+FEWER = {"100": "2", "synth:wind,siren,hum,thuds": "synth:wind=4,siren=4,hum=4,thuds=4"}  # pairs, clips of noise
 # Files that the pages name -> seconds.
 RATE = 16000
 FILES = {"noisy.wav": 1.5, "noisy.flac": 1.5, "long.flac": 1.5, "recordings/a.wav": 0.5, "recordings/b/c.mp3": 0.5}
@@ -61,9 +61,9 @@ def page_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for speaker in range(4):
         for folder in ("voices", "others"):
             (root / folder / f"{speaker}").mkdir(parents=True)
-            unhiss.write(root / folder / f"{speaker}" / "1.wav", voice(1.5, 110 + 20 * speaker), RATE)
+            unhiss.write(root / folder / f"{speaker}" / "1.wav", voice(1.2, 110 + 20 * speaker), RATE)
         (root / "other-noise" / f"kind{speaker}").mkdir(parents=True)
-        unhiss.write(root / "other-noise" / f"kind{speaker}" / "1.wav", 0.1 * noise(rng, 1.5), RATE)
+        unhiss.write(root / "other-noise" / f"kind{speaker}" / "1.wav", 0.1 * noise(rng, 1.2), RATE)
     shutil.copytree(ROOT / "configs", root / "configs")
     (root / "examples").mkdir()
     shutil.copy(root / "noisy.wav", root / "examples")
