@@ -152,7 +152,7 @@ def _costs(name: str, results: dict[str, Any]) -> list[str]:
 def _conditions(results: dict[str, Any]) -> str:
     pairs = max(entry["all"]["pairs"] for entry in results["summary"])
     timed = results.get("timed")
-    cpu = f"on one core of an {timed['cpu']}, {timed['date']}" if timed else "not measured yet"
+    cpu = f"on one core, {timed['cpu']}, {timed['date']}" if timed else "not measured yet"
     fixed = [name for name, facts in results["systems"].items() if not facts["files"]]
     return (
         f"Means over {pairs} noisy/clean pairs; higher is better. Multiply-adds: millions per second of audio, where "
