@@ -72,7 +72,7 @@ def description(name: str, peer: Peer) -> dict[str, Any]:
     return {
         "what": peer.what, "version": fields["Version"], "licence": licence, "mmac_per_s": peer.mmac_per_s,
         "source": peer.source, "pytorch": peer.torch, "files": peer.files, "rate": peer.rate, "needs": list(peer.needs),
-        "install_mb": round(startup.on_disk(list(folder.rglob("*")))),
+        "install_mb": round(startup.disk_usage_mb(list(folder.rglob("*")))),
     }  # fmt: skip
 
 
