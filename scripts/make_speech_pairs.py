@@ -1,10 +1,10 @@
-"""Make a folder of pairs with the words that were said, for word error rates.
+"""Make a folder of pairs with transcripts, for word error rates.
 
     python scripts/make_speech_pairs.py CORPUS/en PAIRS -o speech-pairs/ [--split dev] [--copies 16] [--seed 0]
 
-Speech: the clips of a Common Voice language that SPLIT.tsv lists, whose column `sentence` becomes `text`. Noise: what
-the noisy recordings of a folder of pairs hold beside the clean ones; so, where no model was trained on that folder, no
-model heard it. Each clip gets so many noises, at -5, 0, 5, 10 and 15 dB on active speech level in turn.
+Speech: the clips of a Common Voice language that SPLIT.tsv lists; the column `sentence` becomes `text`. Noise: the
+difference of the noisy and the clean recordings of a folder of pairs, which is new to every model that was not trained
+on that folder. Each clip is mixed with --copies noises, at -5, 0, 5, 10 and 15 dB on active speech level in turn.
 """
 
 from __future__ import annotations
@@ -26,34 +26,34 @@ SNRS_DB = (-5, 0, 5, 10, 15)
 COLUMNS = ("id", "speaker", "language", "noise_kind", "noise_source", "snr_db", "text")
 
 
-def mixed(speech: np.ndarray, noise: np.ndarray, snr_db: float) -> np.ndarray:
-    """Speech with noise, repeated to its length, so much quieter than its active level."""
+def mix(speech: np.ndarray, noise: np.ndarray, snr_db: float) -> np.ndarray:
+    """Speech with noise repeated to its length, snr_db below the active speech level."""
     noise = np.resize(noise, speech.size)
     gain_db = active_level_dbfs(speech, RATE) - snr_db - rms_dbfs(noise)
     return speech + np.float32(10 ** (gain_db / 20)) * noise
 
 
 def noise_of(pair: Pair) -> np.ndarray:
-    """What a pair holds beside its clean speech, `(T,)` at RATE."""
+    """The noise of a pair: noisy minus clean, `(T,)` at RATE."""
     noisy, clean, rate = pair.load()
     return resample(to_mono(noisy - clean), rate, RATE)
 
 
-def make(clips: list[dict[str, str]], found: list[Pair], options: argparse.Namespace) -> list[tuple]:
-    """Write the pairs of all clips; a row of the manifest for each."""
+def make(clips: list[dict[str, str]], pairs: list[Pair], options: argparse.Namespace) -> list[tuple]:
+    """Write the pairs of all clips. Returns the rows of the manifest."""
     rng, rows = np.random.default_rng(options.seed), []
     for clip in clips:
         audio, rate = read(options.corpus / "clips" / clip["path"])
         speech = resample(to_mono(audio), rate, RATE)
-        places = rng.choice(len(found), options.copies, replace=options.copies > len(found))
-        for number, place in enumerate(places):
-            snr_db, facts = SNRS_DB[len(rows) % len(SNRS_DB)], found[place].metadata
+        chosen = rng.choice(len(pairs), options.copies, replace=options.copies > len(pairs))
+        for number, index in enumerate(chosen):
+            snr_db, metadata = SNRS_DB[len(rows) % len(SNRS_DB)], pairs[index].metadata
             name = f"{Path(clip['path']).stem}-{number:02}"
-            noisy = mixed(speech, noise_of(found[place]), snr_db)
-            quiet = np.float32(min(1.0, 0.95 / np.abs(noisy).max()))  # both sides: nothing clips, the SNR stays
-            write(options.output / "clean" / f"{name}.flac", quiet * speech, RATE)
-            write(options.output / "noisy" / f"{name}.flac", quiet * noisy, RATE)
-            noise = (facts.get("noise_kind", ""), facts.get("noise_source", ""))
+            noisy = mix(speech, noise_of(pairs[index]), snr_db)
+            gain = np.float32(min(1.0, 0.95 / np.abs(noisy).max()))  # on both sides: no clipping, the same SNR
+            write(options.output / "clean" / f"{name}.flac", gain * speech, RATE)
+            write(options.output / "noisy" / f"{name}.flac", gain * noisy, RATE)
+            noise = (metadata.get("noise_kind", ""), metadata.get("noise_source", ""))
             rows.append((name, clip["client_id"][:16], clip.get("locale", ""), *noise, snr_db, clip["sentence"]))
     return rows
 

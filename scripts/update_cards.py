@@ -244,7 +244,7 @@ def all_peers(_: str) -> str:
         for name, facts in results["systems"].items()
     ]  # fmt: skip
     head = ["denoiser", "version", "what it is", "rate inside", "M multiply-adds/s", "source", "needs", "licence"]
-    return "\n\n".join([*blocks, table(head, rows, left=3)])
+    return "\n\n".join([*blocks, table(head, rows, left=len(head))])
 
 
 def _pesq_and_ovrl(means: dict[str, Any]) -> str:

@@ -105,7 +105,11 @@ def peers_block(results: dict[str, Any] | None) -> str:
     head = ["denoiser", *(results["metrics"][key] for key in COMPARED), "M multiply-adds/s", "CPU s/s", "install MB"]
     entries = {entry["system"]: entry["all"] for entry in results["summary"]}
     rows = [[_label(name, results), *_quality(entries[name]), *_costs(name, results)] for name in ordered(results)]
-    blocks = [table([*head, "PyTorch", "licence", "keeps"], rows), _conditions(results), _ahead(entries)]
+    blocks = [
+        table([*head, "PyTorch", "licence", "keeps"], rows),
+        _conditions(results),
+        _ahead(entries, results["systems"]),
+    ]
     return "\n\n".join(blocks)
 
 
@@ -152,7 +156,7 @@ def _costs(name: str, results: dict[str, Any]) -> list[str]:
 def _conditions(results: dict[str, Any]) -> str:
     pairs = max(entry["all"]["pairs"] for entry in results["summary"])
     timed = results.get("timed")
-    cpu = f"on one core of an {timed['cpu']}, {timed['date']}" if timed else "not measured yet"
+    cpu = f"on one core, {timed['cpu']}, {timed['date']}" if timed else "not measured yet"
     fixed = [name for name, facts in results["systems"].items() if not facts["files"]]
     return (
         f"Means over {pairs} noisy/clean pairs; higher is better. Multiply-adds: millions per second of audio, where "
@@ -164,8 +168,8 @@ def _conditions(results: dict[str, Any]) -> str:
     )
 
 
-def _ahead(entries: dict[str, dict[str, Any]]) -> str:
-    """In which metric which denoiser is ahead of the default model, in words."""
+def _ahead(entries: dict[str, dict[str, Any]], systems: dict[str, Any]) -> str:
+    """Which denoisers are ahead of the default model in which metric, and in size, in words."""
     own = {card.name for card in models()} | {NOISY}
     parts = []
     for key in COMPARED:
@@ -174,8 +178,12 @@ def _ahead(entries: dict[str, dict[str, Any]]) -> str:
         if better:
             best = sorted(better, key=lambda name: -float(shown[name]))
             parts.append(f"{METRICS[key].title}: {', '.join(f'{name} ({shown[name]})' for name in best)}")
+    sizes = {name: facts["install_mb"] for name, facts in systems.items() if name not in own}
+    smaller = [f"{name} ({mb} MB)" for name, mb in sizes.items() if mb < systems[DEFAULT]["install_mb"]]
+    if smaller:
+        parts.append(f"the size of the install: {', '.join(smaller)}")
     lead = f"**Ahead of `{DEFAULT}`**"
-    return f"{lead} in {'; in '.join(parts)}." if parts else f"{lead}: none of them in any of these metrics."
+    return f"{lead} in {'; in '.join(parts)}." if parts else f"{lead}: none of them in quality or size."
 
 
 def blocks(page: Path) -> Iterator[tuple[str, str]]:

@@ -66,7 +66,7 @@ def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("venv")
     run([sys.executable, "-m", "venv", "--without-pip", folder], folder)
     fresh = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
-    install = ["install", "--quiet", "--no-deps", "--no-index", "--no-compile", wheel]
+    install: list[str | Path] = ["install", "--quiet", "--no-deps", "--no-index", "--no-compile", wheel]
     run([sys.executable, "-m", "pip", "--python", fresh, *install], folder)
     site = run([fresh, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], folder).strip()
     here = dict.fromkeys([sysconfig.get_path("purelib"), sysconfig.get_path("platlib")])

@@ -49,7 +49,7 @@ class Peer:
 
 COUNTED = "counted in its ONNX graphs"
 PEERS = {
-    "pyrnnoise": Peer(what="RNNoise 0.2", rate=48_000, frame=480, delay=960, files=True),
+    "pyrnnoise": Peer(what="RNNoise", rate=48_000, frame=480, delay=960, files=True),
     "noisereduce": Peer(what="spectral gating", rate=48_000, files=True),
     "webrtc-noise-gain": Peer(what="WebRTC's noise suppression", rate=16_000, dtype="int16", frame=160, delay=96),
     "pyspeex-noise": Peer(what="Speex's noise suppression", rate=16_000, dtype="int16", frame=160, delay=160),
@@ -108,9 +108,8 @@ class Process:
 
     def close(self) -> None:
         assert self.process.stdin
-        self.process.stdin.close()
-        self.process.wait()
-        self.folder.cleanup()
+        with self.process, self.folder:  # closes the pipes, waits, removes the files
+            self.process.stdin.close()
 
 
 def fitted(samples: np.ndarray, size: int) -> np.ndarray:
