@@ -65,7 +65,7 @@ def test_blocks_of_any_length_add_up_to_the_whole(sizes: list[int], ratio: tuple
 @pytest.mark.parametrize(("from_rate", "to_rate"), RATIOS)
 def test_an_output_waits_for_its_reach_and_no_longer(from_rate: int, to_rate: int) -> None:
     resampler, given_out = Polyphase(from_rate, to_rate, 1), 0
-    for pushed in range(1, 700):
+    for pushed in range(1, 3 * resampler.reach):
         given_out += resampler.push(np.zeros((1, 1), np.float32)).shape[1]
         due = [m * from_rate // to_rate + resampler.reach < pushed for m in (max(0, given_out - 1), given_out)]
         assert due == [given_out > 0, False]
