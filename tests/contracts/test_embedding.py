@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from contextlib import chdir
 from pathlib import Path
 
 import numpy as np
@@ -22,15 +23,22 @@ SAME = 1e-5  # the page's figure
 WEBASSEMBLY = 1e-4  # it sums in another order, and the differences accumulate in a recurrent network
 
 
-@pytest.fixture
-def noisy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
-    """One second at 48 kHz, in the files that the page names."""
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One second at 48 kHz and an exported model, in the files that the page names."""
+    folder = tmp_path_factory.mktemp("embedding")
     rng = np.random.default_rng(0)
     speech = voice(1.0, 150) + 0.05 * noise(rng, 1.0)
     audio = resample(speech, 16000, RATE)[:-100]  # not a whole number of hops
-    write("noisy-48k.wav", audio, RATE, "FLOAT")
-    run(next(commands(PAGE)))
+    with chdir(folder):
+        write("noisy-48k.wav", audio, RATE, "FLOAT")
+        run(next(commands(PAGE)))
+    return folder
+
+
+@pytest.fixture
+def noisy(folder: Path, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
+    monkeypatch.chdir(folder)
     return read("noisy-48k.wav")[0]
 
 
@@ -40,7 +48,7 @@ def test_the_python_program_gives_what_denoise_gives(noisy: np.ndarray) -> None:
     assert np.abs(read("clean-48k.wav")[0] - unhiss.denoise(noisy, RATE, guard=False)).max() < SAME
 
 
-def test_the_node_program_gives_what_denoise_gives(noisy: np.ndarray, tmp_path: Path) -> None:
+def test_the_node_program_gives_what_denoise_gives(noisy: np.ndarray) -> None:
     node, modules = shutil.which("node"), ROOT / "web" / "node_modules"
     if node is None or not (modules / "onnxruntime-web").is_dir():
         line = "no node with onnxruntime-web; apt-get install nodejs npm, then make web"

@@ -73,7 +73,7 @@ CUTTINGS = {
 }
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(**CUTTINGS)
 def test_stream_equals_offline_for_random_cuts(causal_models: dict[str, Path], **cutting: Any) -> None:
     check_cutting(causal_models["leveller"], **cutting)
@@ -133,7 +133,7 @@ def test_the_documented_latencies_are_these(identity: CausalModel) -> None:
         assert Stream(rate, model=identity).latency.ms == pytest.approx(ms, abs=0.051)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(rate=st.integers(2000, 200000), size=st.integers(1, 400))
 def test_the_output_queue_never_runs_dry_at_any_rate(rate: int, size: int, identity: CausalModel) -> None:
     stream = Stream(rate, model=identity)
