@@ -41,7 +41,8 @@ def exclusive_lock(path: Path, timeout_s: float = 0.0) -> Iterator[bool]:
         yield acquired
     finally:
         if acquired:
-            with suppress(OSError):  # Windows keeps open files, and filelock removes them there
+            # filelock 4 notices a removed lock file while it waits. Windows refuses; filelock removes it there.
+            with suppress(OSError):
                 path.unlink()
             lock.release()
 
