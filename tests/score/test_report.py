@@ -278,9 +278,9 @@ def test_real_pairs_score_as_the_packages_do_when_called_directly(real_pairs):
     import soxr
     from speechmos import dnsmos
 
-    pairs = find_pairs(real_pairs)
-    assert len(pairs) == 4
-    for row in evaluate([], pairs).rows:
+    rows = evaluate([], find_pairs(real_pairs)[:2]).rows
+    assert len(rows) == 2
+    for row in rows:
         noisy, clean, rate = row.pair.load()
         x, s = (soxr.resample(audio, rate, 16_000) for audio in (noisy, clean))
         mos = dnsmos.run(np.clip(x, -1, 1), 16_000)
