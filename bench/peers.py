@@ -75,8 +75,9 @@ def description(name: str, peer: Peer) -> dict[str, Any]:
     classifiers = [line.rpartition(" :: ")[2] for line in fields.get_all("Classifier", []) if "License" in line]
     licence = (fields["License-Expression"] or fields["License"] or ", ".join(classifiers) or "?").splitlines()[0]
     return {
-        "what": peer.what, "version": fields["Version"], "licence": LICENCES.get(name, licence), "mmac_per_s": peer.mmac_per_s,
-        "source": peer.source, "pytorch": peer.torch, "files": peer.files, "rate": peer.rate, "needs": list(peer.needs),
+        "what": peer.what, "version": fields["Version"], "licence": LICENCES.get(name, licence),
+        "mmac_per_s": peer.mmac_per_s, "source": peer.source, "pytorch": peer.torch, "files": peer.files,
+        "rate": peer.rate, "needs": list(peer.needs),
         "install_mb": round(startup.disk_usage_mb(list(folder.rglob("*")))),
     }  # fmt: skip
 
