@@ -183,8 +183,8 @@ def saved() -> dict[str, Any]:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=Path, default=DATA / "dev")
-    parser.add_argument("--only", action="append", choices=PEERS, help="these peers; all if not given")
-    parser.add_argument("--first", type=int, default=0, help="of the pairs; for a quick try")
+    parser.add_argument("--only", action="append", choices=PEERS, help="these peers; nothing is saved then")
+    parser.add_argument("--first", type=int, default=0, help="only so many pairs; nothing is saved then")
     parser.add_argument("--jobs", type=int, default=1, help="processes that score")
     parser.add_argument("--install", action="store_true", help="make the environments that are missing")
     parser.add_argument("--only-timing", action="store_true", help="measure the cost and nothing else")
@@ -221,8 +221,8 @@ def main() -> None:
                 results["cpu_s_per_s"][f"{name}, {way}"] = timing(f"unhiss:{name}:{way}", peer)
         results["timed"] = described
     show(results)
-    if not options.no_save:
-        machine.save("peers", described, results)
+    if not (options.no_save or options.only or options.first):
+        machine.save("peers", results.get("timed", described), results)
 
 
 def show(results: dict[str, Any]) -> None:
