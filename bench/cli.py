@@ -123,7 +123,7 @@ def main() -> None:
     parser.add_argument("--no-save", action="store_true")
     options = parser.parse_args()
     if not options.python:
-        print("left out: the peers need a separate environment (see the top of bench/cli.py)")
+        print("skipped: the peers need a separate environment (see the top of bench/cli.py)")
         return
     checkpoint = options.checkpoint or ROOT / "checkpoints" / f"{options.model}.safetensors"
     described = machine.describe("unhiss", "onnxruntime", "torch") | {"peers": versions(options.python)}

@@ -156,7 +156,7 @@ def main() -> None:
     parser.add_argument("--one", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if not options.data:
-        print("left out: needs a data set at 48 kHz; give its folder with --data")
+        print("skipped: needs a data set at 48 kHz; give its folder with --data")
         return
     if options.one:
         print(json.dumps(train(options.one, options.config, options.data, options.minutes * 60)))

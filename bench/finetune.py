@@ -65,7 +65,7 @@ def main() -> None:
     parser.add_argument("--no-save", action="store_true")
     options = parser.parse_args()
     if not options.data:
-        print("left out: give the folder of recordings (see the top of bench/finetune.py)")
+        print("skipped: give the folder of recordings (see the top of bench/finetune.py)")
         return
     described = machine.describe("unhiss", "torch", "onnxruntime")
     with tempfile.TemporaryDirectory(prefix="unhiss-bench-") as name:

@@ -91,7 +91,7 @@ def main() -> None:
     options = parser.parse_args()
     names = options.model or [card.name for card in models() if card.causal]
     if not names:
-        print("left out: no causal model is installed; give one with --model")
+        print("skipped: no causal model is installed; give one with --model")
         return
     described = machine.describe("unhiss", "onnxruntime", "numpy")
     results = {}

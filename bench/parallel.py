@@ -56,7 +56,7 @@ def main() -> None:
     parser.add_argument("--no-save", action="store_true")
     options = parser.parse_args()
     if machine.cores() < 2 or not hasattr(os, "sched_setaffinity"):
-        print("left out: this needs two cores, and a system that pins processes to them (Linux)")
+        print("skipped: this needs two cores, and a system that pins processes to them (Linux)")
         return
     described = machine.describe("unhiss", "torch", "numpy")
     measured: dict[str, list[float]] = {"one process": [], "two processes": []}

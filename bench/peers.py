@@ -201,13 +201,13 @@ def main() -> None:
         for name in missing:
             install(name, PEERS[name])
     elif missing:
-        print(f"left out: no environment of the peers {', '.join(missing)} (see the top of bench/peers.py: --install)")
+        print(f"skipped: no environment of the peers {', '.join(missing)} (see the top of bench/peers.py: --install)")
         return
     described = machine.describe("unhiss", "onnxruntime", "numpy")
     results = saved()
     if not options.only_timing:
         if not options.pairs.is_dir():
-            print(f"left out: no pairs at {options.pairs}; give a folder with --pairs")
+            print(f"skipped: no pairs at {options.pairs}; give a folder with --pairs")
             return
         results |= quality(options.pairs, names, options.first, options.jobs)
         results["systems"] = {name: own_description(name) | {"keeps": keeps(name, OWN[name])} for name in OWN}

@@ -66,4 +66,4 @@ def test_a_benchmark_without_its_data_says_so_in_one_line_and_succeeds(
     runpy.run_path(str(path), run_name="__main__")
     out, err = capsys.readouterr()
     assert (err, out.count("\n")) == ("", 1)
-    assert out.startswith("left out: ") and missing in out
+    assert out.startswith("skipped: ") and missing in out

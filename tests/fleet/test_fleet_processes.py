@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -97,3 +99,14 @@ def test_a_terminated_task_cleans_up(tmp_path: Path) -> None:
 def test_a_killed_worker_is_one_clear_line() -> None:
     with pytest.raises(UnhissError, match="a process was killed, perhaps for want of memory; -j 1 needs least"):
         list(map_processes(exit_at_once, [(9,), (9,)], 2))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit is that of AF_UNIX sockets here")
+def test_a_long_folder_of_temporary_files_is_no_obstacle(tmp_path: Path) -> None:
+    long = tmp_path / ("t" * 100)
+    long.mkdir()
+    code = "from unhiss.fleet.processes import map_processes; print(sorted(map_processes(pow, [(2, 3), (3, 2)], 2)))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | {"TMPDIR": str(long)}, capture_output=True, text=True
+    )
+    assert (done.stdout, done.stderr) == ("[(0, 8), (1, 9)]\n", "")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.util
 import os
 import signal
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +20,7 @@ from unhiss.errors import UnhissError
 
 SHUTDOWN_TIMEOUT_S = 15.0  # for workers to clean up after SIGTERM, before they are killed
 EXIT_TERMINATED = 128 + signal.SIGTERM
+MAX_TEMP_FOLDER = 60  # bytes; multiprocessing appends up to 40
 
 
 class WorkerCrashed(UnhissError):
@@ -130,9 +133,21 @@ def _context(preload: Sequence[str]) -> multiprocessing.context.BaseContext:
     """
     if not sys.platform.startswith("linux"):
         return multiprocessing.get_context("spawn")
+    _choose_socket_folder()
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["unhiss.fleet.forkserver", *preload])
     return context
+
+
+def _choose_socket_folder() -> None:
+    """Put the sockets of multiprocessing into /tmp where TMPDIR is too long: a socket's path has at most 107 bytes."""
+    saved = tempfile.tempdir
+    if len(os.fsencode(tempfile.gettempdir())) > MAX_TEMP_FOLDER:
+        tempfile.tempdir = "/tmp"
+    try:
+        multiprocessing.util.get_temp_dir()  # chosen once for this process and its workers
+    finally:
+        tempfile.tempdir = saved
 
 
 def _start_worker(function: Callable[..., object] | None, args: tuple[Any, ...]) -> None:
