@@ -173,6 +173,6 @@ def test_a_state_is_saved_only_when_the_one_before_was_read(server: RunningServe
         lengths: list[int] = []
         while len(lengths) < 200:
             lengths.append(len(slot._results))
-            stream._handle(stream._next_message())
+            stream._receive_message()
             time.sleep(0)
         assert max(lengths) <= 1

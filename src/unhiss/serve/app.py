@@ -21,7 +21,7 @@ from unhiss.serve.denoise_endpoint import DenoiseEndpoint
 from unhiss.serve.metrics import CONTENT_TYPE
 from unhiss.serve.openapi import html_page, html_reference, openapi_document
 from unhiss.serve.protocol import RequestError
-from unhiss.serve.security import SecurityMiddleware, bearer_token, error_body
+from unhiss.serve.security import SecurityMiddleware, bearer_token, error_response
 from unhiss.serve.service import Service
 from unhiss.serve.stream_endpoint import StreamEndpoint
 
@@ -56,12 +56,6 @@ def build_app(service: Service, static: Path = STATIC) -> Starlette:
 def _routes(service: Service, static: Path) -> list[BaseRoute]:
     document = openapi_document(service)
 
-    async def openapi(request: Request) -> Response:
-        return JSONResponse(document)
-
-    async def docs(request: Request) -> Response:
-        return HTMLResponse(html_reference(document))
-
     async def models(request: Request) -> Response:
         service.check_token(bearer_token(request.scope))
         return JSONResponse({"models": service.model_list()})
@@ -75,35 +69,29 @@ def _routes(service: Service, static: Path) -> list[BaseRoute]:
         service.check_token(bearer_token(request.scope))
         return Response(service.metrics.text(), headers={"content-type": CONTENT_TYPE})
 
-    async def upgrade(request: Request) -> Response:
-        raise RequestError(426, f"{protocol.PATH} is a WebSocket; connect with ws:// and send a start", "upgrade")
-
-    async def missing_page(request: Request) -> Response:
-        return HTMLResponse(html_page("unhiss", MISSING_PAGE), 503)
+    def constant(path: str, response: Response) -> Route:
+        return Route(path, response, methods=["GET"])
 
     has_page = (static / "index.html").is_file()
+    upgrade = error_response(426, f"{protocol.PATH} is a WebSocket; connect with ws:// and send a start")
     return [
         Route("/v1/denoise", partial(DenoiseEndpoint, service)),
         WebSocketRoute(protocol.PATH, partial(StreamEndpoint, service)),
-        Route(protocol.PATH, upgrade),
+        constant(protocol.PATH, upgrade),
         Route("/v1/models", models),
         Route("/healthz", health),
         Route("/metrics", metrics),
-        Route("/openapi.json", openapi),
-        Route("/docs", docs),
-        Mount("/", StaticFiles(directory=static, html=True)) if has_page else Route("/", missing_page),
+        constant("/openapi.json", JSONResponse(document)),
+        constant("/docs", HTMLResponse(html_reference(document))),
+        Mount("/", StaticFiles(directory=static, html=True))
+        if has_page
+        else constant("/", HTMLResponse(html_page("unhiss", MISSING_PAGE), 503)),
     ]
 
 
 async def _error_response(request: Request, error: Exception) -> Response:
-    if isinstance(error, HTTPException):
-        status, headers = error.status_code, dict(error.headers or {})
-        message = f"{request.method} {request.url.path}: {error.detail}; see /docs"
-    else:
-        assert isinstance(error, RequestError)
-        status, message, headers = error.status, str(error), {}
-    if status == 401:
-        headers = {"www-authenticate": "Bearer"}
-    if status == 426:
-        headers = {"upgrade": "websocket", "connection": "upgrade"}
-    return JSONResponse(error_body(status, message), status, headers)
+    if isinstance(error, RequestError):
+        return error_response(error.status, str(error))
+    assert isinstance(error, HTTPException)
+    message = f"{request.method} {request.url.path}: {error.detail}; see /docs"
+    return error_response(error.status_code, message, error.headers)

@@ -12,10 +12,10 @@ from __future__ import annotations
 import http.client
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO
 from urllib.parse import urlencode, urlsplit
 
 import numpy as np
@@ -29,7 +29,6 @@ from unhiss.infer.stream import Latency
 from unhiss.serve import protocol
 
 TIMEOUT_S = 60.0
-T = TypeVar("T")
 
 
 class ServerError(UnhissError):
@@ -123,13 +122,12 @@ class RemoteStream:
         self._timeout_s = timeout_s
         self.draining = False
         self._received = np.zeros((self.channels, 0), np.float32)
-        self._exit_stack = ExitStack()
+        self._exit_stack = ExitStack()  # websockets requires a `with`
         try:
-            connection = connect(
+            self._socket = self._exit_stack.enter_context(connect(
                 url, additional_headers=headers, compression=None, open_timeout=timeout_s, max_size=None, proxy=None
-            )
-            self._socket = self._exit_stack.enter_context(connection)
-        except (OSError, InvalidHandshake, TimeoutError) as error:
+            ))  # fmt: skip
+        except (OSError, InvalidHandshake) as error:
             raise ServerError(f"{url}: {error}; is unhiss serve running there?") from error
         try:
             latency = self._call("ready", **start)["latency"]
@@ -143,19 +141,19 @@ class RemoteStream:
         self.send(block)
         size = np.shape(block)[-1]
         while self._received.shape[1] < size:
-            self._handle(self._next_message())
+            self._receive_message()
         return self._take(size).reshape(np.shape(block))
 
     def send(self, block: np.ndarray) -> None:
         """Send without waiting; `receive` returns the result."""
         audio = check_audio(block)
         if audio.shape[1]:
-            self._checked(lambda: self._socket.send(protocol.encode_samples(audio, self.format)))
+            self._send(protocol.encode_samples(audio, self.format))
 
     def receive(self) -> np.ndarray:
         """The samples received so far, `(C, T)`; waits for one message if there are none."""
         if not self._received.shape[1]:
-            self._handle(self._next_message())
+            self._receive_message()
         return self._take()
 
     def flush(self) -> np.ndarray:
@@ -189,14 +187,20 @@ class RemoteStream:
 
     def _call(self, reply: str, **message: Any) -> dict[str, Any]:
         """Send a message and return the reply of this type; audio before it is kept."""
-        self._checked(lambda: self._socket.send(json.dumps(message)))
+        self._send(json.dumps(message))
         while True:
-            answer = self._handle(self._next_message())
+            answer = self._receive_message()
             if answer.get("type") == reply:
                 return answer
 
-    def _handle(self, message: str | bytes) -> dict[str, Any]:
+    def _send(self, message: str | bytes) -> None:
+        with self._server_errors():
+            self._socket.send(message)
+
+    def _receive_message(self) -> dict[str, Any]:
         """Keeps audio; returns the fields of a text message. Raises ServerError for an error message."""
+        with self._server_errors():
+            message = self._socket.recv(self._timeout_s)
         if isinstance(message, bytes):
             audio = protocol.decode_samples(message, self.format, self.channels)
             self._received = np.concatenate([self._received, audio], axis=1)
@@ -207,18 +211,16 @@ class RemoteStream:
         self.draining |= fields["type"] == "draining"
         return fields
 
-    def _next_message(self) -> str | bytes:
-        return self._checked(lambda: self._socket.recv(self._timeout_s))
-
-    def _checked(self, call: Callable[[], T]) -> T:
+    @contextmanager
+    def _server_errors(self) -> Iterator[None]:
+        """Turns errors of the connection into ServerError."""
         try:
-            return call()
+            yield
         except TimeoutError as error:
             raise ServerError(f"no response within {self._timeout_s:g} s") from error
         except ConnectionClosed as error:
-            frame = error.rcvd
-            if frame is None:
+            if error.rcvd is None:
                 raise ServerError("the connection broke") from error
-            is_restart = frame.code == protocol.SERVICE_RESTART
-            status = 503 if is_restart else max(0, frame.code - protocol.CLOSE_CODE_BASE)
-            raise ServerError(f"the server closed the stream ({frame.code}): {frame.reason}", status) from error
+            code, reason = error.rcvd.code, error.rcvd.reason
+            status = 503 if code == protocol.SERVICE_RESTART else max(0, code - protocol.CLOSE_CODE_BASE)
+            raise ServerError(f"the server closed the stream ({code}): {reason}", status) from error

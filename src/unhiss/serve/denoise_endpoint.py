@@ -11,16 +11,15 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from starlette.datastructures import UploadFile
+from starlette.datastructures import Headers, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
-from starlette.responses import JSONResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from unhiss.media.source import READABLE
-from unhiss.serve.protocol import Controls, RequestError
-from unhiss.serve.security import bearer_token, client_address, error_body
+from unhiss.serve.protocol import Controls, RequestError, value_error
+from unhiss.serve.security import bearer_token, client_address, error_response
 from unhiss.serve.service import Service
 from unhiss.serve.worker import FORMATS, DenoiseRequest
 from unhiss.serve.worker_pool import DenoiseJob
@@ -95,13 +94,12 @@ class DenoiseEndpoint:
             info_task.cancel()
             return
         output = info_task.result()
-        headers = {
-            "content-type": media_type, "content-length": output.size, "x-sample-rate": output.rate,
-            "x-channels": output.channels,
-        }  # fmt: skip
-        raw_headers = [(name.encode(), str(value).encode()) for name, value in headers.items()]
+        headers = Headers({
+            "content-type": media_type, "content-length": str(output.size), "x-sample-rate": str(output.rate),
+            "x-channels": str(output.channels),
+        })  # fmt: skip
         self._response_started = True
-        await self._send({"type": "http.response.start", "status": 200, "headers": raw_headers})
+        await self._send({"type": "http.response.start", "status": 200, "headers": headers.raw})
         async for chunk in job.chunks():
             if disconnect.done():
                 return
@@ -162,11 +160,7 @@ class DenoiseEndpoint:
         self._service.metrics.rejected.labels(error.reason).inc()
         if self._response_started or error.reason == "gone":
             return  # the connection is closed before the promised length is reached, which is an error for the client
-        response = JSONResponse(error_body(error.status, str(error)), error.status)
-        if error.status == 401:
-            response.headers["www-authenticate"] = "Bearer"
-        if error.status in (429, 503):
-            response.headers["retry-after"] = "5"
+        response = error_response(error.status, str(error))
         if not self._request_complete:
             response.headers["connection"] = "close"
         start = {"type": "http.response.start", "status": error.status, "headers": response.raw_headers}
@@ -179,11 +173,10 @@ class DenoiseEndpoint:
     async def _read_rest(self) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(LINGER_S):
-                while True:
+                more_body = True
+                while more_body:
                     async with asyncio.timeout(LINGER_S / 4):
-                        message = await self._raw_receive()
-                    if message["type"] == "http.disconnect" or not message.get("more_body", False):
-                        return
+                        more_body = (await self._raw_receive()).get("more_body", False)
 
 
 def parse_options(service: Service, options: Mapping[str, str], accept: str) -> DenoiseRequest:
@@ -196,7 +189,7 @@ def parse_options(service: Service, options: Mapping[str, str], accept: str) -> 
     controls = Controls(**values)
     guard = options.get("guard", "true")
     if guard not in ("true", "false"):
-        raise RequestError(400, f"guard = {guard[:60]!r}; expected true or false", "value")
+        raise value_error("guard", guard, "true or false")
     return DenoiseRequest(
         model=path, atten_limit_db=controls.atten_limit_db, mix=controls.mix, guard=guard == "true",
         format=_output_format(options.get("format"), accept),
@@ -209,7 +202,7 @@ def _number(options: Mapping[str, str], name: str) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise RequestError(400, f"{name} = {options[name][:60]!r}; expected a number", "value")
+        raise value_error(name, options[name], "a number")
     return value
 
 
@@ -217,7 +210,7 @@ def _output_format(option: str | None, accept: str) -> str:
     """The option `format`, else the first known type of the Accept header, else WAV if any type is accepted."""
     if option is not None:
         if option not in FORMATS:
-            raise RequestError(400, f"format = {option[:60]!r}; expected one of {', '.join(FORMATS)}", "value")
+            raise value_error("format", option, f"one of {', '.join(FORMATS)}")
         return option
     types = [part.partition(";")[0].strip().lower() for part in (accept or "*/*").split(",")]
     for media_type in types:

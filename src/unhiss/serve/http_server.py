@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ipaddress
 import logging
-import signal
 import socket
-import threading
 import time
-from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
@@ -22,6 +18,7 @@ from unhiss.serve.service import Service
 
 MAX_CONNECTIONS = 1000  # open at a time; more are answered with 503
 CLOSE_S = 2.0  # for a closed connection to deliver its last bytes
+CHECK_INTERVAL_S = 0.1  # between checks of the time limits of connections
 _REQUEST_TIMEOUT = (
     b"HTTP/1.1 408 Request Timeout\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n"
     b'{"error": {"status": 408, "message": "no complete request in time"}}'
@@ -44,27 +41,26 @@ class HttpServer(uvicorn.Server):
         )  # fmt: skip
         super().__init__(config)
         self._service = service
-        self._idle_since: dict[Any, float] = {}
-        self._closing_since: dict[Any, float] = {}
 
-    async def on_tick(self, counter: int) -> bool:
-        self._close_late(time.monotonic())
-        return await super().on_tick(counter)
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        closing = asyncio.create_task(self._close_late_connections())
+        await super().serve(sockets)
+        closing.cancel()
 
-    def _close_late(self, now: float) -> None:
+    async def _close_late_connections(self) -> None:
         """Close connections without a complete request in time, and abort closed ones that are not read to the end."""
-        connections: set[Any] = set(self.server_state.connections)
-        closing = {connection for connection in connections if connection.transport.is_closing()}
-        idle = {connection for connection in connections - closing if _awaits_request(connection)}
-        self._closing_since = {connection: self._closing_since.get(connection, now) for connection in closing}
-        self._idle_since = {connection: self._idle_since.get(connection, now) for connection in idle}
-        for connection, since in self._closing_since.items():
-            if now - since > CLOSE_S:
-                connection.transport.abort()
-        for connection, since in self._idle_since.items():
-            if now - since > self._service.limits.handshake_s:
-                connection.transport.write(_REQUEST_TIMEOUT)
-                connection.transport.close()
+        since: dict[tuple[Any, bool], float] = {}  # of each idle or closing connection
+        while True:
+            now = time.monotonic()
+            connections = [(item, item.transport.is_closing()) for item in self.server_state.connections]
+            since = {key: since.get(key, now) for key in connections if key[1] or _awaits_request(key[0])}
+            for (connection, is_closing), started in since.items():
+                if is_closing and now - started > CLOSE_S:
+                    connection.transport.abort()
+                elif not is_closing and now - started > self._service.limits.handshake_s:
+                    connection.transport.write(_REQUEST_TIMEOUT)
+                    connection.transport.close()
+            await asyncio.sleep(CHECK_INTERVAL_S)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for server in self.servers:
@@ -73,30 +69,10 @@ class HttpServer(uvicorn.Server):
         while not (draining.done() or self.force_exit):  # a second signal ends it at once
             await asyncio.wait([draining], timeout=0.1)
         draining.cancel()
-        closing = asyncio.create_task(self._keep_closing())
         await super().shutdown(sockets)
-        closing.cancel()
-
-    async def _keep_closing(self) -> None:
-        while True:
-            self._close_late(time.monotonic())
-            await asyncio.sleep(0.1)
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """As uvicorn's, but a shutdown after a signal has exit code 0: the signal is not raised again."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        numbers = (signal.SIGINT, signal.SIGTERM)
-        previous = {number: signal.signal(number, self.handle_exit) for number in numbers}
-        try:
-            yield
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """As uvicorn's, which would raise the signal again at the end; here the exit code is 0."""
         self.force_exit = self.should_exit  # the second signal
         self.should_exit = True
 

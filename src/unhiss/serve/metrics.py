@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from unhiss.serve.batcher import Step
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
-_STEP_BUCKETS_S = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256)
-_RESPONSE_BUCKETS_S = (0.005, 0.01, 0.015, 0.02, 0.025, 0.03, 0.04, 0.06, 0.1, 0.25, 1.0)
-_STREAM_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
 class Metrics:
@@ -19,25 +17,22 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-
-        def counter(name: str, text: str, *labels: str) -> Counter:
-            return Counter(name, text, labels, registry=self._registry)
-
-        def histogram(name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
-            return Histogram(name, text, buckets=buckets, registry=self._registry)
-
+        counter, histogram = partial(Counter, registry=self._registry), partial(Histogram, registry=self._registry)
         self.streams = counter("unhiss_streams_started", "Live streams started.")
         self.files = counter("unhiss_files_received", "Recordings received for denoising.")
-        self.rejected = counter("unhiss_requests_rejected", "Requests and streams rejected.", "reason")
+        self.rejected = counter("unhiss_requests_rejected", "Requests and streams rejected.", ["reason"])
         self._audio = counter("unhiss_stream_audio_seconds", "Audio returned to live streams.")
         self.response_seconds = histogram(
             "unhiss_stream_response_seconds", "From a message with audio to the last of its samples sent back.",
-            _RESPONSE_BUCKETS_S,
+            buckets=(0.005, 0.01, 0.015, 0.02, 0.025, 0.03, 0.04, 0.06, 0.1, 0.25, 1.0),
         )  # fmt: skip
         self._step_seconds = histogram(
-            "unhiss_step_seconds", "Length of a batching step; above a hop, 0.016, live audio is late.", _STEP_BUCKETS_S
+            "unhiss_step_seconds", "Length of a batching step; above a hop, 0.016, live audio is late.",
+            buckets=(0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256),
+        )  # fmt: skip
+        self._step_streams = histogram(
+            "unhiss_step_streams", "Live streams in a batching step.", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256)
         )
-        self._step_streams = histogram("unhiss_step_streams", "Live streams in a batching step.", _STREAM_BUCKETS)
 
     def gauge(self, name: str, text: str, value: Callable[[], float]) -> None:
         Gauge(name, text, registry=self._registry).set_function(value)

@@ -21,7 +21,7 @@ the order of the requests; their audio may be cut into messages differently. doc
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
@@ -67,9 +67,9 @@ class Controls:
 
     def __post_init__(self) -> None:
         if self.atten_limit_db is not None and not 0 <= self.atten_limit_db <= 1000:
-            raise _value_error("atten_limit_db", self.atten_limit_db, "dB from 0 to 1000, or null for no limit")
+            raise value_error("atten_limit_db", self.atten_limit_db, "dB from 0 to 1000, or null for no limit")
         if not 0 <= self.mix <= 1:
-            raise _value_error("mix", self.mix, "0 (the input) to 1 (fully denoised)")
+            raise value_error("mix", self.mix, "0 (the input) to 1 (fully denoised)")
 
 
 class Command(Enum):
@@ -94,13 +94,15 @@ class StartMessage:
 
     def __post_init__(self) -> None:
         if self.format not in FORMATS:
-            raise _value_error("format", self.format, "pcm16 or float32")
+            raise value_error("format", self.format, "pcm16 or float32")
 
 
-_START_TYPES = {
-    "rate": int, "channels": int, "format": str, "model": str, "guard": bool, "token": str, "state": str,
+Types = dict[str, tuple[type, ...]]
+_START_TYPES: Types = {
+    "rate": (int,), "channels": (int,), "format": (str,), "model": (str,), "guard": (bool,), "token": (str,),
+    "state": (str,),
 }  # fmt: skip
-_CONTROL_TYPES = {"atten_limit_db": (int, float, type(None)), "mix": (int, float), "bypass": bool}
+_CONTROL_TYPES: Types = {"atten_limit_db": (int, float, type(None)), "mix": (int, float), "bypass": (bool,)}
 
 
 def parse_start(text: str) -> StartMessage:
@@ -113,7 +115,7 @@ def parse_start(text: str) -> StartMessage:
     _check_types(values, _START_TYPES)
     settings = sorted({"guard", *_CONTROL_TYPES} & {*values, *message})
     if values.get("state") and settings:
-        raise _value_error("fields", settings, "none of them beside state, which has its own; send a set afterwards")
+        raise value_error("fields", settings, "none of them beside state, which has its own; send a set afterwards")
     return StartMessage(**values, controls=_parse_controls(message, Controls()))
 
 
@@ -123,7 +125,7 @@ def parse_request(text: str, current: Controls) -> Controls | Command:
     if kind == "set":
         return _parse_controls(message, current)
     if message:
-        raise _value_error(kind, sorted(message), "no further fields")
+        raise value_error(kind, sorted(message), "no further fields")
     return Command(kind)
 
 
@@ -184,27 +186,28 @@ def _parse_object(text: str, *types: str, max_length: int = MAX_JSON) -> tuple[s
         raise RequestError(400, line, "json") from None
     kind = values.pop("type", None) if isinstance(values, dict) else values
     if kind not in types:
-        raise _value_error("type", kind, expected)
+        raise value_error("type", kind, expected)
     return str(kind), values
 
 
 def _parse_controls(values: dict[str, Any], current: Controls) -> Controls:
     unknown = sorted(set(values) - set(_CONTROL_TYPES))
     if unknown:
-        raise _value_error("field", unknown[0], "one of " + ", ".join((*_START_TYPES, *_CONTROL_TYPES)))
+        raise value_error("field", unknown[0], "one of " + ", ".join((*_START_TYPES, *_CONTROL_TYPES)))
     _check_types(values, _CONTROL_TYPES)
-    return Controls(**{field.name: values.get(field.name, getattr(current, field.name)) for field in fields(Controls)})
+    return replace(current, **values)
 
 
-def _check_types(values: dict[str, Any], expected: dict[str, Any]) -> None:
+def _check_types(values: dict[str, Any], types: Types) -> None:
     for name, value in values.items():
-        kinds = expected[name] if isinstance(expected[name], tuple) else (expected[name],)
+        kinds = types[name]
         if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
             names = " or ".join("null" if kind is type(None) else kind.__name__ for kind in kinds)
-            raise _value_error(name, value, names)
+            raise value_error(name, value, names)
 
 
-def _value_error(name: str, value: object, expected: str) -> RequestError:
+def value_error(name: str, value: object, expected: str) -> RequestError:
+    """The error (400) for a value other than expected."""
     shown = repr(value)
     shown = shown if len(shown) < 60 else shown[:57] + "..."
     return RequestError(400, f"{name} = {shown}; expected {expected}", "value")

@@ -6,7 +6,7 @@ import base64
 import binascii
 import hmac
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -29,6 +29,12 @@ HEADERS = {
     "permissions-policy": "microphone=(self), camera=(), geolocation=()",
     "cross-origin-opener-policy": "same-origin",
 }
+ERROR_HEADERS: dict[int, dict[str, str]] = {
+    401: {"www-authenticate": "Bearer"},
+    426: {"upgrade": "websocket", "connection": "upgrade"},
+    429: {"retry-after": "5"},
+    503: {"retry-after": "5"},
+}
 SIGNATURE_SIZE = 32  # bytes of an HMAC-SHA256
 
 
@@ -42,9 +48,10 @@ def client_address(scope: Scope) -> str:
     return str((scope.get("client") or ("unknown",))[0])
 
 
-def error_body(status: int, message: str) -> dict[str, dict[str, int | str]]:
-    """The JSON body of every HTTP error."""
-    return {"error": {"status": status, "message": message}}
+def error_response(status: int, message: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    """The response of every HTTP error."""
+    body = {"error": {"status": status, "message": message}}
+    return JSONResponse(body, status, {**ERROR_HEADERS.get(status, {}), **(headers or {})})
 
 
 class SecurityMiddleware:
@@ -67,7 +74,7 @@ class SecurityMiddleware:
         request = Headers(scope=scope)
         origin = request.get("origin", "")
         if origin and origin not in self._origins and urlsplit(origin).netloc != request.get("host"):
-            response = JSONResponse(error_body(403, f"requests from pages of {origin[:100]} are not allowed"), 403)
+            response = error_response(403, f"requests from pages of {origin[:100]} are not allowed")
             return await response(scope, receive, send_with_headers)
         await self._app(scope, receive, send_with_headers)
 

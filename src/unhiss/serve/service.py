@@ -30,16 +30,11 @@ CLOSE_S = 1.0  # for the streams to be closed, at the end
 
 
 class Connection(Protocol):
-    """A client with a live stream."""
+    """A client with a live stream: a StreamEndpoint."""
 
-    def warn(self, seconds: float) -> None:
-        """Tell the client that the server shuts down in so many seconds."""
-
-    def end(self, error: RequestError) -> None:
-        """Close the stream, for this reason."""
-
-    def check(self, now: float) -> None:
-        """Close the stream if the client exceeds a time limit."""
+    def warn(self, seconds: float) -> None: ...
+    def end(self, error: RequestError) -> None: ...
+    def check(self, now: float) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,12 +73,10 @@ class Service:
         self.batcher = Batcher(self.metrics.record_step, clock)
         self.workers = WorkerPool(limits)
         self._models: dict[str, CausalModel] = {}
-        default_model = load(self.model_paths[self.default], 1)  # a damaged file is an error at the start
-        self._default_entry = {
-            "live": isinstance(default_model, CausalModel), "latency_ms": default_model.latency_ms,
-        }  # fmt: skip
-        if isinstance(default_model, CausalModel):
-            self._models[self.default] = default_model
+        model = load(self.model_paths[self.default], 1)  # a damaged file is an error at the start
+        self._default_entry = {"live": isinstance(model, CausalModel), "latency_ms": model.latency_ms}
+        if isinstance(model, CausalModel):
+            self._models[self.default] = model
         self.metrics.gauge("unhiss_streams_active", "Live streams running.", lambda: len(self.streams))
         self.metrics.gauge("unhiss_files_active", "Recordings received, queued or denoised.", lambda: len(self.files))
         self.metrics.gauge(
@@ -117,15 +110,12 @@ class Service:
 
     def model_list(self) -> list[dict[str, Any]]:
         """The models that clients may choose, for GET /v1/models."""
-        cards = {card.name: card for card in models()}
-        entries = []
-        for name in self.model_paths:
-            entry: dict[str, Any] = self._default_entry
-            if card := cards.get(name):
-                entry = {"live": card.causal, "latency_ms": card.latency_ms, "summary": card.summary,
-                         "licence": card.licence}  # fmt: skip
-            entries.append({"name": name, "default": name == self.default, **entry})
-        return entries
+        entries: dict[str, dict[str, Any]] = {self.default: self._default_entry}
+        for card in models():
+            entries[card.name] = {
+                "live": card.causal, "latency_ms": card.latency_ms, "summary": card.summary, "licence": card.licence,
+            }  # fmt: skip
+        return [{"name": name, "default": name == self.default, **entries[name]} for name in self.model_paths]
 
     def create_stream(self, start: StartMessage) -> Stream:
         """Raises RequestError for a rate, channels or model not available, or a state that does not fit them."""

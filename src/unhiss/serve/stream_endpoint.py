@@ -45,7 +45,6 @@ class StreamEndpoint:
         self._samples_in = self._samples_out = 0
         self._task = asyncio.current_task()
         self._error: RequestError | None = None
-        self._background: set[asyncio.Task[None]] = set()
 
     def __await__(self) -> Generator[Any, None, None]:
         return self._run().__await__()
@@ -76,9 +75,8 @@ class StreamEndpoint:
 
     def warn(self, seconds: float) -> None:
         """Tell the client that the server shuts down in so many seconds."""
-        task = asyncio.create_task(self._send_quietly(protocol.message("draining", seconds=seconds)))
-        self._background.add(task)  # the loop itself keeps only a weak reference
-        task.add_done_callback(self._background.discard)
+        # Kept, since the loop has only a weak reference to it.
+        self._warning = asyncio.create_task(self._send_quietly(protocol.message("draining", seconds=seconds)))
 
     def check(self, now: float) -> None:
         """End the stream of a client that sends nothing, or does not read."""

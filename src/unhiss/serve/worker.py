@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from unhiss.atomic import atomic_write
 from unhiss.errors import AudioError
 from unhiss.infer.denoiser import Denoiser
 from unhiss.infer.files import BLOCK_S
@@ -98,8 +99,9 @@ def denoise(source: Path, folder: Path, request: DenoiseRequest, limits: Limits)
 
 @lru_cache(maxsize=4)
 def _denoiser(request: DenoiseRequest) -> Denoiser:
-    options = {"atten_limit_db": request.atten_limit_db, "mix": request.mix, "guard": request.guard}
-    return Denoiser(request.model, threads=1, **options)  # type: ignore[arg-type]
+    return Denoiser(
+        request.model, atten_limit_db=request.atten_limit_db, mix=request.mix, guard=request.guard, threads=1
+    )
 
 
 def _write_streamable(recording: Source, folder: Path, request: DenoiseRequest, limits: Limits) -> None:
@@ -108,10 +110,9 @@ def _write_streamable(recording: Source, folder: Path, request: DenoiseRequest, 
     if not recording.exact_length:
         frames = sum(block.shape[1] for block in _read_blocks(recording, block_size, folder))
         limits.check_audio(rate, channels, frames / rate)
-    is_float = request.format == "float32" or (
-        request.format == "wav" and recording.format.subtype in ("FLOAT", "DOUBLE")
-    )
-    header = _wav_header(rate, channels, frames, is_float) if request.format == "wav" else b""
+    is_wav = request.format == "wav"
+    is_float = recording.format.subtype in ("FLOAT", "DOUBLE") if is_wav else request.format == "float32"
+    header = _wav_header(rate, channels, frames, is_float) if is_wav else b""
     with (folder / OUTPUT).open("wb") as file:
         file.write(header)
         file.flush()
@@ -142,9 +143,8 @@ def _write_buffered(recording: Source, folder: Path, request: DenoiseRequest) ->
 
 
 def _write_info(folder: Path, output: OutputInfo) -> None:
-    temporary = folder / f"{INFO}.part"
-    temporary.write_text(" ".join(map(str, astuple(output))))
-    temporary.rename(folder / INFO)
+    with atomic_write(folder / INFO) as temporary:
+        temporary.write_text(" ".join(map(str, astuple(output))))
 
 
 def _wav_header(rate: int, channels: int, frames: int, is_float: bool) -> bytes:
