@@ -15,6 +15,7 @@ from unhiss.cli.batch import _denoiser
 from unhiss.cli.denoise import command
 from unhiss.errors import ConfigError, UnhissError
 from unhiss.infer.denoiser import Denoiser
+from unhiss.infer.files import FileJob, FileReport, Progress
 from unhiss.media.source import open_source, read
 from unhiss.media.writer import write
 
@@ -212,14 +213,14 @@ def test_a_wrong_option_is_reported_once_for_a_folder_and_nothing_is_created(
 def test_an_unexpected_error_does_not_stop_the_other_recordings(
     tree: Path, tmp_path: Path, half: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = Denoiser.file
+    original = Denoiser.process
 
-    def faulty(self: Denoiser, source: Path, *given: object, **options: object) -> object:
-        if source.name == "a.wav":
+    def faulty(self: Denoiser, job: FileJob, progress: Progress) -> FileReport:
+        if job.source.path.name == "a.wav":
             raise IndexError("list index out of range\nsomewhere")
-        return original(self, source, *given, **options)  # type: ignore[arg-type]
+        return original(self, job, progress)
 
-    monkeypatch.setattr(Denoiser, "file", faulty)
+    monkeypatch.setattr(Denoiser, "process", faulty)
     done = denoise(tree, "-o", tmp_path / "clean", "--model", half)
     assert done.exit_code == 1
     assert done.stderr.splitlines()[0].startswith(

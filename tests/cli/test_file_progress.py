@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from unhiss.cli.file_progress import FileProgress, progress_array, set_progress
+from unhiss.cli.file_progress import FileProgress, progress_array, progress_callback
 from unhiss.media.writer import write
 
 Make = Callable[..., Path]
@@ -46,8 +46,8 @@ class RecordedProgress:
 def test_each_recording_in_progress_has_a_bar_with_its_fraction_and_speed() -> None:
     recorded, array = RecordedProgress(), progress_array(3, shared=False)
     progress = FileProgress(recorded, ["a.wav", "b.wav", "c.wav"], array)  # type: ignore[arg-type]
-    set_progress(array, 0, 0.25, 60.0, 5.0)
-    set_progress(array, 2, 0.0, 0.0, 0.0)
+    progress_callback(array, 2)
+    array[:3] = [0.25, 60.0, 5.0]
     progress.draw()
     assert [(task["description"], task["completed"]) for task in list(recorded.tasks.values())[1:]] == [
         ("a.wav, 3 x real time", 0.25), ("c.wav", 0.0),

@@ -17,7 +17,7 @@ import unhiss
 
 ROOT = Path(__file__).parent.parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-# Their code needs a server or an exported model: tests/serve/test_serving_page.py, tests/contracts/test_embedding.py.
+# Their code needs a server or an exported model: tests/serve/test_serving_docs.py, tests/contracts/test_embedding.py.
 TESTED_ELSEWHERE = {"serving.md", "embedding.md"}
 PYTHON = [
     page for page in PAGES if page.name not in TESTED_ELSEWHERE and "```python\n" in page.read_text(encoding="utf-8")

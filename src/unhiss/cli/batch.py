@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
-from unhiss.cli.file_progress import FileProgress, ProgressArray, progress_array, set_progress
+from unhiss.cli.file_progress import FileProgress, ProgressArray, progress_array, progress_callback
 from unhiss.cli.tasks import PIPE, DenoiseTask
 from unhiss.cli.terminal import progress_bar, silence_c_libraries
 from unhiss.errors import AudioError, UnhissError, describe_os_error
@@ -18,32 +17,31 @@ from unhiss.errors import AudioError, UnhissError, describe_os_error
 if TYPE_CHECKING:
     from unhiss.fleet.ledger import Ledger
     from unhiss.infer.denoiser import Denoiser
-    from unhiss.infer.files import FileReport
+    from unhiss.infer.files import FileOptions, FileReport, Progress
     from unhiss.remote import RemotePath
 
+    Outcomes = Iterator[tuple[int, FileReport | str]]  # index of the task, report or error message
+
 PRELOAD = ("unhiss.infer.denoiser", "unhiss.cli.batch")  # imported once by the fork server for all processes
-Progress = Callable[[float, float], None]  # of the fraction done, and the duration in seconds
 _progress_array: ProgressArray = None  # of the parent process, in a worker
 
 
 @dataclass(frozen=True)
 class BatchOptions:
-    """What all recordings share. model: arguments of Denoiser; file: arguments of Denoiser.file.
+    """What all recordings share. model: arguments of Denoiser.
 
     jobs: recordings in parallel, 0 for one per core. ray: on Ray (see Fleet). ledger: the file in which a run on Ray
     records what is done, so that the same command continues after an interruption; None for no such file.
     """
 
     model: dict[str, Any]
-    file: dict[str, Any]
+    file: FileOptions
     jobs: int = 1
     ray: str | None = None
     ledger: Path | None = None
 
 
-def denoise_all(
-    tasks: list[DenoiseTask], options: BatchOptions, raise_errors: bool
-) -> Iterator[tuple[int, FileReport | str]]:
+def denoise_all(tasks: list[DenoiseTask], options: BatchOptions, raise_errors: bool) -> Outcomes:
     """(index, report or error message) of each task; in order with one job, otherwise as they are finished.
 
     raise_errors: raise the error of a recording instead. Raises ConfigError or ModelError for a wrong option or model
@@ -54,24 +52,19 @@ def denoise_all(
     array = progress_array(len(tasks), shared=not (in_process or options.ray))
     with silence_c_libraries(), progress_bar(auto_refresh=False) as bar:
         progress = FileProgress(bar, [Path(_display_name(task.source)).name for task in tasks], array)
-        run = partial(_run_sequentially, raise_errors=raise_errors) if in_process else _run_on_workers
+        outcomes = _run_on_workers(tasks, options, array)
+        if in_process:
+            denoise = _denoise if raise_errors else _try_denoise
+            outcomes = (
+                (index, denoise(task, options, progress_callback(array, index))) for index, task in enumerate(tasks)
+            )
         with progress.refreshing():
-            for index, outcome in run(tasks, options, array):
+            for index, outcome in outcomes:
                 progress.finish(index, 0.0 if isinstance(outcome, str) else outcome.seconds)
                 yield index, outcome
 
 
-def _run_sequentially(
-    tasks: list[DenoiseTask], options: BatchOptions, array: ProgressArray, raise_errors: bool
-) -> Iterator[tuple[int, FileReport | str]]:
-    for index, task in enumerate(tasks):
-        progress = _progress_callback(array, index)
-        yield index, _denoise(task, options, progress) if raise_errors else _try_denoise(task, options, progress)
-
-
-def _run_on_workers(
-    tasks: list[DenoiseTask], options: BatchOptions, array: ProgressArray
-) -> Iterator[tuple[int, FileReport | str]]:
+def _run_on_workers(tasks: list[DenoiseTask], options: BatchOptions, array: ProgressArray) -> Outcomes:
     """In other processes. Work of a worker that is killed is repeated, unless recordings are replaced in place."""
     import uuid
 
@@ -80,34 +73,28 @@ def _run_on_workers(
     from unhiss.fleet.processes import WorkerSetup
 
     _denoiser.cache_clear()
-    had_output = [
-        index for index, task in enumerate(tasks) if any(path.exists() for path in (task.target, task.residual) if path)
-    ]
+    had_output = [index for index, task in enumerate(tasks) if any(path.exists() for path in task.outputs)]
     run_id, ledger = uuid.uuid4().hex, None
     if options.ledger:
         ledger = _open_ledger(options.ledger, tasks, options, had_output)
         run_id, had_output = ledger.run_id, ledger.metadata["had_output"]
     # An output that did not exist when the run started is from a worker that was killed: it may be overwritten.
-    overwrite = replace(options, file=options.file | {"force": True})
+    overwrite = replace(options, file=replace(options.file, force=True))
     protected = set(had_output)
     items = [(index, task, options if index in protected else overwrite) for index, task in enumerate(tasks)]
     setup = WorkerSetup(function=_init_worker, args=(None if options.ray else array, run_id), preload=PRELOAD)
     fleet = Fleet(options.jobs or None, options.ray)
-    complete = False
+    failures = 0
     try:
-        failures = 0
-        repeatable = not options.file.get("in_place")
         for index, outcome in map_items(
-            _run_task, items, fleet, setup, is_failure=_is_failure, ledger=ledger, retry=repeatable
+            _run_task, items, fleet, setup, is_failure=_is_failure, ledger=ledger, retry=not options.file.in_place
         ):
             failures += _is_failure(outcome)
             yield index, outcome
-        complete = not failures
     finally:
-        outputs = (path for task in tasks for path in (task.target, task.residual))
-        remove_stale((path.parent for path in outputs if isinstance(path, Path)), run_id)
-        if ledger and complete:
-            ledger.remove()
+        remove_stale((path.parent for task in tasks for path in task.outputs if isinstance(path, Path)), run_id)
+    if ledger and not failures:
+        ledger.remove()
 
 
 def _open_ledger(path: Path, tasks: list[DenoiseTask], options: BatchOptions, had_output: list[int]) -> Ledger:
@@ -135,19 +122,6 @@ def _is_failure(outcome: FileReport | str) -> bool:
     return isinstance(outcome, str)
 
 
-def _progress_callback(array: ProgressArray, index: int) -> Progress:
-    """Writes to the array, zero at first; on Ray there is none."""
-    if array is None:
-        return lambda fraction, duration_s: None
-    start_s = time.perf_counter()
-
-    def progress(fraction: float, duration_s: float) -> None:
-        set_progress(array, index, fraction, duration_s, time.perf_counter() - start_s)
-
-    progress(0.0, 0.0)
-    return progress
-
-
 def _init_worker(array: ProgressArray, run_id: str) -> None:
     from unhiss.atomic import tag
 
@@ -157,7 +131,7 @@ def _init_worker(array: ProgressArray, run_id: str) -> None:
 
 
 def _run_task(index: int, task: DenoiseTask, options: BatchOptions) -> FileReport | str:
-    return _try_denoise(task, options, _progress_callback(_progress_array, index))
+    return _try_denoise(task, options, progress_callback(_progress_array, index))
 
 
 def _try_denoise(task: DenoiseTask, options: BatchOptions, progress: Progress) -> FileReport | str:
@@ -178,18 +152,19 @@ def _denoise(task: DenoiseTask, options: BatchOptions, progress: Progress) -> Fi
     import shutil
     import tempfile
 
-    denoiser = _denoiser(**options.model)
-    arguments = options.file | {"progress": progress, "residual": task.residual}
-    for path in (task.target, task.residual) if task.make_folders else ():
+    from unhiss.infer.files import FileJob
+
+    denoiser, file_options = _denoiser(**options.model), replace(options.file, residual=task.residual)
+    for path in task.outputs if task.make_folders else ():
         if isinstance(path, Path):
             path.parent.mkdir(parents=True, exist_ok=True)
     if _is_local_file(task.source) and _is_local_file(task.target):
-        return denoiser.file(task.source, task.target, **arguments)
+        return denoiser.process(FileJob(task.source, task.target, file_options), progress)
     with tempfile.TemporaryDirectory(prefix="unhiss-") as folder:
         source = task.source if _is_local_file(task.source) else _copy_source(task.source, Path(folder))
-        target, target_name = _local_target(task, Path(folder), bool(options.file.get("force")))
+        target, target_name = _local_target(task, Path(folder), options.file.force)
         try:
-            report = denoiser.file(source, target, **arguments)
+            report = denoiser.process(FileJob(source, target, file_options), progress)
         except AudioError as error:
             message = str(error).replace(str(target), target_name).replace(str(source), _display_name(task.source))
             raise AudioError(message) from error

@@ -95,13 +95,14 @@ def _batch_options(
     options: dict[str, Any], jobs: int, ray: str | None, ledger_folder: Path | RemotePath | None, residual: Path | None
 ) -> BatchOptions:
     """What all recordings share. Raises ConfigError for a wrong option of files, once for all of them."""
+    from dataclasses import fields
+
     from unhiss.fleet.ledger import NAME
     from unhiss.infer.files import FileOptions
     from unhiss.weights import DEFAULT
 
-    names = ("in_place", "force", "start_s", "end_s", "rate", "subtype", "clip_mode")
-    file = {name: options.pop(name) for name in names}
-    FileOptions(**file, residual=residual)
+    names = {field.name for field in fields(FileOptions)} & set(options)
+    file = FileOptions(**{name: options.pop(name) for name in names}, residual=residual)
     options["model"] = options["model"] or DEFAULT
     if options["threads"] is None:
         options["threads"] = 0 if jobs == 1 and not ray else 1
@@ -144,7 +145,7 @@ def _denoise_and_report(tasks: list[DenoiseTask], options: BatchOptions, plot: P
                 _draw(plot, task, options)
             _print_report(task, outcome, plot, as_json, single)
     except KeyboardInterrupt as interrupt:
-        if single or options.file["in_place"]:
+        if single or options.file.in_place:
             raise
         message = f"{done} of {len(tasks)} recordings are done; --skip-existing does the rest"
         raise KeyboardInterrupt(message) from interrupt
@@ -161,7 +162,7 @@ def _draw(plot: Path, task: DenoiseTask, options: BatchOptions) -> None:
     from unhiss.media.plots import compare, levels
 
     assert isinstance(task.source, Path) and isinstance(task.target, Path)  # _check_plot refuses others
-    before = levels(task.source, options.file["start_s"], options.file["end_s"])
+    before = levels(task.source, options.file.start_s, options.file.end_s)
     compare(plot, {"before": before, "after": levels(task.target)})
 
 
@@ -196,16 +197,13 @@ def _print_report(task: DenoiseTask, report: FileReport, plot: Path | None, as_j
     if not single:
         echo(f"{task.target}: {summary}, {speed}", err=to_stderr)
         return
+    snr = f"{report.input_snr_db:.0f} -> {report.output_snr_db:.0f} dB"
     echo(f"{summary} in {report.elapsed_s:.2f} s, {speed}, model {report.model}", err=to_stderr)
-    echo(
-        f"  level {report.input_dbfs:.1f} -> {report.output_dbfs:.1f} dBFS, "
-        f"SNR about {report.input_snr_db:.0f} -> {report.output_snr_db:.0f} dB", err=to_stderr,
-    )  # fmt: skip
-    echo(f"  clean: {'stdout' if to_stderr else task.target}", err=to_stderr)
-    if task.residual:
-        echo(f"  residual: {task.residual}", err=to_stderr)
-    if plot:
-        echo(f"  spectrograms: {plot}", err=to_stderr)
+    echo(f"  level {report.input_dbfs:.1f} -> {report.output_dbfs:.1f} dBFS, SNR about {snr}", err=to_stderr)
+    paths = {"clean": "stdout" if to_stderr else task.target, "residual": task.residual, "spectrograms": plot}
+    for name, path in paths.items():
+        if path:
+            echo(f"  {name}: {path}", err=to_stderr)
 
 
 def _report_json(task: DenoiseTask, report: FileReport) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -34,8 +34,20 @@ def progress_array(count: int, shared: bool) -> ProgressArray:
     return RawArray("d", _FIELDS * count)
 
 
-def set_progress(array: ProgressArray, index: int, fraction: float, duration_s: float, elapsed_s: float) -> None:
-    array[_FIELDS * index : _FIELDS * (index + 1)] = [fraction, duration_s, max(1e-9, elapsed_s)]
+def progress_callback(array: ProgressArray | None, index: int) -> Callable[[float, float], None]:
+    """A function of the fraction done and the duration in seconds that sets them in the array, both 0 at first.
+
+    array: None on Ray, which has none.
+    """
+    start_s = time.perf_counter()
+
+    def progress(fraction: float, duration_s: float) -> None:
+        if array is not None:
+            elapsed_s = max(1e-9, time.perf_counter() - start_s)
+            array[_FIELDS * index : _FIELDS * (index + 1)] = [fraction, duration_s, elapsed_s]
+
+    progress(0.0, 0.0)
+    return progress
 
 
 class FileProgress:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import glob
 import sys
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -34,6 +34,10 @@ class DenoiseTask:
     residual: Path | None = None
     make_folders: bool = False
     pipe_suffix: str = ".wav"
+
+    @property
+    def outputs(self) -> tuple[Path | RemotePath, ...]:
+        return (self.target, self.residual) if self.residual else (self.target,)
 
 
 def plan_tasks(
@@ -65,47 +69,38 @@ def plan_tasks(
         raise click.UsageError("-o - would write audio to the terminal; redirect it: ... -o - > clean.wav")
     if [source for source, _ in files] == list(sources[:1]) and (output == PIPE or not output.is_dir()):
         return [_single_task(files[0][0], output, residual, suffix)]
+    if suffix:
+        files = [(source, relative.with_suffix(suffix)) for source, relative in files]
     tasks = [
         DenoiseTask(source, output / relative, residual / relative if residual else None, make_folders=True)
         for source, relative in files
     ]
-    if suffix:
-        tasks = [_with_suffix(task, suffix) for task in tasks]
     _check_folders(tasks, output, residual)
     return tasks
-
-
-def _with_suffix(task: DenoiseTask, suffix: str) -> DenoiseTask:
-    residual = task.residual.with_suffix(suffix) if task.residual else None
-    return replace(task, target=task.target.with_suffix(suffix), residual=residual)
 
 
 def _expand(source: Path | RemotePath, *outputs: Path | RemotePath | None) -> list[SourceFile]:
     """The recordings of one argument; a folder is searched, without the outputs inside it."""
     if source == PIPE:
         return [(source, PurePosixPath("stdin.wav"))]
-    files: Iterable[SourceFile]
     if source.is_dir():
-        if isinstance(source, Path):
-            inside = [path.resolve() for path in outputs if isinstance(path, Path) and path.exists()]
-            inside = [path for path in inside if not path.samefile(source)]
-            paths = (path for path in sorted(source.rglob("*")) if path.is_file())
-            files = [
-                (path, PurePosixPath(path.relative_to(source)))
-                for path in paths
-                if not any(path.resolve().is_relative_to(output) for output in inside)
-            ]
-        else:
-            files = source.files()
-        return _recordings(source, files)
+        return _recordings(source, _files_below(source, outputs) if isinstance(source, Path) else source.files())
     if isinstance(source, Path) and not source.exists() and _has_wildcard(source):
         matches = [Path(name) for name in sorted(glob.glob(str(source), recursive=True))]  # noqa: PTH207
         root = next(folder for folder in source.parents if not _has_wildcard(folder))
-        files = [(path, PurePosixPath(path.relative_to(root))) for path in matches if path.is_file()]
+        files: list[SourceFile] = [(path, PurePosixPath(path.relative_to(root))) for path in matches if path.is_file()]
         if not files:
             raise click.UsageError(f"{source} matches no file")
-        return list(files)
+        return files
     return [(source, PurePosixPath(source.name))]
+
+
+def _files_below(folder: Path, outputs: Iterable[Path | RemotePath | None]) -> Iterator[SourceFile]:
+    folders = [path for path in outputs if isinstance(path, Path) and path.exists() and not path.samefile(folder)]
+    excluded = [path.resolve() for path in folders]
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and not any(path.resolve().is_relative_to(output) for output in excluded):
+            yield path, PurePosixPath(path.relative_to(folder))
 
 
 def _recordings(folder: Path | RemotePath, files: Iterable[SourceFile]) -> list[SourceFile]:

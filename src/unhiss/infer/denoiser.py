@@ -69,7 +69,10 @@ class Denoiser:
         Raises AudioError if the source cannot be read, or the target exists (without force) or cannot be written; then
         no partial file is left. Raises ConfigError for an option out of range.
         """
-        job = FileJob(source, target, FileOptions(**options))
+        return self.process(FileJob(source, target, FileOptions(**options)), progress)
+
+    def process(self, job: FileJob, progress: Progress) -> FileReport:
+        """As `file`, for a job whose options are checked already."""
         rate, channels = job.source.rate, job.source.channels
         return job.write(lambda: self.denoise_blocks(job.start_pass, rate, channels), self.name, progress)
 
