@@ -156,14 +156,19 @@ def _start_worker(function: Callable[..., object] | None, args: tuple[Any, ...])
     signal.signal(signal.SIGTERM, _on_sigterm)
     if function:
         _worker.kept = function(*args)
+    end_with_parent()
+
+
+def end_with_parent() -> None:
+    """In a worker: end this process when its parent ends."""
     parent = multiprocessing.parent_process()
     if parent is None:
         return
     if not parent.is_alive():  # killed while this process started: the next run may be at work already
         os._exit(1)
 
-    def end_with_parent() -> None:
+    def wait_for_parent() -> None:
         parent.join()
         os._exit(1)
 
-    threading.Thread(target=end_with_parent, daemon=True).start()
+    threading.Thread(target=wait_for_parent, daemon=True).start()

@@ -13,7 +13,6 @@ from typing import Any
 
 from starlette.datastructures import Headers, UploadFile
 from starlette.exceptions import HTTPException
-from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
 
@@ -108,11 +107,10 @@ class DenoiseEndpoint:
 
     async def _receive_form(self, request: Request, folder: Path) -> tuple[Path, dict[str, str]]:
         """The uploaded file on the disk, and the other fields. Of the client's file name, only the extension counts."""
-        limits = {"max_files": 1, "max_fields": len(FIELDS) + 1, "max_part_size": 4096}
         try:
-            form = await MultiPartParser(request.headers, request.stream(), **limits).parse()
-        except (MultiPartException, KeyError, ValueError, AssertionError) as error:
-            raise RequestError(400, f"a damaged form ({getattr(error, 'message', error)})", "form") from None
+            form = await request.form(max_files=1, max_fields=len(FIELDS) + 1, max_part_size=4096)
+        except (HTTPException, KeyError, ValueError, AssertionError) as error:
+            raise RequestError(400, f"a damaged form ({getattr(error, 'detail', error)})", "form") from None
         try:
             file = form.get("file")
             if not isinstance(file, UploadFile):

@@ -6,21 +6,21 @@ deletes the folder when the client has left; the worker then stops.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import struct
-import threading
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from unhiss.atomic import atomic_write
 from unhiss.errors import AudioError
+from unhiss.fleet.processes import end_with_parent
 from unhiss.infer.denoiser import Denoiser
 from unhiss.infer.files import BLOCK_S
 from unhiss.media.source import Source, open_source
@@ -46,8 +46,7 @@ class DenoiseRequest:
     format: str = field(default="wav", compare=False)  # a denoiser serves every format
 
 
-@dataclass(frozen=True, slots=True)
-class OutputInfo:
+class OutputInfo(NamedTuple):
     """Size in bytes, sample rate in Hz and channels of an output."""
 
     size: int
@@ -64,14 +63,7 @@ def set_up_process() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server ends it
     with suppress(OSError, AttributeError):
         os.nice(NICE)
-    parent = multiprocessing.parent_process()
-
-    def exit_with_parent() -> None:
-        if parent:
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=exit_with_parent, daemon=True).start()
+    end_with_parent()
 
 
 def denoise(source: Path, folder: Path, request: DenoiseRequest, limits: Limits) -> None:
@@ -144,7 +136,7 @@ def _write_buffered(recording: Source, folder: Path, request: DenoiseRequest) ->
 
 def _write_info(folder: Path, output: OutputInfo) -> None:
     with atomic_write(folder / INFO) as temporary:
-        temporary.write_text(" ".join(map(str, astuple(output))))
+        temporary.write_text(" ".join(map(str, output)))
 
 
 def _wav_header(rate: int, channels: int, frames: int, is_float: bool) -> bytes:
