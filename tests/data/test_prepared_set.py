@@ -35,7 +35,7 @@ def rejected(store: Store) -> dict[str, str]:
 
 
 def one_clip(path: Path, role: str = "speech") -> Clip:
-    return next(folder.CORPUS.read(path, role=role))
+    return folder.CORPUS.read(path, role=role)[0]
 
 
 def load_clip(clip: Clip, preprocessing: Preprocessing, **options):

@@ -123,7 +123,7 @@ def _source(spec: str, role: str) -> ClipSource:
         return ClipSource(spec, Path("synth"), list(synth.clips(spec.removeprefix("synth:"))))
     corpus, path, part = parse_spec(spec, role)
     if isinstance(path, Path):
-        return ClipSource(spec, path, list(corpus.read(path, part, role)))
+        return ClipSource(spec, path, corpus.read(path, part, role))
     with progress_bar() as bar:
         bar.add_task(f"listing {path}", total=None)
         return remote_corpus.read_remote(spec, corpus, path, part, role)

@@ -61,19 +61,18 @@ class Corpus:
     role: str = ""
     parts: tuple[str, ...] = SPLITS
     licence: str = "unknown"
-    source: str = ""
     reader: Callable[[Path, str, str], Iterator[Clip]]
     tables: tuple[str, ...] = ()
 
     def default_part(self, role: str = "") -> str:
         return role if role in self.parts else self.parts[0]
 
-    def read(self, path: Path, part: str = "", role: str = "") -> Iterator[Clip]:
+    def read(self, path: Path, part: str = "", role: str = "") -> list[Clip]:
         """Clips of one part below `path`, in the same order on every machine.
 
         Each clip's path starts with `path` as given; the file itself may be missing.
-        Raises CorpusError: before the first clip for an unknown part, a role that the corpus cannot serve, and a
-        missing or empty folder; while reading for another corpus at the path, or no clip at all.
+        Raises CorpusError for an unknown part, a role that the corpus cannot serve, a missing or empty folder, another
+        corpus at the path, or no clip at all.
         """
         path, role = Path(path), role or self.role
         part = part or self.default_part(role)
@@ -83,18 +82,17 @@ class Corpus:
             raise CorpusError(f"{self.name} may be speech or noise; say which with --speech or --noise")
         if self.role and role != self.role:
             raise CorpusError(f"{self.name} holds {self.role}, not {role}; give it to --{self.role}")
-        check_folder(path)
-        return self._read(path, part, role)
-
-    def _read(self, path: Path, part: str, role: str) -> Iterator[Clip]:
-        clip = None
-        for clip in self.reader(path, part, role):
-            yield replace(clip, role=role, corpus=clip.corpus or self.name, licence=clip.licence or self.licence)
-        if clip is None:
+        _check_folder(path)
+        clips = [
+            replace(clip, role=role, corpus=clip.corpus or self.name, licence=clip.licence or self.licence)
+            for clip in self.reader(path, part, role)
+        ]
+        if not clips:
             raise CorpusError(f"{path} holds no {role} of {self.name}, part {part!r}; found: {listing(path)}")
+        return clips
 
 
-def check_folder(path: Path) -> None:
+def _check_folder(path: Path) -> None:
     """Raise CorpusError unless `path` is a folder with something in it."""
     if not path.exists():
         problem = "does not exist"
@@ -108,7 +106,7 @@ def check_folder(path: Path) -> None:
 
 
 def listing(path: Path, limit: int = 5) -> str:
-    """The first few names in a folder, for an error that says what is there instead."""
+    """The first names in a folder, for error messages."""
     names = sorted(entry.name for entry in path.iterdir() if not entry.name.startswith("."))
     return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "") or "nothing"
 
@@ -155,9 +153,8 @@ def recording_groups(corpus: str, recording: str) -> tuple[str, ...]:
     ('musan/recording/noise-free-sound-0000',)
     """
     name = group(corpus, "recording", recording)
-    if name.split("/")[0] not in FREESOUND_CORPORA:
-        return (name,)
-    return name, group("Freesound", "recording", recording)
+    from_freesound = name.split("/")[0] in FREESOUND_CORPORA
+    return (name, group("Freesound", "recording", recording)) if from_freesound else (name,)
 
 
 def table(path: Path, needed: Sequence[str], delimiter: str = "\t") -> Iterator[dict[str, str]]:
@@ -194,7 +191,7 @@ def number(text: str) -> float | None:
 
 
 def is_yes(text: str) -> bool:
-    """Whether a cell of a table says yes."""
+    """Whether a cell of a table is yes, true or 1."""
     return text.strip().lower() in ("yes", "true", "1")
 
 

@@ -36,7 +36,7 @@ def read_remote(spec: str, corpus: Corpus, url: RemotePath, part: str, role: str
         if not (sizes or has_table):
             raise CorpusError(_no_files(url, problem, tables))
         try:
-            clips = list(corpus.read(mirror, part, role))
+            clips = corpus.read(mirror, part, role)
         except CorpusError as error:
             line = str(error).replace(str(mirror), str(url))
             raise CorpusError(line + (f"; {problem}" if problem else "")) from error
