@@ -57,9 +57,10 @@ def _groups(file: Path, row: dict[str, str], role: str) -> tuple[str, ...]:
     parent = _absolute(file).parent
     folder = f"{parent.parent.name}/{parent.name}"  # stays the same however PATH was given
     source, recording, speaker = (row.get(key, "") for key in ("source", "recording", "speaker_or_kind"))
-    recorded = (group("folder", "recording", recording or f"{folder}/{file.name}"),)
     if source and recording:
         recorded = recording_groups(source, recording)
+    else:
+        recorded = (group("folder", "recording", recording or f"{folder}/{file.name}"),)
     if role == "noise":
         return recorded
     if not speaker:
@@ -73,7 +74,8 @@ def _clips(path: Path, part: str, role: str) -> Iterator[Clip]:
             path=file, kind=row.get("speaker_or_kind") or _absolute(file).parent.name, groups=_groups(file, row, role),
             split=part, flexible_split=part == SPLITS[0],  # any other part was chosen by the user
             commercial_use=is_yes(row.get("commercial_use", "")), seconds=number(row.get("seconds", "")),
-            corpus=row.get("source", ""), **{name: row.get(name, "") for name in ("licence", "language", "text")},
+            corpus=row.get("source", ""), licence=row.get("licence", ""), language=row.get("language", ""),
+            text=row.get("text", ""),
         )  # fmt: skip
 
 

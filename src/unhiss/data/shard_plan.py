@@ -61,11 +61,12 @@ def plan_shards(sources: list[ClipSource], preprocessing: Preprocessing, valid_s
     clips = split_off([clip for _, clip, _ in available], valid_share, seed)
     refuse_leaks(clips)
     digest = hashlib.sha256(json.dumps([FORMAT, asdict(preprocessing), seed]).encode())
+    named = []
     for (name, _, size), clip in zip(available, clips, strict=True):
+        named.append((name, clip))
         values = [name, size, clip.role, clip.kind, clip.groups, clip.split, clip.licence, clip.commercial_use]
         digest.update(json.dumps([*values, clip.corpus, clip.language, clip.text]).encode())
     rejected.sort(key=lambda item: (item["id"], item["reason"]))
-    named = [(name, clip) for (name, _, _), clip in zip(available, clips, strict=True)]
     return ShardPlan(named, rejected, digest.hexdigest())
 
 

@@ -95,14 +95,9 @@ def _read(clip: Clip, preprocessing: Preprocessing, temp_folder: Path | None) ->
         raise Rejected("long", f"{clip.seconds:.2f} s")
     try:
         with local_copy(clip.url or clip.path, temp_folder) as path:
-            return _decode(path, limit)
+            audio, rate = read(path, limit)
     except RemoteNotFound as error:
         raise Rejected("missing", "no such file") from error
-
-
-def _decode(path: Path, limit: float | None) -> tuple[np.ndarray, int]:
-    try:
-        audio, rate = read(path, limit)
     except TooLongError as error:
         raise Rejected("long", f"{error.seconds:.2f} s") from error
     except AudioError as error:
@@ -181,8 +176,7 @@ def write_shard(
         file.seek(0)
         _write_header(file, offset)
 
-    digest = save(path, fill, temp_folder)
-    return digest, following
+    return save(path, fill, temp_folder), following
 
 
 def fits(size: int, more: int) -> bool:
