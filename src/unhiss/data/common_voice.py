@@ -13,8 +13,6 @@ Licence: CC0 1.0 (promise not to identify the speakers). Get it: https://commonv
 Citation: R. Ardila et al., "Common Voice: A Massively-Multilingual Speech Corpus", LREC 2020.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The last step of every prepared set, however its shards were made: manifest, card, and dataset.json."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json

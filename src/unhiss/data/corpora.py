@@ -1,7 +1,5 @@
 """All corpora unhiss can read, by the name the command line gives them."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from unhiss.data import common_voice, demand, esc50, folder, librispeech, musan, pairs, urbansound8k, voxceleb

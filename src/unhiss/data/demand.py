@@ -12,8 +12,6 @@ Citation: J. Thiemann, N. Ito, E. Vincent, "The Diverse Environments Multi-chann
 (DEMAND)", Proceedings of Meetings on Acoustics 19, 2013.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from pathlib import Path

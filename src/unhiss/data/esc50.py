@@ -12,8 +12,6 @@ Get it: https://github.com/karolpiczak/ESC-50
 Citation: K. J. Piczak, "ESC: Dataset for Environmental Sound Classification", ACM Multimedia 2015.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

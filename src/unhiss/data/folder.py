@@ -14,8 +14,6 @@ Groups, which stay in one split: a speaker (and its recording); a noise's source
 Licence: the manifest's; "unknown", and not for commercial use, where there is none.
 """
 
-from __future__ import annotations
-
 import csv
 import os
 import re

@@ -1,7 +1,5 @@
 """Corpora that come in folds: every source recording is kept within one fold."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path

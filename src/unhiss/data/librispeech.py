@@ -15,8 +15,6 @@ Citation: V. Panayotov, G. Chen, D. Povey, S. Khudanpur, "Librispeech: an ASR co
 audio books", ICASSP 2015.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

@@ -5,8 +5,6 @@ not lock reliably; so each worker holds an exclusive lock on a file of its own, 
 Lock files have temporary names (see `atomic`), so a killed run leaves nothing that a later one does not remove.
 """
 
-from __future__ import annotations
-
 import shutil
 import tempfile
 import time

@@ -1,7 +1,5 @@
 """Merge several prepared sets into one: their shards get new names, and no sample changes."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import shutil

@@ -1,7 +1,5 @@
 """Training files from a prepared set, as U-Net and R-CED take them: noisy/clean WAV pairs and 128 x 128 frames."""
 
-from __future__ import annotations
-
 import hashlib
 from dataclasses import asdict
 from functools import lru_cache

@@ -15,8 +15,6 @@ bar on commercial use as the corpus states it: see the LICENSE files. Get it: ht
 Citation: D. Snyder, G. Chen, D. Povey, "MUSAN: A Music, Speech, and Noise Corpus", arXiv 1510.08484, 2015.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

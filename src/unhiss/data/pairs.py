@@ -20,8 +20,6 @@ C. K. A. Reddy et al., "The INTERSPEECH 2020 Deep Noise Suppression Challenge", 
 Others: the manifest's, else "unknown".
 """
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """`unhiss prepare`: corpora -> a data set to train on. A run that was killed is resumed by the same call."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor

@@ -4,8 +4,6 @@ The readers list folders and open tables, so they need to know nothing of remote
 its recording, which is downloaded when its shard is made.
 """
 
-from __future__ import annotations
-
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path, PurePosixPath

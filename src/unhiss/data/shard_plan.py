@@ -1,7 +1,5 @@
 """The plan of `unhiss prepare`: every clip with its name and split, and the shard it goes to."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections import Counter

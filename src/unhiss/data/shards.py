@@ -1,7 +1,5 @@
 """From clips to int16 shards: load, resample, remove silence, measure, pack. Each shard is made independently."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """Files of a data set, local or remote: each is complete or absent, and a remote one is copied here to be read."""
 
-from __future__ import annotations
-
 import csv
 import hashlib
 import io

@@ -4,8 +4,6 @@ The format is a convention for names in a tar: members that share everything up 
 standard library reads and writes that; the package webdataset would bring a data loader that nothing here needs.
 """
 
-from __future__ import annotations
-
 import hashlib
 import io
 import json

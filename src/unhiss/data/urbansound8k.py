@@ -14,8 +14,6 @@ Citation: J. Salamon, C. Jacoby, J. P. Bello, "A Dataset and Taxonomy for Urban 
 ACM Multimedia 2014.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Whether a prepared set is as it states: every hash, count, offset and split, read from the files themselves."""
 
-from __future__ import annotations
-
 import hashlib
 from collections import Counter
 from collections.abc import Iterator

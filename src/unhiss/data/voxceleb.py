@@ -16,8 +16,6 @@ Citation: A. Nagrani, J. S. Chung, A. Zisserman, "VoxCeleb: a large-scale speake
 Interspeech 2017.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from pathlib import Path

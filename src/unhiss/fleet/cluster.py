@@ -1,7 +1,5 @@
 """Map a function over many items on Ray, in chunks; the chunks of a lost process or machine run again elsewhere."""
 
-from __future__ import annotations
-
 import importlib
 import os
 import platform

@@ -1,7 +1,5 @@
 """Results of a long run, kept in a file as they are finished: a run that was killed and is repeated skips them."""
 
-from __future__ import annotations
-
 import json
 import uuid
 from collections.abc import Callable

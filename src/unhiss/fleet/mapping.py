@@ -1,7 +1,5 @@
 """Map a function over many items, here or on a cluster: lost work is done again, failed items are retried."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress

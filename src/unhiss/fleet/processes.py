@@ -1,7 +1,5 @@
 """Map a function over many items in several processes; no worker outlives the process that started it."""
 
-from __future__ import annotations
-
 import multiprocessing
 import multiprocessing.util
 import os

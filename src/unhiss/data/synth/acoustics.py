@@ -1,7 +1,5 @@
 """Acoustics: distance, echoes of a street, reverberation of a room, and faint background noise."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from unhiss.data.synth.blocks import convolve, drift, exp_decay, log_uniform, shaped_noise

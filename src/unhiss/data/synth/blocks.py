@@ -1,7 +1,5 @@
 """Building blocks of synthetic noise: shaped noise, random curves, resonances, impulses, harmonic tones."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Sequences of short sounds: blows, bangs, keys, clicks."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from unhiss.data.synth.acoustics import apply_acoustics

@@ -1,7 +1,5 @@
 """Machines: mains hum, engines, tools, fans."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from unhiss.data.synth.acoustics import apply_acoustics

@@ -1,7 +1,5 @@
 """Music as background noise: chords, bass, a melody and drums in time with each other."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Warning sounds: sirens, horns, beeps, bells."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from unhiss.data.synth.acoustics import apply_acoustics
