@@ -1,20 +1,15 @@
 """Clips and corpora: one recording with everything that decides how it is used and split, and its reader."""
 
-from __future__ import annotations
-
 import csv
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
 
+from unhiss.data.manifest import ManifestRow
 from unhiss.errors import CorpusError, nearest
 from unhiss.media.source import READABLE
 from unhiss.remote import RemotePath
-
-if TYPE_CHECKING:
-    from unhiss.data.manifest import ManifestRow
 
 SPLITS = ("train", "valid", "test")
 ROLES = ("speech", "noise")
@@ -82,7 +77,9 @@ class Corpus:
             raise CorpusError(f"{self.name} may be speech or noise; say which with --speech or --noise")
         if self.role and role != self.role:
             raise CorpusError(f"{self.name} holds {self.role}, not {role}; give it to --{self.role}")
-        _check_folder(path)
+        if not path.is_dir() or listing(path) == "nothing":
+            problem = "is empty" if path.is_dir() else "is a file" if path.exists() else "does not exist"
+            raise CorpusError(f"{path} {problem}; give the folder the corpus was unpacked into")
         clips = [
             replace(clip, role=role, corpus=clip.corpus or self.name, licence=clip.licence or self.licence)
             for clip in self.reader(path, part, role)
@@ -90,19 +87,6 @@ class Corpus:
         if not clips:
             raise CorpusError(f"{path} holds no {role} of {self.name}, part {part!r}; found: {listing(path)}")
         return clips
-
-
-def _check_folder(path: Path) -> None:
-    """Raise CorpusError unless `path` is a folder with something in it."""
-    if not path.exists():
-        problem = "does not exist"
-    elif not path.is_dir():
-        problem = "is a file"
-    elif listing(path) == "nothing":
-        problem = "is empty"
-    else:
-        return
-    raise CorpusError(f"{path} {problem}; give the folder the corpus was unpacked into")
 
 
 def listing(path: Path, limit: int = 5) -> str:
@@ -164,13 +148,12 @@ def table(path: Path, needed: Sequence[str], delimiter: str = "\t") -> Iterator[
     """
     if not path.is_file():
         raise CorpusError(f"{path} is missing; is this the right folder?")
-    quoting: Literal[0, 3] = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, delimiter=delimiter, quoting=quoting)
+            quoted = delimiter != "\t"
+            reader = csv.DictReader(file, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE)
             columns = reader.fieldnames or []
-            missing = [name for name in needed if name not in columns]
-            if missing:
+            if missing := [name for name in needed if name not in columns]:
                 raise CorpusError(f"{path} has no column {missing[0]!r}; found: {', '.join(columns) or 'nothing'}")
             for row in reader:
                 yield {key: value or "" for key, value in row.items() if key is not None}

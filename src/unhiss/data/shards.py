@@ -131,24 +131,21 @@ def write_shards(
     rows: list[ManifestRow] = []
     rejected: list[dict[str, str]] = []
     hashes: dict[str, str] = {}
-    loaded = _load_all(clips, preprocessing, rater, rejected, temp_folder)
+
+    def load_all() -> Iterator[Loaded]:
+        for clip_id, clip in clips:
+            try:
+                yield load(clip_id, clip, preprocessing, rater, temp_folder)
+            except Rejected as why:
+                rejected.append(rejection(clip_id, clip.corpus, why.reason, why.detail))
+
+    loaded = load_all()
     following = next(loaded, None)
     while following or not hashes:  # if every clip is rejected, one empty shard is written
         shard = folder / (f"{name}-{len(hashes)}.npy" if hashes else f"{name}.npy")
         hashes[shard.name], following = write_shard(shard, following, loaded, rows, temp_folder)
     content = {"rows": [row.to_json() for row in rows], "rejected": rejected, "shards": hashes}
     save_text(folder / f"{name}.json", json.dumps(content, ensure_ascii=False))
-
-
-def _load_all(
-    clips: list[tuple[str, Clip]], preprocessing: Preprocessing, rater: QualityRater | None,
-    rejected: list[dict[str, str]], temp_folder: Path | None,
-) -> Iterator[Loaded]:  # fmt: skip
-    for clip_id, clip in clips:
-        try:
-            yield load(clip_id, clip, preprocessing, rater, temp_folder)
-        except Rejected as why:
-            rejected.append(rejection(clip_id, clip.corpus, why.reason, why.detail))
 
 
 def write_shard(

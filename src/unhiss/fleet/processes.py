@@ -148,8 +148,7 @@ def _start_worker(function: Callable[..., object] | None, args: tuple[Any, ...])
     if function:
         _Worker.kept = function(*args)
     parent = multiprocessing.parent_process()
-    if parent is None:
-        return
+    assert parent
     if not parent.is_alive():  # killed while this process started: the next run may be at work already
         os._exit(1)
 
