@@ -9,8 +9,7 @@ import numpy as np
 import soundfile
 
 from unhiss.data import folder, synth
-from unhiss.data.prepare import prepare
-from unhiss.data.shard_plan import ClipSource
+from unhiss.data.prepare import ClipSource, prepare
 from unhiss.data.shards import Preprocessing
 from unhiss.data.store import Store
 from unhiss.fleet.mapping import Fleet

@@ -15,8 +15,7 @@ from sounds import RATE, hashes, small_set, sources, speech_folder, voice
 
 from unhiss.data import folder, shards, synth
 from unhiss.data.clips import Clip, leaks
-from unhiss.data.prepare import prepare
-from unhiss.data.shard_plan import ClipSource, plan_shards
+from unhiss.data.prepare import ClipSource, plan_shards, prepare
 from unhiss.data.shards import Preprocessing, Rejected
 from unhiss.data.shards import load as load_with_id
 from unhiss.data.store import Store

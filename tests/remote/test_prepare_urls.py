@@ -20,8 +20,7 @@ from click.testing import CliRunner
 from unhiss.cli import unhiss
 from unhiss.data import synth
 from unhiss.data.merge import merge_sets
-from unhiss.data.prepare import prepare
-from unhiss.data.shard_plan import ClipSource
+from unhiss.data.prepare import ClipSource, prepare
 from unhiss.data.shards import Preprocessing
 from unhiss.data.verify import faults
 from unhiss.fleet.mapping import Fleet

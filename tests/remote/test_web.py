@@ -12,8 +12,7 @@ from faulty_web import Web
 
 from unhiss.data import remote_corpus
 from unhiss.data.corpora import parse_spec
-from unhiss.data.prepare import prepare
-from unhiss.data.shard_plan import ClipSource
+from unhiss.data.prepare import ClipSource, prepare
 from unhiss.data.shards import Preprocessing
 from unhiss.errors import CorpusError, UnhissError
 from unhiss.fleet.mapping import Fleet

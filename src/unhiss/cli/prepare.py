@@ -12,7 +12,7 @@ import click
 from unhiss.cli.parameters import FolderOrUrl, LocalPath
 
 if TYPE_CHECKING:
-    from unhiss.data.shard_plan import ClipSource
+    from unhiss.data.prepare import ClipSource
     from unhiss.data.shards import QualityRater
     from unhiss.data.store import Store
     from unhiss.fleet.mapping import Fleet
@@ -115,7 +115,7 @@ def _source(spec: str, role: str) -> ClipSource:
     from unhiss.cli.terminal import progress_bar
     from unhiss.data import remote_corpus, synth
     from unhiss.data.corpora import parse_spec
-    from unhiss.data.shard_plan import ClipSource
+    from unhiss.data.prepare import ClipSource
     from unhiss.errors import CorpusError
 
     if spec.startswith("synth:"):

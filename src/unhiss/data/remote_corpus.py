@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from unhiss.data.clips import Clip, Corpus
 from unhiss.data.locks import scratch_folder
-from unhiss.data.shard_plan import ClipSource
+from unhiss.data.prepare import ClipSource
 from unhiss.errors import CorpusError
 from unhiss.remote import MAX_REQUESTS, RemoteNotFound, RemotePath, RemoteRejected
 
