@@ -211,6 +211,16 @@ def test_tars_of_others_become_a_set(tmp_path: Path, rng: np.random.Generator) -
     assert "webdataset/corpus-train-000/a/9,webdataset,broken," in (tmp_path / "set" / "rejected.csv").read_text()
 
 
+def test_a_damaged_recording_in_an_exported_tar_is_left_out(made: Path, tmp_path: Path) -> None:
+    good(data("export", made, "-o", tmp_path / "tars"))
+    path = tmp_path / "tars" / "noise-train-00000.tar"
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"RIFF", b"JUNK", 1))
+    good(data("import", tmp_path / "tars", "-o", tmp_path / "back"))
+    assert len(Store(tmp_path / "back").rows) == len(Store(made).rows) - 1
+    assert ",webdataset,broken,file does not start with RIFF id" in (tmp_path / "back" / "rejected.csv").read_text()
+
+
 def test_a_damaged_tar_is_one_line(made: Path, tmp_path: Path) -> None:
     good(data("export", made, "-o", tmp_path / "tars"))
     path = next((tmp_path / "tars").glob("*.tar"))

@@ -36,12 +36,7 @@ def complete_set(
     save_table(target / REJECTED, REJECTED_COLUMNS, rejected)
     settings = summarise(rows, rejected, preprocessing) | metadata
     write_card(target, rows, settings)
-    save_text(target / SETTINGS, settings_text(settings))
-
-
-def settings_text(settings: dict[str, Any]) -> str:
-    """dataset.json."""
-    return json.dumps(settings, indent=1, sort_keys=True, ensure_ascii=False)
+    save_text(target / SETTINGS, json.dumps(settings, indent=1, sort_keys=True, ensure_ascii=False))
 
 
 def nothing_usable(rejected: list[dict[str, str]], explanation: str) -> DataError:

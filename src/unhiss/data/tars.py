@@ -21,11 +21,11 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from unhiss.data.clips import SPLITS, Clip, group, leaks
-from unhiss.data.completion import REJECTED, complete_set, read_rejected, settings_text
+from unhiss.data.completion import REJECTED, complete_set, read_rejected
 from unhiss.data.manifest import ManifestRow
 from unhiss.data.output_folder import claim_folder
 from unhiss.data.shards import CLIPS_PER_SHARD, Loaded, Preprocessing, Rejected, fits, load, rejection, write_shard
-from unhiss.data.storage import file_names, save, save_bytes, save_text
+from unhiss.data.storage import file_names, save, save_bytes
 from unhiss.data.store import SETTINGS, Store
 from unhiss.dsp.audio import FULL_SCALE
 from unhiss.errors import DataError
@@ -52,9 +52,9 @@ def export_tars(store: Store, folder: Path | RemotePath) -> int:
             path = folder / f"{shard.removesuffix('.npy')}.tar"
             if path.name not in existing:
                 save(path, partial(_write_tar, store=store, rows=list(rows)), temp_folder)
-        if (store.folder / REJECTED).is_file():
-            save_bytes(folder / REJECTED, (store.folder / REJECTED).read_bytes())
-        save_text(folder / SETTINGS, settings_text(store.settings))
+        for name in (REJECTED, SETTINGS):
+            if (store.folder / name).is_file():
+                save_bytes(folder / name, (store.folder / name).read_bytes())
     return len(store.rows)
 
 
