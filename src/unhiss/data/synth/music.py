@@ -175,18 +175,13 @@ def _drums(rng: np.random.Generator, score: Score) -> np.ndarray:
     return out
 
 
-def _compose(rng: np.random.Generator, n: int, rate: int) -> Score:
-    chords = PROGRESSIONS[rng.integers(len(PROGRESSIONS))]
-    return Score(
-        n=n, rate=rate, key=int(rng.integers(45, 58)), scale=SCALES[rng.integers(len(SCALES))], chords=chords,
-        step_s=15 / rng.uniform(65, 170), offset=int(rng.integers(0, 64)),
-        swing=rng.choice([0, 0, rng.uniform(0.1, 0.35)]),
-    )  # fmt: skip
-
-
 def music(rng: np.random.Generator, n: int, rate: int) -> np.ndarray:
     """A band, one player or a radio: a random progression in one key, several instruments, mostly with drums."""
-    score = _compose(rng, n, rate)
+    score = Score(
+        n=n, rate=rate, chords=PROGRESSIONS[rng.integers(len(PROGRESSIONS))], key=int(rng.integers(45, 58)),
+        scale=SCALES[rng.integers(len(SCALES))], step_s=15 / rng.uniform(65, 170), offset=int(rng.integers(0, 64)),
+        swing=rng.choice([0, 0, rng.uniform(0.1, 0.35)]),
+    )  # fmt: skip
     sustained = rng.random() < 0.5
     lead = _melody(rng, score, _voice(rng, rng.random() < 0.6))
     if rng.random() < 0.2:  # one player
