@@ -32,7 +32,7 @@ def fold_parts(count: int) -> tuple[str, ...]:
 def read_folds(
     file: Path, corpus: str, columns: Sequence[str], recording: str, count: int, part: str
 ) -> Iterator[tuple[dict[str, str], dict[str, Any]]]:
-    """Each row of a corpus's table that belongs to `part`, with `groups` and `split` of its clip, sorted by file name.
+    """Each row of a table that belongs to `part`, with `groups` and `split` of its clip, by fold and file name.
 
     columns: those that the reader uses, the file name first. recording: the column with the source recording.
     Raises CorpusError for a fold beyond 1 to `count`.
