@@ -84,9 +84,6 @@ class RemotePath:
     def is_file(self) -> bool:
         return not self.is_dir() and self.exists()
 
-    def is_fifo(self) -> bool:
-        return False
-
     def exists(self) -> bool:
         return bool(self._request(lambda fs, path: fs.exists(path)))
 
@@ -128,7 +125,8 @@ class RemotePath:
         pages = seen = {root}
         with ThreadPoolExecutor(MAX_REQUESTS) as threads:
             while pages:
-                links = {link for page_links in threads.map(_links, pages) for link in page_links} - seen
+                names = threads.map(lambda page: RemotePath(page)._names(), pages)
+                links = {link for page_links in names for link in page_links} - seen
                 inward = {link for link in links if link.startswith(root) and not UPWARD.search(unquote(link))}
                 new = {link for link in inward if not set("?#") & set(link)}
                 pages = {link for link in new if link.endswith("/")}
@@ -139,10 +137,14 @@ class RemotePath:
     def is_empty(self) -> bool:
         """Whether this folder contains nothing; the marker that some tools create a folder with does not count."""
         try:
-            names = self._request(lambda fs, path: fs.ls(path, detail=False))
+            names = self._names()
         except RemoteNotFound:
             return True
         return all(name.endswith("/") and PurePosixPath(name).name == self.name for name in names)
+
+    def _names(self) -> list[str]:
+        names: list[str] = self._request(lambda fs, path: fs.ls(path, detail=False))
+        return names
 
     def read_bytes(self) -> bytes:
         content: bytes = self._request(lambda fs, path: fs.cat_file(path))
@@ -204,11 +206,6 @@ class RemotePath:
                     raise RemoteRejected(f"{self}: {reason}") from error
                 last = error
         raise UnhissError(f"{self}: {_line(last)} (tried {ATTEMPTS} times)") from last
-
-
-def _links(page: str) -> list[str]:
-    links: list[str] = RemotePath(page)._request(lambda fs, path: fs.ls(path, detail=False))
-    return links
 
 
 def parse_path(text: str) -> Path | RemotePath:

@@ -9,10 +9,10 @@ import numpy as np
 import soundfile
 
 from unhiss.data import folder, synth
-from unhiss.data.prepare import prepare
-from unhiss.data.shard_plan import ClipSource
+from unhiss.data.prepare import ClipSource, prepare
 from unhiss.data.shards import Preprocessing
 from unhiss.data.store import Store
+from unhiss.fleet.mapping import Fleet
 
 RATE = 22050
 
@@ -50,7 +50,7 @@ def sources(tmp_path: Path, noise: str = "wind=3,hum=3,thuds=3", speakers: int =
 
 def small_set(tmp_path: Path, **settings) -> Store:
     """A prepared set with all four parts."""
-    return prepare(sources(tmp_path), tmp_path / "set", Preprocessing(**settings), valid_share=0.25, jobs=1)
+    return prepare(sources(tmp_path), tmp_path / "set", Preprocessing(**settings), valid_share=0.25, fleet=Fleet(1))
 
 
 def hashes(root: Path) -> dict[str, str]:

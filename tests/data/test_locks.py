@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -94,19 +95,19 @@ def _write(folder: Path, number: int) -> None:
 def test_every_item_is_done_once_and_reported(tmp_path: Path, jobs: int) -> None:
     seen: list[int] = []
     with claim_folder(tmp_path, "one", "set"):
-        run_workers(_write, [(tmp_path, i) for i in range(5)], tmp_path, Fleet(jobs), seen.append)
-    assert sorted(seen) == [0, 1, 2, 3, 4]
+        run_workers(_write, [1, 2, 3, 4, 5], [(tmp_path, i) for i in range(5)], tmp_path, Fleet(jobs), seen.append)
+    assert seen[0] == 0 and sorted(after - before for before, after in pairwise(seen)) == [1, 2, 3, 4, 5]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "1", "2", "3", "4", PLAN]
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_an_error_in_another_process_arrives_as_itself(tmp_path: Path, jobs: int) -> None:
     with claim_folder(tmp_path, "one", "set"), pytest.raises(DataError, match="thirteen"):
-        run_workers(_write, [(tmp_path, 13), (tmp_path, 1)], tmp_path, Fleet(jobs))
+        run_workers(_write, [1, 1], [(tmp_path, 13), (tmp_path, 1)], tmp_path, Fleet(jobs))
 
 
 def test_no_items_need_no_worker(tmp_path: Path) -> None:
-    run_workers(_write, [], tmp_path, Fleet())
+    run_workers(_write, [], [], tmp_path, Fleet())
     assert cpu_count() >= 1
 
 

@@ -14,6 +14,7 @@ from unhiss.data.mixing import Mixer, mix
 from unhiss.data.mixture_files import SEEDS, write_pairs, write_spectrograms
 from unhiss.data.store import Store
 from unhiss.errors import DataError
+from unhiss.fleet.mapping import Fleet
 from unhiss.settings import MixConfig
 
 config = MixConfig(snr_db=(-5, 20))
@@ -36,7 +37,7 @@ def active_db(audio: np.ndarray) -> float:
 
 
 def test_pairs_are_counted_exactly_and_split_in_proportion(store: Store, tmp_path: Path) -> None:
-    counts = write_pairs(store, tmp_path, 20, config, 0, jobs=1)
+    counts = write_pairs(store, tmp_path, 20, config, 0, fleet=Fleet(1))
     assert counts == {"train": 15, "valid": 5}, "two of eight clips of speech are for validation"
     rows = manifest(tmp_path)
     assert [row["id"] for row in rows] == [f"{i:06d}" for i in range(20)]
@@ -45,7 +46,7 @@ def test_pairs_are_counted_exactly_and_split_in_proportion(store: Store, tmp_pat
 
 
 def test_each_pair_has_the_snr_its_row_states_and_does_not_clip(store: Store, tmp_path: Path) -> None:
-    write_pairs(store, tmp_path, 20, MixConfig(snr_db=(-10, 20), level_dbfs=(-20, -5)), 0, jobs=1)
+    write_pairs(store, tmp_path, 20, MixConfig(snr_db=(-10, 20), level_dbfs=(-20, -5)), 0, fleet=Fleet(1))
     for row in manifest(tmp_path):
         clean, rate = soundfile.read(tmp_path / "clean" / f"{row['id']}.wav")
         noisy, _ = soundfile.read(tmp_path / "noisy" / f"{row['id']}.wav")
@@ -71,7 +72,7 @@ def test_no_clip_crosses_the_splits_of_pairs_and_frames(store: Store) -> None:
 
 
 def test_speakers_of_validation_pairs_are_not_those_of_training(store: Store, tmp_path: Path) -> None:
-    write_pairs(store, tmp_path, 40, config, 3, jobs=1)
+    write_pairs(store, tmp_path, 40, config, 3, fleet=Fleet(1))
     speakers = {split: {row["speaker"] for row in manifest(tmp_path) if row["split"] == split} for split in
                 ("train", "valid")}  # fmt: skip
     assert speakers["train"] and speakers["valid"]
@@ -79,7 +80,7 @@ def test_speakers_of_validation_pairs_are_not_those_of_training(store: Store, tm
 
 
 def test_spectrograms_are_those_librosa_computes_of_the_same_mixture(store: Store, tmp_path: Path) -> None:
-    assert write_spectrograms(store, tmp_path, {"train": 30, "valid": 7}, config, 5, jobs=1) == {
+    assert write_spectrograms(store, tmp_path, {"train": 30, "valid": 7}, config, 5, fleet=Fleet(1)) == {
         "train": 30, "valid": 7,
     }  # fmt: skip
     for split, count in (("train", 30), ("valid", 7)):
@@ -98,8 +99,8 @@ def test_spectrograms_are_those_librosa_computes_of_the_same_mixture(store: Stor
 
 def test_chunks_do_not_depend_on_how_many_processes_make_them(store: Store, tmp_path: Path) -> None:
     for jobs in (1, 2):
-        write_spectrograms(store, tmp_path / f"f{jobs}", {"train": 300, "valid": 10}, config, 5, jobs=jobs)
-        write_pairs(store, tmp_path / f"p{jobs}", 130, config, 5, jobs=jobs)
+        write_spectrograms(store, tmp_path / f"f{jobs}", {"train": 300, "valid": 10}, config, 5, fleet=Fleet(jobs))
+        write_pairs(store, tmp_path / f"p{jobs}", 130, config, 5, fleet=Fleet(jobs))
     assert hashes(tmp_path / "f1") == hashes(tmp_path / "f2")
     assert hashes(tmp_path / "p1") == hashes(tmp_path / "p2")
     assert np.array_equal(np.load(tmp_path / "f1" / "train-noisy.npy").min((1, 2)) >= 0, np.ones(300, bool))
@@ -109,8 +110,8 @@ def test_a_run_that_is_interrupted_after_any_chunk_is_resumed(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counts = {"train": 520, "valid": 20}
-    write_spectrograms(store, tmp_path / "unbroken", counts, config, 5, jobs=1)
-    write_pairs(store, tmp_path / "pairs", 40, config, 5, jobs=1)
+    write_spectrograms(store, tmp_path / "unbroken", counts, config, 5, fleet=Fleet(1))
+    write_pairs(store, tmp_path / "pairs", 40, config, 5, fleet=Fleet(1))
     original = mixture_files.mix
     calls = 0
 
@@ -124,8 +125,8 @@ def test_a_run_that_is_interrupted_after_any_chunk_is_resumed(
     monkeypatch.setattr(mixture_files, "mix", interrupted_mix)
     for _ in range(9):
         try:
-            write_pairs(store, tmp_path / "pairs again", 40, config, 5, jobs=1)
-            write_spectrograms(store, tmp_path / "again", counts, config, 5, jobs=1)
+            write_pairs(store, tmp_path / "pairs again", 40, config, 5, fleet=Fleet(1))
+            write_spectrograms(store, tmp_path / "again", counts, config, 5, fleet=Fleet(1))
             break
         except KeyboardInterrupt:
             continue
@@ -135,21 +136,21 @@ def test_a_run_that_is_interrupted_after_any_chunk_is_resumed(
 
 
 def test_other_counts_or_another_set_need_another_folder(store: Store, tmp_path: Path) -> None:
-    write_pairs(store, tmp_path, 4, config, 0, jobs=1)
+    write_pairs(store, tmp_path, 4, config, 0, fleet=Fleet(1))
     with pytest.raises(DataError, match="holds a set of pairs of other sources or settings"):
-        write_pairs(store, tmp_path, 5, config, 0, jobs=1)
+        write_pairs(store, tmp_path, 5, config, 0, fleet=Fleet(1))
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "letter.txt").touch()
     with pytest.raises(DataError, match="is not empty and holds no set of spectrograms"):
-        write_spectrograms(store, tmp_path / "other", {"train": 1}, config, 0, jobs=1)
+        write_spectrograms(store, tmp_path / "other", {"train": 1}, config, 0, fleet=Fleet(1))
 
 
 def test_a_split_the_set_lacks_is_named_before_anything_is_written(store: Store, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="holds no speech in split 'test'"):
-        write_spectrograms(store, tmp_path / "new", {"test": 5}, config, 0, jobs=1)
+        write_spectrograms(store, tmp_path / "new", {"test": 5}, config, 0, fleet=Fleet(1))
     assert not (tmp_path / "new").exists()
 
 
 def test_a_count_of_zero_leaves_a_split_out(store: Store, tmp_path: Path) -> None:
-    assert write_spectrograms(store, tmp_path, {"train": 3, "valid": 0}, config, 0, jobs=1) == {"train": 3}
+    assert write_spectrograms(store, tmp_path, {"train": 3, "valid": 0}, config, 0, fleet=Fleet(1)) == {"train": 3}
     assert not list(tmp_path.glob("valid*"))

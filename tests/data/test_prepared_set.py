@@ -15,13 +15,13 @@ from sounds import RATE, hashes, small_set, sources, speech_folder, voice
 
 from unhiss.data import folder, shards, synth
 from unhiss.data.clips import Clip, leaks
-from unhiss.data.prepare import prepare
-from unhiss.data.shard_plan import ClipSource, plan_shards
+from unhiss.data.prepare import ClipSource, plan_shards, prepare
 from unhiss.data.shards import Preprocessing, Rejected
 from unhiss.data.shards import load as load_with_id
 from unhiss.data.store import Store
 from unhiss.dsp.audio import FULL_SCALE
 from unhiss.errors import CorpusError, DataError
+from unhiss.fleet.mapping import Fleet
 
 
 def speech(root: Path, **changes) -> list[ClipSource]:
@@ -35,7 +35,7 @@ def rejected(store: Store) -> dict[str, str]:
 
 
 def one_clip(path: Path, role: str = "speech") -> Clip:
-    return next(folder.CORPUS.read(path, role=role))
+    return folder.CORPUS.read(path, role=role)[0]
 
 
 def load_clip(clip: Clip, preprocessing: Preprocessing, **options):
@@ -122,7 +122,7 @@ def test_missing_silent_and_broken_clips_are_counted_and_listed_but_not_fatal(tm
     (root / "speaker0" / "torn.wav").write_bytes(b"RIFF....")
     clips = sources(tmp_path)
     (root / "speaker1" / "0.wav").unlink()
-    store = prepare(clips, tmp_path / "set", Preprocessing(), jobs=1)
+    store = prepare(clips, tmp_path / "set", Preprocessing(), fleet=Fleet(1))
     assert rejected(store) == {
         "folder/speaker0/still.wav": "silent",
         "folder/speaker0/torn.wav": "broken",
@@ -162,26 +162,26 @@ def test_a_group_in_two_splits_is_refused_before_anything_is_written(tmp_path: P
     root = speech_folder(tmp_path / "speech", speakers=1)
     (train,), (valid,) = speech(root, flexible_split=False), speech(root, flexible_split=False, split="valid")
     with pytest.raises(CorpusError, match=r"speaker/speech/speaker0 in train .* and valid"):
-        prepare([train, valid], tmp_path / "set", Preprocessing(), jobs=1)
+        prepare([train, valid], tmp_path / "set", Preprocessing(), fleet=Fleet(1))
     assert not (tmp_path / "set").exists()
 
 
 def test_nothing_usable_is_one_clear_line(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", np.zeros(RATE), RATE)
     with pytest.raises(DataError, match=r"nothing usable: all 1 clips were left out, the first for: silent"):
-        prepare(speech(tmp_path), tmp_path / "set", Preprocessing(), jobs=1)
+        prepare(speech(tmp_path), tmp_path / "set", Preprocessing(), fleet=Fleet(1))
     clips = speech(tmp_path)
     (tmp_path / "a.wav").unlink()
     with pytest.raises(
         DataError, match=r"nothing usable: all 1 clips were left out, the first for: missing \(.*a\.wav\)"
     ):
-        prepare(clips, tmp_path / "set2", Preprocessing(), jobs=1)
+        prepare(clips, tmp_path / "set2", Preprocessing(), fleet=Fleet(1))
 
 
 def test_one_process_and_two_give_the_same_bytes(tmp_path: Path) -> None:
     clips = sources(tmp_path, "knocks=70")
-    prepare(clips, tmp_path / "one", Preprocessing(), jobs=1)
-    prepare(clips, tmp_path / "two", Preprocessing(), jobs=2)
+    prepare(clips, tmp_path / "one", Preprocessing(), fleet=Fleet(1))
+    prepare(clips, tmp_path / "two", Preprocessing(), fleet=Fleet(2))
     assert hashes(tmp_path / "one") == hashes(tmp_path / "two")
 
 

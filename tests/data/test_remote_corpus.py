@@ -12,7 +12,7 @@ from corpus_trees import COMMON_VOICE, ESC50, URBANSOUND8K, VOXCELEB1, lines, pl
 from unhiss.data import remote_corpus
 from unhiss.data.clips import Clip
 from unhiss.data.corpora import parse_spec
-from unhiss.data.shard_plan import ClipSource, plan_shards
+from unhiss.data.prepare import ClipSource, plan_shards
 from unhiss.data.shards import Preprocessing
 from unhiss.errors import CorpusError
 from unhiss.remote import RemotePath

@@ -20,6 +20,7 @@ from unhiss.cli.data import command
 from unhiss.data.prepare import prepare
 from unhiss.data.shards import Preprocessing
 from unhiss.data.store import Store
+from unhiss.fleet.mapping import Fleet
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +109,9 @@ def samples_by_id(store: Store) -> dict[tuple[str, str], bytes]:
 
 
 def test_a_merged_set_holds_every_clip_of_both_and_is_whole(made: Path, tmp_path: Path) -> None:
-    other = prepare(sources(tmp_path, "rain=3,siren=3", speakers=5)[1:], tmp_path / "other", Preprocessing(), jobs=1)
+    other = prepare(
+        sources(tmp_path, "rain=3,siren=3", speakers=5)[1:], tmp_path / "other", Preprocessing(), fleet=Fleet(1)
+    )
     line = good(data("merge", made, other.folder, "-o", tmp_path / "both"))
     assert line.endswith(f"ready: {tmp_path}/both (card: {tmp_path}/both/card.md)\n")
     good(data("verify", tmp_path / "both"))
@@ -136,12 +139,14 @@ def test_shards_are_bounded_by_their_bytes_wherever_they_come_from(
         assert samples_by_id(Store(folder)) == samples_by_id(Store(made))
 
     clips = sources(tmp_path)
-    bounded = prepare(clips, tmp_path / "bounded", Preprocessing(), jobs=1).folder
+    bounded = prepare(clips, tmp_path / "bounded", Preprocessing(), fleet=Fleet(1)).folder
     check(bounded)
     before = hashes(bounded)
     for path in [*(bounded / "shards").glob("*-1.npy"), bounded / "dataset.json"]:
         path.unlink()
-    assert hashes(prepare(clips, bounded, Preprocessing(), jobs=1).folder) == before, "a lost part is made again"
+    assert hashes(prepare(clips, bounded, Preprocessing(), fleet=Fleet(1)).folder) == before, (
+        "a lost part is made again"
+    )
     good(data("export", made, "-o", tmp_path / "tars"))
     good(data("import", tmp_path / "tars", "-o", tmp_path / "back"))
     check(tmp_path / "back")
@@ -149,9 +154,9 @@ def test_shards_are_bounded_by_their_bytes_wherever_they_come_from(
 
 def test_what_cannot_be_one_set_is_refused(made: Path, tmp_path: Path) -> None:
     assert "hold the same samples" in str(data("merge", made, made, "-o", tmp_path / "both").exception)
-    slow = prepare(sources(tmp_path, "rain=4")[1:], tmp_path / "slow", Preprocessing(sample_rate=16000), jobs=1)
+    slow = prepare(sources(tmp_path, "rain=4")[1:], tmp_path / "slow", Preprocessing(sample_rate=16000), fleet=Fleet(1))
     assert "is at 16000 Hz" in str(data("merge", made, slow.folder, "-o", tmp_path / "both").exception)
-    noise = prepare(sources(tmp_path, "rain=4")[1:], tmp_path / "noise", Preprocessing(), jobs=1)
+    noise = prepare(sources(tmp_path, "rain=4")[1:], tmp_path / "noise", Preprocessing(), fleet=Fleet(1))
     torn = shutil.copytree(noise.folder, tmp_path / "torn")
     speaker = next(row.groups[0] for row in Store(made).rows if (row.role, row.split) == ("speech", "train"))
     edit(torn / "manifest.jsonl", lambda line: line.update(groups=[speaker], split="valid"))
@@ -204,6 +209,16 @@ def test_tars_of_others_become_a_set(tmp_path: Path, rng: np.random.Generator) -
         (f"s{number}", f"word {number}", "CC0", "train") for number in range(3)
     ]
     assert "webdataset/corpus-train-000/a/9,webdataset,broken," in (tmp_path / "set" / "rejected.csv").read_text()
+
+
+def test_a_damaged_recording_in_an_exported_tar_is_left_out(made: Path, tmp_path: Path) -> None:
+    good(data("export", made, "-o", tmp_path / "tars"))
+    path = tmp_path / "tars" / "noise-train-00000.tar"
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"RIFF", b"JUNK", 1))
+    good(data("import", tmp_path / "tars", "-o", tmp_path / "back"))
+    assert len(Store(tmp_path / "back").rows) == len(Store(made).rows) - 1
+    assert ",webdataset,broken,file does not start with RIFF id" in (tmp_path / "back" / "rejected.csv").read_text()
 
 
 def test_a_damaged_tar_is_one_line(made: Path, tmp_path: Path) -> None:

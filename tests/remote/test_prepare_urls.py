@@ -20,10 +20,10 @@ from click.testing import CliRunner
 from unhiss.cli import unhiss
 from unhiss.data import synth
 from unhiss.data.merge import merge_sets
-from unhiss.data.prepare import prepare
-from unhiss.data.shard_plan import ClipSource
+from unhiss.data.prepare import ClipSource, prepare
 from unhiss.data.shards import Preprocessing
 from unhiss.data.verify import faults
+from unhiss.fleet.mapping import Fleet
 from unhiss.remote import RemotePath
 
 OPTIONS = ("--noise", "synth:thuds=70", "--valid-share", "0.2", "--sample-rate", "16000")
@@ -96,8 +96,8 @@ def test_from_bucket_to_bucket_is_from_folder_to_folder(bucket: RemotePath, corp
 
 def test_a_set_in_a_bucket_is_checked_and_merged_there(bucket: RemotePath, tmp_path: Path) -> None:
     arguments = [ClipSource("synth:hum=70", Path("synth"), list(synth.clips("hum=70")))]
-    local = prepare(arguments, tmp_path / "set", Preprocessing(), jobs=1).folder
-    there = prepare(arguments, bucket / "set", Preprocessing(), jobs=1).folder
+    local = prepare(arguments, tmp_path / "set", Preprocessing(), fleet=Fleet(1)).folder
+    there = prepare(arguments, bucket / "set", Preprocessing(), fleet=Fleet(1)).folder
     assert list(faults(there)) == []
     merge_sets([there], bucket / "merged")
     merge_sets([there], tmp_path / "fetched")

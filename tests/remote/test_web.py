@@ -12,10 +12,10 @@ from faulty_web import Web
 
 from unhiss.data import remote_corpus
 from unhiss.data.corpora import parse_spec
-from unhiss.data.prepare import prepare
-from unhiss.data.shard_plan import ClipSource
+from unhiss.data.prepare import ClipSource, prepare
 from unhiss.data.shards import Preprocessing
 from unhiss.errors import CorpusError, UnhissError
+from unhiss.fleet.mapping import Fleet
 from unhiss.remote import RemotePath, _filesystem
 
 pytest.importorskip("aiohttp", reason="pip install 'unhiss[remote]'")
@@ -55,7 +55,9 @@ def both(web: Web, name: str, below: str, tmp_path: Path) -> list[dict[str, byte
     """The sets of a corpus, read here and from the web. Their plans differ: the web's does not know sizes."""
     places = {"here": web.folder / below, "there": web.url / below}
     return [
-        files(prepare(sources(f"{name}:{place}"), tmp_path / to, Preprocessing(), valid_share=0.3, jobs=1).folder)
+        files(
+            prepare(sources(f"{name}:{place}"), tmp_path / to, Preprocessing(), valid_share=0.3, fleet=Fleet(1)).folder
+        )
         for to, place in places.items()
     ]
 
@@ -81,7 +83,7 @@ def test_a_table_will_do_where_nothing_is_listed(web: Web, tmp_path: Path) -> No
 def test_a_recording_that_the_table_names_in_vain_is_listed_as_missing(web: Web, tmp_path: Path) -> None:
     web.lists = False
     (web.folder / "cv" / "en" / "clips" / "2.mp3").unlink()
-    store = prepare(sources(f"common-voice:{web.url}/cv/en"), tmp_path / "set", Preprocessing(), jobs=1)
+    store = prepare(sources(f"common-voice:{web.url}/cv/en"), tmp_path / "set", Preprocessing(), fleet=Fleet(1))
     assert store.settings["rejected"] == {"missing": 1} and len(store.rows) == 3
 
 
@@ -104,8 +106,8 @@ def test_a_server_that_stays_busy_ends_the_run_and_leaves_no_clip_out(web: Web, 
     found = sources(f"folder:{web.url}/plain")
     web.busy = True
     with pytest.raises(UnhissError, match=r"/plain/a/0%20%23%3F%2541.wav: 503.*\(tried 6 times\)"):
-        prepare(found, tmp_path / "set", Preprocessing(), jobs=1)
+        prepare(found, tmp_path / "set", Preprocessing(), fleet=Fleet(1))
     with pytest.raises(UnhissError, match=r"/plain/: 503.*\(tried 6 times\)"):
         sources(f"folder:{web.url}/plain")
     web.busy = False
-    assert len(prepare(found, tmp_path / "set", Preprocessing(), jobs=1).rows) == 6
+    assert len(prepare(found, tmp_path / "set", Preprocessing(), fleet=Fleet(1)).rows) == 6

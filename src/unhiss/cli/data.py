@@ -63,7 +63,7 @@ def merge(folders: tuple[Path | RemotePath, ...], output: Path | RemotePath) -> 
     """
     from unhiss.data.merge import merge_sets
 
-    _print_summary(merge_sets(list(folders), output))
+    _print_summary(merge_sets(folders, output))
 
 
 @command.command()
@@ -72,7 +72,7 @@ def merge(folders: tuple[Path | RemotePath, ...], output: Path | RemotePath) -> 
 def export(folder: Path | RemotePath, output: Path | RemotePath) -> None:
     """Write a data set as WebDataset tars: KEY.wav and KEY.json of each clip, a tar for each shard."""
     from unhiss.data.store import Store
-    from unhiss.data.tar_export import export_tars
+    from unhiss.data.tars import export_tars
 
     click.echo(f"{export_tars(Store(folder), output):,} clips in {output}")
 
@@ -89,7 +89,7 @@ def export(folder: Path | RemotePath, output: Path | RemotePath) -> None:
 def import_(tars: tuple[Path, ...], output: Path, role: str, sample_rate: int, keep_silence: bool) -> None:
     """Make a data set from WebDataset tars; tars of unhiss data export give the set they were exported from."""
     from unhiss.data.shards import Preprocessing
-    from unhiss.data.tar_import import find_tars, import_tars
+    from unhiss.data.tars import find_tars, import_tars
 
     preprocessing = Preprocessing(sample_rate=sample_rate, keep_silence=keep_silence)
     _print_summary(import_tars(list(find_tars(list(tars))), output, role, preprocessing))

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,11 +24,8 @@ def local_copies(sources: Sequence[Path | RemotePath]) -> Iterator[list[Path]]:
     from unhiss.remote import MAX_REQUESTS
 
     with tempfile.TemporaryDirectory(prefix="unhiss-") as folder:
-        copies = {
-            source: Path(folder, str(number), source.name)
-            for number, source in enumerate(sources)
-            if not isinstance(source, Path)
-        }
+        remote = [source for source in sources if not isinstance(source, Path)]
+        copies = {source: Path(folder, str(number), source.name) for number, source in enumerate(remote)}
         pairs = [pair for source, copy in copies.items() for pair in _files(source, copy)]
         with ThreadPoolExecutor(MAX_REQUESTS) as threads:
             list(threads.map(lambda pair: pair[0].download(pair[1]), pairs))
@@ -45,14 +42,11 @@ def local_copies(sources: Sequence[Path | RemotePath]) -> Iterator[list[Path]]:
 
 def _files(source: RemotePath, copy: Path) -> list[tuple[RemotePath, Path]]:
     """The files to download, and where to."""
+    from unhiss.media.source import READABLE
+
     if not source.is_dir():
         return [(source, copy)]
     copy.mkdir(parents=True)
-    return [(file, copy / relative) for file, relative in source.files() if _is_needed(relative)]
-
-
-def _is_needed(relative: PurePosixPath) -> bool:
-    from unhiss.media.source import READABLE
-
-    hidden = any(part.startswith(".") for part in relative.parts)
-    return not hidden and (relative.suffix.lower() in READABLE or relative.name == "manifest.csv")
+    visible = [pair for pair in source.files() if not any(part.startswith(".") for part in pair[1].parts)]
+    needed = [pair for pair in visible if pair[1].suffix.lower() in READABLE or pair[1].name == "manifest.csv"]
+    return [(file, copy / relative) for file, relative in needed]

@@ -12,9 +12,10 @@ import click
 from unhiss.cli.parameters import FolderOrUrl, LocalPath
 
 if TYPE_CHECKING:
-    from unhiss.data.shard_plan import ClipSource
+    from unhiss.data.prepare import ClipSource
     from unhiss.data.shards import QualityRater
     from unhiss.data.store import Store
+    from unhiss.fleet.mapping import Fleet
     from unhiss.remote import RemotePath
     from unhiss.settings import MixConfig
 
@@ -90,17 +91,17 @@ def command(
     for what, folder in folders.items():
         if folder:
             refuse_foreign(folder, what)
-    store = _prepare(_sources(speech, noise), output, seed, jobs, ray, **settings)
-    _print_summary(store, output, speech=speech, noise=noise)
     from unhiss.data import mixture_files
+    from unhiss.fleet.mapping import Fleet
 
+    fleet = Fleet(jobs, ray)
+    store = _prepare(_sources(speech, noise), output, seed, fleet, **settings)
+    _print_summary(store, speech=speech, noise=noise)
     if wav and pairs:
-        _write_mixtures(
-            "noisy/clean pairs", mixture_files.write_pairs, (store, wav, pairs, config, seed), pairs, jobs, ray
-        )
+        _write_mixtures("noisy/clean pairs", pairs, mixture_files.write_pairs, store, wav, pairs, config, seed, fleet)
     if spectrograms:
-        arguments, total = (store, spectrograms, counts, config, seed), sum(counts.values())
-        _write_mixtures("spectrograms", mixture_files.write_spectrograms, arguments, total, jobs, ray)
+        total, write = sum(counts.values()), mixture_files.write_spectrograms
+        _write_mixtures("spectrograms", total, write, store, spectrograms, counts, config, seed, fleet)
     click.echo(f"ready: {output} (card: {output}/card.md)")
 
 
@@ -114,7 +115,7 @@ def _source(spec: str, role: str) -> ClipSource:
     from unhiss.cli.terminal import progress_bar
     from unhiss.data import remote_corpus, synth
     from unhiss.data.corpora import parse_spec
-    from unhiss.data.shard_plan import ClipSource
+    from unhiss.data.prepare import ClipSource
     from unhiss.errors import CorpusError
 
     if spec.startswith("synth:"):
@@ -123,15 +124,15 @@ def _source(spec: str, role: str) -> ClipSource:
         return ClipSource(spec, Path("synth"), list(synth.clips(spec.removeprefix("synth:"))))
     corpus, path, part = parse_spec(spec, role)
     if isinstance(path, Path):
-        return ClipSource(spec, path, list(corpus.read(path, part, role)))
+        return ClipSource(spec, path, corpus.read(path, part, role))
     with progress_bar() as bar:
         bar.add_task(f"listing {path}", total=None)
         return remote_corpus.read_remote(spec, corpus, path, part, role)
 
 
 def _prepare(
-    sources: list[ClipSource], output: Path | RemotePath, seed: int, jobs: int | None, ray: str | None, *,
-    min_snr: float | None, min_dnsmos: float | None, valid_share: float, **settings: Any,
+    sources: list[ClipSource], output: Path | RemotePath, seed: int, fleet: Fleet, *, min_snr: float | None,
+    min_dnsmos: float | None, valid_share: float, **settings: Any,
 ) -> Store:  # fmt: skip
     from unhiss.cli.terminal import progress_bar
     from unhiss.data.prepare import prepare
@@ -141,13 +142,12 @@ def _prepare(
     with progress_bar("clips") as bar:
         task = bar.add_task("preparing")
         return prepare(
-            sources, output, preprocessing, valid_share=valid_share, seed=seed, jobs=jobs, ray=ray,
-            rater=_rater(min_dnsmos),
+            sources, output, preprocessing, valid_share=valid_share, seed=seed, fleet=fleet, rater=_rater(min_dnsmos),
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )  # fmt: skip
 
 
-def _print_summary(store: Store, output: Path | RemotePath, **specs_of: tuple[str, ...]) -> None:
+def _print_summary(store: Store, **specs_of: tuple[str, ...]) -> None:
     """Print counts and rejections; warn if a role has no clip for validation.
 
     Raises DataError if a role was asked for and all its clips were left out.
@@ -157,9 +157,9 @@ def _print_summary(store: Store, output: Path | RemotePath, **specs_of: tuple[st
     for part, entry in sorted(store.settings["splits"].items()):
         click.echo(f"{part:14} {entry['clips']:7,} clips {entry['hours']:8.2f} h")
     for reason, count in store.settings["rejected"].items():
-        click.echo(f"left out: {count} {reason} (listed in {output}/rejected.csv)")
+        click.echo(f"left out: {count} {reason} (listed in {store.folder}/rejected.csv)")
     for role, specs in specs_of.items():
-        if specs and not any(row.role == role for row in store.rows):
+        if specs and role not in {role for role, _ in store.parts}:
             raise DataError(
                 f"no {role} is left of {', '.join(specs)}; {store.folder}/rejected.csv says why: "
                 "give another source or a milder limit, and another -o"
@@ -204,14 +204,13 @@ def _mix_config(snr: str) -> MixConfig:
 
 
 def _write_mixtures(
-    what: str, write: Callable[..., dict[str, int]], arguments: tuple[Any, ...], total: int, jobs: int | None,
-    ray: str | None,
-) -> None:  # fmt: skip
+    what: str, total: int, write: Callable[..., dict[str, int]], store: Store, folder: Path, *arguments: Any
+) -> None:
     """Write pairs or spectrograms with a progress bar, then print how many."""
     from unhiss.cli.terminal import progress_bar
 
     with progress_bar(what) as bar:
         task = bar.add_task("mixing", total=total)
-        counts = write(*arguments, progress=lambda done: bar.update(task, completed=done), jobs=jobs, ray=ray)
+        counts = write(store, folder, *arguments, lambda done: bar.update(task, completed=done))
     shares = ", ".join(f"{number:,} {split}" for split, number in counts.items())
-    click.echo(f"{sum(counts.values()):,} {what} in {arguments[1]} ({shares})")
+    click.echo(f"{sum(counts.values()):,} {what} in {folder} ({shares})")

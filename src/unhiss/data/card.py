@@ -1,7 +1,5 @@
 """The card of a prepared data set: what is in it, under which licences, and what was left out."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path

@@ -1,20 +1,15 @@
 """Clips and corpora: one recording with everything that decides how it is used and split, and its reader."""
 
-from __future__ import annotations
-
 import csv
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
 
+from unhiss.data.manifest import ManifestRow
 from unhiss.errors import CorpusError, nearest
 from unhiss.media.source import READABLE
 from unhiss.remote import RemotePath
-
-if TYPE_CHECKING:
-    from unhiss.data.manifest import ManifestRow
 
 SPLITS = ("train", "valid", "test")
 ROLES = ("speech", "noise")
@@ -61,19 +56,18 @@ class Corpus:
     role: str = ""
     parts: tuple[str, ...] = SPLITS
     licence: str = "unknown"
-    source: str = ""
     reader: Callable[[Path, str, str], Iterator[Clip]]
     tables: tuple[str, ...] = ()
 
     def default_part(self, role: str = "") -> str:
         return role if role in self.parts else self.parts[0]
 
-    def read(self, path: Path, part: str = "", role: str = "") -> Iterator[Clip]:
+    def read(self, path: Path, part: str = "", role: str = "") -> list[Clip]:
         """Clips of one part below `path`, in the same order on every machine.
 
         Each clip's path starts with `path` as given; the file itself may be missing.
-        Raises CorpusError: before the first clip for an unknown part, a role that the corpus cannot serve, and a
-        missing or empty folder; while reading for another corpus at the path, or no clip at all.
+        Raises CorpusError for an unknown part, a role that the corpus cannot serve, a missing or empty folder, another
+        corpus at the path, or no clip at all.
         """
         path, role = Path(path), role or self.role
         part = part or self.default_part(role)
@@ -83,32 +77,20 @@ class Corpus:
             raise CorpusError(f"{self.name} may be speech or noise; say which with --speech or --noise")
         if self.role and role != self.role:
             raise CorpusError(f"{self.name} holds {self.role}, not {role}; give it to --{self.role}")
-        check_folder(path)
-        return self._read(path, part, role)
-
-    def _read(self, path: Path, part: str, role: str) -> Iterator[Clip]:
-        clip = None
-        for clip in self.reader(path, part, role):
-            yield replace(clip, role=role, corpus=clip.corpus or self.name, licence=clip.licence or self.licence)
-        if clip is None:
+        if not path.is_dir() or listing(path) == "nothing":
+            problem = "is empty" if path.is_dir() else "is a file" if path.exists() else "does not exist"
+            raise CorpusError(f"{path} {problem}; give the folder the corpus was unpacked into")
+        clips = [
+            replace(clip, role=role, corpus=clip.corpus or self.name, licence=clip.licence or self.licence)
+            for clip in self.reader(path, part, role)
+        ]
+        if not clips:
             raise CorpusError(f"{path} holds no {role} of {self.name}, part {part!r}; found: {listing(path)}")
-
-
-def check_folder(path: Path) -> None:
-    """Raise CorpusError unless `path` is a folder with something in it."""
-    if not path.exists():
-        problem = "does not exist"
-    elif not path.is_dir():
-        problem = "is a file"
-    elif listing(path) == "nothing":
-        problem = "is empty"
-    else:
-        return
-    raise CorpusError(f"{path} {problem}; give the folder the corpus was unpacked into")
+        return clips
 
 
 def listing(path: Path, limit: int = 5) -> str:
-    """The first few names in a folder, for an error that says what is there instead."""
+    """The first names in a folder, for error messages."""
     names = sorted(entry.name for entry in path.iterdir() if not entry.name.startswith("."))
     return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "") or "nothing"
 
@@ -155,9 +137,8 @@ def recording_groups(corpus: str, recording: str) -> tuple[str, ...]:
     ('musan/recording/noise-free-sound-0000',)
     """
     name = group(corpus, "recording", recording)
-    if name.split("/")[0] not in FREESOUND_CORPORA:
-        return (name,)
-    return name, group("Freesound", "recording", recording)
+    from_freesound = name.split("/")[0] in FREESOUND_CORPORA
+    return (name, group("Freesound", "recording", recording)) if from_freesound else (name,)
 
 
 def table(path: Path, needed: Sequence[str], delimiter: str = "\t") -> Iterator[dict[str, str]]:
@@ -167,13 +148,12 @@ def table(path: Path, needed: Sequence[str], delimiter: str = "\t") -> Iterator[
     """
     if not path.is_file():
         raise CorpusError(f"{path} is missing; is this the right folder?")
-    quoting: Literal[0, 3] = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, delimiter=delimiter, quoting=quoting)
+            quoted = delimiter != "\t"
+            reader = csv.DictReader(file, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE)
             columns = reader.fieldnames or []
-            missing = [name for name in needed if name not in columns]
-            if missing:
+            if missing := [name for name in needed if name not in columns]:
                 raise CorpusError(f"{path} has no column {missing[0]!r}; found: {', '.join(columns) or 'nothing'}")
             for row in reader:
                 yield {key: value or "" for key, value in row.items() if key is not None}
@@ -194,7 +174,7 @@ def number(text: str) -> float | None:
 
 
 def is_yes(text: str) -> bool:
-    """Whether a cell of a table says yes."""
+    """Whether a cell of a table is yes, true or 1."""
     return text.strip().lower() in ("yes", "true", "1")
 
 

@@ -13,8 +13,6 @@ Licence: CC0 1.0 (promise not to identify the speakers). Get it: https://commonv
 Citation: R. Ardila et al., "Common Voice: A Massively-Multilingual Speech Corpus", LREC 2020.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,39 +52,28 @@ def _languages(path: Path, part: str) -> list[Path]:
     return matching
 
 
-def _durations(language: Path) -> dict[str, float | None]:
+def _durations_ms(language: Path) -> dict[str, float | None]:
     file = language / "clip_durations.tsv"
-    if not file.is_file():
-        return {}
-    rows = table(file, ["clip", "duration[ms]"])
-    milliseconds = {row["clip"]: number(row["duration[ms]"]) for row in rows}
-    return {clip: ms / 1000 if ms is not None else None for clip, ms in milliseconds.items()}
+    rows = table(file, ["clip", "duration[ms]"]) if file.is_file() else ()
+    return {row["clip"]: number(row["duration[ms]"]) for row in rows}
 
 
 def _clips(path: Path, part: str, role: str) -> Iterator[Clip]:
     for language in _languages(path, part):
-        seconds = _durations(language)
+        durations_ms = _durations_ms(language)
         for row in table(language / f"{part}.tsv", ["client_id", "path"]):
             # The first releases name clips without their extension.
             name = row["path"] if row["path"].lower().endswith(".mp3") else row["path"] + ".mp3"
+            milliseconds = durations_ms.get(name)
             yield Clip(
-                path=language / "clips" / name,
-                kind=row["client_id"],
-                groups=(group("Common Voice", "speaker", row["client_id"] or name),),
-                split=SPLIT_OF_PART[part],
-                commercial_use=True,
-                language=row.get("locale") or language.resolve().name,
-                text=unquote(row.get("sentence", "")),
-                seconds=seconds.get(name),
-            )
+                path=language / "clips" / name, kind=row["client_id"], split=SPLIT_OF_PART[part],
+                groups=(group("Common Voice", "speaker", row["client_id"] or name),), commercial_use=True,
+                language=row.get("locale") or language.resolve().name, text=unquote(row.get("sentence", "")),
+                seconds=None if milliseconds is None else milliseconds / 1000,
+            )  # fmt: skip
 
 
 CORPUS = Corpus(
-    name="common-voice",
-    role="speech",
-    parts=tuple(SPLIT_OF_PART),
-    licence="CC0 1.0",
-    source="https://commonvoice.mozilla.org/datasets",
-    reader=_clips,
+    name="common-voice", role="speech", parts=tuple(SPLIT_OF_PART), licence="CC0 1.0", reader=_clips,
     tables=("{part}.tsv", "clip_durations.tsv"),
-)
+)  # fmt: skip

@@ -1,7 +1,5 @@
 """The last step of every prepared set, however its shards were made: manifest, card, and dataset.json."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json
@@ -12,7 +10,7 @@ from typing import Any
 
 from unhiss.data.card import write_card
 from unhiss.data.manifest import ManifestRow, manifest_files
-from unhiss.data.storage import save_bytes, save_text
+from unhiss.data.storage import save_bytes, save_table, save_text
 from unhiss.data.store import FORMAT, SETTINGS
 from unhiss.errors import DataError
 from unhiss.remote import RemotePath
@@ -22,12 +20,9 @@ REJECTED_COLUMNS = ("id", "corpus", "reason", "detail")
 
 
 def complete_set(
-    target: Path | RemotePath,
-    lines: list[str],
-    rejected: list[dict[str, str]],
-    preprocessing: dict[str, Any],
+    target: Path | RemotePath, lines: list[str], rejected: list[dict[str, str]], preprocessing: dict[str, Any],
     metadata: dict[str, Any],
-) -> None:
+) -> None:  # fmt: skip
     """Write the files beside the shards, and last of all dataset.json, which marks the set as complete.
 
     lines: rows as JSON, in manifest order. metadata: seed, sources, and shards, the SHA-256 of each.
@@ -38,19 +33,10 @@ def complete_set(
         raise nothing_usable(rejected, "detail")
     for file, content in manifest_files(lines).items():
         save_bytes(target / file, content)
-    table = io.StringIO()
-    writer = csv.DictWriter(table, REJECTED_COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rejected)
-    save_text(target / REJECTED, table.getvalue())
+    save_table(target / REJECTED, REJECTED_COLUMNS, rejected)
     settings = summarise(rows, rejected, preprocessing) | metadata
     write_card(target, rows, settings)
-    save_text(target / SETTINGS, settings_text(settings))
-
-
-def settings_text(settings: dict[str, Any]) -> str:
-    """dataset.json."""
-    return json.dumps(settings, indent=1, sort_keys=True, ensure_ascii=False)
+    save_text(target / SETTINGS, json.dumps(settings, indent=1, sort_keys=True, ensure_ascii=False))
 
 
 def nothing_usable(rejected: list[dict[str, str]], explanation: str) -> DataError:
@@ -62,9 +48,8 @@ def nothing_usable(rejected: list[dict[str, str]], explanation: str) -> DataErro
 def read_rejected(folder: Path | RemotePath) -> list[dict[str, str]]:
     """The clips that were left out of a set."""
     path = folder / REJECTED
-    if not path.is_file():
-        return []
-    return list(csv.DictReader(io.StringIO(path.read_bytes().decode(), newline="")))
+    content = path.read_bytes().decode() if path.is_file() else ""
+    return list(csv.DictReader(io.StringIO(content, newline="")))
 
 
 def summarise(

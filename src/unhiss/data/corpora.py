@@ -1,7 +1,5 @@
 """All corpora unhiss can read, by the name the command line gives them."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from unhiss.data import common_voice, demand, esc50, folder, librispeech, musan, pairs, urbansound8k, voxceleb
@@ -28,17 +26,13 @@ def parse_spec(spec: str, role: str = "") -> tuple[Corpus, Path | RemotePath, st
     if name not in CORPORA:
         raise CorpusError(f"no corpus {name!r} in {spec!r}; {nearest(name, list(CORPORA))}")
     corpus = CORPORA[name]
-    head, _, tail = rest.rpartition(":")
-    if head and tail in corpus.parts:
-        return corpus, _folder(head), tail
     if not rest:
         raise CorpusError(f"{spec!r} names no folder; expected {name}:PATH or {name}:PATH:{corpus.parts[0]}")
-    path = _folder(rest)
-    if isinstance(path, Path) and head and not path.exists() and Path(head).expanduser().is_dir():
-        raise CorpusError(f"{name} has no part {tail!r}; {nearest(tail, list(corpus.parts))}")
-    return corpus, path, corpus.default_part(role)
-
-
-def _folder(text: str) -> Path | RemotePath:
-    path = parse_path(text)
-    return path.expanduser() if isinstance(path, Path) else path
+    head, _, tail = rest.rpartition(":")
+    has_part = bool(head) and tail in corpus.parts
+    path = parse_path(head if has_part else rest)
+    if isinstance(path, Path):
+        path = path.expanduser()
+        if head and not has_part and not path.exists() and Path(head).expanduser().is_dir():
+            raise CorpusError(f"{name} has no part {tail!r}; {nearest(tail, list(corpus.parts))}")
+    return corpus, path, tail if has_part else corpus.default_part(role)

@@ -12,8 +12,6 @@ Citation: J. Thiemann, N. Ito, E. Vincent, "The Diverse Environments Multi-chann
 (DEMAND)", Proceedings of Meetings on Acoustics 19, 2013.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,29 +23,18 @@ CHANNEL = re.compile(r"ch(0[1-9]|1[0-6])\.(wav|flac|ogg)")
 RATE_SUFFIX = re.compile(r"_(48|16)k$")
 
 
-def _channels(room: Path) -> list[Path]:
-    return sorted(file for file in room.iterdir() if CHANNEL.fullmatch(file.name))
-
-
 def _clips(path: Path, part: str, role: str) -> Iterator[Clip]:
     # Rooms are the path itself, its sub-folders, or theirs (DKITCHEN_48k/DKITCHEN).
     below = [folder for pattern in ("*/", "*/*/") for folder in sorted(path.glob(pattern))]
-    rooms = [folder for folder in (path, *below) if folder.is_dir() and _channels(folder)]
-    if not rooms:
+    rooms = [folder for folder in (path, *below) if folder.is_dir()]
+    files = [file for room in rooms for file in sorted(room.iterdir()) if CHANNEL.fullmatch(file.name)]
+    if not files:
         raise CorpusError(f"{path} is not DEMAND: expected ROOM/ch01.wav … ch16.wav; found: {listing(path)}")
-    for room in rooms:
-        name = RATE_SUFFIX.sub("", room.absolute().name)  # the same room at both rates is one
-        for file in _channels(room):
-            if part in ("all", file.stem):
-                groups = (group("DEMAND", "room", name),)
-                yield Clip(path=file, kind=name, groups=groups, flexible_split=True, commercial_use=True)
+    for file in files:
+        if part in ("all", file.stem):
+            name = RATE_SUFFIX.sub("", file.absolute().parent.name)  # the same room at both rates is one
+            groups = (group("DEMAND", "room", name),)
+            yield Clip(path=file, kind=name, groups=groups, flexible_split=True, commercial_use=True)
 
 
-CORPUS = Corpus(
-    name="demand",
-    role="noise",
-    parts=("all", "ch01"),
-    licence="CC BY-SA 3.0",
-    source="https://zenodo.org/records/1227121",
-    reader=_clips,
-)
+CORPUS = Corpus(name="demand", role="noise", parts=("all", "ch01"), licence="CC BY-SA 3.0", reader=_clips)

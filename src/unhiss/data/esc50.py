@@ -12,40 +12,27 @@ Get it: https://github.com/karolpiczak/ESC-50
 Citation: K. J. Piczak, "ESC: Dataset for Environmental Sound Classification", ACM Multimedia 2015.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 
-from unhiss.data.clips import Clip, Corpus, group, recording_groups, root_of
+from unhiss.data.clips import Clip, Corpus, root_of
 from unhiss.data.folds import fold_parts, read_folds
 
+TABLE = "meta/esc50.csv"
 FOLDS = 5
 COLUMNS = ("filename", "fold", "category", "esc10", "src_file")
 
 
 def _clips(path: Path, part: str, role: str) -> Iterator[Clip]:
-    root = root_of(path, "ESC-50", "meta/esc50.csv")
-    rows = read_folds(root / "meta" / "esc50.csv", COLUMNS, "src_file", FOLDS, part)
-    for row, fold, split in sorted(rows, key=lambda item: item[0]["filename"]):
+    root = root_of(path, "ESC-50", TABLE)
+    for row, common in read_folds(root / TABLE, "ESC-50", COLUMNS, "src_file", FOLDS, part):
         in_esc10 = row["esc10"].strip().lower() == "true"
         yield Clip(
-            path=root / "audio" / row["filename"],
-            kind=row["category"],
-            groups=(*recording_groups("ESC-50", row["src_file"]), group("ESC-50", "fold", str(fold))),
-            split=split,
-            licence="CC BY 3.0" if in_esc10 else "",
-            commercial_use=in_esc10,
-            seconds=5.0,
-        )
+            path=root / "audio" / row["filename"], kind=row["category"], seconds=5.0, commercial_use=in_esc10,
+            licence="CC BY 3.0" if in_esc10 else "", **common,
+        )  # fmt: skip
 
 
 CORPUS = Corpus(
-    name="esc50",
-    role="noise",
-    parts=fold_parts(FOLDS),
-    licence="CC BY-NC 3.0",
-    source="https://github.com/karolpiczak/ESC-50",
-    reader=_clips,
-    tables=("meta/esc50.csv",),
+    name="esc50", role="noise", parts=fold_parts(FOLDS), licence="CC BY-NC 3.0", reader=_clips, tables=(TABLE,)
 )

@@ -14,8 +14,6 @@ Groups, which stay in one split: a speaker (and its recording); a noise's source
 Licence: the manifest's; "unknown", and not for commercial use, where there is none.
 """
 
-from __future__ import annotations
-
 import csv
 import os
 import re
@@ -71,22 +69,12 @@ def _groups(file: Path, row: dict[str, str], role: str) -> tuple[str, ...]:
 def _clips(path: Path, part: str, role: str) -> Iterator[Clip]:
     for file, row in _rows(path) or ((file, {}) for file in recordings(path)):
         yield Clip(
-            path=file,
-            corpus=row.get("source", ""),
-            kind=row.get("speaker_or_kind") or _absolute(file).parent.name,
-            groups=_groups(file, row, role),
-            split=part,
-            flexible_split=part == SPLITS[0],  # any other part was chosen by the user
-            licence=row.get("licence", ""),
-            commercial_use=is_yes(row.get("commercial_use", "")),
-            language=row.get("language", ""),
+            path=file, kind=row.get("speaker_or_kind") or _absolute(file).parent.name, groups=_groups(file, row, role),
+            split=part, flexible_split=part == SPLITS[0],  # any other part was chosen by the user
+            commercial_use=is_yes(row.get("commercial_use", "")), seconds=number(row.get("seconds", "")),
+            corpus=row.get("source", ""), licence=row.get("licence", ""), language=row.get("language", ""),
             text=row.get("text", ""),
-            seconds=number(row.get("seconds", "")),
-        )
+        )  # fmt: skip
 
 
-CORPUS = Corpus(
-    name="folder",
-    reader=_clips,
-    tables=("manifest.csv",),
-)
+CORPUS = Corpus(name="folder", reader=_clips, tables=("manifest.csv",))

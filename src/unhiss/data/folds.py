@@ -1,12 +1,11 @@
 """Corpora that come in folds: every source recording is kept within one fold."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-from unhiss.data.clips import table
+from unhiss.data.clips import group, recording_groups, table
 from unhiss.errors import CorpusError
 
 
@@ -31,19 +30,21 @@ def fold_parts(count: int) -> tuple[str, ...]:
 
 
 def read_folds(
-    file: Path, columns: Sequence[str], recording: str, count: int, part: str
-) -> Iterator[tuple[dict[str, str], int, str]]:
-    """(row, fold, split) of each row of a corpus's table that belongs to `part`.
+    file: Path, corpus: str, columns: Sequence[str], recording: str, count: int, part: str
+) -> Iterator[tuple[dict[str, str], dict[str, Any]]]:
+    """Each row of a table that belongs to `part`, with `groups` and `split` of its clip, by fold and file name.
 
-    recording: the column with the source recording. Raises CorpusError for a fold beyond 1 to `count`.
+    columns: those that the reader uses, the file name first. recording: the column with the source recording.
+    Raises CorpusError for a fold beyond 1 to `count`.
     """
     rows = list(table(file, columns, ","))
     for row in rows:
         if row["fold"] not in map(str, range(1, count + 1)):
             raise CorpusError(f"{file} has the fold {row['fold']!r}; expected 1 to {count}")
     home = home_folds((row[recording], int(row["fold"])) for row in rows)
-    for row in rows:
+    for row in sorted(rows, key=lambda row: (int(row["fold"]), row[columns[0]])):
         fold = home[row[recording]]
         split = {count - 1: "valid", count: "test"}.get(fold, "train")
         if part in ("all", f"fold{fold}", split):
-            yield row, fold, split
+            groups = (*recording_groups(corpus, row[recording]), group(corpus, "fold", str(fold)))
+            yield row, {"groups": groups, "split": split}

@@ -15,15 +15,12 @@ Citation: V. Panayotov, G. Chen, D. Povey, S. Khudanpur, "Librispeech: an ASR co
 audio books", ICASSP 2015.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 
 from unhiss.data.clips import Clip, Corpus, group, listing, recordings
 from unhiss.errors import CorpusError
 
-PARTS = ("train", "dev", "test", "all")
 SPLIT_OF_PART = {"train": "train", "dev": "valid", "test": "test"}
 
 
@@ -34,21 +31,22 @@ def _part(subset: Path) -> str:
 
 
 def _chapters(subset: Path) -> Iterator[Path]:
-    speakers = sorted(entry for entry in subset.iterdir() if entry.name.isdigit() and entry.is_dir())
-    for speaker in speakers:
-        yield from sorted(entry for entry in speaker.iterdir() if entry.name.isdigit() and entry.is_dir())
+    return (chapter for speaker in _numbered_folders(subset) for chapter in _numbered_folders(speaker))
+
+
+def _numbered_folders(folder: Path) -> list[Path]:
+    return sorted(entry for entry in folder.iterdir() if entry.name.isdigit() and entry.is_dir())
 
 
 def _subsets(path: Path, part: str) -> list[Path]:
-    single = _part(path)
-    if single:
-        if part not in ("all", single, PARTS[0]):
+    if single := _part(path):
+        if part not in ("all", single, "train"):
             raise CorpusError(f"{path} is the subset of part {single!r}, not {part!r}; leave the part out")
         return [path]
     for root in (path, path / "LibriSpeech"):
-        subsets = sorted(entry for entry in root.iterdir() if entry.is_dir() and _part(entry)) if root.is_dir() else []
-        if subsets:
-            return [subset for subset in subsets if part in ("all", _part(subset))]
+        entries = sorted(root.iterdir()) if root.is_dir() else []
+        if subsets := {entry: _part(entry) for entry in entries if entry.is_dir() and _part(entry)}:
+            return [subset for subset, its_part in subsets.items() if part in ("all", its_part)]
     raise CorpusError(
         f"{path} is not LibriSpeech: expected train-clean-100/SPEAKER/CHAPTER/*.flac or the like; "
         f"found: {listing(path)}"
@@ -65,25 +63,16 @@ def _clips(path: Path, part: str, role: str) -> Iterator[Clip]:
     for subset in _subsets(path, part):
         for chapter in _chapters(subset):
             texts = _texts(chapter)
+            speaker = chapter.parent.name
             for file in recordings(chapter):
-                speaker = chapter.parent.name
                 yield Clip(
-                    path=file,
-                    kind=speaker,
-                    groups=(group("LibriSpeech", "speaker", speaker),),
-                    split=SPLIT_OF_PART[_part(subset)],
-                    commercial_use=True,
-                    language="en",
+                    path=file, kind=speaker, groups=(group("LibriSpeech", "speaker", speaker),),
+                    split=SPLIT_OF_PART[_part(subset)], commercial_use=True, language="en",
                     text=texts.get(file.stem, ""),
-                )
+                )  # fmt: skip
 
 
 CORPUS = Corpus(
-    name="librispeech",
-    role="speech",
-    parts=PARTS,
-    licence="CC BY 4.0",
-    source="https://www.openslr.org/12",
-    reader=_clips,
+    name="librispeech", role="speech", parts=(*SPLIT_OF_PART, "all"), licence="CC BY 4.0", reader=_clips,
     tables=("*.trans.txt",),
-)
+)  # fmt: skip

@@ -5,8 +5,6 @@ not lock reliably; so each worker holds an exclusive lock on a file of its own, 
 Lock files have temporary names (see `atomic`), so a killed run leaves nothing that a later one does not remove.
 """
 
-from __future__ import annotations
-
 import shutil
 import tempfile
 import time
@@ -28,19 +26,19 @@ SCRATCH = "unhiss-scratch-"
 SCRATCH_TIMEOUT_S = 10.0  # another process may hold a new lock for a moment, to see whether its owner is alive
 PRELOAD = ("unhiss.data.shards", "unhiss.data.mixture_files")
 
+Progress = Callable[[int], None]  # called with the number of clips, pairs or frames that are finished
+
 
 @contextmanager
 def exclusive_lock(path: Path, timeout_s: float = 0.0) -> Iterator[bool]:
     """Hold the lock file `path` until the block ends; False if another holder keeps it beyond `timeout_s`."""
     lock = FileLock(path, timeout=timeout_s)
-    acquired = False
     with suppress(Timeout):
         lock.acquire()
-        acquired = True
     try:
-        yield acquired
+        yield lock.is_locked
     finally:
-        if acquired:
+        if lock.is_locked:
             # filelock 4 notices a removed lock file while it waits. Windows refuses; filelock removes it there.
             with suppress(OSError):
                 path.unlink()
@@ -69,24 +67,23 @@ def workers_ended(folder: Path, timeout_s: float) -> bool:
 
 
 def run_workers(
-    task: Callable[..., Any],
-    items: Sequence[tuple[Any, ...]],
-    folder: Path,
-    fleet: Fleet,
-    on_finished: Callable[[int], None] = lambda index: None,
-    ledger: Ledger | None = None,
-) -> None:
+    task: Callable[..., Any], sizes: Sequence[int], items: Sequence[tuple[Any, ...]], folder: Path, fleet: Fleet,
+    progress: Progress = lambda done: None, done: int = 0, ledger: Ledger | None = None,
+) -> None:  # fmt: skip
     """Call `task(*item)` for every item on `fleet`, in no fixed order, by workers that hold a lock in `folder`.
 
-    folder: the local folder that `claim_folder` gives. `on_finished(index)` is called here after each item.
-    ledger: of the items that an earlier run has finished; they are reported, and not done again.
+    folder: the local folder that `claim_folder` gives. progress: is called at the start with `done`, and after each
+    item with the sum so far. sizes: of each item, in what progress counts. ledger: of the items that an earlier run has
+    finished; they are reported, and not done again.
     """
+    progress(done)
     if fleet.ray:  # its processes outlive the run
         task, items, setup = _run_locked, [(folder, task, item) for item in items], WorkerSetup()
     else:
         setup = WorkerSetup(function=hold_worker_lock, args=(folder,), preload=PRELOAD)
     for index, _ in map_items(task, items, fleet, setup, ledger=ledger):
-        on_finished(index)
+        done += sizes[index]
+        progress(done)
 
 
 def _run_locked(folder: Path, task: Callable[..., Any], item: tuple[Any, ...]) -> None:

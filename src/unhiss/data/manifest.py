@@ -10,7 +10,7 @@ import io
 import json
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, overload
 
@@ -125,9 +125,6 @@ class ManifestRows(Sequence[ManifestRow]):
             number = int(self._indices[number])
         first, last = self._columns.arrays["ends"][number : number + 2]
         return ManifestRow.from_json(self._read(int(first), int(last)))
-
-    def __iter__(self) -> Iterator[ManifestRow]:
-        return (self[number] for number in range(len(self)))
 
     def column(self, name: str) -> np.ndarray:
         """The numbers `(N,)` of a column: offset, length, level_dbfs, bandwidth_hz or snr_db."""

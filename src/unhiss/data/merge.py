@@ -1,7 +1,5 @@
 """Merge several prepared sets into one: their shards get new names, and no sample changes."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import shutil
@@ -15,7 +13,7 @@ from typing import Any
 from unhiss.data.clips import leaks
 from unhiss.data.completion import complete_set, read_rejected
 from unhiss.data.output_folder import claim_folder
-from unhiss.data.shard_plan import unique_id
+from unhiss.data.prepare import unique_id
 from unhiss.data.storage import file_names, make_folder, output_file
 from unhiss.data.store import SETTINGS, Store
 from unhiss.errors import DataError

@@ -1,7 +1,5 @@
 """Recipes: how a mixture is made from clips, as numbers that give the same samples on any machine."""
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import dataclass
 

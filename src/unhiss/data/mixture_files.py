@@ -1,11 +1,6 @@
 """Training files from a prepared set, as U-Net and R-CED take them: noisy/clean WAV pairs and 128 x 128 frames."""
 
-from __future__ import annotations
-
-import csv
 import hashlib
-import io
-from collections.abc import Callable
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
@@ -13,15 +8,15 @@ from pathlib import Path
 import numpy as np
 
 from unhiss.data.clips import ROLES
-from unhiss.data.locks import run_workers
+from unhiss.data.locks import Progress, run_workers
 from unhiss.data.manifest import MANIFEST
 from unhiss.data.mixing import Mixer, Recipe, mix
 from unhiss.data.output_folder import claim_folder
-from unhiss.data.storage import save_bytes, save_text
+from unhiss.data.storage import save_bytes, save_table
 from unhiss.data.store import SETTINGS, Store
 from unhiss.dsp import frames
 from unhiss.fleet.ledger import NAME, Ledger
-from unhiss.fleet.mapping import Fleet
+from unhiss.fleet.mapping import ALL_PROCESSORS, Fleet
 from unhiss.media.writer import wav_bytes
 from unhiss.settings import MixConfig
 
@@ -31,21 +26,14 @@ SEEDS = {"train": 5, "valid": 6, "test": 7}  # so that no two splits draw the sa
 PAIRS_PER_TASK = 100  # some tenths of a second of work, about what it costs to start a process
 CHUNK = 256  # frames drawn at a time; each chunk has its own seed, so that any process can make it
 
-Progress = Callable[[int], None]  # called with the number of pairs or frames that are finished
 
 _open_store = lru_cache(maxsize=1)(Store)  # once in each process
 
 
 def write_pairs(
-    store: Store,
-    folder: Path,
-    count: int,
-    config: MixConfig,
-    seed: int,
+    store: Store, folder: Path, count: int, config: MixConfig, seed: int, fleet: Fleet = ALL_PROCESSORS,
     progress: Progress = lambda done: None,
-    jobs: int | None = None,
-    ray: str | None = None,
-) -> dict[str, int]:
+) -> dict[str, int]:  # fmt: skip
     """Write `count` mixtures as clean/ID.wav and noisy/ID.wav with manifest.csv, in the splits' proportion.
 
     Speech keeps its full length; noise is cut or repeated to it. A clip may be used again with other noise, but
@@ -66,25 +54,15 @@ def write_pairs(
             rows += [_manifest_row(mixer, recipe, len(rows) + i) for i, recipe in enumerate(recipes)]
         todo = [item for item in items if not _pairs_exist(folder, item[3], len(item[4]))]
         sizes = [len(item[4]) for item in todo]
-        run_workers(_write_pairs, todo, folder, Fleet(jobs, ray), _count_up(progress, sizes, count - sum(sizes)))
-        table = io.StringIO()
-        writer = csv.DictWriter(table, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        save_text(folder / "manifest.csv", table.getvalue())
+        run_workers(_write_pairs, sizes, todo, folder, fleet, progress, count - sum(sizes))
+        save_table(folder / "manifest.csv", COLUMNS, rows)
     return counts
 
 
 def write_spectrograms(
-    store: Store,
-    folder: Path,
-    counts: dict[str, int],
-    config: MixConfig,
-    seed: int,
+    store: Store, folder: Path, counts: dict[str, int], config: MixConfig, seed: int, fleet: Fleet = ALL_PROCESSORS,
     progress: Progress = lambda done: None,
-    jobs: int | None = None,
-    ray: str | None = None,
-) -> dict[str, int]:
+) -> dict[str, int]:  # fmt: skip
     """Write scaled frames of mixtures as SPLIT-noisy.npy and SPLIT-clean.npy, float32 `(count, 128, 128)`.
 
     Each noisy frame is scaled by its own maximum, the clean one by the noisy one's. counts: frames of each split.
@@ -107,8 +85,8 @@ def write_spectrograms(
                 for split, count in counts.items()
                 for first in range(0, count, CHUNK)
             ]
-            on_finished = _count_up(progress, [item[4] for item in items])
-            run_workers(_write_frames, items, folder, Fleet(jobs, ray), on_finished, ledger)
+            sizes = [item[4] for item in items]
+            run_workers(_write_frames, sizes, items, folder, fleet, progress, ledger=ledger)
             for array in folder.glob(".*.npy.draft"):
                 array.replace(folder / array.name.removeprefix(".").removesuffix(".draft"))
         (folder / NAME).unlink(missing_ok=True)
@@ -135,18 +113,6 @@ def _fingerprint(store: Store, what: str, counts: dict[str, int], config: MixCon
     digest.update((store.folder / MANIFEST).read_bytes())
     digest.update(repr((what, counts, asdict(config), seed)).encode())
     return digest.hexdigest()
-
-
-def _count_up(progress: Progress, sizes: list[int], done: int = 0) -> Callable[[int], None]:
-    """A callback for finished items that reports how many pairs or frames are done; sizes: of each item."""
-    progress(done)
-
-    def on_finished(index: int) -> None:
-        nonlocal done
-        done += sizes[index]
-        progress(done)
-
-    return on_finished
 
 
 def _manifest_row(mixer: Mixer, recipe: Recipe, number: int) -> dict[str, object]:

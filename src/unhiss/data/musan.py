@@ -15,8 +15,6 @@ bar on commercial use as the corpus states it: see the LICENSE files. Get it: ht
 Citation: D. Snyder, G. Chen, D. Povey, "MUSAN: A Music, Speech, and Noise Corpus", arXiv 1510.08484, 2015.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,28 +29,20 @@ def _clips(path: Path, part: str, role: str) -> Iterator[Clip]:
         raise CorpusError(f"musan: part {part!r} holds no speech to learn from; use part speech, or --noise")
     kinds = {"all": ("speech",) if role == "speech" else ("noise", "music")}.get(part, (part,))
     roots = [root for root in (path, path / "musan") if any((root / kind).is_dir() for kind in KINDS)]
-    files = [(kind, file) for kind in kinds for root in roots[:1] for file in _files(root / kind)]
+    folders = [root / kind for root in roots[:1] for kind in kinds if (root / kind).is_dir()]
+    # The prefix tells MUSAN's files from those of any other folder that is called noise.
+    files = [file for folder in folders for file in recordings(folder) if file.name.startswith(f"{folder.name}-")]
     if not files:
         example = f"{kinds[0]}/SOURCE/{kinds[0]}-SOURCE-0000.wav"
         raise CorpusError(f"{path} is not MUSAN: expected {example}; found: {listing(path)}")
-    for kind, file in files:
+    for file in files:
         yield Clip(
-            path=file, kind=f"{kind}-{file.parent.name}", groups=recording_groups("MUSAN", file.stem),
-            flexible_split=True, commercial_use=True,
+            path=file, kind=f"{file.name.partition('-')[0]}-{file.parent.name}", flexible_split=True,
+            groups=recording_groups("MUSAN", file.stem), commercial_use=True,
         )  # fmt: skip
 
 
-def _files(folder: Path) -> list[Path]:
-    """MUSAN's files below noise/, music/ or speech/; the prefix tells them from those of any other noise/."""
-    if not folder.is_dir():
-        return []
-    return [file for file in recordings(folder) if file.name.startswith(f"{folder.name}-")]
-
-
 CORPUS = Corpus(
-    name="musan",
-    parts=(*KINDS, "all"),
+    name="musan", parts=(*KINDS, "all"), reader=_clips,
     licence="CC BY 4.0 (recordings: Creative Commons or public domain, by source)",
-    source="https://www.openslr.org/17",
-    reader=_clips,
-)
+)  # fmt: skip

@@ -1,7 +1,5 @@
 """Output folders, local or remote: each holds the results of one set of settings, and one run at a time writes it."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -20,12 +20,9 @@ C. K. A. Reddy et al., "The INTERSPEECH 2020 Deep Noise Suppression Challenge", 
 Others: the manifest's, else "unknown".
 """
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from unhiss.data.clips import SPLITS, Clip, Corpus, group, is_yes, listing, recordings, table
@@ -34,19 +31,8 @@ from unhiss.errors import CorpusError
 FILE_ID = re.compile(r"fileid_(\d+)$")
 READER = re.compile(r"reader_(\d+)")
 VOICEBANK_FOLDERS = {"train": "clean_trainset*_wav", "test": "clean_testset*_wav"}
-
-
-@dataclass(frozen=True)
-class _Layout:
-    """What a layout of folders implies for its clips. rows: of manifest.csv, by id."""
-
-    licence: str
-    commercial_use: bool
-    rows: dict[str, dict[str, str]] = field(default_factory=dict)
-
-
-VOICEBANK = _Layout("CC BY 4.0", True)
-DNS = _Layout("mixed (DNS challenge, by part)", False)
+VOICEBANK, DNS, OTHER = "VoiceBank+DEMAND", "DNS", "other"
+LICENCES = {VOICEBANK: "CC BY 4.0", DNS: "mixed (DNS challenge, by part)", OTHER: "unknown"}
 
 
 def _pair_id(file: Path) -> str:
@@ -58,38 +44,35 @@ def _pair_id(file: Path) -> str:
 def _rows(path: Path) -> dict[str, dict[str, str]]:
     file = path / "manifest.csv"
     rows = {row["id"]: row for row in table(file, ["id"], ",")} if file.is_file() else {}
-    unknown = sorted({row.get("split", "") for row in rows.values()} - {*SPLITS, ""})
-    if unknown:
+    if unknown := sorted({row.get("split", "") for row in rows.values()} - {*SPLITS, ""}):
         raise CorpusError(f"{file} has the split {unknown[0]!r}; expected {', '.join(SPLITS)}")
     return rows
 
 
-def _folders(path: Path, part: str) -> list[tuple[Path, Path, _Layout]]:
-    """(clean, noisy, layout) for each pair of folders of the part."""
+def _folders(path: Path, part: str) -> tuple[str, list[tuple[Path, Path]]]:
+    """The layout, and each pair of folders of the part, clean and noisy."""
     if any(next(path.glob(pattern), None) for pattern in VOICEBANK_FOLDERS.values()):
         folders = sorted(path.glob(VOICEBANK_FOLDERS[part])) if part in VOICEBANK_FOLDERS else []
         if not folders:
             raise CorpusError(f"{path} has no part {part!r} of VoiceBank+DEMAND; found: {listing(path)}")
-        return [(clean, path / clean.name.replace("clean", "noisy", 1), VOICEBANK) for clean in folders]
+        return VOICEBANK, [(clean, path / clean.name.replace("clean", "noisy", 1)) for clean in folders]
     if not ((path / "clean").is_dir() and (path / "noisy").is_dir()):
         raise CorpusError(
             f"{path} holds no pairs: expected clean/ and noisy/, or clean_trainset_28spk_wav/ and "
             f"noisy_trainset_28spk_wav/; found: {listing(path)}"
         )
     is_dns = any(FILE_ID.search(file.stem) for file in recordings(path / "clean"))
-    return [(path / "clean", path / "noisy", DNS if is_dns else _Layout("unknown", False, _rows(path)))]
+    return DNS if is_dns else OTHER, [(path / "clean", path / "noisy")]
 
 
-def _speakers(clean: Path, noisy: Path, layout: _Layout) -> tuple[str, tuple[str, ...]]:
-    """The speaker's name ("" if unknown), and the groups of a pair."""
-    if layout is VOICEBANK:
+def _speakers(clean: Path, noisy: Path, layout: str, speaker: str) -> tuple[str, tuple[str, ...]]:
+    """The speaker's name ("" if unknown), and the groups of a pair. speaker: as the manifest states it."""
+    if layout == VOICEBANK:
         name = clean.stem.split("_")[0]
         return name, (group("VCTK", "speaker", name),)
-    if layout is DNS and (readers := READER.findall(noisy.stem)):
+    if layout == DNS and (readers := READER.findall(noisy.stem)):
         return readers[0], tuple(group("DNS", "speaker", name) for name in dict.fromkeys(readers))
-    if name := layout.rows.get(clean.stem, {}).get("speaker", ""):
-        return name, (group("pairs", "speaker", name),)
-    return "", (_file_group(clean),)
+    return speaker, (group("pairs", "speaker", speaker) if speaker else _file_group(clean),)
 
 
 def _file_group(file: Path) -> str:
@@ -98,28 +81,25 @@ def _file_group(file: Path) -> str:
 
 
 def _speech(path: Path, part: str) -> Iterator[Clip]:
-    for clean_folder, noisy_folder, layout in _folders(path, part):
+    layout, folders = _folders(path, part)
+    rows = _rows(path) if layout == OTHER else {}
+    for clean_folder, noisy_folder in folders:
         noisy_files = {_pair_id(file): file for file in recordings(noisy_folder)} if noisy_folder.is_dir() else {}
         for clean in recordings(clean_folder):
             noisy = noisy_files.get(_pair_id(clean))
             if noisy is None:
                 raise CorpusError(f"{clean} has no noisy recording in {noisy_folder}; pairs need both")
-            row = layout.rows.get(clean.stem, {})
+            row = rows.get(clean.stem, {})
             if (row.get("split") or part) != part:
                 continue
-            speaker, groups = _speakers(clean, noisy, layout)
+            speaker, groups = _speakers(clean, noisy, layout, row.get("speaker", ""))
             yield Clip(
-                path=clean,
-                kind=speaker or "unknown",
-                groups=groups,
-                split=part,
-                flexible_split=part == SPLITS[0] and layout is not VOICEBANK and not row.get("split"),
-                licence=row.get("licence") or layout.licence,
-                commercial_use=layout.commercial_use or is_yes(row.get("commercial_use", "")),
-                language="en" if layout is VOICEBANK else row.get("language", ""),
-                text=row.get("text", ""),
-                noisy=noisy,
-            )
+                path=clean, noisy=noisy, kind=speaker or "unknown", groups=groups, split=part,
+                flexible_split=part == SPLITS[0] and layout != VOICEBANK and not row.get("split"),
+                licence=row.get("licence") or LICENCES[layout],
+                commercial_use=layout == VOICEBANK or is_yes(row.get("commercial_use", "")),
+                language="en" if layout == VOICEBANK else row.get("language", ""), text=row.get("text", ""),
+            )  # fmt: skip
 
 
 def _noise(path: Path, part: str) -> Iterator[Clip]:
@@ -129,22 +109,14 @@ def _noise(path: Path, part: str) -> Iterator[Clip]:
     for file in recordings(path / "noise"):
         row = rows.get(file.stem, {})
         yield Clip(
-            path=file,
-            kind=row.get("noise_kind") or "noise",
-            groups=(_file_group(file),),
-            split=part,
-            flexible_split=part == SPLITS[0],
-            licence=DNS.licence if FILE_ID.search(file.stem) else row.get("licence", ""),
-            commercial_use=is_yes(row.get("commercial_use", "")),
-        )
+            path=file, kind=row.get("noise_kind") or "noise", groups=(_file_group(file),), split=part,
+            flexible_split=part == SPLITS[0], commercial_use=is_yes(row.get("commercial_use", "")),
+            licence=LICENCES[DNS] if FILE_ID.search(file.stem) else row.get("licence", ""),
+        )  # fmt: skip
 
 
 def _clips(path: Path, part: str, role: str) -> Iterator[Clip]:
     return _speech(path, part) if role == "speech" else _noise(path, part)
 
 
-CORPUS = Corpus(
-    name="pairs",
-    reader=_clips,
-    tables=("manifest.csv",),
-)
+CORPUS = Corpus(name="pairs", reader=_clips, tables=("manifest.csv",))

@@ -4,15 +4,13 @@ The readers list folders and open tables, so they need to know nothing of remote
 its recording, which is downloaded when its shard is made.
 """
 
-from __future__ import annotations
-
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from unhiss.data.clips import Clip, Corpus
 from unhiss.data.locks import scratch_folder
-from unhiss.data.shard_plan import ClipSource
+from unhiss.data.prepare import ClipSource
 from unhiss.errors import CorpusError
 from unhiss.remote import MAX_REQUESTS, RemoteNotFound, RemotePath, RemoteRejected
 
@@ -36,7 +34,7 @@ def read_remote(spec: str, corpus: Corpus, url: RemotePath, part: str, role: str
         if not (sizes or has_table):
             raise CorpusError(_no_files(url, problem, tables))
         try:
-            clips = list(corpus.read(mirror, part, role))
+            clips = corpus.read(mirror, part, role)
         except CorpusError as error:
             line = str(error).replace(str(mirror), str(url))
             raise CorpusError(line + (f"; {problem}" if problem else "")) from error

@@ -1,7 +1,5 @@
 """From clips to int16 shards: load, resample, remove silence, measure, pack. Each shard is made independently."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -95,14 +93,9 @@ def _read(clip: Clip, preprocessing: Preprocessing, temp_folder: Path | None) ->
         raise Rejected("long", f"{clip.seconds:.2f} s")
     try:
         with local_copy(clip.url or clip.path, temp_folder) as path:
-            return _decode(path, limit)
+            audio, rate = read(path, limit)
     except RemoteNotFound as error:
         raise Rejected("missing", "no such file") from error
-
-
-def _decode(path: Path, limit: float | None) -> tuple[np.ndarray, int]:
-    try:
-        audio, rate = read(path, limit)
     except TooLongError as error:
         raise Rejected("long", f"{error.seconds:.2f} s") from error
     except AudioError as error:
@@ -138,24 +131,21 @@ def write_shards(
     rows: list[ManifestRow] = []
     rejected: list[dict[str, str]] = []
     hashes: dict[str, str] = {}
-    loaded = _load_all(clips, preprocessing, rater, rejected, temp_folder)
+
+    def load_all() -> Iterator[Loaded]:
+        for clip_id, clip in clips:
+            try:
+                yield load(clip_id, clip, preprocessing, rater, temp_folder)
+            except Rejected as why:
+                rejected.append(rejection(clip_id, clip.corpus, why.reason, why.detail))
+
+    loaded = load_all()
     following = next(loaded, None)
     while following or not hashes:  # if every clip is rejected, one empty shard is written
         shard = folder / (f"{name}-{len(hashes)}.npy" if hashes else f"{name}.npy")
         hashes[shard.name], following = write_shard(shard, following, loaded, rows, temp_folder)
     content = {"rows": [row.to_json() for row in rows], "rejected": rejected, "shards": hashes}
     save_text(folder / f"{name}.json", json.dumps(content, ensure_ascii=False))
-
-
-def _load_all(
-    clips: list[tuple[str, Clip]], preprocessing: Preprocessing, rater: QualityRater | None,
-    rejected: list[dict[str, str]], temp_folder: Path | None,
-) -> Iterator[Loaded]:  # fmt: skip
-    for clip_id, clip in clips:
-        try:
-            yield load(clip_id, clip, preprocessing, rater, temp_folder)
-        except Rejected as why:
-            rejected.append(rejection(clip_id, clip.corpus, why.reason, why.detail))
 
 
 def write_shard(
@@ -181,8 +171,7 @@ def write_shard(
         file.seek(0)
         _write_header(file, offset)
 
-    digest = save(path, fill, temp_folder)
-    return digest, following
+    return save(path, fill, temp_folder), following
 
 
 def fits(size: int, more: int) -> bool:

@@ -1,7 +1,5 @@
 """Splits without leaks: clips that share a speaker, video, fold or recording stay in one split."""
 
-from __future__ import annotations
-
 import hashlib
 from dataclasses import replace
 

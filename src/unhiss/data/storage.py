@@ -1,16 +1,15 @@
 """Files of a data set, local or remote: each is complete or absent, and a remote one is copied here to be read."""
 
-from __future__ import annotations
-
+import csv
 import hashlib
-import shutil
+import io
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from unhiss.atomic import atomic_write, temp_path
+from unhiss.atomic import atomic_write
 from unhiss.remote import RemotePath
 
 
@@ -25,8 +24,8 @@ def output_file(path: Path | RemotePath, temp_folder: Path | None = None) -> Ite
             yield temporary
         return
     with _temporary_folder(temp_folder) as folder:
-        yield folder / path.name
-        path.upload(folder / path.name)
+        yield Path(folder, path.name)
+        path.upload(Path(folder, path.name))
 
 
 @contextmanager
@@ -36,20 +35,15 @@ def local_copy(path: Path | RemotePath, temp_folder: Path | None = None) -> Iter
         yield path
         return
     with _temporary_folder(temp_folder) as folder:
-        copy = folder / f"copy{path.suffix}"
+        copy = Path(folder, f"copy{path.suffix}")
         path.download(copy)
         yield copy
 
 
-@contextmanager
-def _temporary_folder(parent: Path | None) -> Iterator[Path]:
+def _temporary_folder(parent: Path | None) -> tempfile.TemporaryDirectory[str]:
     """A hidden folder in `parent` until the block ends; another machine of a cluster has no such parent."""
-    folder = temp_path((parent if parent and parent.is_dir() else Path(tempfile.gettempdir())) / "any")
-    folder.mkdir()
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    existing = parent if parent and parent.is_dir() else None
+    return tempfile.TemporaryDirectory(prefix=".unhiss-", suffix=".part", dir=existing, ignore_cleanup_errors=True)
 
 
 def save(path: Path | RemotePath, fill: Callable[[BinaryIO], Any], temp_folder: Path | None = None) -> str:
@@ -72,6 +66,15 @@ def save_bytes(path: Path | RemotePath, content: bytes) -> None:
 def save_text(path: Path | RemotePath, text: str) -> None:
     """Write text as UTF-8 with \\n on every system, completely or not at all."""
     save_bytes(path, text.encode())
+
+
+def save_table(path: Path | RemotePath, columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:
+    """Write rows as CSV with a header."""
+    table = io.StringIO()
+    writer = csv.DictWriter(table, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    save_text(path, table.getvalue())
 
 
 def make_folder(folder: Path | RemotePath) -> Path | RemotePath:

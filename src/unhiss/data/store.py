@@ -1,7 +1,5 @@
 """A prepared data set: int16 shards that are memory-mapped, one manifest, one dataset.json."""
 
-from __future__ import annotations
-
 import io
 import json
 from functools import cached_property

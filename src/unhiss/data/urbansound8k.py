@@ -14,38 +14,26 @@ Citation: J. Salamon, C. Jacoby, J. P. Bello, "A Dataset and Taxonomy for Urban 
 ACM Multimedia 2014.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 
-from unhiss.data.clips import Clip, Corpus, group, number, recording_groups, root_of
+from unhiss.data.clips import Clip, Corpus, number, root_of
 from unhiss.data.folds import fold_parts, read_folds
 
+TABLE = "metadata/UrbanSound8K.csv"
 FOLDS = 10
 COLUMNS = ("slice_file_name", "fsID", "start", "end", "fold", "class")
 
 
 def _clips(path: Path, part: str, role: str) -> Iterator[Clip]:
-    root = root_of(path, "UrbanSound8K", "metadata/UrbanSound8K.csv")
-    rows = read_folds(root / "metadata" / "UrbanSound8K.csv", COLUMNS, "fsID", FOLDS, part)
-    for row, fold, split in sorted(rows, key=lambda item: (int(item[0]["fold"]), item[0]["slice_file_name"])):
+    root = root_of(path, "UrbanSound8K", TABLE)
+    for row, common in read_folds(root / TABLE, "UrbanSound8K", COLUMNS, "fsID", FOLDS, part):
         start, end = number(row["start"]), number(row["end"])
-        yield Clip(
-            path=root / "audio" / f"fold{row['fold']}" / row["slice_file_name"],
-            kind=row["class"],
-            groups=(*recording_groups("UrbanSound8K", row["fsID"]), group("UrbanSound8K", "fold", str(fold))),
-            split=split,
-            seconds=end - start if start is not None and end is not None else None,
-        )
+        seconds = end - start if start is not None and end is not None else None
+        file = root / "audio" / f"fold{row['fold']}" / row["slice_file_name"]
+        yield Clip(path=file, kind=row["class"], seconds=seconds, **common)
 
 
 CORPUS = Corpus(
-    name="urbansound8k",
-    role="noise",
-    parts=fold_parts(FOLDS),
-    licence="CC BY-NC 3.0",
-    source="https://urbansounddataset.weebly.com/urbansound8k.html",
-    reader=_clips,
-    tables=("metadata/UrbanSound8K.csv",),
+    name="urbansound8k", role="noise", parts=fold_parts(FOLDS), licence="CC BY-NC 3.0", reader=_clips, tables=(TABLE,)
 )

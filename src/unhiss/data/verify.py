@@ -1,7 +1,5 @@
 """Whether a prepared set is as it states: every hash, count, offset and split, read from the files themselves."""
 
-from __future__ import annotations
-
 import hashlib
 from collections import Counter
 from collections.abc import Iterator
@@ -44,10 +42,8 @@ def faults(folder: Path | RemotePath) -> Iterator[str]:
 
 
 def _check_columns(folder: Path | RemotePath) -> Iterator[str]:
-    if not (folder / COLUMNS).is_file():
-        return  # optional: the manifest is read instead
-    manifest = (folder / MANIFEST).read_bytes()
-    if Columns.from_bytes((folder / COLUMNS).read_bytes(), checksum_of([manifest])) is None:
+    path, checksum = folder / COLUMNS, checksum_of([(folder / MANIFEST).read_bytes()])
+    if path.is_file() and Columns.from_bytes(path.read_bytes(), checksum) is None:
         yield f"{COLUMNS}: damaged, or not of this {MANIFEST}; without it the set only opens more slowly"
 
 

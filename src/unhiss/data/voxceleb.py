@@ -16,8 +16,6 @@ Citation: A. Nagrani, J. S. Chung, A. Zisserman, "VoxCeleb: a large-scale speake
 Interspeech 2017.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,10 +28,6 @@ SPEAKER = re.compile(r"id\d{5}")
 SPLIT_OF_SET = {"dev": "train", "test": "test"}
 
 
-def _speakers(folder: Path) -> list[Path]:
-    return [entry for entry in folder.iterdir() if SPEAKER.fullmatch(entry.name) and entry.is_dir()]
-
-
 def _sets(path: Path) -> dict[str, str]:
     """Speaker -> dev or test, from the table in the folder, below it or above it."""
     parents = (path, path.absolute().parent, path.absolute().parent.parent)
@@ -42,41 +36,28 @@ def _sets(path: Path) -> dict[str, str]:
     if file is None:
         raise CorpusError(f"vox1_meta.csv is neither in {path} nor above it; download it with VoxCeleb1")
     sets = {row["VoxCeleb1 ID"]: row["Set"].strip() for row in table(file, COLUMNS)}
-    unknown = sorted(set(sets.values()) - set(SPLIT_OF_SET))
-    if unknown:
+    if unknown := sorted(set(sets.values()) - set(SPLIT_OF_SET)):
         raise CorpusError(f"{file} has the set {unknown[0]!r}; expected dev or test")
     return sets
 
 
 def _clips(path: Path, part: str, role: str) -> Iterator[Clip]:
-    candidates = (
-        path,
-        *(folder for pattern in ("wav", "*/wav", "vox1_*_wav") for folder in sorted(path.glob(pattern))),
-    )
-    speakers = [speaker for folder in candidates if folder.is_dir() for speaker in _speakers(folder)]
+    below = [folder for pattern in ("wav", "*/wav", "vox1_*_wav") for folder in path.glob(pattern)]
+    entries = [entry for folder in (path, *below) if folder.is_dir() for entry in folder.iterdir()]
+    speakers = [entry for entry in entries if SPEAKER.fullmatch(entry.name) and entry.is_dir()]
     if not speakers:
         raise CorpusError(f"{path} is not VoxCeleb1: expected wav/idNNNNN/VIDEO/NNNNN.wav; found: {listing(path)}")
     sets = _sets(path)
     for speaker in sorted(speakers, key=lambda folder: (folder.name, str(folder))):
-        name = speaker.name
-        if name not in sets:
+        if (name := speaker.name) not in sets:
             raise CorpusError(f"{speaker} is not in vox1_meta.csv; is this VoxCeleb2?")
         if part in ("all", sets[name]):
             for file in recordings(speaker):
-                yield Clip(
-                    path=file,
-                    kind=name,
-                    groups=(group("VoxCeleb1", "speaker", name), group("VoxCeleb1", "video", file.parent.name)),
-                    split=SPLIT_OF_SET[sets[name]],
-                )
+                groups = (group("VoxCeleb1", "speaker", name), group("VoxCeleb1", "video", file.parent.name))
+                yield Clip(path=file, kind=name, groups=groups, split=SPLIT_OF_SET[sets[name]])
 
 
 CORPUS = Corpus(
-    name="voxceleb1",
-    role="speech",
-    parts=("dev", "test", "all"),
+    name="voxceleb1", role="speech", parts=("dev", "test", "all"), tables=("vox1_meta.csv",), reader=_clips,
     licence="CC BY 4.0 (recordings: copyright of their owners)",
-    source="https://www.robots.ox.ac.uk/~vgg/data/voxceleb/",
-    reader=_clips,
-    tables=("vox1_meta.csv",),
-)
+)  # fmt: skip

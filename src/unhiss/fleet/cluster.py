@@ -1,7 +1,5 @@
 """Map a function over many items on Ray, in chunks; the chunks of a lost process or machine run again elsewhere."""
 
-from __future__ import annotations
-
 import importlib
 import os
 import platform
@@ -24,7 +22,7 @@ _kept: object = None  # what the setup returned
 
 def map_on_ray(
     task: Callable[..., Any], items: Sequence[tuple[Any, ...]], address: str, jobs: int | None, setup: WorkerSetup,
-    retry: bool = True,
+    retry: bool,
 ) -> Iterator[tuple[int, Any]]:  # fmt: skip
     """(index, task(*item)) of every item, as each chunk finishes: `processes.map_processes`, on Ray.
 
@@ -46,7 +44,10 @@ def map_on_ray(
                 for reference in ray.wait(list(running), num_returns=1)[0]:
                     yield from zip(running.pop(reference), _results(ray, reference), strict=True)
         except BaseException:
-            _cancel(ray, list(running))
+            for reference in running:  # an interrupted task removes its temporary files, before Ray kills it
+                ray.cancel(reference, force=False)
+            if running:
+                ray.wait(list(running), num_returns=len(running), timeout=SHUTDOWN_TIMEOUT_S)
             raise
 
 
@@ -76,14 +77,6 @@ def _results(ray: Any, reference: Any) -> list[Any]:
     except ray.exceptions.RayError as error:
         raise WorkerCrashed("Ray lost the process again and again, perhaps for want of memory") from error
     return results
-
-
-def _cancel(ray: Any, running: list[Any]) -> None:
-    """Interrupt tasks so that they remove their temporary files, before Ray kills them."""
-    for reference in running:
-        ray.cancel(reference, force=False)
-    if running:
-        ray.wait(running, num_returns=len(running), timeout=SHUTDOWN_TIMEOUT_S)
 
 
 def _capacity(ray: Any) -> int:

@@ -3,8 +3,6 @@
 A signal to the whole process group would otherwise end it first, and workers could not clean up.
 """
 
-from __future__ import annotations
-
 import signal
 
 signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -1,10 +1,9 @@
 """Results of a long run, kept in a file as they are finished: a run that was killed and is repeated skips them."""
 
-from __future__ import annotations
-
 import json
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,6 @@ from unhiss.atomic import atomic_write
 from unhiss.errors import UnhissError
 
 NAME = ".unhiss-ledger.jsonl"
-
-
-def identity(value: Any) -> Any:
-    return value
 
 
 class Ledger:
@@ -29,7 +24,7 @@ class Ledger:
 
     def __init__(
         self, path: Path, fingerprint: str | None = None, metadata: dict[str, Any] | None = None,
-        pack: Callable[[Any], Any] = identity, unpack: Callable[[Any], Any] = identity,
+        pack: Callable[[Any], Any] = lambda result: result, unpack: Callable[[Any], Any] = lambda packed: packed,
     ) -> None:  # fmt: skip
         self.path, self._pack = path, pack
         self.metadata: dict[str, Any] = {}
@@ -56,13 +51,11 @@ class Ledger:
             temporary.write_text(json.dumps(header) + "\n", encoding="utf-8")
 
     def _check_header(self, line: str, fingerprint: str) -> None:
-        try:
+        with suppress(ValueError, KeyError, TypeError, AttributeError):  # of a file that is no ledger
             header = json.loads(line)
             if header.pop("fingerprint") == fingerprint:
                 self.run_id, self.metadata = header.pop("run"), header
                 return
-        except (ValueError, KeyError, TypeError, AttributeError):
-            pass
         raise UnhissError(f"{self.path} is of a run with other inputs or settings; repeat that one, or remove the file")
 
     def add(self, key: int | str, result: Any) -> None:

@@ -1,9 +1,8 @@
 """Map a function over many items, here or on a cluster: lost work is done again, failed items are retried."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +10,7 @@ from unhiss.fleet.ledger import Ledger
 from unhiss.fleet.processes import NO_SETUP, WorkerCrashed, WorkerSetup, map_processes
 
 MAX_CRASHES = 3  # in a row, with no item finished between them: then the work itself crashes workers
-ATTEMPTS = 2  # for an item that fails
-RETRY_PAUSE_S = 0.2  # a busy disk or server may have recovered by then
+RETRY_PAUSE_S = 0.2  # before the second attempt; a busy disk or server may have recovered by then
 
 IsFailure = Callable[[Any], bool]
 
@@ -33,16 +31,13 @@ class Fleet:
     ray: str | None = None
 
 
+ALL_PROCESSORS = Fleet()
+
+
 def map_items(
-    task: Callable[..., Any],
-    items: Sequence[tuple[Any, ...]],
-    fleet: Fleet,
-    setup: WorkerSetup = NO_SETUP,
-    *,
-    is_failure: IsFailure = never_fails,
-    ledger: Ledger | None = None,
-    retry: bool = True,
-) -> Iterator[tuple[int, Any]]:
+    task: Callable[..., Any], items: Sequence[tuple[Any, ...]], fleet: Fleet, setup: WorkerSetup = NO_SETUP, *,
+    is_failure: IsFailure = never_fails, ledger: Ledger | None = None, retry: bool = True,
+) -> Iterator[tuple[int, Any]]:  # fmt: skip
     """(index, task(*item)) of every item, once, as each finishes; `in_order` sorts them.
 
     An item that raises, or whose result `is_failure`, is tried once more; then the exception ends the run, and the
@@ -53,16 +48,6 @@ def map_items(
     done = ledger.done if ledger else {}
     yield from sorted((index, result) for index, result in done.items() if isinstance(index, int))
     remaining = [index for index in range(len(items)) if index not in done]
-    for index, result in _map_despite_crashes(task, items, remaining, fleet, setup, is_failure, retry):
-        if ledger and not is_failure(result):
-            ledger.add(index, result)
-        yield index, result
-
-
-def _map_despite_crashes(
-    task: Callable[..., Any], items: Sequence[tuple[Any, ...]], remaining: list[int], fleet: Fleet, setup: WorkerSetup,
-    is_failure: IsFailure, retry: bool,
-) -> Iterator[tuple[int, Any]]:  # fmt: skip
     crashes = 0
     while remaining:
         work = [(task, is_failure, items[index]) for index in remaining]
@@ -70,8 +55,9 @@ def _map_despite_crashes(
         try:
             for number, result in _map_once(work, fleet, setup, isolated=crashes > 0, retry=retry):
                 finished.add(remaining[number])
+                if ledger and not is_failure(result):
+                    ledger.add(remaining[number], result)
                 yield remaining[number], result
-            return
         except WorkerCrashed:
             crashes = 1 if finished else crashes + 1
             if not retry or crashes == MAX_CRASHES:
@@ -91,15 +77,11 @@ def _map_once(
 
 def attempt(task: Callable[..., Any], is_failure: IsFailure, item: tuple[Any, ...]) -> Any:
     """In a worker: `task(*item)`, once more if it fails."""
-    for _ in range(ATTEMPTS - 1):
-        try:
-            result = task(*item)
-        except Exception:
-            pass
-        else:
-            if not is_failure(result):
-                return result
-        time.sleep(RETRY_PAUSE_S)
+    with suppress(Exception):
+        result = task(*item)
+        if not is_failure(result):
+            return result
+    time.sleep(RETRY_PAUSE_S)
     return task(*item)
 
 

@@ -1,7 +1,5 @@
 """Map a function over many items in several processes; no worker outlives the process that started it."""
 
-from __future__ import annotations
-
 import multiprocessing
 import multiprocessing.util
 import os
@@ -43,14 +41,11 @@ NO_SETUP = WorkerSetup()
 
 
 class _Worker:
-    """State of a worker process. A pool's initializer has no other way to hand something to the pool's tasks."""
+    """State of a worker process, which the pool's initializer and its tasks share."""
 
     busy = False  # a task is running
     terminated = False  # SIGTERM has arrived
     kept: object = None  # what WorkerSetup.function returned
-
-
-_worker = _Worker()
 
 
 def cpu_count() -> int:
@@ -59,12 +54,9 @@ def cpu_count() -> int:
 
 
 def map_processes(
-    task: Callable[..., Any],
-    items: Sequence[tuple[Any, ...]],
-    jobs: int | None = None,
-    setup: WorkerSetup = NO_SETUP,
+    task: Callable[..., Any], items: Sequence[tuple[Any, ...]], jobs: int | None = None, setup: WorkerSetup = NO_SETUP,
     isolated: bool = False,
-) -> Iterator[tuple[int, Any]]:
+) -> Iterator[tuple[int, Any]]:  # fmt: skip
     """(index, task(*item)) of every item as each finishes, in up to `jobs` processes (None: one a processor).
 
     The first exception of a task ends the run. With one job the task runs in this process and no worker starts,
@@ -96,14 +88,13 @@ def _run_task(task: Callable[..., Any], item: tuple[Any, ...]) -> Any:
     Raising SystemExit is not enough: callbacks of C, finalisers and tasks may swallow it, and the pool would go on.
     """
     try:
-        _worker.busy = True
+        _Worker.busy = True
         result = task(*item)
-        _worker.busy = False
     except SystemExit:
         os._exit(EXIT_TERMINATED)
     finally:
-        _worker.busy = False
-    if _worker.terminated:
+        _Worker.busy = False
+    if _Worker.terminated:
         os._exit(EXIT_TERMINATED)
     return result
 
@@ -111,8 +102,8 @@ def _run_task(task: Callable[..., Any], item: tuple[Any, ...]) -> Any:
 def _on_sigterm(number: int, _: object) -> None:
     """In a worker: let a running task end through its `finally` blocks, which remove temporary files."""
     signal.signal(number, signal.SIG_IGN)  # a second signal would interrupt the clean-up
-    _worker.terminated = True
-    if not _worker.busy:  # an exception would end up in the pool, which goes on
+    _Worker.terminated = True
+    if not _Worker.busy:  # an exception would end up in the pool, which goes on
         os._exit(EXIT_TERMINATED)
     sys.exit(EXIT_TERMINATED)
 
@@ -155,15 +146,14 @@ def _start_worker(function: Callable[..., object] | None, args: tuple[Any, ...])
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _on_sigterm)
     if function:
-        _worker.kept = function(*args)
+        _Worker.kept = function(*args)
     end_with_parent()
 
 
 def end_with_parent() -> None:
     """In a worker: end this process when its parent ends."""
     parent = multiprocessing.parent_process()
-    if parent is None:
-        return
+    assert parent
     if not parent.is_alive():  # killed while this process started: the next run may be at work already
         os._exit(1)
 

@@ -4,8 +4,6 @@ On the command line: `--noise synth:wind,siren` or `synth:wind=120` for 120 clip
 Each kind is a function `(rng, n, rate) -> (n,)`; `make` scales all of them to a peak of -3 dBFS.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from pathlib import Path
 

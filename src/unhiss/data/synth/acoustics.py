@@ -1,7 +1,5 @@
 """Acoustics: distance, echoes of a street, reverberation of a room, and faint background noise."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from unhiss.data.synth.blocks import convolve, drift, exp_decay, log_uniform, shaped_noise
@@ -42,13 +40,9 @@ def _impulse_response(rng: np.random.Generator, rate: int, echo: float) -> np.nd
 
 
 def apply_acoustics(
-    rng: np.random.Generator,
-    rate: int,
-    dry: np.ndarray,
-    echo: float = 0.5,
-    noise: float = 0.5,
+    rng: np.random.Generator, rate: int, dry: np.ndarray, echo: float = 0.5, noise: float = 0.5,
     noise_db: tuple[float, float] = (-50, -10),
-) -> np.ndarray:
+) -> np.ndarray:  # fmt: skip
     """`dry` as recorded in random acoustics. echo, noise: probabilities of reverberation and of background noise.
 
     noise_db: range of the level of that faint broadband noise relative to the RMS of the sound.

@@ -1,7 +1,5 @@
 """Building blocks of synthetic noise: shaped noise, random curves, resonances, impulses, harmonic tones."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np
@@ -69,13 +67,9 @@ def convolve(audio: np.ndarray, response: np.ndarray) -> np.ndarray:
 
 
 def body_response(
-    rng: np.random.Generator,
-    rate: int,
-    count: int,
-    band_hz: tuple[float, float],
-    q: tuple[float, float],
+    rng: np.random.Generator, rate: int, count: int, band_hz: tuple[float, float], q: tuple[float, float],
     tilt: float = 0.0,
-) -> np.ndarray:
+) -> np.ndarray:  # fmt: skip
     """Impulse response of a body, of unit energy: `count` resonances in a band, each ringing for Q periods.
 
     The amplitude falls with frequency^tilt. Metal has a Q of 20 to 200, wood 5 to 20, earth 1 to 5.
@@ -101,6 +95,12 @@ def impulses(n: int, at: np.ndarray, heights: np.ndarray) -> np.ndarray:
     at, heights = at[inside], heights[inside]
     first, part = at.astype(int), at % 1
     return np.bincount(first, heights * (1 - part), n) + np.bincount(first + 1, heights * part, n)
+
+
+def phases(rng: np.random.Generator, count: int) -> np.ndarray:
+    """`count` complex numbers of magnitude 1 and random phase."""
+    result: np.ndarray = np.exp(1j * rng.uniform(0, 6.3, count))
+    return result
 
 
 def harmonics(turns: np.ndarray, strengths: np.ndarray) -> np.ndarray:

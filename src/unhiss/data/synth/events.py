@@ -1,7 +1,5 @@
 """Sequences of short sounds: blows, bangs, keys, clicks."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from unhiss.data.synth.acoustics import apply_acoustics
@@ -109,9 +107,8 @@ def keyboard(rng: np.random.Generator, n: int, rate: int) -> np.ndarray:
     releases = [_key(rng, rate, 0.3 * case, min(1, bright + 0.3)) for _ in range(6)]
     gap_s, word_s = log_uniform(rng, 0.09, 0.3), rng.uniform(0.1, 0.9)
     count = int(n / rate / gap_s) + 2
-    gaps = gap_s * np.exp(0.35 * rng.standard_normal(count)) + word_s * rng.exponential(1, count) * (
-        rng.random(count) < 0.15
-    )
+    gaps = gap_s * np.exp(0.35 * rng.standard_normal(count))
+    gaps += word_s * rng.exponential(1, count) * (rng.random(count) < 0.15)
     down = (np.cumsum(gaps) - rng.uniform(0, gaps[0])) * rate
     up = down + np.exp(rng.normal(np.log(0.09), 0.3, count)) * rate
     out = add_events(n, down[down < n], lambda: keys[rng.integers(12)] * np.exp(0.35 * rng.standard_normal()))

@@ -1,7 +1,5 @@
 """Machines: mains hum, engines, tools, fans."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from unhiss.data.synth.acoustics import apply_acoustics
@@ -15,6 +13,7 @@ from unhiss.data.synth.blocks import (
     log_uniform,
     mix_levels,
     on_off,
+    phases,
     resonance,
     shaped_noise,
     smooth,
@@ -70,28 +69,18 @@ def _motor(rng: np.random.Generator, n: int, rate: int) -> np.ndarray:
     heights = load * (1 + rng.normal(0, spread, cylinders)[which % cylinders])
     train = impulses(n, at, heights * (1 + rng.normal(0, log_uniform(rng, 0.03, 0.2), which.size)))
     blow = exp_decay(rate, log_uniform(rng, 0.0006, 0.004))  # the valve opens, the pressure leaves
-    pipe = (
-        body_response(rng, rate, 3, (25, 300), (1.5, 8)),
-        body_response(rng, rate, 5, (90, 1200), (2, 9), rng.uniform(0, 0.7)),
-    )
+    pipe = body_response(rng, rate, 3, (25, 300), (1.5, 8))
+    silencer = body_response(rng, rate, 5, (90, 1200), (2, 9), rng.uniform(0, 0.7))
     exhaust = convolve(train, blow / blow.sum())
     metal = body_response(rng, rate, 8, (800, 8000), (3, 14), rng.uniform(0, 0.5))
     clatter = convolve(impulses(n, at, heights * rng.exponential(1, which.size)), metal)
     breath = rng.uniform(0.1, 1.5) + convolve(train, exp_decay(rate, log_uniform(rng, 0.004, 0.04)))
     corner, steep = log_uniform(rng, 300, 3000), rng.uniform(0.5, 1.6)
     rush = shaped_noise(rng, n, rate, lambda f: 1 / (1 + (f / corner) ** steep)) * breath
-    whine = speed**1.5 * harmonics(
-        turns * rng.uniform(4, 30), rng.exponential(1, 3) * np.exp(1j * rng.uniform(0, 6.3, 3))
-    )
-    return mix_levels(
-        [
-            (0, convolve(exhaust, pipe[0])),
-            (rng.uniform(-15, 3), convolve(exhaust, pipe[1])),
-            (rng.uniform(-32, -4 if heavy else -12), clatter),
-            (rng.uniform(-28, 6), rush),
-            (rng.uniform(-60, -22), whine),
-        ]
-    )
+    whine = speed**1.5 * harmonics(turns * rng.uniform(4, 30), rng.exponential(1, 3) * phases(rng, 3))
+    parts = [(0, convolve(exhaust, pipe)), (rng.uniform(-15, 3), convolve(exhaust, silencer))]
+    parts += [(rng.uniform(-32, -4 if heavy else -12), clatter), (rng.uniform(-28, 6), rush)]
+    return mix_levels([*parts, (rng.uniform(-60, -22), whine)])
 
 
 def engine(rng: np.random.Generator, n: int, rate: int) -> np.ndarray:
@@ -109,7 +98,7 @@ def drill(rng: np.random.Generator, n: int, rate: int) -> np.ndarray:
     turns = np.cumsum(motor_hz * turning) / rate
     orders = np.arange(1, max(2, int(0.45 * rate / motor_hz)) + 1)
     strengths = rng.exponential(1, orders.size) * orders ** -rng.uniform(0.4, 1.4)
-    strengths = strengths * np.exp(1j * rng.uniform(0, 6.3, orders.size))
+    strengths = strengths * phases(rng, orders.size)
     whirr = harmonics(turns, strengths[: int(0.45 * rate / motor_hz)])
     mesh = strengths[: max(1, int(0.45 * rate / motor_hz / teeth))]
     gears = harmonics(turns * teeth, mesh) * (1 + rng.uniform(0, 0.8) * np.sin(2 * np.pi * turns / ratio))
@@ -139,9 +128,8 @@ def jackhammer(rng: np.random.Generator, n: int, rate: int) -> np.ndarray:
     chisel = body_response(rng, rate, int(rng.integers(5, 14)), (600, 11000), (8, 70), rng.uniform(-0.2, 0.4))
     ground = body_response(rng, rate, 4, (50, 400), (1.5, 6))
     bump, corner = resonance(log_uniform(rng, 1500, 7000), log_uniform(rng, 800, 5000)), log_uniform(rng, 500, 6000)
-    chips = shaped_noise(rng, n, rate, lambda f: 0.15 + bump(f)) * convolve(
-        train, exp_decay(rate, log_uniform(rng, 0.003, 0.02))
-    )
+    chips = shaped_noise(rng, n, rate, lambda f: 0.15 + bump(f))
+    chips *= convolve(train, exp_decay(rate, log_uniform(rng, 0.003, 0.02)))
     spent = convolve(rebound, exp_decay(rate, rng.uniform(0.008, 0.03)))
     air = shaped_noise(rng, n, rate, lambda f: (f / corner) / (1 + (f / corner) ** 2)) * (spent + 0.1 * on)
     parts = [(0, convolve(train + 0.3 * rebound, chisel)), (rng.uniform(-10, 8), convolve(train, ground))]
@@ -164,14 +152,11 @@ def air_conditioner(rng: np.random.Generator, n: int, rate: int) -> np.ndarray:
     shaft_hz, blades = log_uniform(rng, 9, 45), rng.integers(3, 12)
     turns = np.cumsum(shaft_hz * (1 + log_uniform(rng, 0.0005, 0.01) * drift(rng, n, rate, 1))) / rate
     orders = np.arange(1, 13)
-    fading = orders ** -rng.uniform(0.5, 2) * rng.exponential(1, 12) * np.exp(1j * rng.uniform(0, 6.3, 12))
+    fading = orders ** -rng.uniform(0.5, 2) * rng.exponential(1, 12) * phases(rng, 12)
     beat = 1 + rng.uniform(0, 0.5) * np.sin(2 * np.pi * turns * rng.choice([1, 0.5]))
     blade_tones = harmonics(turns * blades, fading) * (1 + 0.3 * drift(rng, n, rate, 4))
     mains = np.arange(n) / rate * rng.choice([100.0, 120.0]) * rng.uniform(0.998, 1.002)
-    orders = np.arange(1, 31)
-    buzz = harmonics(
-        mains, rng.exponential(1, 30) * orders ** -rng.uniform(0.8, 2) * np.exp(1j * rng.uniform(0, 6.3, 30))
-    )
+    buzz = harmonics(mains, rng.exponential(1, 30) * np.arange(1, 31) ** -rng.uniform(0.8, 2) * phases(rng, 30))
     parts = [(0, air * beat), (rng.uniform(-28, -2), blade_tones), (rng.uniform(-40, -4), buzz)]
     if rng.random() < 0.4:
         plate = body_response(rng, rate, 6, (300, 6000), (4, 25))

@@ -1,16 +1,16 @@
 """Music as background noise: chords, bass, a melody and drums in time with each other."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
 
 from unhiss.data.synth.acoustics import apply_acoustics
-from unhiss.data.synth.blocks import convolve, exp_decay, harmonics, log_uniform, mix_levels, shaped_noise
+from unhiss.data.synth.blocks import convolve, exp_decay, harmonics, log_uniform, mix_levels, phases, shaped_noise
 
 SCALES = ((0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10), (0, 2, 3, 5, 7, 9, 10))
 PROGRESSIONS = ((0, 4, 5, 3), (0, 3, 4, 4), (5, 3, 0, 4), (0, 5, 1, 4), (0, 0, 3, 4), (0, 6, 5, 4), (1, 4, 0, 0))
+CHORD_RHYTHMS = {True: ((0,), (0, 8)), False: ((0, 6, 8, 14), (0, 4, 8, 12), (2, 6, 10, 14), (0, 3, 6, 10, 12))}
+BASS_RHYTHMS = ((0, 8), (0, 6, 8, 14), (0, 2, 4, 6, 8, 10, 12, 14), (0, 4, 8, 12))
 DRUM_PATTERNS = (  # sixteenths of the bass drum, and of the snare
     ((0, 8), (4, 12)), ((0, 4, 8, 12), (4, 12)), ((0, 6, 10), (4, 12)), ((0, 3, 8, 11), (6, 14)), ((0,), (8,)),
 )  # fmt: skip
@@ -46,7 +46,7 @@ class Voice:
 def _voice(rng: np.random.Generator, sustained: bool) -> Voice:
     """A random instrument: `sustained` as an organ, accordion, violin, wind or pad, else plucked or struck."""
     orders = np.arange(1, 101)
-    turn = np.exp(1j * rng.uniform(0, 6.3, 100))
+    turn = phases(rng, 100)
     even = np.where(orders % 2 == 0, rng.choice([0.15, 1, 1]), 1)  # weak in clarinets and pan pipes
     spread = rng.uniform(0.4, 1.2, 100) * even * turn
     formant = 1 + rng.uniform(0, 3) * np.exp(-(((orders - rng.uniform(2, 10)) / rng.uniform(1, 4)) ** 2))
@@ -103,11 +103,8 @@ def _put(out: np.ndarray, start: int, sound: np.ndarray) -> None:
 def _chords(rng: np.random.Generator, score: Score, voice: Voice, sustained: bool) -> np.ndarray:
     """Triads sustained for a bar or half of one, or strummed in a rhythm."""
     out = np.zeros(score.n)
-    rhythm = (
-        [(0,), (0, 8)][rng.integers(2)]
-        if sustained
-        else [(0, 6, 8, 14), (0, 4, 8, 12), (2, 6, 10, 14), (0, 3, 6, 10, 12)][rng.integers(4)]
-    )
+    rhythms = CHORD_RHYTHMS[sustained]
+    rhythm = rhythms[rng.integers(len(rhythms))]
     strum_s = 0.0 if sustained else rng.uniform(0, 0.025)
     for step in score.steps:
         if step % 16 in rhythm or step == score.offset:
@@ -144,7 +141,7 @@ def _melody(rng: np.random.Generator, score: Score, voice: Voice) -> np.ndarray:
 
 def _bass(rng: np.random.Generator, score: Score, voice: Voice) -> np.ndarray:
     out = np.zeros(score.n)
-    rhythm = [(0, 8), (0, 6, 8, 14), tuple(range(0, 16, 2)), (0, 4, 8, 12)][rng.integers(4)]
+    rhythm = BASS_RHYTHMS[rng.integers(len(BASS_RHYTHMS))]
     for step in score.steps:
         if step % 16 in rhythm:
             degree = score.chord(step)[int(rng.choice([0, 0, 0, 2]))]
@@ -159,9 +156,8 @@ def _drums(rng: np.random.Generator, score: Score) -> np.ndarray:
     sweep = log_uniform(rng, 38, 75) * (t + rng.uniform(0.01, 0.04) * (1 - np.exp(-t / 0.02)) * 3)
     kick = np.sin(2 * np.pi * sweep) * np.exp(-t / log_uniform(rng, 0.04, 0.15))
     skin, top = log_uniform(rng, 140, 280), min(9000, 0.3 * rate)
-    rattle = shaped_noise(rng, t.size, rate, lambda f: (f / 800) / (1 + (f / 2500) ** 1.5)) * np.exp(
-        -t / rng.uniform(0.03, 0.12)
-    )
+    rattle = shaped_noise(rng, t.size, rate, lambda f: (f / 800) / (1 + (f / 2500) ** 1.5))
+    rattle *= np.exp(-t / rng.uniform(0.03, 0.12))
     snare = 0.6 * np.sin(2 * np.pi * skin * t) * np.exp(-t / 0.05) + rng.uniform(0.1, 0.4) * rattle
     metal = shaped_noise(rng, t.size, rate, lambda f: (f / top) ** 3 / (1 + (f / top) ** 3))
     hat, wide = metal * np.exp(-t / rng.uniform(0.01, 0.05)), metal * np.exp(-t / 0.15)
@@ -179,18 +175,13 @@ def _drums(rng: np.random.Generator, score: Score) -> np.ndarray:
     return out
 
 
-def _compose(rng: np.random.Generator, n: int, rate: int) -> Score:
-    chords = PROGRESSIONS[rng.integers(len(PROGRESSIONS))]
-    return Score(
-        n=n, rate=rate, key=int(rng.integers(45, 58)), scale=SCALES[rng.integers(len(SCALES))], chords=chords,
-        step_s=15 / rng.uniform(65, 170), offset=int(rng.integers(0, 64)),
-        swing=rng.choice([0, 0, rng.uniform(0.1, 0.35)]),
-    )  # fmt: skip
-
-
 def music(rng: np.random.Generator, n: int, rate: int) -> np.ndarray:
     """A band, one player or a radio: a random progression in one key, several instruments, mostly with drums."""
-    score = _compose(rng, n, rate)
+    score = Score(
+        n=n, rate=rate, chords=PROGRESSIONS[rng.integers(len(PROGRESSIONS))], key=int(rng.integers(45, 58)),
+        scale=SCALES[rng.integers(len(SCALES))], step_s=15 / rng.uniform(65, 170), offset=int(rng.integers(0, 64)),
+        swing=rng.choice([0, 0, rng.uniform(0.1, 0.35)]),
+    )  # fmt: skip
     sustained = rng.random() < 0.5
     lead = _melody(rng, score, _voice(rng, rng.random() < 0.6))
     if rng.random() < 0.2:  # one player

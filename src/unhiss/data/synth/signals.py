@@ -1,7 +1,5 @@
 """Warning sounds: sirens, horns, beeps, bells."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from unhiss.data.synth.acoustics import apply_acoustics
@@ -14,6 +12,7 @@ from unhiss.data.synth.blocks import (
     impulses,
     log_uniform,
     on_off,
+    phases,
     shaped_noise,
     smooth,
 )
@@ -54,12 +53,10 @@ def car_horn(rng: np.random.Generator, n: int, rate: int) -> np.ndarray:
         pitch = root * ratio * rng.uniform(0.99, 1.01)
         orders = np.arange(1, max(1, int(0.43 * rate / pitch / (1 + passing))) + 1)
         hump = 1 / (1 + ((pitch * orders - hump_hz) / width_hz) ** 2)
-        strengths = (
-            rng.uniform(0.3, 1, orders.size) * orders**-fall * (0.08 + hump) / (1 + (pitch * orders / 8000) ** 3)
-        )
-        out += rng.uniform(0.6, 1) * harmonics(
-            np.cumsum(pitch * reed) / rate, strengths * np.exp(1j * rng.uniform(0, 6.3, orders.size))
-        )
+        strengths = rng.uniform(0.3, 1, orders.size) * orders**-fall * (0.08 + hump)
+        strengths /= 1 + (pitch * orders / 8000) ** 3
+        loudness = rng.uniform(0.6, 1)
+        out += loudness * harmonics(np.cumsum(pitch * reed) / rate, strengths * phases(rng, orders.size))
     out *= gate * (1 + log_uniform(rng, 0.001, 0.03) * rng.standard_normal(n)) / (1 + moment**2 * (passing > 0))
     return apply_acoustics(rng, rate, out, echo=0.75, noise=0.85, noise_db=(-45, -5))
 
@@ -76,10 +73,9 @@ def _beeps(rng: np.random.Generator, n: int, rate: int) -> np.ndarray:
     frequency = np.where(trill if rng.random() < 0.5 else phase % 2 < 1, pitch, second)
     orders = np.arange(1, max(1, int(0.45 * rate / max(pitch, second))) + 1)
     even = np.where(orders % 2 == 0, rng.choice([0.02, 1]), 1)  # absent in a square wave
-    strengths = orders ** -rng.uniform(0.9, 3) * even * np.exp(1j * rng.uniform(0, 6.3, orders.size))
-    result: np.ndarray = harmonics(np.cumsum(frequency) / rate, strengths) * smooth(
-        on * 1.0, rate, log_uniform(rng, 0.0005, 0.01)
-    )
+    strengths = orders ** -rng.uniform(0.9, 3) * even * phases(rng, orders.size)
+    gate = smooth(on * 1.0, rate, log_uniform(rng, 0.0005, 0.01))
+    result: np.ndarray = harmonics(np.cumsum(frequency) / rate, strengths) * gate
     return result
 
 
@@ -99,9 +95,8 @@ def _bells(rng: np.random.Generator, n: int, rate: int) -> np.ndarray:
         heights[:] = 1
     clapper = body_response(rng, rate, 5, (1500, 9000), (3, 10))
     train = impulses(n, at * rng.uniform(0.995, 1.005, at.size), heights)
-    return convolve(train, response) + rng.uniform(0, 2) * convolve(
-        train, np.convolve(clapper, exp_decay(rate, 0.0005))
-    )
+    clapper = np.convolve(clapper, exp_decay(rate, 0.0005))
+    return convolve(train, response) + rng.uniform(0, 2) * convolve(train, clapper)
 
 
 def alarm(rng: np.random.Generator, n: int, rate: int) -> np.ndarray:

@@ -1,7 +1,5 @@
 """Wind, rain, breathing, and noise of any colour."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from unhiss.data.synth.blocks import add_events, drift, impact, resonance, shaped_noise
