@@ -16,7 +16,7 @@ from unhiss.infer.checks import check_audio, check_not_transposed, check_options
 from unhiss.infer.files import BLOCK_S, FileJob, FileOptions, FileReport, Pass, Progress
 from unhiss.infer.models import load
 from unhiss.infer.stream import Stream
-from unhiss.media.source import Source
+from unhiss.media.audio_source import Source
 from unhiss.weights import DEFAULT
 
 

@@ -13,8 +13,9 @@ from unhiss.dsp.audio import MAX_RATE, MIN_RATE
 from unhiss.dsp.meter import LevelMeter
 from unhiss.dsp.resampling import resampled
 from unhiss.errors import AudioError, ConfigError
+from unhiss.media.audio_source import Source
 from unhiss.media.formats import can_exceed_full_scale
-from unhiss.media.source import Source, open_source
+from unhiss.media.source import open_source
 from unhiss.media.writer import holds_video, open_writer
 
 BLOCK_S = 2.0  # seconds read at a time

@@ -10,9 +10,9 @@ import soundfile as sf
 
 from unhiss.errors import AudioError
 from unhiss.media import bitrates, formats, tags
+from unhiss.media.audio_source import Source
 from unhiss.media.audio_writer import AudioWriter
 from unhiss.media.formats import AudioFormat
-from unhiss.media.source import Source
 
 _SYSTEM_ERROR = 2  # libsndfile's code for a read or write that failed
 _WRITE_ERRORS = (sf.SoundFileError, RuntimeError, OSError, AssertionError)

@@ -11,12 +11,12 @@ import numpy as np
 from unhiss.dsp.audio import FULL_SCALE, looks_transposed
 from unhiss.errors import AudioError
 from unhiss.media import formats, pyav
+from unhiss.media.audio_source import Source
 from unhiss.media.audio_writer import AudioWriter
 from unhiss.media.formats import AudioFormat
 from unhiss.media.pyav.tracks import AUDIO_ONLY, MUXERS
 from unhiss.media.pyav.writer import PyavWriter
 from unhiss.media.soundfile_writer import SoundfileWriter
-from unhiss.media.source import Source
 
 WRITABLE = formats.EXTENSIONS | frozenset(MUXERS)  # extensions, with their dot, of all formats unhiss writes
 

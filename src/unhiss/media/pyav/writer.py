@@ -10,11 +10,11 @@ import numpy as np
 
 from unhiss.dsp.resampling import Resampler
 from unhiss.errors import AudioError, need
+from unhiss.media.audio_source import Source
 from unhiss.media.audio_writer import AudioWriter
 from unhiss.media.formats import AudioFormat
 from unhiss.media.pyav.container import first_audio, open_media, reason
 from unhiss.media.pyav.tracks import AUDIO_ONLY, BRANDS, MUXERS, Coding, TrackCopier, choose_coding, family
-from unhiss.media.source import Source
 from unhiss.media.tags import mp4
 
 _NO_PRIMING = ("adts", "avi", "flv")  # containers that cannot mark priming: packets of priming are left out
