@@ -3,8 +3,6 @@
 matplotlib is installed for training only, and its output differs between versions.
 """
 
-from __future__ import annotations
-
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass

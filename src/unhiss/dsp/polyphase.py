@@ -4,8 +4,6 @@ soxr processes large chunks: at 11,025 Hz it delays 84 ms each way, and its stat
 needs `reach` input samples after its position and no more.
 """
 
-from __future__ import annotations
-
 from functools import lru_cache
 from math import ceil, gcd
 

@@ -1,7 +1,5 @@
 """Causal models: spectra and a state in, denoised spectra and the next state out. They never look ahead."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Denoiser: arrays and files in, the same denoised out, in bounded memory."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Denoising one file: its options, the section to process, the output with its warnings, and the report."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """Frame models (U-Net, R-CED) on recordings of any length: overlapping frames, one scale, the input's phase."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np

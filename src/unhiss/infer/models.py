@@ -1,7 +1,5 @@
 """Opening a model by name or file, as the kind that its inputs show."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from unhiss.errors import ModelError
@@ -14,7 +12,7 @@ from unhiss.weights import find
 def load(model: str | Path, threads: int, device: str = "auto") -> FrameModel | CausalModel:
     """Open an installed model or an .onnx file. threads: 0 takes all cores. Raises ModelError."""
     session = OnnxSession(find(model), threads, device)
-    causal = any(name == "spectrum" for name, *_ in session.inputs)
+    causal = "spectrum" in [name for name, *_ in session.inputs]
     return CausalModel(session) if causal else FrameModel(session)
 
 

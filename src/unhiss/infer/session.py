@@ -1,7 +1,5 @@
 """An opened ONNX file: its metadata, and a `run` whose errors the user can act on."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from pathlib import Path

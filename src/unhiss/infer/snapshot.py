@@ -10,8 +10,6 @@ METADATA is JSON in a string, since safetensors allows no other type: "version",
 CHECKSUM covers everything but itself.
 """
 
-from __future__ import annotations
-
 import json
 import zlib
 from collections.abc import Mapping
@@ -37,7 +35,7 @@ def serialize(parts: Mapping[str, Any], metadata: dict[str, Any]) -> bytes:
         if name in values:
             continue
         start = len(body)
-        body += np.ascontiguousarray(array).tobytes()
+        body += array.tobytes()
         dtype = _NAMES[array.dtype.newbyteorder("<")]
         header[name] = {"dtype": dtype, "shape": array.shape, "data_offsets": (start, len(body))}
     text = json.dumps({"version": VERSION, **metadata, "values": values})

@@ -3,8 +3,6 @@
 pulsectl has no streams, and libpulse-simple (blocking reads and writes in C) has no list of devices.
 """
 
-from __future__ import annotations
-
 import ctypes
 import sys
 from collections.abc import Iterator
@@ -79,22 +77,17 @@ def list_devices() -> list[tuple[Any, ...]]:
     """(side, name, label, default, pulse) of each source and sink; the monitor of a sink is a source too."""
     with connect() as server:
         info, sources, sinks = server.server_info(), server.source_list(), server.sink_list()
-    listed = (("in", sources, info.default_source_name), ("out", sinks, info.default_sink_name))
-    return [
-        (side, each.name, each.description, each.name == default, True)
-        for side, items, default in listed
-        for each in items
-    ]
+    rows = [("in", each, info.default_source_name) for each in sources]
+    rows += [("out", each, info.default_sink_name) for each in sinks]
+    return [(side, each.name, each.description, each.name == default, True) for side, each, default in rows]
 
 
 def exists(device: Device) -> bool:
     """Whether the source or sink exists; True if the server does not answer, since the next read fails then."""
     try:
         with connect() as server:
-            return any(
-                each.name == device.name
-                for each in (server.source_list() if device.side == "in" else server.sink_list())
-            )
+            existing = server.source_list() if device.side == "in" else server.sink_list()
+            return device.name in [each.name for each in existing]
     except AudioError:
         return True
 

@@ -4,12 +4,11 @@ source.read ──► stream.push ──► target.write        blocks in C for 
                     └─────────► recorder            on a thread of its own, as disks may be slow
 """
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
@@ -59,7 +58,7 @@ class LiveSession:
         self._thread = threading.Thread(target=self._run, name="unhiss live", daemon=True)
         self._watcher = threading.Thread(target=self._watch, name="unhiss devices", daemon=True)
 
-    def __enter__(self) -> LiveSession:
+    def __enter__(self) -> Self:
         self._opened = self._open()
         self._thread.start()
         self._watcher.start()

@@ -1,7 +1,5 @@
 """What all readers of recordings share: the format, and reading in one piece."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,11 +1,8 @@
 """Lossy files of a given bit rate, although libsndfile takes a compression level from 0 (large) to 1 (small).
 
-MP3 (LAME) and Opus levels are a function of the bit rate; Vorbis levels are qualities. The bit rate of a variable
-coding depends on the audio: denoised speech, with quiet pauses, takes up to a third fewer bits than noisy speech. So
-the level is searched by encoding excerpts, with the audio buffered on disk until it is known.
+The bit rate of a variable coding depends on the audio: denoised speech takes up to a third fewer bits than noisy
+speech. So the level is searched by encoding excerpts, with the audio buffered on disk until it is known.
 """
-
-from __future__ import annotations
 
 import io
 import math
@@ -88,9 +85,8 @@ def solve(
 
 
 class TwoPassEncoder:
-    """Writes a lossy file of a given bit rate: the audio is buffered, then encoded at the level that gives the rate.
+    """Writes a lossy file of a given bit rate: up to 20 minutes are buffered, then encoded at the level that gives it.
 
-    The buffer holds up to 20 minutes; what follows is encoded at the level chosen by then.
     path: the file to write; opener(level): opens it; buffer: a path for the buffered audio, raw float32;
     shape: rate and channels; bit_rate: bits per second.
     """
@@ -139,21 +135,20 @@ class TwoPassEncoder:
         header = self._encoded_size([np.zeros((1, self._channels), np.float32)])
         target = math.log(max(1.0, self._bit_rate - self._bits_per_s(header, self._buffered)))
         samples = sum(map(len, excerpts))
-        last = math.nan
+        tried = [math.nan]
 
         def excerpt_rate(x: float) -> float:
             return math.log(max(1.0, self._bits_per_s(self._encoded_size(excerpts, x) - header, samples)))
 
         def file_rate(x: float) -> float:
-            nonlocal last
             self._encode_buffer(x)
-            last = x
+            tried.append(x)
             return math.log(max(1.0, self._bits_per_s(self._path.stat().st_size - header, self._buffered)))
 
         x, _ = solve(excerpt_rate, 0.8 if self._subtype == "VORBIS" else target - math.log(1000), target)
         if samples < self._buffered:
             x, _ = solve(file_rate, x, target, _EXCERPT_ERROR, _FILE_TRIALS)
-        if x != last:
+        if x != tried[-1]:
             self._encode_buffer(x)
 
     def _bits_per_s(self, size: int, samples: int) -> float:

@@ -1,7 +1,5 @@
 """Parts of files that behave like bytes, so that large tags are parsed and copied in bounded memory."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable
 from typing import BinaryIO
@@ -18,7 +16,7 @@ class FileRange:
     def __len__(self) -> int:
         return self.stop - self.start
 
-    def __getitem__(self, part: slice) -> FileRange:
+    def __getitem__(self, part: slice) -> "FileRange":
         start, stop, _ = part.indices(len(self))
         return FileRange(self._file, self.start + start, self.start + max(start, stop))
 

@@ -1,7 +1,5 @@
 """File formats as libsndfile names them: what a container can hold, and whether a file is complete."""
 
-from __future__ import annotations
-
 import math
 import os
 import re
@@ -60,9 +58,10 @@ def can_exceed_full_scale(subtype: str) -> bool:
     return not subtype.startswith(_INTEGER)
 
 
-def reason(error: Exception) -> str:
-    """libsndfile's message without its prefix."""
-    text: str = str(getattr(error, "error_string", error)).replace("Error : ", "").strip(". \n")
+def reason(error: BaseException) -> str:
+    """The message of libsndfile without its prefix, FFmpeg's last and most specific one, or that of the system."""
+    log, texts = getattr(error, "log", None), (getattr(error, name, None) for name in ("error_string", "strerror"))
+    text = str(log[2] if log else next(filter(None, texts), error)).replace("Error : ", "").strip(". \n")
     return "no sound found in it" if "not a regular file" in text else text  # its message for an MP3 without a frame
 
 

@@ -3,8 +3,6 @@
 matplotlib would add 80 MB to the base install.
 """
 
-from __future__ import annotations
-
 import io
 from pathlib import Path
 from typing import Any

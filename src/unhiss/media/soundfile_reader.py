@@ -1,7 +1,5 @@
 """Decoding with libsndfile."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Encoding with libsndfile."""
 
-from __future__ import annotations
-
 from contextlib import suppress
 from pathlib import Path
 
@@ -48,7 +46,7 @@ class SoundfileWriter(AudioWriter):
                 raise self._write_error(error) from error
             audio = f"{like.channels} channel{'s' * (like.channels > 1)} at {like.rate:,} Hz"
             raise AudioError(
-                f"{self.path}: {self._container}/{self.subtype} cannot hold {audio} ({self._reason(error)}); "
+                f"{self.path}: {self._container}/{self.subtype} cannot hold {audio} ({formats.reason(error)}); "
                 "try .wav or .flac"
             ) from error
 
@@ -101,9 +99,6 @@ class SoundfileWriter(AudioWriter):
             self._file.discard()
         else:
             self._file.close()
-
-    def _reason(self, error: Exception) -> str:
-        return (error.strerror or "") if isinstance(error, OSError) else formats.reason(error)
 
     def _verify(self) -> None:
         """Read the header back: some containers round rates, pad, or cannot be empty."""

@@ -1,7 +1,5 @@
 """Recordings of any readable format: opened once, probed once, decoded in as many passes as needed."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 from typing import BinaryIO

@@ -1,7 +1,5 @@
 """Writing recordings of any writable format."""
 
-from __future__ import annotations
-
 import io
 import wave
 from pathlib import Path
@@ -27,8 +25,7 @@ def open_writer(
     """A context manager with `write(block)`, block float32 `(C, T)`; the file appears when it is complete.
 
     like: rate, channels, tags, and where the container (by the extension) can hold it, coding and bit rate.
-    subtype: a coding that is required. copy_from: a recording whose tags, pictures and other tracks are copied;
-    `.dropped` names what could not be. `.subtype`: the coding chosen.
+    subtype: a required coding. copy_from: a recording whose tags, pictures and other tracks are copied.
     Raises AudioError if the container cannot hold this, or the file cannot be written.
     """
     writer = PyavWriter if Path(path).suffix.lower() in pyav.EXTENSIONS else SoundfileWriter
@@ -60,8 +57,6 @@ def wav_bytes(audio: np.ndarray, rate: int) -> bytes:
     samples = np.clip(np.rint(audio * np.float32(FULL_SCALE)), -FULL_SCALE, FULL_SCALE - 1).astype("<i2")
     buffer = io.BytesIO()
     with wave.open(buffer, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(rate)
+        file.setparams((1, 2, rate, 0, "NONE", ""))
         file.writeframes(samples.tobytes())
     return buffer.getvalue()

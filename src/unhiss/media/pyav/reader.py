@@ -1,7 +1,5 @@
 """Decoding with PyAV: the format of a recording, and its audio from where a player starts it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -13,8 +11,8 @@ from unhiss.dsp.audio import check_samples
 from unhiss.errors import AudioError
 from unhiss.media import formats
 from unhiss.media.audio_source import Source
-from unhiss.media.formats import AudioFormat
-from unhiss.media.pyav.container import asf_size, coding, first_audio, has_video, open_media, reason
+from unhiss.media.formats import AudioFormat, reason
+from unhiss.media.pyav.container import asf_size, first_audio, has_video, open_media, subtype
 
 MIN_GAP_S = 0.1  # timestamps jump by less through rounding and clock drift, by more where audio is missing
 MAX_GAP_S = 3600.0  # a larger jump is a damaged timestamp
@@ -41,11 +39,12 @@ class PyavReader(Source):
             frames, size = packets.count_by_packets() or self._count_by_decoding()
             tags = {name.lower(): text for name, text in {**track.metadata, **container.metadata}.items()}
             tags["tracknumber"] = tags.get("track", "")
-            subtype, seconds = coding(track), max(frames, 1) / track.rate
+            context, seconds = track.codec_context, max(frames, 1) / track.rate
+            coding = subtype(context.codec.canonical_name, context.format.name if context.format else "")
             kept = {name: tags[name] for name in formats.TAGS if tags.get(name)}
-            bit_rate = 0 if subtype.startswith(_CONSTANT_RATE) else round(8 * size / seconds)
+            bit_rate = 0 if coding.startswith(_CONSTANT_RATE) else round(8 * size / seconds)
             shape = (track.rate, track.channels, frames)
-        super().__init__(path, AudioFormat(*shape, path.suffix[1:].upper(), subtype, kept, bit_rate))
+        super().__init__(path, AudioFormat(*shape, path.suffix[1:].upper(), coding, kept, bit_rate))
 
     def _count_by_decoding(self) -> tuple[int, int]:
         with open_media(self.path) as container:

@@ -1,7 +1,5 @@
 """Encoding with PyAV, with everything else that the source holds copied beside the new audio."""
 
-from __future__ import annotations
-
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,8 +10,9 @@ from unhiss.dsp.resampling import Resampler
 from unhiss.errors import AudioError, need
 from unhiss.media.audio_source import Source
 from unhiss.media.audio_writer import AudioWriter
-from unhiss.media.formats import AudioFormat
-from unhiss.media.pyav.container import first_audio, open_media, reason
+from unhiss.media.formats import AudioFormat, reason
+from unhiss.media.pyav.container import first_audio, open_media
+from unhiss.media.pyav.container import subtype as subtype_name
 from unhiss.media.pyav.tracks import AUDIO_ONLY, BRANDS, MUXERS, Coding, TrackCopier, choose_coding, family
 from unhiss.media.tags import mp4
 
@@ -42,7 +41,7 @@ class PyavWriter(AudioWriter):
         try:
             audio = self._open_source()
             self._coding = choose_coding(self._target, like, subtype, audio)
-            self.subtype = self._coding.subtype
+            self.subtype = subtype_name(self._coding.encoder, self._coding.sample_format)
             self._resampler = Resampler(like.rate, self._coding.rate, like.channels)
             self._create()
             self._open(audio)
@@ -72,8 +71,8 @@ class PyavWriter(AudioWriter):
                 str(self._temporary), "w", format=self._muxer, metadata_errors="surrogateescape",
                 container_options=options,
             )  # fmt: skip
-            names = {"tracknumber": "track"}
-            self._out.metadata.update({names.get(name, name): text for name, text in self._like.tags.items()})
+            tags = self._like.tags
+            self._out.metadata.update({"track" if name == "tracknumber" else name: tags[name] for name in tags})
             if audio is None:
                 self._stream = self._add_stream(self._coding)
             else:
@@ -187,6 +186,3 @@ class PyavWriter(AudioWriter):
         finally:
             if self._source is not None:
                 self._source.close()
-
-    def _reason(self, error: Exception) -> str:
-        return reason(error)

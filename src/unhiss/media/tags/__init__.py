@@ -4,8 +4,6 @@ Blocks are copied as bytes, without parsing them. Only what denoising makes untr
 encoder's name.
 """
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Iterable
 from contextlib import suppress

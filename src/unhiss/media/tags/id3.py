@@ -3,8 +3,6 @@
 Sources: id3.org, ID3v2.2 to 2.4; wiki.hydrogenaud.io, APEv2.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 
 from unhiss.media.file_range import FileRange, Piece, length

@@ -4,8 +4,6 @@ An MP4 is a sequence of atoms: 4 bytes of size, 4 of name, then content, which m
 ratings are in `moov/udta` (iTunes' in `meta/ilst` below it), a phone's location and time in `moov/meta`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

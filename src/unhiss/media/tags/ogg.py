@@ -3,8 +3,6 @@
 A longer packet takes more pages, so all pages after it are renumbered. Sources: RFC 3533 (Ogg), RFC 7845 (Opus).
 """
 
-from __future__ import annotations
-
 import struct
 import zlib
 from collections.abc import Iterator

@@ -3,8 +3,6 @@
 Sources: EBU Tech 3285 (bext), 3306 (RF64); Audio Interchange File Format 1.3.
 """
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Iterator
 

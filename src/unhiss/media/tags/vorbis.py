@@ -3,8 +3,6 @@
 Sources: xiph.org/vorbis/doc/v-comment.html; RFC 9639 (FLAC), section 8.
 """
 
-from __future__ import annotations
-
 from unhiss.media.file_range import FileRange, Piece
 from unhiss.media.tags.id3 import is_stale, tag_size
 
