@@ -99,9 +99,8 @@ class FrameModel(FrameProcessor):
         self._session = session
         inputs = [(name, *shape[1:]) for name, *shape in session.inputs]
         if inputs != [("frames", 1, BINS, BINS)]:
-            raise ModelError(
-                f"{session.path}: a model with inputs {inputs}; expected one, frames (B, 1, {BINS}, {BINS})"
-            )
+            expected = f"expected one, frames (B, 1, {BINS}, {BINS})"
+            raise ModelError(f"{session.path}: a model with inputs {inputs}; {expected}")
         try:
             config = session.config["frames"]
             self.name, self.rate = session.name, int(config["sample_rate"])

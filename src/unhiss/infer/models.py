@@ -20,8 +20,6 @@ def load_causal(model: str | Path | CausalModel, threads: int) -> CausalModel:
     """A model that can stream, opened unless it is open. Raises ModelError for one that looks ahead."""
     loaded = load(model, threads) if isinstance(model, str | Path) else model
     if not isinstance(loaded, CausalModel):
-        raise ModelError(
-            f"{loaded.name} looks {loaded.latency_ms:.0f} ms ahead and cannot stream; "
-            "choose a causal model (unhiss models lists them)"
-        )
+        why = f"looks {loaded.latency_ms:.0f} ms ahead and cannot stream"
+        raise ModelError(f"{loaded.name} {why}; choose a causal model (unhiss models lists them)")
     return loaded

@@ -47,9 +47,7 @@ def connect() -> Iterator[Any]:
     try:
         need("live", "pulsectl")
     except OSError as error:  # raised if the C library is missing
-        raise MissingExtra(
-            "libpulse, the library of sound servers, is not installed; apt-get install libpulse0"
-        ) from error
+        raise MissingExtra("libpulse (sound servers) is not installed; apt-get install libpulse0") from error
     import pulsectl
 
     try:
@@ -57,9 +55,8 @@ def connect() -> Iterator[Any]:
             server.connect()  # with a timeout, pulsectl 24.12 always waits until it is over
             yield server
     except (pulsectl.PulseError, pulsectl.PulseDisconnected) as error:
-        raise AudioError(
-            f"the sound server does not answer ({error!r}); start it again: systemctl --user restart pipewire"
-        ) from error
+        hint = "start it again: systemctl --user restart pipewire"
+        raise AudioError(f"the sound server does not answer ({error!r}); {hint}") from error
 
 
 def is_available() -> bool:
@@ -109,9 +106,8 @@ class PulseDevice:
             )
         )  # fmt: skip
         if not self._stream:
-            raise AudioError(
-                f"{device.label}: cannot be opened ({_reason(error)}); unhiss live --list shows all devices"
-            )
+            why = f"cannot be opened ({_reason(error)})"
+            raise AudioError(f"{device.label}: {why}; unhiss live --list shows all devices")
         self.latency_s = buffer_s if device.side == "out" else block / rate
 
     def read(self, size: int) -> np.ndarray:

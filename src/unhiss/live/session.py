@@ -76,19 +76,18 @@ class LiveSession:
         known = list_devices()
         source, target = select_device(self._source, "in", known), select_device(self._target, "out", known)
         check_no_feedback(source, target)
-        opened: list[OpenDevice] = []
+        settings = (self.stream.rate, self.stream.channels, self._block, self._buffer_s)
+        microphone = open_device(source, *settings)
         try:
-            for device in (source, target):
-                opened.append(open_device(device, self.stream.rate, self.stream.channels, self._block, self._buffer_s))
+            speaker = open_device(target, *settings)
         except AudioError:
-            for each in opened:
-                each.close()
+            microphone.close()
             raise
         self._devices, self._missing = (source, target), ""
-        self.status.latency_ms = self.stream.latency.ms + 1000 * sum(each.latency_s for each in opened)
+        self.status.latency_ms = self.stream.latency.ms + 1000 * (microphone.latency_s + speaker.latency_s)
         self.status.last_block_at = time.monotonic()
         self._notify(f"{source.label} -> {target.label}, total latency {self.status.latency_ms:.0f} ms")
-        return opened[0], opened[1]
+        return microphone, speaker
 
     def _run(self) -> None:
         opened: tuple[OpenDevice, OpenDevice] | None = self._opened

@@ -57,10 +57,8 @@ class SoundfileReader(Source):
         if MIN_RATE <= file.samplerate <= MAX_RATE:
             return file
         file.close()
-        raise AudioError(
-            f"{self.path}: damaged, or no speech: {file.samplerate:,} Hz (a rate is {MIN_RATE:,} to {MAX_RATE:,}); "
-            "get a whole copy"
-        )
+        rate = f"{file.samplerate:,} Hz (a rate is {MIN_RATE:,} to {MAX_RATE:,})"
+        raise AudioError(f"{self.path}: damaged, or no speech: {rate}; get a whole copy")
 
     def blocks(self, size: int, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
         file, self._probed = self._probed or self._open(), None
@@ -85,10 +83,8 @@ class SoundfileReader(Source):
         try:
             block: np.ndarray = file.read(size, dtype="float32", always_2d=True)
         except (sf.SoundFileError, RuntimeError) as error:
-            raise AudioError(
-                f"{self.path}: damaged after {position / file.samplerate:.2f} s ({formats.reason(error)}); "
-                "get a whole copy"
-            ) from error
+            after = f"damaged after {position / file.samplerate:.2f} s ({formats.reason(error)})"
+            raise AudioError(f"{self.path}: {after}; get a whole copy") from error
         return block
 
     def _seek(self, file: sf.SoundFile, start: int) -> int:

@@ -17,10 +17,7 @@ _WRITE_ERRORS = (sf.SoundFileError, RuntimeError, OSError, AssertionError)
 
 
 class SoundfileWriter(AudioWriter):
-    """See `writer.open_writer`. A lossy coding gets the bit rate of `like`, within 10 % where the coding allows it.
-
-    Raises AudioError if the container cannot hold this, or the file does not hold what was written.
-    """
+    """See `writer.open_writer`. A lossy coding gets the bit rate of `like`, within 10 % where the coding allows it."""
 
     def __init__(
         self, path: str | Path, like: AudioFormat, subtype: str | None = None, *, copy_from: Source | None = None
@@ -45,10 +42,7 @@ class SoundfileWriter(AudioWriter):
             if isinstance(error, OSError) or getattr(error, "code", None) == _SYSTEM_ERROR:
                 raise self._write_error(error) from error
             audio = f"{like.channels} channel{'s' * (like.channels > 1)} at {like.rate:,} Hz"
-            raise AudioError(
-                f"{self.path}: {self._container}/{self.subtype} cannot hold {audio} ({formats.reason(error)}); "
-                "try .wav or .flac"
-            ) from error
+            raise self._misfit(f"cannot hold {audio} ({formats.reason(error)})") from error
 
     def _open(self) -> sf.SoundFile | bitrates.TwoPassEncoder:
         like = self._like
@@ -58,10 +52,8 @@ class SoundfileWriter(AudioWriter):
             level = bitrates.constant_level(like.rate, like.channels, like.frames, like.bit_rate)
             if level:
                 return self._open_file(level)
-        buffer = self._temporary.with_name(f"{self._temporary.stem}-audio.part")
-        return bitrates.TwoPassEncoder(
-            self._temporary, self._open_file, buffer, (like.rate, like.channels), like.bit_rate
-        )
+        buffer, shape = self._temporary.with_name(f"{self._temporary.stem}-audio.part"), (like.rate, like.channels)
+        return bitrates.TwoPassEncoder(self._temporary, self._open_file, buffer, shape, like.bit_rate)
 
     def _open_file(self, level: bitrates.Level) -> sf.SoundFile:
         like = self._like
@@ -107,17 +99,13 @@ class SoundfileWriter(AudioWriter):
             with sf.SoundFile(formats.native(self._temporary)) as file:
                 stored = (file.samplerate, file.channels, file.frames)
         except sf.SoundFileError as error:
-            if not written:
-                raise AudioError(
-                    f"{self.path}: {self._container}/{self.subtype} cannot hold an empty recording; try .wav"
-                ) from error
-            raise self._write_error(error) from error
+            empty = self._misfit("cannot hold an empty recording", ".wav")
+            raise (self._write_error(error) if written else empty) from error
         if stored[2] < written:
-            raise AudioError(
-                f"{self.path}: only {stored[2]:,} of {written:,} samples could be written; is the disk full?"
-            )
+            stored_part = f"only {stored[2]:,} of {written:,} samples could be written"
+            raise AudioError(f"{self.path}: {stored_part}; is the disk full?")
         if stored != (rate, self._like.channels, written):
-            raise AudioError(
-                f"{self.path}: {self._container}/{self.subtype} makes {stored[2]:,} samples at {stored[0]:,} Hz "
-                f"of {written:,} at {rate:,} Hz; try .wav or .flac"
-            )
+            raise self._misfit(f"makes {stored[2]:,} samples at {stored[0]:,} Hz of {written:,} at {rate:,} Hz")
+
+    def _misfit(self, why: str, hint: str = ".wav or .flac") -> AudioError:
+        return AudioError(f"{self.path}: {self._container}/{self.subtype} {why}; try {hint}")

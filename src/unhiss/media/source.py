@@ -69,7 +69,6 @@ def spool(stream: BinaryIO, path: Path) -> Path:
         with path.open("wb") as file:
             shutil.copyfileobj(stream, file, 1 << 20)
     except OSError as error:
-        raise AudioError(
-            f"{path.parent}: stdin cannot be kept there ({error.strerror}); set TMPDIR to a roomier folder"
-        ) from error
+        why = f"stdin cannot be kept there ({error.strerror})"
+        raise AudioError(f"{path.parent}: {why}; set TMPDIR to a roomier folder") from error
     return path

@@ -1,10 +1,10 @@
 """Writing recordings of any writable format."""
 
 import io
-import wave
 from pathlib import Path
 
 import numpy as np
+import soundfile as sf
 
 from unhiss.dsp.audio import FULL_SCALE, looks_transposed
 from unhiss.errors import AudioError
@@ -54,9 +54,7 @@ def wav_bytes(audio: np.ndarray, rate: int) -> bytes:
 
     For folders of thousands of small files: soundfile waits for the disk (fsync) on each file it closes.
     """
-    samples = np.clip(np.rint(audio * np.float32(FULL_SCALE)), -FULL_SCALE, FULL_SCALE - 1).astype("<i2")
+    samples = np.clip(np.rint(audio * np.float32(FULL_SCALE)), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
     buffer = io.BytesIO()
-    with wave.open(buffer, "wb") as file:
-        file.setparams((1, 2, rate, 0, "NONE", ""))
-        file.writeframes(samples.tobytes())
+    sf.write(buffer, samples, rate, "PCM_16", format="WAV")
     return buffer.getvalue()

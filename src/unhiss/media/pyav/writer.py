@@ -67,10 +67,8 @@ class PyavWriter(AudioWriter):
         options = {"movie_timescale": str(self._coding.rate)} if family(self._muxer) == "mov" else {}
         options |= {"brand": BRANDS[self._extension]} if self._extension in BRANDS else {}
         try:
-            self._out = av.open(
-                str(self._temporary), "w", format=self._muxer, metadata_errors="surrogateescape",
-                container_options=options,
-            )  # fmt: skip
+            target, errors = str(self._temporary), "surrogateescape"
+            self._out = av.open(target, "w", self._muxer, container_options=options, metadata_errors=errors)
             tags = self._like.tags
             self._out.metadata.update({"track" if name == "tracknumber" else name: tags[name] for name in tags})
             if audio is None:
@@ -79,9 +77,8 @@ class PyavWriter(AudioWriter):
                 self._add_tracks(audio)
             self._out.start_encoding()
         except (av.FFmpegError, ValueError, OSError) as error:
-            raise AudioError(
-                f"{self.path}: {self._muxer} cannot hold this ({reason(error)}); try .mkv or .wav"
-            ) from error
+            why = f"{self._muxer} cannot hold this ({reason(error)})"
+            raise AudioError(f"{self.path}: {why}; try .mkv or .wav") from error
 
     def _add_tracks(self, audio: Any) -> None:
         copier = self._copier = TrackCopier(self._source, self._out, self._extension in AUDIO_ONLY)
@@ -95,9 +92,8 @@ class PyavWriter(AudioWriter):
         self._offset = round(copier.start_s(audio) * self._coding.rate)
 
     def _add_stream(self, coding: Coding) -> Any:
-        stream = self._out.add_stream(
-            coding.encoder, rate=coding.rate, layout=coding.layout, format=coding.sample_format
-        )
+        settings = {"rate": coding.rate, "layout": coding.layout, "format": coding.sample_format}
+        stream = self._out.add_stream(coding.encoder, **settings)
         if coding.bit_rate:
             stream.bit_rate = coding.bit_rate
         if coding.encoder == "libopus":
