@@ -52,6 +52,11 @@ class AudioFormat:
     def seconds(self) -> float:
         return self.frames / self.rate
 
+    @property
+    def shape(self) -> str:
+        """Channels and rate in words."""
+        return f"{self.channels} channel{'s' * (self.channels > 1)} at {self.rate:,} Hz"
+
 
 def can_exceed_full_scale(subtype: str) -> bool:
     """Whether a coding holds samples beyond full scale: floats and lossy codings do, integers do not."""

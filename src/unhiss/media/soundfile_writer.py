@@ -41,8 +41,7 @@ class SoundfileWriter(AudioWriter):
             self._temporary.unlink(missing_ok=True)
             if isinstance(error, OSError) or getattr(error, "code", None) == _SYSTEM_ERROR:
                 raise self._write_error(error) from error
-            audio = f"{like.channels} channel{'s' * (like.channels > 1)} at {like.rate:,} Hz"
-            raise self._misfit(f"cannot hold {audio} ({formats.reason(error)})") from error
+            raise self._misfit(f"cannot hold {like.shape} ({formats.reason(error)})") from error
 
     def _open(self) -> sf.SoundFile | bitrates.TwoPassEncoder:
         like = self._like

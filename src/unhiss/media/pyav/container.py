@@ -33,12 +33,9 @@ def open_media(path: Path) -> av.container.InputContainer:
     need("media", "av")
     import av
 
+    options = {"format_whitelist": _DEMUXERS}
     try:
-        return av.open(
-            str(path.resolve()), metadata_errors="surrogateescape", container_options={"format_whitelist": _DEMUXERS}
-        )
-    except FileNotFoundError as error:
-        raise AudioError(f"{path}: no such file") from error
+        return av.open(str(path.resolve()), metadata_errors="surrogateescape", container_options=options)
     except (av.FFmpegError, OSError, ValueError) as error:
         raise AudioError(f"{path}: not a readable recording ({reason(error)}); is it whole?") from error
 

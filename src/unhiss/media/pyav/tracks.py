@@ -9,7 +9,7 @@ from typing import Any
 
 from unhiss.errors import AudioError
 from unhiss.media.formats import AudioFormat, reason
-from unhiss.media.pyav.container import is_cover, open_media
+from unhiss.media.pyav.container import has_video, is_cover, open_media
 
 _MP4, _MATROSKA = ("aac", "alac"), ("libopus", "flac")
 # Extension -> FFmpeg's muxer, and the encoders to try if the source's coding does not fit.
@@ -74,9 +74,8 @@ def choose_coding(path: Path, like: AudioFormat, subtype: str | None, source: An
         for layout in layouts:
             if opened := _try_encoder(muxer, encoder, like, layout):
                 return opened
-    what = f"{subtype} of " if subtype else ""
-    audio = f"{like.channels} channel{'s' * (like.channels > 1)} at {like.rate:,} Hz"
-    raise AudioError(f"{path}: {path.suffix} cannot hold {what}{audio}; try .m4a, .mkv or .wav")
+    what = f"{subtype} of {like.shape}" if subtype else like.shape
+    raise AudioError(f"{path}: {path.suffix} cannot hold {what}; try .m4a, .mkv or .wav")
 
 
 def _source_coding(muxer: str, like: AudioFormat, source: Any | None) -> list[str]:
@@ -98,9 +97,7 @@ def _try_encoder(muxer: str, encoder: str, like: AudioFormat, layout: str) -> Co
     lossless = encoder in ("alac", "flac", "tta", "wavpack")
     try:
         codec = av.Codec(encoder, "w")
-        rate = like.rate
-        if encoder == "libopus" and rate not in (codec.audio_rates or ()):
-            rate = 48000
+        rate = 48000 if encoder == "libopus" and like.rate not in (codec.audio_rates or ()) else like.rate
         names = [form.name for form in codec.audio_formats or ()]
         deep = any(mark in like.subtype for mark in ("24", "32", "FLOAT", "DOUBLE"))
         form = next((n for n in names if n.startswith("s32" if deep else "s16")), names[0]) if lossless else names[0]
@@ -108,8 +105,7 @@ def _try_encoder(muxer: str, encoder: str, like: AudioFormat, layout: str) -> Co
         bit_rate = like.bit_rate or (64_000 if encoder == "libopus" else 96_000) * like.channels
         bit_rate = 0 if lossless or encoder.startswith("pcm") else bit_rate
         context: Any = av.CodecContext.create(codec, "w")
-        context.sample_rate, context.layout, context.format = rate, layout, form
-        context.bit_rate = bit_rate
+        context.sample_rate, context.layout, context.format, context.bit_rate = rate, layout, form, bit_rate
         context.open()
     except (av.FFmpegError, ValueError, IndexError):
         return None
@@ -181,8 +177,8 @@ class TrackCopier:
 
     def start_s(self, audio: Any) -> Fraction:
         """When the audio starts relative to the other tracks."""
-        has_video = any(not is_cover(track) for track in self._source.streams.video)
-        return (audio.start_time or 0) * audio.time_base if self._same or has_video else Fraction(0)
+        kept = self._same or has_video(self._source)
+        return (audio.start_time or 0) * audio.time_base if kept else Fraction(0)
 
     def _attach_cover(self, cover: Any) -> None:
         """Matroska keeps cover art as attached files."""
