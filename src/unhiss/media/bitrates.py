@@ -6,7 +6,7 @@ speech. So the level is searched by encoding excerpts, with the audio buffered o
 
 import io
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -134,11 +134,11 @@ class TwoPassEncoder:
         excerpts = self._excerpts()
         header = self._encoded_size([np.zeros((1, self._channels), np.float32)])
         target = math.log(max(1.0, self._bit_rate - self._bits_per_s(header, self._buffered)))
-        samples = sum(map(len, excerpts))
+        samples = sum(stop - start for start, stop in excerpts)
         tried = [math.nan]
 
         def excerpt_rate(x: float) -> float:
-            return math.log(max(1.0, self._bits_per_s(self._encoded_size(excerpts, x) - header, samples)))
+            return math.log(max(1.0, self._bits_per_s(self._encoded_size(self._chunks(excerpts), x) - header, samples)))
 
         def file_rate(x: float) -> float:
             self._encode_buffer(x)
@@ -158,31 +158,33 @@ class TwoPassEncoder:
         if self._file is not None:
             self._file.close()
         file = self._file = self._open((_level(self._subtype, self._rate, self._channels, x), self._mode))
-        for first in range(0, self._buffered, _CHUNK):
-            file.write(self._read_buffer(first, _CHUNK))
+        for chunk in self._chunks([(0, self._buffered)]):
+            file.write(chunk)
 
-    def _read_buffer(self, first: int, size: int) -> np.ndarray:
-        """Samples from `first` on, float32 `(T, C)`."""
-        self._buffer.seek(4 * first * self._channels)
-        part = np.fromfile(self._buffer, np.float32, min(size, self._buffered - first) * self._channels)
-        return part.reshape(-1, self._channels)
+    def _chunks(self, ranges: list[tuple[int, int]]) -> Iterator[np.ndarray]:
+        """The buffered samples of each (start, stop), float32 `(T, C)`."""
+        for start, stop in ranges:
+            for first in range(start, stop, _CHUNK):
+                self._buffer.seek(4 * first * self._channels)
+                chunk = np.fromfile(self._buffer, np.float32, min(_CHUNK, stop - first) * self._channels)
+                yield chunk.reshape(-1, self._channels)
 
-    def _excerpts(self) -> list[np.ndarray]:
-        """The whole buffer if it is short, else excerpts evenly spread over it."""
+    def _excerpts(self) -> list[tuple[int, int]]:
+        """(start, stop) of the whole buffer if it is short, else of excerpts evenly spread over it."""
         most = min(_TRIAL_S * self._rate, _TRIAL_SAMPLES // self._channels)
         if self._buffered <= most:
-            return [self._read_buffer(0, self._buffered)]
+            return [(0, self._buffered)]
         count = max(1, most // (_EXCERPT_S * self._rate))
-        return [self._read_buffer(round(n * self._buffered / count), most // count) for n in range(count)]
+        starts = [round(number * self._buffered / count) for number in range(count)]
+        return [(start, min(start + most // count, self._buffered)) for start in starts]
 
-    def _encoded_size(self, parts: list[np.ndarray], x: float = 1.0) -> int:
-        """Bytes that the parts take when they are encoded."""
+    def _encoded_size(self, chunks: Iterable[np.ndarray], x: float = 1.0) -> int:
+        """Bytes that samples take when they are encoded."""
         out, level = io.BytesIO(), _level(self._subtype, self._rate, self._channels, x)
         with sf.SoundFile(
             out, "w", self._rate, self._channels, self._subtype, format=self._container,
             compression_level=level, bitrate_mode=self._mode,
         ) as file:  # fmt: skip
-            for part in parts:
-                for first in range(0, len(part), _CHUNK):
-                    file.write(part[first : first + _CHUNK])
+            for chunk in chunks:
+                file.write(chunk)
         return len(out.getvalue())
