@@ -102,8 +102,5 @@ def _exit_cleanly() -> None:
     """Treat a closed terminal and SIGTERM like Ctrl-C, so that recordings are kept."""
     import signal
 
-    def interrupt(number: int, _: object) -> None:
-        raise KeyboardInterrupt
-
     for name in {"SIGTERM", "SIGHUP"} & set(dir(signal)):
-        signal.signal(getattr(signal, name), interrupt)
+        signal.signal(getattr(signal, name), signal.default_int_handler)

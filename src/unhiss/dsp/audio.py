@@ -1,7 +1,5 @@
 """What counts as audio: the limits of rates and samples, full scale, and the shape of an array."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,9 +1,4 @@
-"""Bar charts and histograms with pillow; the same numbers give the same bytes.
-
-matplotlib is installed for training only, and its output differs between versions.
-"""
-
-from __future__ import annotations
+"""Bar charts and histograms with pillow: the same numbers give the same bytes, unlike versions of matplotlib."""
 
 import io
 from collections.abc import Sequence
@@ -90,7 +85,5 @@ def _rows(draw: ImageDraw.ImageDraw, panel: Panel, left: int, top: int) -> None:
 
 def _fit(draw: ImageDraw.ImageDraw, text: str, width: int, font: ImageFont.ImageFont | ImageFont.FreeTypeFont) -> str:
     """`text`, shortened until it is at most `width` pixels wide."""
-    cut = text
-    while cut and draw.textlength(cut if cut == text else f"{cut}…", font) > width:
-        cut = cut[:-1]
-    return cut if cut == text else f"{cut}…"
+    shorter = (f"{text[:size]}…" for size in range(len(text) - 1, -1, -1))
+    return next(cut for cut in (text, *shorter) if draw.textlength(cut, font) <= width)

@@ -1,7 +1,5 @@
 """Frames of the frame models: 8,064 samples <-> 128 x 128 magnitudes in dB, scaled to [0, 1]."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from unhiss.dsp.stft import stft

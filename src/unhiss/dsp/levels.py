@@ -1,16 +1,18 @@
 """Levels in decibels: RMS, active speech, silence, bandwidth, and an estimate of the SNR."""
 
-from __future__ import annotations
-
 import numpy as np
 
 SILENCE_DBFS = -100.0  # levels below 16-bit resolution all mean silence
 
 
+def power_dbfs(power: float) -> float:
+    """The level of a mean power in dB re full scale, at least SILENCE_DBFS."""
+    return max(SILENCE_DBFS, 10 * np.log10(power)) if power > 0 else SILENCE_DBFS
+
+
 def rms_dbfs(audio: np.ndarray) -> float:
     """RMS level of float audio in dB re full scale, at least SILENCE_DBFS."""
-    power = float(np.mean(np.square(audio, dtype=np.float64))) if audio.size else 0.0
-    return max(SILENCE_DBFS, 10 * np.log10(power)) if power > 0 else SILENCE_DBFS
+    return power_dbfs(float(np.mean(np.square(audio, dtype=np.float64))) if audio.size else 0.0)
 
 
 def frame_levels_dbfs(audio: np.ndarray, size: int) -> np.ndarray:

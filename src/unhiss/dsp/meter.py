@@ -1,10 +1,8 @@
 """Level, peak and estimated SNR of a recording that is processed in blocks."""
 
-from __future__ import annotations
-
 import numpy as np
 
-from unhiss.dsp.levels import SILENCE_DBFS
+from unhiss.dsp.levels import SILENCE_DBFS, power_dbfs
 
 STEP_DB = 0.05  # of the histogram of levels
 BINS = 6000  # from SILENCE_DBFS up to +200 dB, near which recordings scaled as integers are
@@ -44,7 +42,7 @@ class LevelMeter:
     @property
     def level_dbfs(self) -> float:
         """RMS level, at least SILENCE_DBFS."""
-        return _db(self._power / max(1, self.count))
+        return power_dbfs(self._power / max(1, self.count))
 
     @property
     def snr_db(self) -> float:
@@ -53,19 +51,15 @@ class LevelMeter:
         if not frames:
             return 0.0
         tenth = int(np.searchsorted(np.cumsum(self._counts), 0.1 * (frames - 1), side="right"))
-        return _db(self._active_power()) - (SILENCE_DBFS + STEP_DB * tenth)
+        return power_dbfs(self._active_power()) - (SILENCE_DBFS + STEP_DB * tenth)
 
     def _active_power(self) -> float:
         """Mean power of the frames less than 15.9 dB below this mean; see levels.active_level_dbfs."""
         mean = float(self._powers.sum() / self._counts.sum())
         for _ in range(20):
-            first = 0 if mean <= 0 else max(0, round((_db(mean) - 15.9 - SILENCE_DBFS) / STEP_DB))
+            first = 0 if mean <= 0 else max(0, round((power_dbfs(mean) - 15.9 - SILENCE_DBFS) / STEP_DB))
             above = float(self._powers[first:].sum() / max(1, self._counts[first:].sum()))
             if above <= mean * 1.0001:
                 break
             mean = above
         return mean
-
-
-def _db(power: float) -> float:
-    return max(SILENCE_DBFS, 10 * np.log10(power)) if power > 0 else SILENCE_DBFS

@@ -1,10 +1,7 @@
-"""A resampler for live audio: a short, known delay, and a state that is a value and can be copied.
+"""A resampler for live audio, with a state that can be copied: an output waits for `reach` input samples and no more.
 
-soxr processes large chunks: at 11,025 Hz it delays 84 ms each way, and its state cannot be copied. Here an output
-needs `reach` input samples after its position and no more.
+soxr, whose state cannot be copied, processes large chunks: at 11,025 Hz it delays 84 ms each way.
 """
-
-from __future__ import annotations
 
 from functools import lru_cache
 from math import ceil, gcd
@@ -25,8 +22,7 @@ class Polyphase:
 
         y[m] = sum_n h(n - m * from_rate / to_rate) x[n]
 
-    Samples before the first are zeros. `copy.copy` makes an independent stream: arrays are never modified, only
-    replaced.
+    Samples before the first are zeros. `copy.copy` makes an independent stream: arrays are replaced, never modified.
     """
 
     STATE_FIELDS = ("_input", "_start", "_done")  # the state; all other attributes follow from the rates
@@ -92,10 +88,7 @@ def _matrix(up: int, down: int, reach: int, group: int, span: int, phase: int) -
     weight = np.sinc(CUTOFF * crossings) * np.i0(BETA * np.sqrt(np.maximum(0, 1 - (crossings / ZEROS) ** 2)))
     weight[np.abs(crossings) >= ZEROS] = 0
     matrix = np.zeros((group, span), np.float32)
-    # Divided by their sum, so that a constant stays constant at every phase.
-    np.put_along_axis(
-        matrix, (positions // up)[:, None] + taps, (weight / weight.sum(axis=1, keepdims=True)).astype(np.float32),
-        axis=1,
-    )  # fmt: skip
+    weight /= weight.sum(axis=1, keepdims=True)  # so that a constant stays constant at every phase
+    np.put_along_axis(matrix, (positions // up)[:, None] + taps, weight.astype(np.float32), axis=1)
     matrix.flags.writeable = False
     return matrix

@@ -1,7 +1,5 @@
 """Resampling with soxr, of arrays or block by block."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Short-time Fourier transform (STFT) with any window length and hop, of a signal or of parts of it."""
 
-from __future__ import annotations
-
 import numpy as np
 
 

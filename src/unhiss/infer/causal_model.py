@@ -1,7 +1,5 @@
 """Causal models: spectra and a state in, denoised spectra and the next state out. They never look ahead."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
@@ -33,9 +31,8 @@ class CausalModel:
         except (KeyError, TypeError, ValueError) as error:
             raise session.damaged(error) from error
         if not (self.window_s > 0 and abs(hop_s - self.window_s / 2) < 1e-9):
-            raise ModelError(
-                f"{session.path}: stft.hop_s = {hop_s}; expected {self.window_s / 2}, half of stft.window_s"
-            )
+            expected = f"expected {self.window_s / 2}, half of stft.window_s"
+            raise ModelError(f"{session.path}: stft.hop_s = {hop_s}; {expected}")
         self.name, self.config, self.state_size = session.name, session.config, size
         self.fingerprint, self.latency_ms = session.fingerprint, self.window_s * 1000
 

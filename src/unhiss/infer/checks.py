@@ -1,7 +1,5 @@
 """Validation of what the user passes to Denoiser and Stream."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from unhiss.dsp.audio import MAX_MAGNITUDE, MAX_RATE, MIN_RATE, looks_transposed

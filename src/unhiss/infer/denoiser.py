@@ -1,7 +1,5 @@
 """Denoiser: arrays and files in, the same denoised out, in bounded memory."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -16,7 +14,7 @@ from unhiss.infer.checks import check_audio, check_not_transposed, check_options
 from unhiss.infer.files import BLOCK_S, FileJob, FileOptions, FileReport, Pass, Progress
 from unhiss.infer.models import load
 from unhiss.infer.stream import Stream
-from unhiss.media.source import Source
+from unhiss.media.audio_source import Source
 from unhiss.weights import DEFAULT
 
 

@@ -1,8 +1,5 @@
 """The last stage of a stream: the weighted sum of its denoised ("wet") audio and its delayed input ("dry")."""
 
-from __future__ import annotations
-
-import copy
 from typing import Any
 
 import numpy as np
@@ -15,8 +12,7 @@ RAMP_S = 0.02  # short enough to seem instant, and long enough that a change of 
 class SampleQueue:
     """First in, first out, for float32 `(C, T)`: `queue.push(block)`, `queue.take(size)`.
 
-    Blocks are stored as they come and joined only when taken. They are never written to and their tuple is
-    replaced, so `copy.copy` gives an independent queue.
+    Blocks are stored as they come, joined only when taken, and never written to.
     """
 
     STATE_FIELDS = ("_samples",)
@@ -89,11 +85,6 @@ class DryWetMixer:
     def __init__(self, rate: int, channels: int, latency: int, mix: float) -> None:
         silence = np.zeros((channels, latency), np.float32)
         self.dry, self.wet, self.fader = SampleQueue(silence), SampleQueue(silence), Fader(mix, rate)
-
-    def copy(self) -> DryWetMixer:
-        twin = copy.copy(self)
-        twin.dry, twin.wet, twin.fader = copy.copy(self.dry), copy.copy(self.wet), copy.copy(self.fader)
-        return twin
 
     def take(self, size: int, mix: float) -> np.ndarray:
         """mix * wet + (1 - mix) * dry for the next `size` samples, float32 `(C, size)`."""

@@ -6,12 +6,8 @@ frame 1              |==== half new ====|
 output once frame 1 is processed:  H … 2H            so a sample waits for 2H = 32 ms at most
 """
 
-from __future__ import annotations
-
-import copy
-import math
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import numpy as np
 
@@ -31,10 +27,7 @@ def nearest_rate(rate: int) -> int:
 
 
 class Engine:
-    """`engine.process(audio, limit_db)`: float32 `(C, T)` -> the denoised hops that are complete, `(C, n * hop)`.
-
-    The output starts at the first sample of the input; a hop comes out when the second frame over it is complete.
-    """
+    """The state of one stream, and the transforms around the model; see `process`."""
 
     STATE_FIELDS = ("state", "_pending", "_overlap", "_started")  # all else follows from the arguments of __init__
 
@@ -48,35 +41,14 @@ class Engine:
         self.linker = StereoLinker(model.window_s / 2) if channels == 2 else None
         self.guard = Guard(channels, model.window_s / 2) if guard else None
         self.state = model.start(channels)
-        # Arrays of the state are replaced, never written to, so that a shallow copy is a copy.
         self._pending = np.zeros((channels, self.hop), np.float32)  # input that belongs to later frames too
         self._overlap = np.zeros((channels, self.hop), np.float32)  # second half of the last frame
         self._started = False
-
-    def copy(self) -> Engine:
-        twin = copy.copy(self)
-        twin.guard, twin.linker = copy.copy(self.guard), copy.copy(self.linker)
-        return twin
 
     @property
     def parts(self) -> dict[str, Guard | StereoLinker]:
         """The parts with a state of their own, by name."""
         return {name: part for name, part in (("guard", self.guard), ("linker", self.linker)) if part}
-
-    def process(self, audio: np.ndarray, limit_db: float) -> np.ndarray:
-        """limit_db (infinite: no limit) may differ between calls: frames overlap, so the gain fades."""
-        hops = self._complete_hops(audio)
-        if hops.shape[1] == 1:
-            return self._overlap[:, :0]
-        noisy = self._analyse(hops)
-        denoised, self.state = self.model.run(noisy, self.state)
-        if self.linker:
-            denoised = self.linker.apply(noisy, denoised)
-        if self.guard:
-            denoised = self.guard.apply(noisy, denoised)
-        if math.isfinite(limit_db):
-            denoised = limit_attenuation(noisy, denoised, limit_db)
-        return self._overlap_add(*self._synthesise(denoised))
 
     # Only `_complete_hops` and `_overlap_add` use the stream's state; the others treat all streams of a rate alike.
 
@@ -99,9 +71,8 @@ class Engine:
     def _synthesise(self, spectrum: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Spectra `(C, frames, F)` -> the first and second halves of the windowed frames, `(C, frames, hop)` each."""
         frames = np.fft.irfft(spectrum, 2 * self.hop, axis=2).astype(np.float32, copy=False)
-        return frames[:, :, : self.hop] * self._synthesis_window[0], frames[:, :, self.hop :] * self._synthesis_window[
-            1
-        ]
+        first, second = self._synthesis_window
+        return frames[:, :, : self.hop] * first, frames[:, :, self.hop :] * second
 
     def _overlap_add(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         """Halves of the next frames -> `(C, frames * hop)`; writes to `first`."""
@@ -113,12 +84,12 @@ class Engine:
         return out if started else out[:, self.hop :]  # half of the very first frame precedes the input
 
 
-def process_many(
-    engines: Sequence[Engine], inputs: Sequence[np.ndarray], limits_db: Sequence[float]
-) -> list[np.ndarray]:
-    """`[engine.process(audio, limit_db) ...]` of different engines, equal up to the order of float32 sums.
+def process(engines: Sequence[Engine], inputs: Sequence[np.ndarray], limits_db: Sequence[float]) -> list[np.ndarray]:
+    """The next float32 `(C, T)` of each engine -> its denoised hops that are complete, `(C, n * hop)`.
 
+    The output starts at the first sample of the input; a hop comes out when the second frame over it is complete.
     Engines of the same model, rate and number of complete frames share one call of the model and the transforms.
+    limits_db (infinite: no limit) may differ between calls: frames overlap, so the gain fades.
     """
     hops = [engine._complete_hops(audio) for engine, audio in zip(engines, inputs, strict=True)]
     groups: dict[tuple[int, ...], list[int]] = {}
@@ -135,7 +106,7 @@ def process_many(
 def _process_batch(engines: list[Engine], hops: list[np.ndarray], limits_db: list[float]) -> list[np.ndarray]:
     if hops[0].shape[1] == 1:
         return [engine._overlap[:, :0] for engine in engines]
-    ends = np.cumsum([0, *map(len, hops)]).tolist()
+    ends = accumulate(map(len, hops), initial=0)
     rows = [slice(*pair) for pair in pairwise(ends)]  # of each engine's channels in the batch
     noisy = engines[0]._analyse(np.concatenate(hops))
     denoised, states = engines[0].model.run(noisy, np.concatenate([engine.state for engine in engines]))
@@ -144,15 +115,13 @@ def _process_batch(engines: list[Engine], hops: list[np.ndarray], limits_db: lis
         if engine.linker:
             denoised[own] = engine.linker.apply(noisy[own], denoised[own])
     kept, removed = energy(denoised), energy(noisy - denoised)
-    weight = np.ones((*kept.shape, 1), np.float32)
-    limits = np.full((len(kept), 1, 1), np.inf)
-    for engine, own, limit_db in zip(engines, rows, limits_db, strict=True):
-        limits[own] = limit_db
-        if engine.guard:
-            weight[own] = engine.guard.follow(kept[own], removed[own])
-    denoised = blend(noisy, denoised, weight)
-    if np.isfinite(limits).any():
-        denoised = limit_attenuation(noisy, denoised, limits)
+    weights = [
+        engine.guard.follow(kept[own], removed[own]) if engine.guard else np.ones((*kept[own].shape, 1), np.float32)
+        for engine, own in zip(engines, rows, strict=True)
+    ]
+    denoised = blend(noisy, denoised, np.concatenate(weights))
+    if min(limits_db) < np.inf:
+        denoised = limit_attenuation(noisy, denoised, np.repeat(limits_db, list(map(len, hops)))[:, None, None])
     first, second = engines[0]._synthesise(denoised)
     return [engine._overlap_add(first[own], second[own].copy()) for engine, own in zip(engines, rows, strict=True)]
 

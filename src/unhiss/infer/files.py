@@ -1,7 +1,5 @@
 """Denoising one file: its options, the section to process, the output with its warnings, and the report."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -13,8 +11,9 @@ from unhiss.dsp.audio import MAX_RATE, MIN_RATE
 from unhiss.dsp.meter import LevelMeter
 from unhiss.dsp.resampling import resampled
 from unhiss.errors import AudioError, ConfigError
+from unhiss.media.audio_source import Source
 from unhiss.media.formats import can_exceed_full_scale
-from unhiss.media.source import Source, open_source
+from unhiss.media.source import open_source
 from unhiss.media.writer import holds_video, open_writer
 
 BLOCK_S = 2.0  # seconds read at a time
@@ -95,14 +94,12 @@ class FileJob:
         self._residual = None if options.residual is None else Path(options.residual)
         _check_targets(source.path, self.target, self._residual, options)
         if (options.start_s or options.end_s is not None) and source.has_video and holds_video(self.target):
-            raise AudioError(
-                f"{source.path}: a section of its audio would not match its video; write audio alone, such as .m4a"
-            )
+            why = "a section of its audio would not match its video"
+            raise AudioError(f"{source.path}: {why}; write audio alone, such as .m4a")
         self._first = round(options.start_s * source.rate)
         if self._first and self._first >= source.frames:
-            raise AudioError(
-                f"{source.path}: {source.seconds:.2f} s long, and the part to keep starts at {options.start_s:g} s"
-            )
+            start = f"the part to keep starts at {options.start_s:g} s"
+            raise AudioError(f"{source.path}: {source.seconds:.2f} s long, and {start}")
         # None is the end, which an MP3's header only estimates.
         self._stop = None if options.end_s is None else min(source.frames, round(options.end_s * source.rate))
         frames = (source.frames if self._stop is None else self._stop) - self._first
@@ -178,17 +175,13 @@ def _level_warnings(output: LevelMeter, gain: float, clipped: bool) -> Iterator[
     if gain != 1:
         yield f"peaks above full scale: the whole output is {-20 * np.log10(gain):.1f} dB quieter"
     elif clipped and output.over:
-        yield (
-            f"{output.over:,} samples above full scale were clipped (peak {20 * np.log10(output.peak):+.1f} dBFS);"
-            " clip mode rescale keeps them"
-        )
+        peak = f"peak {20 * np.log10(output.peak):+.1f} dBFS"
+        yield f"{output.over:,} samples above full scale were clipped ({peak}); clip mode rescale keeps them"
 
 
 def _check_targets(source: Path, target: Path, residual: Path | None, options: FileOptions) -> None:
     """Raise AudioError for a target that would be lost or cannot be written."""
-    for path in (target, residual):
-        if path is None:
-            continue
+    for path in filter(None, (target, residual)):
         if path.is_dir():
             raise AudioError(f"{path} is a folder; name a file in it, such as {path / source.name}")
         if path.exists():

@@ -1,7 +1,5 @@
 """Frame models (U-Net, R-CED) on recordings of any length: overlapping frames, one scale, the input's phase."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
@@ -101,9 +99,8 @@ class FrameModel(FrameProcessor):
         self._session = session
         inputs = [(name, *shape[1:]) for name, *shape in session.inputs]
         if inputs != [("frames", 1, BINS, BINS)]:
-            raise ModelError(
-                f"{session.path}: a model with inputs {inputs}; expected one, frames (B, 1, {BINS}, {BINS})"
-            )
+            expected = f"expected one, frames (B, 1, {BINS}, {BINS})"
+            raise ModelError(f"{session.path}: a model with inputs {inputs}; {expected}")
         try:
             config = session.config["frames"]
             self.name, self.rate = session.name, int(config["sample_rate"])

@@ -9,8 +9,6 @@ w follows an SNR that the model itself implies, per channel: the energy it keeps
 |X - Y|^2, both averaged over the last seconds. Nothing looks ahead, and a gain on the input changes nothing.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -33,7 +31,7 @@ FLOOR_DB = -60.0  # an input weight at this level counts as 0
 
 
 class Guard:
-    """`guard.apply(noisy, denoised)`: X + w (Y - X) for each frame. State: three numbers per channel."""
+    """The weights w of a stream, frame by frame: `guard.follow`. State: three numbers per channel."""
 
     STATE_FIELDS = ("_states",)
 
@@ -41,14 +39,6 @@ class Guard:
         self._attack, self._release = math.exp(-hop_s / ATTACK_S), math.exp(-hop_s / RELEASE_S)
         # Energy kept, energy removed, input weight in dB. At the start all input counts as noise.
         self._states = ((0.0, 0.0, FLOOR_DB),) * channels
-
-    def apply(self, noisy: np.ndarray, denoised: np.ndarray) -> np.ndarray:
-        """complex64 `(C, T, F)` twice -> `(C, T, F)`."""
-        return blend(noisy, denoised, self.weights(noisy, denoised))
-
-    def weights(self, noisy: np.ndarray, denoised: np.ndarray) -> np.ndarray:
-        """w of each frame, float32 `(C, T, 1)`, for complex64 `(C, T, F)`."""
-        return self.follow(energy(denoised), energy(noisy - denoised))
 
     def follow(self, kept: np.ndarray, removed: np.ndarray) -> np.ndarray:
         """w of each frame, float32 `(C, T, 1)`, for the energies `(C, T)` of Y and of X - Y."""

@@ -1,7 +1,5 @@
 """Opening a model by name or file, as the kind that its inputs show."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from unhiss.errors import ModelError
@@ -14,7 +12,7 @@ from unhiss.weights import find
 def load(model: str | Path, threads: int, device: str = "auto") -> FrameModel | CausalModel:
     """Open an installed model or an .onnx file. threads: 0 takes all cores. Raises ModelError."""
     session = OnnxSession(find(model), threads, device)
-    causal = any(name == "spectrum" for name, *_ in session.inputs)
+    causal = "spectrum" in [name for name, *_ in session.inputs]
     return CausalModel(session) if causal else FrameModel(session)
 
 
@@ -22,8 +20,6 @@ def load_causal(model: str | Path | CausalModel, threads: int) -> CausalModel:
     """A model that can stream, opened unless it is open. Raises ModelError for one that looks ahead."""
     loaded = load(model, threads) if isinstance(model, str | Path) else model
     if not isinstance(loaded, CausalModel):
-        raise ModelError(
-            f"{loaded.name} looks {loaded.latency_ms:.0f} ms ahead and cannot stream; "
-            "choose a causal model (unhiss models lists them)"
-        )
+        why = f"looks {loaded.latency_ms:.0f} ms ahead and cannot stream"
+        raise ModelError(f"{loaded.name} {why}; choose a causal model (unhiss models lists them)")
     return loaded

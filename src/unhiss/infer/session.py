@@ -1,7 +1,5 @@
 """An opened ONNX file: its metadata, and a `run` whose errors the user can act on."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from pathlib import Path
@@ -33,18 +31,15 @@ class OnnxSession:
         try:
             self._session = runtime.InferenceSession(str(path), options, providers=providers)
         except Exception as error:  # onnxruntime's own exceptions share no public base
-            raise ModelError(
-                f"{path}: no model onnxruntime can load ({_line(error)}); unhiss export turns a checkpoint into one"
-            ) from error
+            why = f"no model onnxruntime can load ({_line(error)})"
+            raise ModelError(f"{path}: {why}; unhiss export turns a checkpoint into one") from error
         metadata = self._session.get_modelmeta().custom_metadata_map
         if is_old(metadata):
-            raise ModelError(
-                f"{path}: a model of {OLD_NAME}, the former name of unhiss; train it again and unhiss export it"
-            )
+            why = f"a model of {OLD_NAME}, the former name of unhiss"
+            raise ModelError(f"{path}: {why}; train it again and unhiss export it")
         if (version := metadata.get("unhiss.format", "none")) != "1":
-            raise ModelError(
-                f"{path}: format {version}, expected 1; use a model that this version's unhiss export wrote"
-            )
+            hint = "use a model that this version's unhiss export wrote"
+            raise ModelError(f"{path}: format {version}, expected 1; {hint}")
         try:
             self.name: str = metadata["unhiss.model"]
             self.config: dict[str, Any] = json.loads(metadata["unhiss.config"])

@@ -10,8 +10,6 @@ METADATA is JSON in a string, since safetensors allows no other type: "version",
 CHECKSUM covers everything but itself.
 """
 
-from __future__ import annotations
-
 import json
 import zlib
 from collections.abc import Mapping
@@ -37,7 +35,7 @@ def serialize(parts: Mapping[str, Any], metadata: dict[str, Any]) -> bytes:
         if name in values:
             continue
         start = len(body)
-        body += np.ascontiguousarray(array).tobytes()
+        body += array.tobytes()
         dtype = _NAMES[array.dtype.newbyteorder("<")]
         header[name] = {"dtype": dtype, "shape": array.shape, "data_offsets": (start, len(body))}
     text = json.dumps({"version": VERSION, **metadata, "values": values})
@@ -54,21 +52,18 @@ def parse(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         header, body = json.loads(data[8 : 8 + size]), memoryview(data)[8 + size :]
         strings = header.pop("__metadata__")
         if is_old(strings):
-            raise ModelError(
-                f"a stream's state of {OLD_NAME}, the former name of unhiss; begin a new Stream and save it"
-            )
+            old = f"a stream's state of {OLD_NAME}, the former name of unhiss"
+            raise ModelError(f"{old}; begin a new Stream and save it")
         metadata = json.loads(strings["unhiss.stream"])
         version = metadata["version"]
         intact = strings["unhiss.crc32"] == _checksum(strings["unhiss.stream"], header, body)
         arrays = {name: _array(entry, body) for name, entry in header.items()} if version == VERSION and intact else {}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ModelError(
-            f"{len(data):,} bytes that are no state of a stream; expected a result of Stream.save"
-        ) from error
+        no_state = f"{len(data):,} bytes that are no state of a stream"
+        raise ModelError(f"{no_state}; expected a result of Stream.save") from error
     if version != VERSION:
-        raise ModelError(
-            f"a stream's state of version {version}, expected {VERSION}; save it with this version of unhiss"
-        )
+        expected = f"expected {VERSION}; save it with this version of unhiss"
+        raise ModelError(f"a stream's state of version {version}, {expected}")
     if not intact:
         raise ModelError(f"a stream's state of {len(data):,} bytes is damaged; save it again")
     return metadata, metadata.pop("values") | arrays

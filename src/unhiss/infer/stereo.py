@@ -9,8 +9,6 @@ How far it replaces the channels' own masks follows their coherence, bin by bin:
 coherent; two speakers with a microphone each, or diffuse noise, are not.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

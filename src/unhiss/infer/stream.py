@@ -1,14 +1,12 @@
 """Stream: live audio in, the same audio denoised out, a fixed short time later, block by block."""
 
-from __future__ import annotations
-
 import copy
 import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -18,7 +16,7 @@ from unhiss.infer import snapshot
 from unhiss.infer.causal_model import CausalModel
 from unhiss.infer.checks import check_audio, check_options, check_rate
 from unhiss.infer.dry_wet import DryWetMixer
-from unhiss.infer.engine import Engine, nearest_rate, process_many
+from unhiss.infer.engine import Engine, nearest_rate, process
 from unhiss.infer.models import load_causal
 from unhiss.weights import DEFAULT
 
@@ -47,6 +45,9 @@ class _NonBlockingLock:
     def __exit__(self, *_: object) -> None:
         self._lock.release()
 
+    def __deepcopy__(self, _: object) -> "_NonBlockingLock":
+        return _NonBlockingLock()
+
 
 class Stream:
     """Denoise live audio: `Stream(48000).push(block)` returns a block of the same shape, delayed by `.latency`.
@@ -73,7 +74,8 @@ class Stream:
             raise AudioError(f"channels = {channels}; expected 1 or more")
         self.rate, self.channels = int(rate), channels
         self.model = load_causal(model, threads)
-        self._limit_db, self._mix, self._bypass, self._guard = atten_limit_db, mix, bool(bypass), guard
+        self._limit_db, self._mix, self._guard = atten_limit_db, mix, guard
+        self.bypass = bypass  # whether the output is the input; the model still runs, so that its state is current
         self._lock = _NonBlockingLock()
         self.reset()
 
@@ -92,8 +94,7 @@ class Stream:
         self._mixer = DryWetMixer(self.rate, self.channels, samples, self._effective_mix)
         self._flat = self.channels == 1  # whether blocks are (T,)
 
-    # The options that may change while the stream runs are properties, so that a wrong value is refused where it is
-    # set. `push` then fades to the new value.
+    # Options with a range are properties, so that a wrong value is refused where it is set; `push` fades to the new.
 
     @property
     def atten_limit_db(self) -> float | None:
@@ -116,32 +117,18 @@ class Stream:
         self._mix = mix
 
     @property
-    def bypass(self) -> bool:
-        """Whether the output is the input; the model still runs, so that its state is current afterwards."""
-        return self._bypass
-
-    @bypass.setter
-    def bypass(self, bypass: bool) -> None:
-        self._bypass = bool(bypass)
-
-    @property
     def _effective_mix(self) -> float:
-        return 0.0 if self._bypass else float(self._mix)
-
-    @property
-    def _limit(self) -> float:
-        return np.inf if self._limit_db is None else self._limit_db
+        return 0.0 if self.bypass else float(self._mix)
 
     def push(self, block: np.ndarray) -> np.ndarray:
         """float `(C, T)`, or `(T,)` of one channel, of any length -> float32 of the same shape.
 
         Raises AudioError for NaN or infinite samples and for a wrong shape; the stream is then unchanged.
         """
-        with self._lock:
-            return self._push(block)
+        return Stream.push_many([self], [block])[0]
 
     @staticmethod
-    def push_many(streams: Sequence[Stream], blocks: Sequence[np.ndarray]) -> list[np.ndarray]:
+    def push_many(streams: "Sequence[Stream]", blocks: Sequence[np.ndarray]) -> list[np.ndarray]:
         """`[stream.push(block) ...]` of different streams, equal up to the order of float32 sums, in fewer calls.
 
         Streams of the same model and rate share one call of the model. Raises AudioError as `push` does; then
@@ -150,21 +137,15 @@ class Stream:
         with ExitStack() as locks:
             for stream in streams:
                 locks.enter_context(stream._lock)
-            inputs = [stream._resample_input(block) for stream, block in zip(streams, blocks, strict=True)]
-            limits_db = [stream._limit for stream in streams]
-            outputs = process_many([stream._engine for stream in streams], inputs, limits_db)
-            return [stream._output(*pair) for stream, *pair in zip(streams, blocks, outputs, strict=True)]
+            return _push(streams, blocks)
 
     def flush(self) -> np.ndarray:
         """The last `latency.samples` samples; afterwards the stream is as new."""
         with self._lock:
             shape = (self.latency.samples,) if self._flat else (self.channels, self.latency.samples)
-            rest = self._push(np.zeros(shape, np.float32))
+            rest = _push([self], [np.zeros(shape, np.float32)])[0]
             self._reset()
             return rest
-
-    def _push(self, block: np.ndarray) -> np.ndarray:
-        return self._output(block, self._engine.process(self._resample_input(block), self._limit))
 
     def _resample_input(self, block: np.ndarray) -> np.ndarray:
         """Check a block, queue it for the mix, and return what is complete at the engine's rate."""
@@ -181,14 +162,10 @@ class Stream:
         self._mixer.wet.push(self._down.push(denoised))
         return self._mixer.take(np.shape(block)[-1], self._effective_mix).reshape(np.shape(block))
 
-    def copy(self) -> Stream:
+    def copy(self) -> Self:
         """An independent stream with the same state; the model is shared."""
         with self._lock:
-            twin = copy.copy(self)
-            twin._lock = _NonBlockingLock()
-            twin._up, twin._down = copy.copy(self._up), copy.copy(self._down)
-            twin._engine, twin._mixer = self._engine.copy(), self._mixer.copy()
-        return twin
+            return copy.deepcopy(self, {id(self.model): self.model})
 
     def save(self) -> bytes:
         """The state, from which `Stream.load` or `restore` continues elsewhere with the same samples.
@@ -214,7 +191,7 @@ class Stream:
             vars(self).update(vars(fresh) | {"_lock": self._lock})
 
     @classmethod
-    def load(cls, data: bytes, model: str | Path | CausalModel | None = None, *, threads: int = 1) -> Stream:
+    def load(cls, data: bytes, model: str | Path | CausalModel | None = None, *, threads: int = 1) -> Self:
         """A stream with the saved state. model: needed unless it is an installed one. Raises as `restore`."""
         metadata, _ = snapshot.parse(data)
         model = metadata["model"] if model is None else model
@@ -230,13 +207,21 @@ class Stream:
 
     @property
     def _options(self) -> dict[str, Any]:
-        return {"atten_limit_db": self._limit_db, "mix": self._mix, "bypass": self._bypass, "guard": self._guard}
+        options = {"atten_limit_db": self._limit_db, "mix": self._mix}
+        return options | {"bypass": bool(self.bypass), "guard": self._guard}
 
     @property
     def _parts(self) -> dict[str, Any]:
         mixer = {"dry": self._mixer.dry, "wet": self._mixer.wet, "fader": self._mixer.fader}
         parts = {"stream": self, "up": self._up, "engine": self._engine, "down": self._down}
         return parts | mixer | self._engine.parts
+
+
+def _push(streams: Sequence[Stream], blocks: Sequence[np.ndarray]) -> list[np.ndarray]:
+    inputs = [stream._resample_input(block) for stream, block in zip(streams, blocks, strict=True)]
+    limits_db = [np.inf if stream._limit_db is None else stream._limit_db for stream in streams]
+    outputs = process([stream._engine for stream in streams], inputs, limits_db)
+    return [stream._output(*pair) for stream, *pair in zip(streams, blocks, outputs, strict=True)]
 
 
 def _latency(up: Polyphase, hop: int, down: Polyphase) -> int:

@@ -3,8 +3,6 @@
 PortAudio would reach such a server through ALSA, which shows one device without a name and stalls on small blocks.
 """
 
-from __future__ import annotations
-
 from unhiss.live import portaudio, pulse
 from unhiss.live.devices import Device, OpenDevice
 

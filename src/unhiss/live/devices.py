@@ -1,7 +1,5 @@
 """Microphones and speakers: the device that a name or number selects, and the interface of an open one."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -10,10 +8,8 @@ import numpy as np
 from unhiss.errors import AudioError, nearest
 
 Side = Literal["in", "out"]
-SINK, SOURCE = (
-    "unhiss_output",
-    "unhiss_microphone",
-)  # the virtual microphone: unhiss plays to one, programs record the other
+# The virtual microphone: unhiss plays to one, programs record the other.
+SINK, SOURCE = "unhiss_output", "unhiss_microphone"
 
 
 class DeviceLost(Exception):
@@ -21,16 +17,15 @@ class DeviceLost(Exception):
 
 
 class OpenDevice(Protocol):
-    """An open device. Every call may block, so it needs a thread of its own, and may raise DeviceLost."""
+    """An open device. Every call may block, so it needs a thread of its own, and may raise DeviceLost.
+
+    read: float32 `(C, size)`. write: float32 `(C, T)`; False if the buffer was full and the block dropped.
+    """
 
     latency_s: float
 
-    def read(self, size: int) -> np.ndarray: ...  # float32 (C, size)
-
-    def write(
-        self, block: np.ndarray
-    ) -> bool: ...  # float32 (C, T); False if the buffer was full and the block dropped
-
+    def read(self, size: int) -> np.ndarray: ...
+    def write(self, block: np.ndarray) -> bool: ...
     def close(self) -> None: ...
 
 

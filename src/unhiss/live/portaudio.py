@@ -1,7 +1,5 @@
 """PortAudio, through sounddevice: microphones and speakers of any system."""
 
-from __future__ import annotations
-
 import sys
 from typing import Any
 

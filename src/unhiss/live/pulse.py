@@ -3,8 +3,6 @@
 pulsectl has no streams, and libpulse-simple (blocking reads and writes in C) has no list of devices.
 """
 
-from __future__ import annotations
-
 import ctypes
 import sys
 from collections.abc import Iterator
@@ -49,9 +47,7 @@ def connect() -> Iterator[Any]:
     try:
         need("live", "pulsectl")
     except OSError as error:  # raised if the C library is missing
-        raise MissingExtra(
-            "libpulse, the library of sound servers, is not installed; apt-get install libpulse0"
-        ) from error
+        raise MissingExtra("libpulse (sound servers) is not installed; apt-get install libpulse0") from error
     import pulsectl
 
     try:
@@ -59,9 +55,8 @@ def connect() -> Iterator[Any]:
             server.connect()  # with a timeout, pulsectl 24.12 always waits until it is over
             yield server
     except (pulsectl.PulseError, pulsectl.PulseDisconnected) as error:
-        raise AudioError(
-            f"the sound server does not answer ({error!r}); start it again: systemctl --user restart pipewire"
-        ) from error
+        hint = "start it again: systemctl --user restart pipewire"
+        raise AudioError(f"the sound server does not answer ({error!r}); {hint}") from error
 
 
 def is_available() -> bool:
@@ -79,22 +74,17 @@ def list_devices() -> list[tuple[Any, ...]]:
     """(side, name, label, default, pulse) of each source and sink; the monitor of a sink is a source too."""
     with connect() as server:
         info, sources, sinks = server.server_info(), server.source_list(), server.sink_list()
-    listed = (("in", sources, info.default_source_name), ("out", sinks, info.default_sink_name))
-    return [
-        (side, each.name, each.description, each.name == default, True)
-        for side, items, default in listed
-        for each in items
-    ]
+    rows = [("in", each, info.default_source_name) for each in sources]
+    rows += [("out", each, info.default_sink_name) for each in sinks]
+    return [(side, each.name, each.description, each.name == default, True) for side, each, default in rows]
 
 
 def exists(device: Device) -> bool:
     """Whether the source or sink exists; True if the server does not answer, since the next read fails then."""
     try:
         with connect() as server:
-            return any(
-                each.name == device.name
-                for each in (server.source_list() if device.side == "in" else server.sink_list())
-            )
+            existing = server.source_list() if device.side == "in" else server.sink_list()
+            return device.name in [each.name for each in existing]
     except AudioError:
         return True
 
@@ -116,9 +106,8 @@ class PulseDevice:
             )
         )  # fmt: skip
         if not self._stream:
-            raise AudioError(
-                f"{device.label}: cannot be opened ({_reason(error)}); unhiss live --list shows all devices"
-            )
+            why = f"cannot be opened ({_reason(error)})"
+            raise AudioError(f"{device.label}: {why}; unhiss live --list shows all devices")
         self.latency_s = buffer_s if device.side == "out" else block / rate
 
     def read(self, size: int) -> np.ndarray:

@@ -1,7 +1,5 @@
 """Records the input and output of a live session to two files, on a thread of its own."""
 
-from __future__ import annotations
-
 import queue
 import threading
 from contextlib import ExitStack

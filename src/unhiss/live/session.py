@@ -4,12 +4,11 @@ source.read ──► stream.push ──► target.write        blocks in C for 
                     └─────────► recorder            on a thread of its own, as disks may be slow
 """
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
@@ -59,7 +58,7 @@ class LiveSession:
         self._thread = threading.Thread(target=self._run, name="unhiss live", daemon=True)
         self._watcher = threading.Thread(target=self._watch, name="unhiss devices", daemon=True)
 
-    def __enter__(self) -> LiveSession:
+    def __enter__(self) -> Self:
         self._opened = self._open()
         self._thread.start()
         self._watcher.start()
@@ -77,19 +76,18 @@ class LiveSession:
         known = list_devices()
         source, target = select_device(self._source, "in", known), select_device(self._target, "out", known)
         check_no_feedback(source, target)
-        opened: list[OpenDevice] = []
+        settings = (self.stream.rate, self.stream.channels, self._block, self._buffer_s)
+        microphone = open_device(source, *settings)
         try:
-            for device in (source, target):
-                opened.append(open_device(device, self.stream.rate, self.stream.channels, self._block, self._buffer_s))
+            speaker = open_device(target, *settings)
         except AudioError:
-            for each in opened:
-                each.close()
+            microphone.close()
             raise
         self._devices, self._missing = (source, target), ""
-        self.status.latency_ms = self.stream.latency.ms + 1000 * sum(each.latency_s for each in opened)
+        self.status.latency_ms = self.stream.latency.ms + 1000 * (microphone.latency_s + speaker.latency_s)
         self.status.last_block_at = time.monotonic()
         self._notify(f"{source.label} -> {target.label}, total latency {self.status.latency_ms:.0f} ms")
-        return opened[0], opened[1]
+        return microphone, speaker
 
     def _run(self) -> None:
         opened: tuple[OpenDevice, OpenDevice] | None = self._opened

@@ -6,8 +6,6 @@ On Linux the sound server provides both: at once, by modules; and after each log
 and Windows that takes a driver, so there an installed virtual cable is used.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 from pathlib import Path

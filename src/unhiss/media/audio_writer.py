@@ -1,7 +1,5 @@
 """What all writers of recordings share: a temporary file beside the target, renamed when it is complete."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import suppress
@@ -13,7 +11,7 @@ import numpy as np
 
 from unhiss import atomic
 from unhiss.errors import AudioError
-from unhiss.media.formats import AudioFormat
+from unhiss.media.formats import AudioFormat, reason
 
 
 class AudioWriter(ABC):
@@ -34,7 +32,7 @@ class AudioWriter(ABC):
 
     @abstractmethod
     def write(self, block: np.ndarray) -> None:
-        """Append float32 `(C, T)`. Raises AudioError if the disk is full."""
+        """Append float32 `(C, T)`. Raises AudioError if it cannot be written."""
 
     @abstractmethod
     def _finish(self) -> None:
@@ -44,10 +42,6 @@ class AudioWriter(ABC):
     def _close(self) -> None:
         """Close all files; the temporary file may be incomplete."""
 
-    @abstractmethod
-    def _reason(self, error: Exception) -> str:
-        """The library's message, in a few words."""
-
     def _create(self) -> None:
         try:
             atomic.create(self._temporary, self._target)
@@ -55,8 +49,8 @@ class AudioWriter(ABC):
             raise AudioError(f"{self.path}: cannot be written ({error.strerror}); choose another place") from error
 
     def _write_error(self, error: Exception) -> AudioError:
-        reason = self._reason(error)
-        return AudioError(f"{self.path}: cannot be written{f' ({reason})' if reason else ''}; is the disk full?")
+        why = reason(error)
+        return AudioError(f"{self.path}: cannot be written{f' ({why})' if why else ''}; is the disk full?")
 
     def _discard(self) -> None:
         with suppress(Exception):  # the error that led here is already being raised

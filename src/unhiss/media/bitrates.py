@@ -1,15 +1,12 @@
 """Lossy files of a given bit rate, although libsndfile takes a compression level from 0 (large) to 1 (small).
 
-MP3 (LAME) and Opus levels are a function of the bit rate; Vorbis levels are qualities. The bit rate of a variable
-coding depends on the audio: denoised speech, with quiet pauses, takes up to a third fewer bits than noisy speech. So
-the level is searched by encoding excerpts, with the audio buffered on disk until it is known.
+The bit rate of a variable coding depends on the audio: denoised speech takes up to a third fewer bits than noisy
+speech. So the level is searched by encoding excerpts, with the audio buffered on disk until it is known.
 """
-
-from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -88,9 +85,8 @@ def solve(
 
 
 class TwoPassEncoder:
-    """Writes a lossy file of a given bit rate: the audio is buffered, then encoded at the level that gives the rate.
+    """Writes a lossy file of a given bit rate: up to 20 minutes are buffered, then encoded at the level that gives it.
 
-    The buffer holds up to 20 minutes; what follows is encoded at the level chosen by then.
     path: the file to write; opener(level): opens it; buffer: a path for the buffered audio, raw float32;
     shape: rate and channels; bit_rate: bits per second.
     """
@@ -138,22 +134,21 @@ class TwoPassEncoder:
         excerpts = self._excerpts()
         header = self._encoded_size([np.zeros((1, self._channels), np.float32)])
         target = math.log(max(1.0, self._bit_rate - self._bits_per_s(header, self._buffered)))
-        samples = sum(map(len, excerpts))
-        last = math.nan
+        samples = sum(stop - start for start, stop in excerpts)
+        tried = [math.nan]
 
         def excerpt_rate(x: float) -> float:
-            return math.log(max(1.0, self._bits_per_s(self._encoded_size(excerpts, x) - header, samples)))
+            return math.log(max(1.0, self._bits_per_s(self._encoded_size(self._chunks(excerpts), x) - header, samples)))
 
         def file_rate(x: float) -> float:
-            nonlocal last
             self._encode_buffer(x)
-            last = x
+            tried.append(x)
             return math.log(max(1.0, self._bits_per_s(self._path.stat().st_size - header, self._buffered)))
 
         x, _ = solve(excerpt_rate, 0.8 if self._subtype == "VORBIS" else target - math.log(1000), target)
         if samples < self._buffered:
             x, _ = solve(file_rate, x, target, _EXCERPT_ERROR, _FILE_TRIALS)
-        if x != last:
+        if x != tried[-1]:
             self._encode_buffer(x)
 
     def _bits_per_s(self, size: int, samples: int) -> float:
@@ -163,31 +158,33 @@ class TwoPassEncoder:
         if self._file is not None:
             self._file.close()
         file = self._file = self._open((_level(self._subtype, self._rate, self._channels, x), self._mode))
-        for first in range(0, self._buffered, _CHUNK):
-            file.write(self._read_buffer(first, _CHUNK))
+        for chunk in self._chunks([(0, self._buffered)]):
+            file.write(chunk)
 
-    def _read_buffer(self, first: int, size: int) -> np.ndarray:
-        """Samples from `first` on, float32 `(T, C)`."""
-        self._buffer.seek(4 * first * self._channels)
-        part = np.fromfile(self._buffer, np.float32, min(size, self._buffered - first) * self._channels)
-        return part.reshape(-1, self._channels)
+    def _chunks(self, ranges: list[tuple[int, int]]) -> Iterator[np.ndarray]:
+        """The buffered samples of each (start, stop), float32 `(T, C)`."""
+        for start, stop in ranges:
+            for first in range(start, stop, _CHUNK):
+                self._buffer.seek(4 * first * self._channels)
+                chunk = np.fromfile(self._buffer, np.float32, min(_CHUNK, stop - first) * self._channels)
+                yield chunk.reshape(-1, self._channels)
 
-    def _excerpts(self) -> list[np.ndarray]:
-        """The whole buffer if it is short, else excerpts evenly spread over it."""
+    def _excerpts(self) -> list[tuple[int, int]]:
+        """(start, stop) of the whole buffer if it is short, else of excerpts evenly spread over it."""
         most = min(_TRIAL_S * self._rate, _TRIAL_SAMPLES // self._channels)
         if self._buffered <= most:
-            return [self._read_buffer(0, self._buffered)]
+            return [(0, self._buffered)]
         count = max(1, most // (_EXCERPT_S * self._rate))
-        return [self._read_buffer(round(n * self._buffered / count), most // count) for n in range(count)]
+        starts = [round(number * self._buffered / count) for number in range(count)]
+        return [(start, min(start + most // count, self._buffered)) for start in starts]
 
-    def _encoded_size(self, parts: list[np.ndarray], x: float = 1.0) -> int:
-        """Bytes that the parts take when they are encoded."""
+    def _encoded_size(self, chunks: Iterable[np.ndarray], x: float = 1.0) -> int:
+        """Bytes that samples take when they are encoded."""
         out, level = io.BytesIO(), _level(self._subtype, self._rate, self._channels, x)
         with sf.SoundFile(
             out, "w", self._rate, self._channels, self._subtype, format=self._container,
             compression_level=level, bitrate_mode=self._mode,
         ) as file:  # fmt: skip
-            for part in parts:
-                for first in range(0, len(part), _CHUNK):
-                    file.write(part[first : first + _CHUNK])
+            for chunk in chunks:
+                file.write(chunk)
         return len(out.getvalue())

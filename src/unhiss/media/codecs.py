@@ -1,7 +1,5 @@
 """Codec artefacts as an augmentation: audio is encoded and decoded again by libsndfile, in memory."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from io import BytesIO
 

@@ -1,15 +1,14 @@
 """File formats as libsndfile names them: what a container can hold, and whether a file is complete."""
 
-from __future__ import annotations
-
 import math
 import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
 
 import soundfile as sf
+
+from unhiss.media.file_range import FileRange
 
 # RAW has no header, so neither rate nor channels could be read back. SD2 is two files. libsndfile does not read back
 # all that it writes as SDS.
@@ -53,15 +52,21 @@ class AudioFormat:
     def seconds(self) -> float:
         return self.frames / self.rate
 
+    @property
+    def shape(self) -> str:
+        """Channels and rate in words."""
+        return f"{self.channels} channel{'s' * (self.channels > 1)} at {self.rate:,} Hz"
+
 
 def can_exceed_full_scale(subtype: str) -> bool:
     """Whether a coding holds samples beyond full scale: floats and lossy codings do, integers do not."""
     return not subtype.startswith(_INTEGER)
 
 
-def reason(error: Exception) -> str:
-    """libsndfile's message without its prefix."""
-    text: str = str(getattr(error, "error_string", error)).replace("Error : ", "").strip(". \n")
+def reason(error: BaseException) -> str:
+    """The message of libsndfile without its prefix, FFmpeg's last and most specific one, or that of the system."""
+    log, texts = getattr(error, "log", None), (getattr(error, name, None) for name in ("error_string", "strerror"))
+    text = str(log[2] if log else next(filter(None, texts), error)).replace("Error : ", "").strip(". \n")
     return "no sound found in it" if "not a regular file" in text else text  # its message for an MP3 without a frame
 
 
@@ -110,15 +115,15 @@ def large_container(container: str, subtype: str, samples: int) -> str:
     return "RF64" if container in ("WAV", "WAVEX") and samples * size > _MAX_WAV_BYTES else container
 
 
-def missing_bytes(file: BinaryIO, size: int) -> str:
-    """What an Ogg or MP3 file of `size` bytes lacks because it was cut off; "" if nothing."""
-    file.seek(0)
-    head = file.read(10)
+def missing_bytes(file: FileRange) -> str:
+    """What an Ogg or MP3 file lacks because it was cut off; "" if nothing."""
+    head = bytes(file[:10])
     if head[:4] == b"OggS":
-        return _missing_ogg_pages(file, size)
-    if head[:3] == b"ID3" or (head[:1] == b"\xff" and head[1:2] >= b"\xe0"):
-        return _missing_mp3_bytes(file, size, head)
-    return ""
+        return _missing_ogg_pages(bytes(file[-2 * _MAX_OGG_PAGE :]))
+    if head[:3] == b"ID3":
+        start = 10 + sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
+        return _missing_mp3_bytes(file[start:])
+    return _missing_mp3_bytes(file) if head[:1] == b"\xff" and head[1:2] >= b"\xe0" else ""
 
 
 def mismatch(notes: str) -> str:
@@ -130,28 +135,21 @@ def mismatch(notes: str) -> str:
     return "ends early" if "Seems to be a truncated file" in notes else ""
 
 
-def _missing_ogg_pages(file: BinaryIO, size: int) -> str:
+def _missing_ogg_pages(end: bytes) -> str:
     """An Ogg file ends with a complete page that is marked as the last."""
-    file.seek(max(0, size - 2 * _MAX_OGG_PAGE))
-    end = file.read()
-    page = end.rfind(b"OggS")
-    if page < 0 or len(end) < page + 27 or len(end) < page + 27 + end[page + 26]:
+    at = end.rfind(b"OggS")
+    page = end[at:] if at >= 0 else b""
+    table = page[27 : 27 + page[26]] if len(page) >= 27 else b""
+    if len(page) < 27 or len(page) < 27 + page[26] + sum(table):
         return "ends within an Ogg page"
-    table = end[page + 27 : page + 27 + end[page + 26]]
-    if len(end) < page + 27 + len(table) + sum(table):
-        return "ends within an Ogg page"
-    return "" if end[page + 5] & 4 else "its last Ogg page is missing"
+    return "" if page[5] & 4 else "its last Ogg page is missing"
 
 
-def _missing_mp3_bytes(file: BinaryIO, size: int, head: bytes) -> str:
+def _missing_mp3_bytes(audio: FileRange) -> str:
     """The first frame of an MP3 may state the number of bytes (Xing header); without it nothing is known."""
-    start = 0
-    if head[:3] == b"ID3":
-        start = 10 + sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
-    file.seek(start)
-    frame = file.read(64)
+    frame = bytes(audio[:64])
     at = max(frame.find(b"Xing"), frame.find(b"Info"))
     if at < 0 or frame[at + 7] & 3 != 3:  # the count of bytes follows the count of frames
         return ""
-    stated, available = int.from_bytes(frame[at + 12 : at + 16], "big"), size - start
+    stated, available = int.from_bytes(frame[at + 12 : at + 16]), len(audio)
     return f"holds {available} of {stated} bytes" if stated - available > min(_MAX_MP3_FRAME, stated // 100) else ""

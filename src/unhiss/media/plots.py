@@ -1,9 +1,4 @@
-"""Spectrograms of recordings with pillow, on one scale, and their levels over time.
-
-matplotlib would add 80 MB to the base install.
-"""
-
-from __future__ import annotations
+"""Spectrograms of recordings, on one scale, and their levels, with pillow: matplotlib would add 80 MB to the base."""
 
 import io
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Decoding with libsndfile."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,57 +8,59 @@ import soundfile as sf
 
 from unhiss.dsp.audio import MAX_RATE, MIN_RATE, check_samples
 from unhiss.errors import AudioError
-from unhiss.media import formats
+from unhiss.media import formats, tags
+from unhiss.media.audio_source import Source
+from unhiss.media.file_range import FileRange
 from unhiss.media.formats import AudioFormat
 
 _SEEKABLE = ("PCM", "FLOAT", "DOUBLE", "ULAW", "ALAW", "ALAC")  # codings in which each sample is coded by itself
 
 
-class SoundfileReader:
-    """One recording that libsndfile reads: `format`, and `blocks` for each pass over the samples.
+class SoundfileReader(Source):
+    """A recording that libsndfile reads; the file opened for probing serves the first pass.
 
-    truncation: what its bytes are known to lack, "" if nothing; audio_bytes: its size without tags and pictures.
-    The file opened for probing serves the first pass. Raises AudioError if libsndfile cannot read it.
+    data: its bytes. Raises AudioError if libsndfile cannot read it, or it is truncated.
     """
 
-    def __init__(self, path: Path, truncation: str, audio_bytes: int) -> None:
-        self._path = path
-        self._probed: sf.SoundFile | None = None
+    def __init__(self, path: Path, data: FileRange) -> None:
+        self.path = path
+        self.tag_family = tags.family(data)
+        missing = formats.missing_bytes(data)
         try:
-            file = self._probed = self._open()
-        except AudioError as error:
-            if not truncation:
+            file = self._open()
+            missing = missing or formats.mismatch(file.extra_info)
+        except AudioError:
+            if not missing:
                 raise
-            raise AudioError(f"{path}: truncated, {truncation}; get the whole file") from error
-        self.truncation = formats.mismatch(file.extra_info)
+        if missing:
+            raise AudioError(f"{path}: truncated, {missing}; get the whole file")
+        if file.frames >= formats.UNKNOWN_FRAMES:
+            raise AudioError(f"{path}: written to a pipe, so its header leaves the length open; rewrite it to a file")
+        self._probed: sf.SoundFile | None = file
+        self.exact_length = file.format != "MP3"
         texts = {name: value for name, value in file.copy_metadata().items() if name in formats.TAGS}
         lossy = file.frames and file.subtype.startswith(formats.LOSSY)
-        bit_rate = round(8 * audio_bytes * file.samplerate / file.frames) if lossy else 0
-        self.format = AudioFormat(
-            file.samplerate, file.channels, file.frames, file.format, file.subtype, texts, bit_rate
-        )
-        if not (self.truncation or truncation) and file.frames >= formats.UNKNOWN_FRAMES:
-            raise AudioError(f"{path}: written to a pipe, so its header leaves the length open; rewrite it to a file")
+        size = tags.audio_bytes(data, self.tag_family)
+        bit_rate = round(8 * size * file.samplerate / file.frames) if lossy else 0
+        shape = (file.samplerate, file.channels, file.frames)
+        super().__init__(path, AudioFormat(*shape, file.format, file.subtype, texts, bit_rate))
 
     def _open(self) -> sf.SoundFile:
         try:
-            file = sf.SoundFile(formats.native(self._path))
+            file = sf.SoundFile(formats.native(self.path))
             # soundfile seeks after each read of a seekable file. In an MP3 without LAME's tag that corrupts the audio:
             # the decoder loses the bit reservoir of the frames before.
             file.seekable = lambda: False
         except (sf.SoundFileError, RuntimeError, TypeError) as error:
             why = formats.reason(error)
-            raise AudioError(f"{self._path}: not a readable recording ({why}); is it WAV, FLAC, Ogg or MP3?") from error
+            raise AudioError(f"{self.path}: not a readable recording ({why}); is it WAV, FLAC, Ogg or MP3?") from error
         if MIN_RATE <= file.samplerate <= MAX_RATE:
             return file
         file.close()
-        raise AudioError(
-            f"{self._path}: damaged, or no speech: {file.samplerate:,} Hz (a rate is {MIN_RATE:,} to {MAX_RATE:,}); "
-            "get a whole copy"
-        )
+        rate = f"{file.samplerate:,} Hz (a rate is {MIN_RATE:,} to {MAX_RATE:,})"
+        raise AudioError(f"{self.path}: damaged, or no speech: {rate}; get a whole copy")
 
     def blocks(self, size: int, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
-        """See Source.blocks."""
         file, self._probed = self._probed or self._open(), None
         with file:
             position = self._seek(file, start) if start else 0
@@ -68,15 +68,14 @@ class SoundfileReader:
                 count = size if stop is None else min(size, stop - position)
                 block = self._decode(file, count, position)
                 if invalid := check_samples(block.T, position, file.samplerate):
-                    raise AudioError(f"{self._path}: {invalid}")
+                    raise AudioError(f"{self.path}: {invalid}")
                 position += len(block)
                 if len(block):
                     yield np.ascontiguousarray(block.T)
                 if len(block) < count:
-                    # The length in an MP3 is an estimate; every other header is exact.
-                    if position < file.frames and file.format != "MP3":
+                    if position < file.frames and self.exact_length:
                         missing = f"holds {position:,} of {file.frames:,} samples"
-                        raise AudioError(f"{self._path}: truncated, {missing}; get the whole file")
+                        raise AudioError(f"{self.path}: truncated, {missing}; get the whole file")
                     break
 
     def _decode(self, file: sf.SoundFile, size: int, position: int) -> np.ndarray:
@@ -84,10 +83,8 @@ class SoundfileReader:
         try:
             block: np.ndarray = file.read(size, dtype="float32", always_2d=True)
         except (sf.SoundFileError, RuntimeError) as error:
-            raise AudioError(
-                f"{self._path}: damaged after {position / file.samplerate:.2f} s ({formats.reason(error)}); "
-                "get a whole copy"
-            ) from error
+            after = f"damaged after {position / file.samplerate:.2f} s ({formats.reason(error)})"
+            raise AudioError(f"{self.path}: {after}; get a whole copy") from error
         return block
 
     def _seek(self, file: sf.SoundFile, start: int) -> int:

@@ -1,7 +1,5 @@
 """Encoding with libsndfile."""
 
-from __future__ import annotations
-
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,19 +8,16 @@ import soundfile as sf
 
 from unhiss.errors import AudioError
 from unhiss.media import bitrates, formats, tags
+from unhiss.media.audio_source import Source
 from unhiss.media.audio_writer import AudioWriter
 from unhiss.media.formats import AudioFormat
-from unhiss.media.source import Source
 
 _SYSTEM_ERROR = 2  # libsndfile's code for a read or write that failed
 _WRITE_ERRORS = (sf.SoundFileError, RuntimeError, OSError, AssertionError)
 
 
 class SoundfileWriter(AudioWriter):
-    """See `writer.open_writer`. A lossy coding gets the bit rate of `like`, within 10 % where the coding allows it.
-
-    Raises AudioError if the container cannot hold this, or the file does not hold what was written.
-    """
+    """See `writer.open_writer`. A lossy coding gets the bit rate of `like`, within 10 % where the coding allows it."""
 
     def __init__(
         self, path: str | Path, like: AudioFormat, subtype: str | None = None, *, copy_from: Source | None = None
@@ -46,11 +41,7 @@ class SoundfileWriter(AudioWriter):
             self._temporary.unlink(missing_ok=True)
             if isinstance(error, OSError) or getattr(error, "code", None) == _SYSTEM_ERROR:
                 raise self._write_error(error) from error
-            audio = f"{like.channels} channel{'s' * (like.channels > 1)} at {like.rate:,} Hz"
-            raise AudioError(
-                f"{self.path}: {self._container}/{self.subtype} cannot hold {audio} ({self._reason(error)}); "
-                "try .wav or .flac"
-            ) from error
+            raise self._misfit(f"cannot hold {like.shape} ({formats.reason(error)})") from error
 
     def _open(self) -> sf.SoundFile | bitrates.TwoPassEncoder:
         like = self._like
@@ -60,10 +51,8 @@ class SoundfileWriter(AudioWriter):
             level = bitrates.constant_level(like.rate, like.channels, like.frames, like.bit_rate)
             if level:
                 return self._open_file(level)
-        buffer = self._temporary.with_name(f"{self._temporary.stem}-audio.part")
-        return bitrates.TwoPassEncoder(
-            self._temporary, self._open_file, buffer, (like.rate, like.channels), like.bit_rate
-        )
+        buffer, shape = self._temporary.with_name(f"{self._temporary.stem}-audio.part"), (like.rate, like.channels)
+        return bitrates.TwoPassEncoder(self._temporary, self._open_file, buffer, shape, like.bit_rate)
 
     def _open_file(self, level: bitrates.Level) -> sf.SoundFile:
         like = self._like
@@ -102,9 +91,6 @@ class SoundfileWriter(AudioWriter):
         else:
             self._file.close()
 
-    def _reason(self, error: Exception) -> str:
-        return (error.strerror or "") if isinstance(error, OSError) else formats.reason(error)
-
     def _verify(self) -> None:
         """Read the header back: some containers round rates, pad, or cannot be empty."""
         rate, written = self._like.rate, self._written
@@ -112,17 +98,13 @@ class SoundfileWriter(AudioWriter):
             with sf.SoundFile(formats.native(self._temporary)) as file:
                 stored = (file.samplerate, file.channels, file.frames)
         except sf.SoundFileError as error:
-            if not written:
-                raise AudioError(
-                    f"{self.path}: {self._container}/{self.subtype} cannot hold an empty recording; try .wav"
-                ) from error
-            raise self._write_error(error) from error
+            empty = self._misfit("cannot hold an empty recording", ".wav")
+            raise (self._write_error(error) if written else empty) from error
         if stored[2] < written:
-            raise AudioError(
-                f"{self.path}: only {stored[2]:,} of {written:,} samples could be written; is the disk full?"
-            )
+            stored_part = f"only {stored[2]:,} of {written:,} samples could be written"
+            raise AudioError(f"{self.path}: {stored_part}; is the disk full?")
         if stored != (rate, self._like.channels, written):
-            raise AudioError(
-                f"{self.path}: {self._container}/{self.subtype} makes {stored[2]:,} samples at {stored[0]:,} Hz "
-                f"of {written:,} at {rate:,} Hz; try .wav or .flac"
-            )
+            raise self._misfit(f"makes {stored[2]:,} samples at {stored[0]:,} Hz of {written:,} at {rate:,} Hz")
+
+    def _misfit(self, why: str, hint: str = ".wav or .flac") -> AudioError:
+        return AudioError(f"{self.path}: {self._container}/{self.subtype} {why}; try {hint}")

@@ -1,74 +1,20 @@
 """Recordings of any readable format: opened once, probed once, decoded in as many passes as needed."""
 
-from __future__ import annotations
-
 import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
 from unhiss.errors import AudioError
-from unhiss.media import formats, pyav, tags
-from unhiss.media.formats import AudioFormat
+from unhiss.media import formats, pyav
+from unhiss.media.audio_source import Source
+from unhiss.media.file_range import whole
 from unhiss.media.pyav.reader import PyavReader
 from unhiss.media.soundfile_reader import SoundfileReader
 
 READABLE = formats.EXTENSIONS | pyav.EXTENSIONS  # extensions, with their dot, of all formats unhiss reads
 _HEAD = 1 << 16  # bytes in which every format is recognised
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """A recording as `open_source` found it: its format, and access to its samples.
-
-    exact_length: whether `frames` is the true count; an MP3's header only estimates it.
-    truncation: what is missing from the file, in words; "" if nothing is.
-    has_video: whether it holds moving pictures (cover art does not count).
-    tag_family: the kind of its metadata (see `tags.family`); None if `tags.copy` cannot copy it.
-    """
-
-    path: Path
-    format: AudioFormat
-    exact_length: bool = True
-    truncation: str = ""
-    has_video: bool = False
-    tag_family: str | None = None
-    _reader: SoundfileReader | PyavReader = field(repr=False, compare=False)
-
-    @property
-    def rate(self) -> int:
-        """Samples per second and channel."""
-        return self.format.rate
-
-    @property
-    def channels(self) -> int:
-        return self.format.channels
-
-    @property
-    def frames(self) -> int:
-        """Samples per channel."""
-        return self.format.frames
-
-    @property
-    def seconds(self) -> float:
-        return self.format.seconds
-
-    def blocks(self, size: int, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
-        """The samples `start` to `stop` in blocks, float32 `(C, size)`, the last one shorter; bounded memory.
-
-        start, stop: as in a slice, in samples of each channel; the samples are those of a pass from the start.
-        Each call is one pass. Raises AudioError for damaged or truncated data, and for NaN or infinite samples.
-        """
-        return self._reader.blocks(size, start, stop)
-
-    def read(self) -> np.ndarray:
-        """All samples, float32, `(T,)` if mono, else `(C, T)`. Raises AudioError as `blocks` does."""
-        parts = list(self.blocks(1 << 18))
-        audio = np.concatenate(parts, axis=1) if parts else np.zeros((self.channels, 0), np.float32)
-        return audio[0] if self.channels == 1 else audio
 
 
 def open_source(path: str | Path) -> Source:
@@ -89,28 +35,12 @@ def open_source(path: str | Path) -> Source:
         raise AudioError(f"{path}: raw samples say neither rate nor channels; wrap them in a WAV first")
     try:
         with path.open("rb") as file:
-            source = _probe(path, file)
+            head = file.read(_HEAD)
+            if not head:
+                raise AudioError(f"{path}: 0 bytes, not a recording")
+            return PyavReader(path, head) if pyav.handles(path, head) else SoundfileReader(path, whole(file))
     except OSError as error:
         raise AudioError(f"{path}: cannot be read ({error.strerror})") from error
-    if source.truncation:
-        raise AudioError(f"{path}: truncated, {source.truncation}; get the whole file")
-    return source
-
-
-def _probe(path: Path, file: BinaryIO) -> Source:
-    head, size = file.read(_HEAD), path.stat().st_size
-    if not head:
-        raise AudioError(f"{path}: 0 bytes, not a recording")
-    if pyav.handles(path, head):
-        media = PyavReader(path, head)
-        return Source(path=path, format=media.format, has_video=media.has_video, _reader=media)
-    family = tags.family(file, size)
-    truncation = formats.missing_bytes(file, size)
-    reader = SoundfileReader(path, truncation, tags.audio_bytes(file, size, family))
-    return Source(
-        path=path, format=reader.format, exact_length=reader.format.container != "MP3",
-        truncation=truncation or reader.truncation, tag_family=family, _reader=reader,
-    )  # fmt: skip
 
 
 class TooLongError(AudioError):
@@ -139,7 +69,6 @@ def spool(stream: BinaryIO, path: Path) -> Path:
         with path.open("wb") as file:
             shutil.copyfileobj(stream, file, 1 << 20)
     except OSError as error:
-        raise AudioError(
-            f"{path.parent}: stdin cannot be kept there ({error.strerror}); set TMPDIR to a roomier folder"
-        ) from error
+        why = f"stdin cannot be kept there ({error.strerror})"
+        raise AudioError(f"{path.parent}: {why}; set TMPDIR to a roomier folder") from error
     return path

@@ -1,22 +1,20 @@
 """Writing recordings of any writable format."""
 
-from __future__ import annotations
-
 import io
-import wave
 from pathlib import Path
 
 import numpy as np
+import soundfile as sf
 
 from unhiss.dsp.audio import FULL_SCALE, looks_transposed
 from unhiss.errors import AudioError
 from unhiss.media import formats, pyav
+from unhiss.media.audio_source import Source
 from unhiss.media.audio_writer import AudioWriter
 from unhiss.media.formats import AudioFormat
 from unhiss.media.pyav.tracks import AUDIO_ONLY, MUXERS
 from unhiss.media.pyav.writer import PyavWriter
 from unhiss.media.soundfile_writer import SoundfileWriter
-from unhiss.media.source import Source
 
 WRITABLE = formats.EXTENSIONS | frozenset(MUXERS)  # extensions, with their dot, of all formats unhiss writes
 
@@ -27,8 +25,7 @@ def open_writer(
     """A context manager with `write(block)`, block float32 `(C, T)`; the file appears when it is complete.
 
     like: rate, channels, tags, and where the container (by the extension) can hold it, coding and bit rate.
-    subtype: a coding that is required. copy_from: a recording whose tags, pictures and other tracks are copied;
-    `.dropped` names what could not be. `.subtype`: the coding chosen.
+    subtype: a required coding. copy_from: a recording whose tags, pictures and other tracks are copied.
     Raises AudioError if the container cannot hold this, or the file cannot be written.
     """
     writer = PyavWriter if Path(path).suffix.lower() in pyav.EXTENSIONS else SoundfileWriter
@@ -57,11 +54,7 @@ def wav_bytes(audio: np.ndarray, rate: int) -> bytes:
 
     For folders of thousands of small files: soundfile waits for the disk (fsync) on each file it closes.
     """
-    samples = np.clip(np.rint(audio * np.float32(FULL_SCALE)), -FULL_SCALE, FULL_SCALE - 1).astype("<i2")
+    samples = np.clip(np.rint(audio * np.float32(FULL_SCALE)), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
     buffer = io.BytesIO()
-    with wave.open(buffer, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(rate)
-        file.writeframes(samples.tobytes())
+    sf.write(buffer, samples, rate, "PCM_16", format="WAV")
     return buffer.getvalue()

@@ -23,7 +23,8 @@ from unhiss.errors import AudioError
 from unhiss.fleet.processes import end_with_parent
 from unhiss.infer.denoiser import Denoiser
 from unhiss.infer.files import BLOCK_S
-from unhiss.media.source import Source, open_source
+from unhiss.media.audio_source import Source
+from unhiss.media.source import open_source
 from unhiss.serve.limits import Limits
 from unhiss.serve.protocol import RequestError, encode_samples
 

@@ -7,8 +7,6 @@ Only ALAC, FLAC, TTA, WavPack and PCM keep every sample; of other codings the le
 and FLV cannot mark priming: whole packets of it are left out there.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from unhiss.media.pyav.tracks import MUXERS

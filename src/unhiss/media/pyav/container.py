@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from unhiss.dsp.audio import MAX_RATE, MIN_RATE
 from unhiss.errors import AudioError, need
+from unhiss.media.formats import reason
 
 if TYPE_CHECKING:
     import av
@@ -17,11 +18,12 @@ _DEMUXERS = (
     "wv,tta,mpc,mpc8,caf,au"
 )
 _ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
-# FFmpeg's codecs under libsndfile's names, so that a WAV made from them gets their depth.
+# FFmpeg's codecs and encoders under libsndfile's names, so that a WAV made from them gets their depth.
 _SUBTYPES = {
     "pcm_u8": "PCM_U8", "pcm_s8": "PCM_S8", "pcm_s16": "PCM_16", "pcm_s24": "PCM_24", "pcm_s32": "PCM_32",
     "pcm_f32": "FLOAT", "pcm_f64": "DOUBLE", "pcm_alaw": "ALAW", "pcm_mulaw": "ULAW",
-    "mp3": "MPEG_LAYER_III", "mp2": "MPEG_LAYER_II",
+    "mp3": "MPEG_LAYER_III", "libmp3lame": "MPEG_LAYER_III", "mp2": "MPEG_LAYER_II", "libopus": "OPUS",
+    "libopencore_amrnb": "AMR_NB",
 }  # fmt: skip
 _DEEP = ("s32", "s32p", "flt", "fltp")  # sample formats of lossless codecs that hold 24 bits
 
@@ -31,12 +33,9 @@ def open_media(path: Path) -> av.container.InputContainer:
     need("media", "av")
     import av
 
+    options = {"format_whitelist": _DEMUXERS}
     try:
-        return av.open(
-            str(path.resolve()), metadata_errors="surrogateescape", container_options={"format_whitelist": _DEMUXERS}
-        )
-    except FileNotFoundError as error:
-        raise AudioError(f"{path}: no such file") from error
+        return av.open(str(path.resolve()), metadata_errors="surrogateescape", container_options=options)
     except (av.FFmpegError, OSError, ValueError) as error:
         raise AudioError(f"{path}: not a readable recording ({reason(error)}); is it whole?") from error
 
@@ -46,12 +45,6 @@ def asf_size(head: bytes) -> int:
     at = head.find(_ASF_FILE_PROPERTIES)
     flags = head[at + 88 : at + 89]
     return 0 if at < 0 or not flags or flags[0] & 1 else int.from_bytes(head[at + 40 : at + 48], "little")
-
-
-def reason(error: BaseException) -> str:
-    """FFmpeg's last and most specific message, without addresses in memory."""
-    log = getattr(error, "log", None)
-    return str(log[2] if log else getattr(error, "strerror", None) or error).strip(". \n")
 
 
 def first_audio(container: av.container.InputContainer, path: Path) -> av.AudioStream:
@@ -83,12 +76,9 @@ def is_cover(track: av.VideoStream) -> bool:
     return bool(track.disposition & av.stream.Disposition.attached_pic)
 
 
-def coding(track: av.AudioStream) -> str:
-    """The name of a track's coding: libsndfile's where it has one (ALAC_24, PCM_16), else FFmpeg's (AAC, OPUS)."""
-    name = track.codec_context.codec.canonical_name
-    deep = track.codec_context.format is not None and track.codec_context.format.name in _DEEP
-    if name == "alac":
-        return "ALAC_24" if deep else "ALAC_16"
-    if name in ("flac", "wavpack", "tta", "ape"):
-        return "PCM_24" if deep else "PCM_16"
-    return next((subtype for codec, subtype in _SUBTYPES.items() if name.startswith(codec)), name.upper())
+def subtype(codec: str, sample_format: str) -> str:
+    """The name of a coding: libsndfile's where it has one (ALAC_24, PCM_16), else FFmpeg's (AAC, WMAV2)."""
+    depth = "24" if sample_format in _DEEP else "16"
+    if codec in ("alac", "flac", "wavpack", "tta", "ape"):
+        return f"ALAC_{depth}" if codec == "alac" else f"PCM_{depth}"
+    return next((name for prefix, name in _SUBTYPES.items() if codec.startswith(prefix)), codec.upper())

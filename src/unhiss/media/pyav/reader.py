@@ -1,7 +1,5 @@
 """Decoding with PyAV: the format of a recording, and its audio from where a player starts it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -12,8 +10,9 @@ import numpy as np
 from unhiss.dsp.audio import check_samples
 from unhiss.errors import AudioError
 from unhiss.media import formats
-from unhiss.media.formats import AudioFormat
-from unhiss.media.pyav.container import asf_size, coding, first_audio, has_video, open_media, reason
+from unhiss.media.audio_source import Source
+from unhiss.media.formats import AudioFormat, reason
+from unhiss.media.pyav.container import asf_size, first_audio, has_video, open_media, subtype
 
 MIN_GAP_S = 0.1  # timestamps jump by less through rounding and clock drift, by more where audio is missing
 MAX_GAP_S = 3600.0  # a larger jump is a damaged timestamp
@@ -22,8 +21,8 @@ _ONE_DURATION = ("matroska", "asf")  # demuxers whose header states the duration
 _CONSTANT_RATE = ("PCM", "FLOAT", "DOUBLE", "ALAC", "ALAW", "ULAW")  # codings without a bit rate of their own
 
 
-class PyavReader:
-    """One recording that PyAV reads: `format`, `has_video`, and `blocks` for each pass over the audio.
+class PyavReader(Source):
+    """A recording that PyAV reads. In `blocks` the encoder's priming is left out; gaps of timestamps are silence.
 
     head: the first 64 KB of the file. Where only decoding tells the number of samples, it is decoded once.
     Raises AudioError, or MissingExtra without PyAV.
@@ -33,33 +32,32 @@ class PyavReader:
         stated, available = asf_size(head), path.stat().st_size
         if available < stated:
             raise AudioError(f"{path}: truncated, holds {available:,} of {stated:,} bytes; get the whole file")
-        self._path = path
+        self.path = path
         with open_media(path) as container:
             packets = _Pass(container, path)
             track, self.has_video = packets.track, has_video(container)
             frames, size = packets.count_by_packets() or self._count_by_decoding()
             tags = {name.lower(): text for name, text in {**track.metadata, **container.metadata}.items()}
             tags["tracknumber"] = tags.get("track", "")
-            subtype, seconds = coding(track), max(frames, 1) / track.rate
-            self.format = AudioFormat(
-                track.rate, track.channels, frames, path.suffix[1:].upper(), subtype,
-                {name: tags[name] for name in formats.TAGS if tags.get(name)},
-                bit_rate=0 if subtype.startswith(_CONSTANT_RATE) else round(8 * size / seconds),
-            )  # fmt: skip
+            context, seconds = track.codec_context, max(frames, 1) / track.rate
+            coding = subtype(context.codec.canonical_name, context.format.name if context.format else "")
+            kept = {name: tags[name] for name in formats.TAGS if tags.get(name)}
+            bit_rate = 0 if coding.startswith(_CONSTANT_RATE) else round(8 * size / seconds)
+            shape = (track.rate, track.channels, frames)
+        super().__init__(path, AudioFormat(*shape, path.suffix[1:].upper(), coding, kept, bit_rate))
 
     def _count_by_decoding(self) -> tuple[int, int]:
-        with open_media(self._path) as container:
-            decoding = _Pass(container, self._path)
+        with open_media(self.path) as container:
+            decoding = _Pass(container, self.path)
             return sum(frame.shape[1] for frame in decoding.frames()), decoding.size
 
     def blocks(self, size: int, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
-        """See Source.blocks. The encoder's priming is left out; where timestamps leave a gap there is silence."""
         buffer: list[np.ndarray] = []
-        with open_media(self._path) as container:
-            decoding, position, buffered = _Pass(container, self._path), 0, 0
+        with open_media(self.path) as container:
+            decoding, position, buffered = _Pass(container, self.path), 0, 0
             for frame in decoding.frames():
                 if invalid := check_samples(frame, position, decoding.track.rate):
-                    raise AudioError(f"{self._path}: {invalid}")
+                    raise AudioError(f"{self.path}: {invalid}")
                 part = frame[:, max(0, start - position) : None if stop is None else max(0, stop - position)]
                 position += frame.shape[1]
                 buffer.append(part)

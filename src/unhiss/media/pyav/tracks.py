@@ -1,7 +1,5 @@
 """What a container can hold: the coding of its audio, and the tracks copied from the source."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from unhiss.errors import AudioError
-from unhiss.media.formats import AudioFormat
-from unhiss.media.pyav.container import is_cover, open_media, reason
+from unhiss.media.formats import AudioFormat, reason
+from unhiss.media.pyav.container import has_video, is_cover, open_media
 
 _MP4, _MATROSKA = ("aac", "alac"), ("libopus", "flac")
 # Extension -> FFmpeg's muxer, and the encoders to try if the source's coding does not fit.
@@ -35,10 +33,10 @@ _ENCODERS = {
 }  # fmt: skip
 _IN_MP4 = ("aac", "alac", "ac3", "eac3", "opus")
 # By number of channels, the most common first.
-_LAYOUTS = (
-    ("mono",), ("stereo",), ("3.0", "2.1"), ("4.0", "quad"), ("5.0",), ("5.1",), ("6.1", "6.1(back)"),
-    ("7.1", "7.1(wide)"),
-)  # fmt: skip
+_LAYOUTS = {
+    1: ("mono",), 2: ("stereo",), 3: ("3.0", "2.1"), 4: ("4.0", "quad"), 5: ("5.0",), 6: ("5.1",),
+    7: ("6.1", "6.1(back)"), 8: ("7.1", "7.1(wide)"),
+}  # fmt: skip
 _FAMILIES = {"mp4": "mov", "3gp": "mov", "webm": "matroska"}
 # Metadata of the file, or of the audio that is replaced, which the muxer writes itself.
 _MUXER_TAGS = ("major_brand", "minor_version", "compatible_brands", "encoder", "duration", "itunsmpb")
@@ -55,16 +53,6 @@ class Coding:
     sample_format: str
     layout: str
 
-    @property
-    def subtype(self) -> str:
-        """libsndfile's name of it where it has one."""
-        deep = "24" if self.sample_format.startswith("s32") else "16"
-        if self.encoder == "alac":
-            return f"ALAC_{deep}"
-        if self.encoder in ("flac", "tta", "wavpack"):
-            return f"PCM_{deep}"
-        return next((name for name, encoder in _ENCODERS.items() if encoder == self.encoder), self.encoder.upper())
-
 
 def family(muxer: str) -> str:
     """The demuxer's name for what a muxer writes."""
@@ -78,7 +66,7 @@ def choose_coding(path: Path, like: AudioFormat, subtype: str | None, source: An
     """
     muxer, usual = MUXERS[path.suffix.lower()]
     candidates = [subtype] if subtype else [*_source_coding(muxer, like, source), *usual]
-    layouts = [layout for known in _LAYOUTS[like.channels - 1 : like.channels] for layout in known]
+    layouts = list(_LAYOUTS.get(like.channels, ()))
     if source is not None and source.channels == like.channels and not source.layout.name.endswith("channels"):
         layouts.insert(0, source.layout.name)
     for name in candidates:
@@ -86,9 +74,8 @@ def choose_coding(path: Path, like: AudioFormat, subtype: str | None, source: An
         for layout in layouts:
             if opened := _try_encoder(muxer, encoder, like, layout):
                 return opened
-    what = f"{subtype} of " if subtype else ""
-    audio = f"{like.channels} channel{'s' * (like.channels > 1)} at {like.rate:,} Hz"
-    raise AudioError(f"{path}: {path.suffix} cannot hold {what}{audio}; try .m4a, .mkv or .wav")
+    what = f"{subtype} of {like.shape}" if subtype else like.shape
+    raise AudioError(f"{path}: {path.suffix} cannot hold {what}; try .m4a, .mkv or .wav")
 
 
 def _source_coding(muxer: str, like: AudioFormat, source: Any | None) -> list[str]:
@@ -110,9 +97,7 @@ def _try_encoder(muxer: str, encoder: str, like: AudioFormat, layout: str) -> Co
     lossless = encoder in ("alac", "flac", "tta", "wavpack")
     try:
         codec = av.Codec(encoder, "w")
-        rate = like.rate
-        if encoder == "libopus" and rate not in (codec.audio_rates or ()):
-            rate = 48000
+        rate = 48000 if encoder == "libopus" and like.rate not in (codec.audio_rates or ()) else like.rate
         names = [form.name for form in codec.audio_formats or ()]
         deep = any(mark in like.subtype for mark in ("24", "32", "FLOAT", "DOUBLE"))
         form = next((n for n in names if n.startswith("s32" if deep else "s16")), names[0]) if lossless else names[0]
@@ -120,8 +105,7 @@ def _try_encoder(muxer: str, encoder: str, like: AudioFormat, layout: str) -> Co
         bit_rate = like.bit_rate or (64_000 if encoder == "libopus" else 96_000) * like.channels
         bit_rate = 0 if lossless or encoder.startswith("pcm") else bit_rate
         context: Any = av.CodecContext.create(codec, "w")
-        context.sample_rate, context.layout, context.format = rate, layout, form
-        context.bit_rate = bit_rate
+        context.sample_rate, context.layout, context.format, context.bit_rate = rate, layout, form, bit_rate
         context.open()
     except (av.FFmpegError, ValueError, IndexError):
         return None
@@ -193,15 +177,14 @@ class TrackCopier:
 
     def start_s(self, audio: Any) -> Fraction:
         """When the audio starts relative to the other tracks."""
-        has_video = any(not is_cover(track) for track in self._source.streams.video)
-        return (audio.start_time or 0) * audio.time_base if self._same or has_video else Fraction(0)
+        kept = self._same or has_video(self._source)
+        return (audio.start_time or 0) * audio.time_base if kept else Fraction(0)
 
     def _attach_cover(self, cover: Any) -> None:
         """Matroska keeps cover art as attached files."""
         with open_media(Path(self._source.name)) as container:
-            data = next(
-                (bytes(packet) for packet in container.demux(container.streams[cover.index]) if packet.size), b""
-            )
+            packets = container.demux(container.streams[cover.index])
+            data = next((bytes(packet) for packet in packets if packet.size), b"")
         kind = {"mjpeg": "jpg", "png": "png"}.get(cover.name, cover.name)
         self._out.add_attachment(f"cover.{kind}", f"image/{'jpeg' if kind == 'jpg' else kind}", data)
 
@@ -235,8 +218,5 @@ def _name(track: Any) -> str:
 
 
 def _without_muxer_tags(tags: dict[str, str]) -> dict[str, str]:
-    return {
-        name: text
-        for name, text in tags.items()
-        if name.lower() not in _MUXER_TAGS and not name.lower().startswith(_MUXER_PREFIXES)
-    }
+    own = [name for name in tags if name.lower() in _MUXER_TAGS or name.lower().startswith(_MUXER_PREFIXES)]
+    return {name: text for name, text in tags.items() if name not in own}

@@ -1,7 +1,5 @@
 """Encoding with PyAV, with everything else that the source holds copied beside the new audio."""
 
-from __future__ import annotations
-
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -10,11 +8,12 @@ import numpy as np
 
 from unhiss.dsp.resampling import Resampler
 from unhiss.errors import AudioError, need
+from unhiss.media.audio_source import Source
 from unhiss.media.audio_writer import AudioWriter
-from unhiss.media.formats import AudioFormat
-from unhiss.media.pyav.container import first_audio, open_media, reason
+from unhiss.media.formats import AudioFormat, reason
+from unhiss.media.pyav.container import first_audio, open_media
+from unhiss.media.pyav.container import subtype as subtype_name
 from unhiss.media.pyav.tracks import AUDIO_ONLY, BRANDS, MUXERS, Coding, TrackCopier, choose_coding, family
-from unhiss.media.source import Source
 from unhiss.media.tags import mp4
 
 _NO_PRIMING = ("adts", "avi", "flv")  # containers that cannot mark priming: packets of priming are left out
@@ -42,7 +41,7 @@ class PyavWriter(AudioWriter):
         try:
             audio = self._open_source()
             self._coding = choose_coding(self._target, like, subtype, audio)
-            self.subtype = self._coding.subtype
+            self.subtype = subtype_name(self._coding.encoder, self._coding.sample_format)
             self._resampler = Resampler(like.rate, self._coding.rate, like.channels)
             self._create()
             self._open(audio)
@@ -68,21 +67,18 @@ class PyavWriter(AudioWriter):
         options = {"movie_timescale": str(self._coding.rate)} if family(self._muxer) == "mov" else {}
         options |= {"brand": BRANDS[self._extension]} if self._extension in BRANDS else {}
         try:
-            self._out = av.open(
-                str(self._temporary), "w", format=self._muxer, metadata_errors="surrogateescape",
-                container_options=options,
-            )  # fmt: skip
-            names = {"tracknumber": "track"}
-            self._out.metadata.update({names.get(name, name): text for name, text in self._like.tags.items()})
+            target, errors = str(self._temporary), "surrogateescape"
+            self._out = av.open(target, "w", self._muxer, container_options=options, metadata_errors=errors)
+            tags = self._like.tags
+            self._out.metadata.update({"track" if name == "tracknumber" else name: tags[name] for name in tags})
             if audio is None:
                 self._stream = self._add_stream(self._coding)
             else:
                 self._add_tracks(audio)
             self._out.start_encoding()
         except (av.FFmpegError, ValueError, OSError) as error:
-            raise AudioError(
-                f"{self.path}: {self._muxer} cannot hold this ({reason(error)}); try .mkv or .wav"
-            ) from error
+            why = f"{self._muxer} cannot hold this ({reason(error)})"
+            raise AudioError(f"{self.path}: {why}; try .mkv or .wav") from error
 
     def _add_tracks(self, audio: Any) -> None:
         copier = self._copier = TrackCopier(self._source, self._out, self._extension in AUDIO_ONLY)
@@ -96,9 +92,8 @@ class PyavWriter(AudioWriter):
         self._offset = round(copier.start_s(audio) * self._coding.rate)
 
     def _add_stream(self, coding: Coding) -> Any:
-        stream = self._out.add_stream(
-            coding.encoder, rate=coding.rate, layout=coding.layout, format=coding.sample_format
-        )
+        settings = {"rate": coding.rate, "layout": coding.layout, "format": coding.sample_format}
+        stream = self._out.add_stream(coding.encoder, **settings)
         if coding.bit_rate:
             stream.bit_rate = coding.bit_rate
         if coding.encoder == "libopus":
@@ -187,6 +182,3 @@ class PyavWriter(AudioWriter):
         finally:
             if self._source is not None:
                 self._source.close()
-
-    def _reason(self, error: Exception) -> str:
-        return reason(error)

@@ -4,39 +4,34 @@ Blocks are copied as bytes, without parsing them. Only what denoising makes untr
 encoder's name.
 """
 
-from __future__ import annotations
-
-import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
 
 import soundfile as sf
 
 from unhiss.atomic import temp_path
 from unhiss.errors import AudioError
 from unhiss.media import formats
+from unhiss.media.file_range import FileRange, Piece, length, whole, write_pieces
 from unhiss.media.tags import id3, ogg, riff, vorbis
-from unhiss.media.tags.pieces import Piece, length, read_at, write_pieces
 
 _FAMILIES = {"WAV": "RIFF", "WAVEX": "RIFF", "RF64": "RIFF", "AIFF": "FORM"}
 
 
-def family(file: BinaryIO, size: int) -> str | None:
+def family(file: FileRange) -> str | None:
     """A file's container by its first bytes: RIFF, FORM (AIFF), FLAC, OGG (Vorbis, Opus) or MP3; None: another."""
-    head = read_at(file, 0, 12)
-    chunked = riff.form(head)
-    if chunked:
+    head = bytes(file[:12])
+    if chunked := riff.form(head):
         return chunked.decode()
     if head[:4] == b"OggS":
-        return "OGG" if ogg.header_packets(file, size)[0] else None
-    start = id3.leading_tags(file, size)[1]
-    mark = read_at(file, start, 4)
+        return "OGG" if ogg.header_packets(file)[0] else None
+    audio = id3.split(file)[1]
+    mark = bytes(audio[:4])
     if mark == b"fLaC":
         return "FLAC"
-    return "MP3" if start or (mark[:1] == b"\xff" and mark[1:2] >= b"\xe0") else None  # ID3 may be padded outside
+    return "MP3" if audio.start or (mark[:1] == b"\xff" and mark[1:2] >= b"\xe0") else None  # ID3 may be padded outside
 
 
 def copies(source_family: str | None, container: str) -> bool:
@@ -56,25 +51,23 @@ def copy(source: Path, target: Path, *, in_place: bool = True) -> None:
     except OSError as error:
         raise AudioError(f"{source}: cannot be read ({error.strerror})") from error
     with file, suppress(EOFError):  # of a source that shrinks meanwhile
-        size = os.fstat(file.fileno()).st_size
-        kind = family(file, size)
+        data = whole(file)
+        kind = family(data)
         with target.open("rb") as written:
-            own = family(written, target.stat().st_size)
-        if kind is None or kind != own:
-            return
-        if kind in ("RIFF", "FORM"):
-            _append(file, size, target, in_place)
-        else:
-            _rebuild(kind, file, size, target, in_place)
+            same = kind == family(whole(written))
+        if kind in ("RIFF", "FORM") and same:
+            _append(riff.metadata_chunks(data, in_place), target)
+        elif kind and same:
+            _rebuild(kind, data, target, in_place)
 
 
-def audio_bytes(file: BinaryIO, size: int, kind: str | None) -> int:
+def audio_bytes(file: FileRange, kind: str | None) -> int:
     """Bytes of an MP3 or Ogg file of a family without its tags and pictures; of any other file all."""
     if kind == "MP3":
-        return id3.trailing_tags(file, size)[1] - id3.leading_tags(file, size)[1]
+        return len(id3.split(file)[1])
     if kind == "OGG":
-        return size - sum(len(packet) for packet in ogg.header_packets(file, size)[0][1:2])
-    return size
+        return len(file) - len(ogg.header_packets(file)[0][1])
+    return len(file)
 
 
 def _audio_properties(path: Path) -> tuple[int, int, int, str] | None:
@@ -86,26 +79,25 @@ def _audio_properties(path: Path) -> tuple[int, int, int, str] | None:
         return None
 
 
-def _append(source: BinaryIO, source_size: int, written: Path, in_place: bool) -> None:
+def _append(chunks: list[Piece], target: Path) -> None:
     """Append chunks and update the size in the header; undo it if the file no longer has the same audio."""
-    before = _audio_properties(written)
-    pieces = riff.metadata_chunks(source, source_size, in_place)
-    size = written.stat().st_size
-    with written.open("r+b") as file:
-        field = riff.size_field(file, size + size % 2 + length(pieces))
-        if not pieces or field is None:
+    before = _audio_properties(target)
+    with target.open("r+b") as file:
+        written = whole(file)
+        size = len(written)
+        field = riff.size_field(written, size + size % 2 + length(chunks))
+        if not chunks or field is None:
             return
         at, new_value = field
-        old_value = read_at(file, at, len(new_value))
+        old_value = bytes(written[at : at + len(new_value)])
         unchanged = False
         try:
             file.seek(size)
-            file.write(b"\0" * (size % 2))
-            write_pieces(pieces, source, file)
+            write_pieces([bytes(size % 2), *chunks], file)
             file.seek(at)
             file.write(new_value)
             file.flush()
-            unchanged = _audio_properties(written) == before
+            unchanged = _audio_properties(target) == before
         finally:
             if not unchanged:
                 file.seek(at)
@@ -113,38 +105,25 @@ def _append(source: BinaryIO, source_size: int, written: Path, in_place: bool) -
                 file.truncate(size)
 
 
-Parts = Iterable[tuple[BinaryIO, Iterable[Piece]]]  # a new file: pieces, and the file that their ranges refer to
-
-
-def _flac_parts(source: BinaryIO, source_size: int, written: BinaryIO, size: int, in_place: bool) -> Parts:
-    head, start = vorbis.flac_head(source, source_size, written, size, in_place), vorbis.flac_blocks(written, size)[1]
-    return [(source, head), (written, [(start, size - start)])] if head else []
-
-
-def _mp3_parts(source: BinaryIO, source_size: int, written: BinaryIO, size: int, in_place: bool) -> Parts:
-    start, end = id3.leading_tags(written, size)[1], id3.trailing_tags(written, size)[1]
-    first, last = id3.leading_tags(source, source_size)[0], id3.trailing_tags(source, source_size)[0]
-    return [(source, first), (written, [(start, end - start)]), (source, last)]
-
-
-def _ogg_parts(source: BinaryIO, source_size: int, written: BinaryIO, size: int, in_place: bool) -> Parts:
-    return [(written, ogg.replace_comments(source, source_size, written, size))]
-
-
-_PARTS: dict[str, Callable[[BinaryIO, int, BinaryIO, int, bool], Parts]]
-_PARTS = {"FLAC": _flac_parts, "MP3": _mp3_parts, "OGG": _ogg_parts}
-
-
-def _rebuild(kind: str, source: BinaryIO, source_size: int, written: Path, in_place: bool) -> None:
+def _rebuild(kind: str, source: FileRange, target: Path, in_place: bool) -> None:
     """Rebuild a file with new tags beside it; keep the old one if the new one does not have the same audio."""
-    temporary = temp_path(written)
+    temporary = temp_path(target)
     try:
-        with written.open("rb") as file, temporary.open("wb") as out:
-            for origin, pieces in _PARTS[kind](source, source_size, file, written.stat().st_size, in_place):
-                write_pieces(pieces, origin, out)
-        before = _audio_properties(written)
+        with target.open("rb") as file, temporary.open("wb") as out:
+            write_pieces(_with_tags(kind, source, whole(file), in_place), out)
+        before = _audio_properties(target)
         if before is not None and _audio_properties(temporary) == before:
-            shutil.copymode(written, temporary)
-            temporary.replace(written)
+            shutil.copymode(target, temporary)
+            temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _with_tags(kind: str, source: FileRange, written: FileRange, in_place: bool) -> Iterable[Piece]:
+    """The FLAC, Ogg or MP3 file `written` with the metadata of `source`."""
+    if kind == "FLAC":
+        return vorbis.flac_with_metadata(source, written, in_place)
+    if kind == "OGG":
+        return ogg.replace_comments(source, written)
+    before, _, after = id3.split(source)
+    return [*before, id3.split(written)[1], *after]

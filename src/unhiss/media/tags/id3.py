@@ -3,12 +3,9 @@
 Sources: id3.org, ID3v2.2 to 2.4; wiki.hydrogenaud.io, APEv2.
 """
 
-from __future__ import annotations
+from collections.abc import Callable, Iterator
 
-from collections.abc import Iterator
-from typing import BinaryIO
-
-from unhiss.media.tags.pieces import Piece, length, read_at
+from unhiss.media.file_range import FileRange, Piece, length
 
 # Frames that describe the old audio or its bytes: its loudness, its encoder, and tables of stream positions.
 _STALE = frozenset(
@@ -39,61 +36,53 @@ def _as_syncsafe(size: int) -> bytes:
     return bytes(size >> shift & 0x7F for shift in (21, 14, 7, 0))
 
 
-def tag_size(file: BinaryIO, start: int, end: int) -> int:
-    """Bytes of the ID3v2 tag at `start`; 0 if there is none that ends by `end`."""
-    head = read_at(file, start, 10)
+def tag_size(data: FileRange) -> int:
+    """Bytes of the ID3v2 tag at the start of `data`; 0 if there is none that ends within it."""
+    head = bytes(data[:10])
     if len(head) < 10 or head[:3] != b"ID3" or head[3] not in (2, 3, 4) or max(head[6:10]) > 0x7F:
         return 0
     size = 10 + _syncsafe(head[6:10]) + (10 if head[3] == 4 and head[5] & _FOOTER else 0)
-    return size if start + size <= end else 0
+    return size if size <= len(data) else 0
 
 
-def without_stale_frames(file: BinaryIO, start: int, size: int) -> list[Piece]:
-    """The ID3v2 tag at `start` without the frames that denoising makes untrue; unchanged if it has none."""
-    head = read_at(file, start, 10)
-    body: Piece = (start + 10, size - 10)
-    if head[5] & _UNSYNCHRONISED and head[3] < 4:  # frames are hidden until the zeros after 0xFF are out
-        if size > _MAX_IN_MEMORY:
-            return [(start, size)]
-        body = read_at(file, start + 10, size - 10).replace(b"\xff\x00", b"\xff")
-    frames = list(_frames(file, head, body))
-    kept = [frame for frame in frames if not _is_stale_frame(file, head[3], frame)]
+def without_stale_frames(tag: FileRange) -> list[Piece]:
+    """An ID3v2 tag without the frames that denoising makes untrue; unchanged if it has none."""
+    head = bytes(tag[:10])
+    version, flags = head[3], head[5]
+    body: Piece = tag[10:]
+    if flags & _UNSYNCHRONISED and version < 4:  # frames are hidden until the zeros after 0xFF are out
+        if len(tag) > _MAX_IN_MEMORY:
+            return [tag]
+        body = bytes(body).replace(b"\xff\x00", b"\xff")
+    frames = list(_frames(version, flags, body))
+    kept = [frame for frame in frames if not _is_stale_frame(version, bytes(frame[:100]))]
     if len(kept) == len(frames) or len(frames) >= _MAX_FRAMES:
-        return [(start, size)]
-    total = length(kept)
-    if not total:
+        return [tag]
+    if not kept:
         return []
-    flags = head[5] & (_UNSYNCHRONISED if head[3] == 4 else 0)
-    return [head[:5] + bytes([flags]) + _as_syncsafe(total), *kept]
+    flags &= _UNSYNCHRONISED if version == 4 else 0
+    return [head[:5] + bytes([flags]) + _as_syncsafe(length(kept)), *kept]
 
 
-def _part(file: BinaryIO, piece: Piece, offset: int, size: int) -> bytes:
-    if isinstance(piece, bytes):
-        return piece[offset : offset + size]
-    return read_at(file, piece[0] + offset, max(0, min(size, piece[1] - offset)))
-
-
-def _frames(file: BinaryIO, head: bytes, body: Piece) -> Iterator[Piece]:
+def _frames(version: int, flags: int, body: Piece) -> Iterator[Piece]:
     """The frames in the body of a tag, up to its padding or to the first damaged one."""
-    version, end, at = head[3], length([body]), 0
-    if head[5] & _EXTENDED and version > 2:
-        field = _part(file, body, 0, 4)
-        at = _syncsafe(field) if version == 4 else 4 + int.from_bytes(field, "big")
+    read_size: Callable[[bytes], int] = _syncsafe if version == 4 else int.from_bytes
+    at = 0
+    if flags & _EXTENDED and version > 2:
+        at = read_size(bytes(body[:4])) + (0 if version == 4 else 4)
     wide = 6 if version == 2 else 10
     for _ in range(_MAX_FRAMES):
-        frame = _part(file, body, at, wide)
-        if len(frame) < wide or not frame[:3].isalnum():
+        head = bytes(body[at : at + wide])
+        if len(head) < wide or not head[:3].isalnum():
             return
-        field = frame[3:6] if version == 2 else frame[4:8]
-        size = wide + (_syncsafe(field) if version == 4 else int.from_bytes(field, "big"))
-        if at + size > end:
+        size = wide + read_size(head[3:6] if version == 2 else head[4:8])
+        if at + size > len(body):
             return
-        yield _part(file, body, at, size) if isinstance(body, bytes) else (body[0] + at, size)
+        yield body[at : at + size]
         at += size
 
 
-def _is_stale_frame(file: BinaryIO, version: int, frame: Piece) -> bool:
-    start = _part(file, frame, 0, 100)
+def _is_stale_frame(version: int, start: bytes) -> bool:
     name, wide = (start[:3], 6) if version == 2 else (start[:4], 10)
     if name not in _NAMED:
         return name in _STALE
@@ -101,32 +90,24 @@ def _is_stale_frame(file: BinaryIO, version: int, frame: Piece) -> bool:
     return is_stale(text.replace(b"\0", b"").lstrip(b"\xff\xfe").decode("latin-1"))
 
 
-def leading_tags(file: BinaryIO, size: int) -> tuple[list[Piece], int]:
-    """The tags at the start of an MP3, and the offset of its audio."""
-    pieces: list[Piece] = []
-    at = 0
-    while size_of_tag := tag_size(file, at, size):
-        pieces += without_stale_frames(file, at, size_of_tag)
-        at += size_of_tag
-    return pieces, at
-
-
-def trailing_tags(file: BinaryIO, size: int) -> tuple[list[Piece], int]:
-    """The tags at the end of an MP3, and the offset at which its audio ends."""
-    last: list[Piece] = []
-    if size >= _ID3V1 and read_at(file, size - _ID3V1, 3) == b"TAG":
-        size -= _ID3V1
-        last = [(size, _ID3V1)]
-    foot = read_at(file, max(0, size - _APE), _APE)
+def split(file: FileRange) -> tuple[list[Piece], FileRange, list[Piece]]:
+    """The tags at the start of an MP3, its audio, and the tags at its end; the tags without what is untrue."""
+    before: list[Piece] = []
+    while size := tag_size(file):
+        before += without_stale_frames(file[:size])
+        file = file[size:]
+    after: list[Piece] = []
+    if bytes(file[-_ID3V1:][:3]) == b"TAG" and len(file) >= _ID3V1:
+        file, after = file[:-_ID3V1], [file[-_ID3V1:]]
+    foot = bytes(file[-_APE:])
     if len(foot) == _APE and foot[:8] == b"APETAGEX":
         inside = int.from_bytes(foot[12:16], "little")  # items and footer
         header = _APE if foot[23] & 0x80 else 0
-        start = size - inside - header
-        if inside >= _APE and start >= 0:
+        if _APE <= inside <= len(file) - header:
             if inside <= _MAX_IN_MEMORY:
-                last = [*_ape(read_at(file, size - inside, inside - _APE), foot, header), *last]
-            size = start
-    return last, size
+                after = [*_ape(bytes(file[-inside:-_APE]), foot, header), *after]
+            file = file[: -inside - header]
+    return before, file, after
 
 
 def _ape(items: bytes, foot: bytes, header: int) -> list[Piece]:

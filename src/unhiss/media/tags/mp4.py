@@ -4,10 +4,10 @@ An MP4 is a sequence of atoms: 4 bytes of size, 4 of name, then content, which m
 ratings are in `moov/udta` (iTunes' in `meta/ilst` below it), a phone's location and time in `moov/meta`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
+
+from unhiss.media.file_range import whole
 
 _TAGS = (b"udta", b"meta")
 _MAX_INDEX = 1 << 28  # bytes of an index read into memory; that of 10 h has about 20 MB
@@ -31,21 +31,19 @@ def copy_tags(source: Path, target: Path) -> None:
 
 def _read_index(path: Path) -> tuple[int, bytes] | None:
     """The offset of `moov` and its content; None if it is missing or damaged."""
-    start, end = 0, path.stat().st_size
     with path.open("rb") as file:
-        while start + 8 <= end:
-            file.seek(start)
-            head = file.read(16)
-            size = int.from_bytes(head[:4], "big")
-            size = int.from_bytes(head[8:16], "big") if size == 1 else size or end - start  # 1: more than 4 GB
+        rest = whole(file)
+        while len(rest) >= 8:
+            head = bytes(rest[:16])
+            size = int.from_bytes(head[:4])
+            size = int.from_bytes(head[8:16]) if size == 1 else size or len(rest)  # 1: more than 4 GB
             if size < 8:
                 return None
             if head[4:8] == b"moov":
-                file.seek(start + 8)
-                content = file.read(size - 8) if size <= _MAX_INDEX else b""
+                content = bytes(rest[8:size]) if size <= _MAX_INDEX else b""
                 complete = len(content) == size - 8 and sum(len(atom) for _, atom in _atoms(content)) == len(content)
-                return (start, content) if complete else None
-            start += size
+                return (rest.start, content) if complete else None
+            rest = rest[size:]
     return None
 
 
@@ -53,7 +51,7 @@ def _atoms(content: bytes) -> Iterator[tuple[bytes, bytes]]:
     """(name, all bytes) of the atoms in an atom, up to the first damaged one."""
     at = 0
     while at + 8 <= len(content):
-        size = int.from_bytes(content[at : at + 4], "big")
+        size = int.from_bytes(content[at : at + 4])
         if not 8 <= size <= len(content) - at:
             return
         yield content[at + 4 : at + 8], content[at : at + size]

@@ -3,15 +3,12 @@
 A longer packet takes more pages, so all pages after it are renumbered. Sources: RFC 3533 (Ogg), RFC 7845 (Opus).
 """
 
-from __future__ import annotations
-
 import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
 
-from unhiss.media.tags.pieces import read_at
+from unhiss.media.file_range import FileRange, Piece
 from unhiss.media.tags.vorbis import merge_comments
 
 # Start of the first packet -> start of the second, and the number of header packets.
@@ -24,19 +21,15 @@ _MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page: its header of 27 bytes, the lengths of its segments, and the offset of its body."""
+    """One page: its header of 27 bytes, the lengths of its segments, and its body."""
 
     head: bytes
     table: bytes
-    offset: int
+    body: FileRange
 
     @property
     def serial(self) -> bytes:
         return self.head[14:18]
-
-    @property
-    def end(self) -> int:
-        return self.offset + sum(self.table)
 
 
 def checksum(page: bytes) -> int:
@@ -49,30 +42,30 @@ def checksum(page: bytes) -> int:
     return int(f"{mirrored:032b}"[::-1], 2)
 
 
-def pages(file: BinaryIO, size: int, start: int = 0) -> Iterator[Page]:
-    """The pages of a file from the offset `start`, up to the first damaged one."""
-    at = start
+def pages(file: FileRange) -> Iterator[Page]:
+    """The pages of a file, up to the first damaged one."""
     while True:
-        head = read_at(file, at, 27)
+        head = bytes(file[:27])
         if len(head) < 27 or head[:4] != b"OggS":
             return
-        table = file.read(head[26])
-        page = Page(head, table, at + 27 + len(table))
-        if len(table) < head[26] or page.end > size:
+        start = 27 + head[26]
+        table = bytes(file[27:start])
+        end = start + sum(table)
+        if len(table) < head[26] or end > len(file):
             return
-        yield page
-        at = page.end
+        yield Page(head, table, file[start:end])
+        file = file[end:]
 
 
-def header_packets(file: BinaryIO, size: int) -> tuple[list[bytes], Page | None, int]:
+def header_packets(file: FileRange) -> tuple[list[bytes], Page | None, int]:
     """The header packets of a file's first audio stream, its first page, and the offset at which their last page ends.
 
     ([], None, 0) if there are none, or if audio begins on that last page.
     """
     first: Page | None = None
     packets, part, total, count = list[bytes](), bytearray(), 0, 0
-    for page in pages(file, size):
-        body = read_at(file, page.offset, page.end - page.offset)
+    for page in pages(file):
+        body = bytes(page.body)
         if first is None:
             mark = next((name for name in _HEADS if body.startswith(name)), None)
             if mark is None and page.head[5] & _FIRST:
@@ -93,7 +86,7 @@ def header_packets(file: BinaryIO, size: int) -> tuple[list[bytes], Page | None,
                 packets.append(bytes(part))
                 part.clear()
         if len(packets) >= count:
-            return (packets, first, page.end) if len(packets) == count and not part else ([], None, 0)
+            return (packets, first, page.body.stop) if len(packets) == count and not part else ([], None, 0)
     return [], None, 0
 
 
@@ -132,16 +125,16 @@ def with_checksum(head: bytes, rest: bytes) -> bytes:
     return page[:22] + struct.pack("<I", checksum(page)) + page[26:]
 
 
-def replace_comments(source: BinaryIO, source_size: int, written: BinaryIO, size: int) -> Iterator[bytes]:
-    """The bytes of `written` with the comments of `source`; nothing if either file is damaged."""
-    own, first, audio = header_packets(written, size)
-    packets, _, _ = header_packets(source, source_size)
-    headers = with_comments(own, packets) if first is not None and packets else None
+def replace_comments(source: FileRange, written: FileRange) -> Iterator[Piece]:
+    """The file `written` with the comments of `source`; nothing if either is damaged."""
+    own, first, audio = header_packets(written)
+    packets, _, _ = header_packets(source)
+    headers = with_comments(own, packets) if own and packets else None
     if first is None or headers is None:
         return
-    yield read_at(written, 0, first.end)
-    pages_of_headers = to_pages(headers[1:], first.serial, 1)
-    yield from pages_of_headers
-    for number, page in enumerate(pages(written, size, audio), 1 + len(pages_of_headers)):
-        body = read_at(written, page.offset, page.end - page.offset)
-        yield with_checksum(page.head[:18] + struct.pack("<I", number) + page.head[22:], page.table + body)
+    yield written[: first.body.stop]
+    header_pages = to_pages(headers[1:], first.serial, 1)
+    yield from header_pages
+    for number, page in enumerate(pages(written[audio:]), 1 + len(header_pages)):
+        head = page.head[:18] + struct.pack("<I", number) + page.head[22:]
+        yield with_checksum(head, page.table + bytes(page.body))

@@ -3,14 +3,11 @@
 Sources: EBU Tech 3285 (bext), 3306 (RF64); Audio Interchange File Format 1.3.
 """
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Iterator
-from typing import BinaryIO
 
+from unhiss.media.file_range import FileRange, Piece, length
 from unhiss.media.tags.id3 import tag_size, without_stale_frames
-from unhiss.media.tags.pieces import Piece, length, read_at
 
 # The audio, what describes its coding or peaks, and padding: the new file has its own.
 _OWN = {
@@ -31,61 +28,56 @@ def form(head: bytes) -> bytes | None:
     return b"FORM" if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC") else None
 
 
-def chunks(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int, int]]:
-    """(name, offset, bytes) of a file's chunks, up to the first that is damaged."""
-    head = read_at(file, 0, 12)
-    order = ">I" if head[:4] == b"FORM" else "<I"
-    at, sound = 12, 0
+def _chunks(file: FileRange) -> Iterator[tuple[bytes, FileRange]]:
+    """The names and bodies of a file's chunks, up to the first that is damaged."""
+    kind = bytes(file[:4])
+    order = ">I" if kind == b"FORM" else "<I"
+    at, data_size = 12, 0
     for _ in range(_MAX_CHUNKS):
-        field = read_at(file, at, 8)
-        if len(field) < 8 or not all(32 <= byte < 127 for byte in field[:4]):
+        head = bytes(file[at : at + 8])
+        if len(head) < 8 or not all(32 <= byte < 127 for byte in head[:4]):
             return
-        name, wide = field[:4], struct.unpack(order, field[4:])[0]
+        name, size = head[:4], struct.unpack(order, head[4:])[0]
         if name == b"ds64":
-            sound = int.from_bytes(read_at(file, at + 16, 8), "little")
-        if name == b"data" and wide == _IN_DS64 and head[:4] != b"RIFF":
-            wide = sound
-        if at + 8 + wide > size:
+            data_size = int.from_bytes(bytes(file[at + 16 : at + 24]), "little")
+        if name == b"data" and size == _IN_DS64 and kind != b"RIFF":
+            size = data_size
+        at += 8
+        if at + size > len(file):
             return
-        yield name, at + 8, wide
-        at += 8 + wide + wide % 2
+        yield name, file[at : at + size]
+        at += size + size % 2
 
 
-def metadata_chunks(file: BinaryIO, size: int, in_place: bool) -> list[Piece]:
+def metadata_chunks(file: FileRange, in_place: bool) -> list[Piece]:
     """All chunks that are true of the denoised audio too, each padded to an even number of bytes.
 
     in_place: sample n of one is sample n of the other, so that markers stay true.
     """
-    kind = form(read_at(file, 0, 12))
-    order, out = (">I" if kind == b"FORM" else "<I"), list[Piece]()
-    for name, at, wide in chunks(file, size):
-        body: list[Piece] = [(at, wide)]
-        listed = read_at(file, at, 4) if name == b"LIST" else b""
-        if name in _OWN.get(kind or b"", set()) or listed == b"wavl":
+    kind = form(bytes(file[:12])) or b""
+    pieces: list[Piece] = []
+    for name, chunk in _chunks(file):
+        body: list[Piece] = [chunk]
+        listed = bytes(chunk[:4]) if name == b"LIST" else b""
+        if name in _OWN.get(kind, ()) or listed == b"wavl":
             continue
         if not in_place and (name in _MARKERS or listed == b"adtl"):
             continue
-        if name.lower() == b"id3 " and (size_of_tag := tag_size(file, at, at + wide)):
-            body = without_stale_frames(file, at, size_of_tag)
-        elif name == b"bext" and wide >= _LOUDNESS.stop:
-            body = _bext(file, at, wide)
+        if name.lower() == b"id3 " and (size := tag_size(chunk)):
+            body = without_stale_frames(chunk[:size])
+        elif name == b"bext" and len(chunk) >= _LOUDNESS.stop:
+            start = bytes(chunk[: _LOUDNESS.stop])
+            if int.from_bytes(start[346:348], "little") >= 2:  # the version that has loudness
+                body = [start[: _LOUDNESS.start] + _NOT_MEASURED, chunk[_LOUDNESS.stop :]]
         if body:
             total = length(body)
-            out += [name + struct.pack(order, total), *body, b"\0" * (total % 2)]
-    return out
+            pieces += [name + struct.pack(">I" if kind == b"FORM" else "<I", total), *body, bytes(total % 2)]
+    return pieces
 
 
-def _bext(file: BinaryIO, at: int, wide: int) -> list[Piece]:
-    """A broadcast chunk with its loudness, if it states one, set to "not measured"."""
-    start = read_at(file, at, _LOUDNESS.stop)
-    if int.from_bytes(start[346:348], "little") < 2:
-        return [(at, wide)]
-    return [start[: _LOUDNESS.start] + _NOT_MEASURED, (at + len(start), wide - len(start))]
-
-
-def size_field(file: BinaryIO, size: int) -> tuple[int, bytes] | None:
+def size_field(file: FileRange, size: int) -> tuple[int, bytes] | None:
     """The offset of the size in a file's header, and the bytes that state `size`; None if it does not fit there."""
-    head = read_at(file, 0, 20)
+    head = bytes(file[:20])
     if head[:4] in (b"RF64", b"BW64"):
         return (20, struct.pack("<Q", size - 8)) if head[12:16] == b"ds64" else None
     if size - 8 >= _IN_DS64:

@@ -3,12 +3,8 @@
 Sources: xiph.org/vorbis/doc/v-comment.html; RFC 9639 (FLAC), section 8.
 """
 
-from __future__ import annotations
-
-from typing import BinaryIO
-
+from unhiss.media.file_range import FileRange, Piece
 from unhiss.media.tags.id3 import is_stale, tag_size
-from unhiss.media.tags.pieces import Piece, length, read_at
 
 _STREAMINFO, _PADDING, _SEEKTABLE, _COMMENT, _CUESHEET, _INVALID = 0, 1, 3, 4, 5, 127
 _LAST = 0x80
@@ -21,15 +17,11 @@ def merge_comments(written: bytes, source: bytes) -> bytes:
 
     A comment that ends beyond the block is damaged, and is left out with all that follow it.
     """
-    kept = [comment for comment in read_comments(source) if not _is_stale_comment(comment)]
+    names = [(comment.partition(b"=")[0].decode("latin-1").lower(), comment) for comment in read_comments(source)]
+    kept = [comment for name, comment in names if not is_stale(name) and name not in _ENCODERS]
     size = 4 + int.from_bytes(written[:4], "little")
     body = b"".join(len(comment).to_bytes(4, "little") + comment for comment in kept)
     return written[:size] + len(kept).to_bytes(4, "little") + body
-
-
-def _is_stale_comment(comment: bytes) -> bool:
-    name = comment.partition(b"=")[0].decode("latin-1")
-    return is_stale(name) or name.lower() in _ENCODERS
 
 
 def read_comments(block: bytes) -> list[bytes]:
@@ -41,53 +33,51 @@ def read_comments(block: bytes) -> list[bytes]:
     at = 4 + int.from_bytes(block[:4], "little")
     count = int.from_bytes(block[at : at + 4], "little")
     at += 4
-    found: list[bytes] = []
-    while len(found) < min(count, _MAX_COMMENTS) and at + 4 <= len(block):
+    comments: list[bytes] = []
+    while len(comments) < min(count, _MAX_COMMENTS) and at + 4 <= len(block):
         end = at + 4 + int.from_bytes(block[at : at + 4], "little")
         if end > len(block):
             break
-        found.append(block[at + 4 : end])
+        comments.append(block[at + 4 : end])
         at = end
-    return found
+    return comments
 
 
-def flac_blocks(file: BinaryIO, size: int) -> tuple[list[tuple[int, int, int]], int]:
-    """A FLAC file's blocks as (kind, offset, size), up to the first damaged one, and the offset of its audio."""
-    at = tag_size(file, 0, size)
-    found: list[tuple[int, int, int]] = []
-    if read_at(file, at, 4) != b"fLaC":
-        return found, 0
-    at += 4
-    while True:
-        head = read_at(file, at, 4)
-        kind, wide = (head[0] & 0x7F, int.from_bytes(head[1:4], "big")) if len(head) == 4 else (_INVALID, 0)
-        if kind == _INVALID or at + 4 + wide > size:
-            return found, at
-        found.append((kind, at + 4, wide))
-        at += 4 + wide
-        if head[0] & _LAST:
-            return found, at
+def _flac_blocks(file: FileRange) -> tuple[list[tuple[int, FileRange]], FileRange]:
+    """The kinds and bodies of a FLAC file's blocks, up to the first damaged one, and the audio behind them."""
+    blocks: list[tuple[int, FileRange]] = []
+    file = file[tag_size(file) :]
+    if bytes(file[:4]) != b"fLaC":
+        return blocks, file
+    file, last = file[4:], 0
+    while not last:
+        head = bytes(file[:4])
+        end = 4 + int.from_bytes(head[1:])
+        if len(head) < 4 or head[0] & ~_LAST == _INVALID or end > len(file):
+            break
+        blocks.append((head[0] & ~_LAST, file[4:end]))
+        file, last = file[end:], head[0] & _LAST
+    return blocks, file
 
 
-def flac_head(source: BinaryIO, source_size: int, written: BinaryIO, size: int, in_place: bool) -> list[Piece] | None:
-    """The head of a FLAC file: its own stream info, the source's metadata. Ranges refer to the source. None if damaged.
+def flac_with_metadata(source: FileRange, written: FileRange, in_place: bool) -> list[Piece]:
+    """A FLAC file: stream info and audio of `written`, the metadata of `source`; nothing if `written` is damaged.
 
     in_place: sample n of one is sample n of the other, so that a cue sheet stays true.
     """
-    own, _ = flac_blocks(written, size)
+    own, audio = _flac_blocks(written)
     if not own or own[0][0] != _STREAMINFO:
-        return None
-    vendor = next((read_at(written, at, wide) for kind, at, wide in own if kind == _COMMENT), bytes(8))
-    kept: list[tuple[int, Piece]] = [(_STREAMINFO, read_at(written, *own[0][1:]))]
-    for kind, at, wide in flac_blocks(source, source_size)[0]:
+        return []
+    vendor = next((bytes(body) for kind, body in own if kind == _COMMENT), bytes(8))
+    kept: list[tuple[int, Piece]] = [own[0]]
+    for kind, block in _flac_blocks(source)[0]:
         if kind == _COMMENT:
-            kept.append((kind, merge_comments(vendor, read_at(source, at, wide))))
+            kept.append((kind, merge_comments(vendor, bytes(block))))
         elif kind not in (_STREAMINFO, _PADDING, _SEEKTABLE) and (in_place or kind != _CUESHEET):
-            kept.append((kind, (at, wide)))
+            kept.append((kind, block))
     if _COMMENT not in (kind for kind, _ in kept):
         kept.insert(1, (_COMMENT, vendor))
-    out: list[Piece] = [b"fLaC"]
-    for number, (kind, body) in enumerate(kept):
-        last = _LAST if number == len(kept) - 1 else 0
-        out += [bytes([kind | last]) + length([body]).to_bytes(3, "big"), body]
-    return out
+    pieces: list[Piece] = [b"fLaC"]
+    for number, (kind, body) in enumerate(kept, 1):
+        pieces += [bytes([kind | _LAST * (number == len(kept))]) + len(body).to_bytes(3), body]
+    return [*pieces, audio]

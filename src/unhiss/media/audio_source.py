@@ -1,0 +1,41 @@
+"""What all readers of recordings share: the format, and reading in one piece."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from unhiss.media.formats import AudioFormat
+
+
+class Source(ABC):
+    """A recording opened by `source.open_source`: its format, and access to its samples.
+
+    rate: Hz; frames: samples per channel. exact_length: whether `frames` is the true count; an MP3's header only
+    estimates it. has_video: whether it holds moving pictures (cover art does not count).
+    tag_family: the kind of its metadata (see `tags.family`); None if `tags.copy` cannot copy it.
+    """
+
+    exact_length = True
+    has_video = False
+    tag_family: str | None = None
+
+    def __init__(self, path: Path, audio_format: AudioFormat) -> None:
+        self.path, self.format = path, audio_format
+        self.rate, self.channels, self.frames = audio_format.rate, audio_format.channels, audio_format.frames
+        self.seconds = audio_format.seconds
+
+    @abstractmethod
+    def blocks(self, size: int, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
+        """The samples `start` to `stop` in blocks, float32 `(C, size)`, the last one shorter; bounded memory.
+
+        start, stop: as in a slice, in samples of each channel; the samples are those of a pass from the start.
+        Each call is one pass. Raises AudioError for damaged or truncated data, and for NaN or infinite samples.
+        """
+
+    def read(self) -> np.ndarray:
+        """All samples, float32, `(T,)` if mono, else `(C, T)`. Raises AudioError as `blocks` does."""
+        parts = list(self.blocks(1 << 18))
+        audio = np.concatenate(parts, axis=1) if parts else np.zeros((self.channels, 0), np.float32)
+        return audio[0] if self.channels == 1 else audio
