@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from unhiss.errors import ConfigError, need
+
 EXAMPLES = """
 \b
 unhiss export runs/unet -o mine.onnx --summary "trained on our calls"
@@ -37,8 +39,6 @@ def command(
     torch and onnxruntime run the graph on random and real frames before anything is written. In the folder of a run,
     best.safetensors is exported. --waveform also takes an installed model or an .onnx file: docs/embedding.md.
     """
-    from unhiss.errors import ConfigError, need
-
     need("train", "torch", "safetensors", "onnx")
 
     from unhiss.train.export import export, write_weights

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from unhiss.cli.parameters import LocalPath, PathOrUrl
-
-if TYPE_CHECKING:
-    from unhiss.train.loop import Run
+from unhiss.errors import ConfigError, need
 
 if TYPE_CHECKING:
     from unhiss.train.loop import Run
@@ -43,8 +41,6 @@ def command(
     Writes best.safetensors (by validation), last.safetensors, and index.html, a page to keep open: curves,
     and samples to see and hear. Ctrl-C or a crash loses at most the steps since the last save; --resume continues.
     """
-    from unhiss.errors import need
-
     need("train", "torch", "safetensors", "matplotlib")
 
     from unhiss.config import load
@@ -80,8 +76,6 @@ def command(
 
 def _check(output: Path, resume: bool, init: str | None) -> None:
     """Refuse a folder that contains another run, and options that exclude each other."""
-    from unhiss.errors import ConfigError
-
     if resume and init:
         raise ConfigError("--resume goes on with the run's own weights; leave --init out")
     if not resume and (output / "last.safetensors").exists():
