@@ -30,9 +30,7 @@ torchrun --nproc-per-node 2 -m unhiss train configs/small.toml --data dataset/ -
 @click.option("-o", "--output", required=True, type=LocalPath(path_type=Path), help="Folder of the run.")
 @click.option("--resume", is_flag=True, help="Continue from the run's last checkpoint.")
 @click.option("--init", metavar="NAME|PATH", help="Start from these weights: an installed model's, or a checkpoint.")
-@click.option(
-    "--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 …; auto takes a GPU if there is one."
-)
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 …; auto: a GPU if there is one.")
 def command(
     config: Path, overrides: tuple[str, ...], data: Path, output: Path, resume: bool, init: str | None, device: str
 ) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from unhiss.dsp.resampling import resample
 from unhiss.dsp.stft import stft
 from unhiss.errors import AudioError, MissingExtra, need
-from unhiss.runtime import onnxruntime
+from unhiss.runtime import cpu_session
 
 RATE = 16_000
 MEL_FFT, MEL_HOP, MEL_BANDS = 321, 160, 120
@@ -119,9 +119,4 @@ def _windows(audio: np.ndarray, rate: int) -> list[np.ndarray]:
 @lru_cache(maxsize=2)
 def _session(name: str) -> Any:
     """A model, loaded once per process, on one thread: recordings are scored in parallel processes."""
-    runtime = onnxruntime()
-    options = runtime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    return runtime.InferenceSession(str(model_file(name)), options, providers=["CPUExecutionProvider"])
+    return cpu_session(model_file(name), threads=1)

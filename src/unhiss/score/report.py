@@ -6,12 +6,13 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from unhiss.errors import AudioError, ConfigError
+from unhiss.errors import ConfigError
 from unhiss.fleet.ledger import Ledger
 from unhiss.fleet.mapping import Fleet, map_items
 from unhiss.fleet.processes import WorkerSetup
@@ -36,7 +37,7 @@ class Report:
 
     systems: tuple[str, ...]
     rows: tuple[ScoreRow, ...]
-    metrics: tuple[str, ...] = field(default=DEFAULT)
+    metrics: tuple[str, ...] = DEFAULT
 
     @property
     def failures(self) -> list[ScoreRow]:
@@ -47,16 +48,10 @@ class Report:
 
 
 def evaluate(
-    systems: Sequence[System],
-    pairs: Sequence[Pair],
-    *,
-    metrics: Sequence[str] = DEFAULT,
-    recogniser: Recogniser | None = None,
-    jobs: int = 1,
-    ray: str | None = None,
-    folder: Path | None = None,
+    systems: Sequence[System], pairs: Sequence[Pair], *, metrics: Sequence[str] = DEFAULT,
+    recogniser: Recogniser | None = None, jobs: int = 1, ray: str | None = None, folder: Path | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Report:
+) -> Report:  # fmt: skip
     """Score the noisy input and each system on each recording; the report is the same for any `jobs`.
 
     metrics: names in METRICS (see registry.select_metrics). jobs, ray: see Fleet. folder: where finished rows are
@@ -119,12 +114,10 @@ def _cache_keys(
     A recording that cannot be read gets a key too; scoring it will fail.
     """
     settings = [*metrics, str(package_versions()), recogniser.identity if recogniser and "wer" in metrics else ""]
-    digests = []
-    for pair in pairs:
-        try:
-            digests.append(pair.digest)
-        except (OSError, AudioError):
-            digests.append("")
+    digests = [""] * len(pairs)
+    for number, pair in enumerate(pairs):
+        with suppress(OSError):
+            digests[number] = pair.digest
     for identity in (NOISY, *(system.identity for system in systems)):
         for digest in digests:
             yield hashlib.sha256(json.dumps([CACHE_FORMAT, digest, identity, *settings]).encode()).hexdigest()
@@ -140,10 +133,8 @@ def _unpack_row(system: str, pair: Pair, entry: dict[str, Any]) -> ScoreRow:
 
 def package_versions() -> dict[str, str | None]:
     """Versions of the packages that scores depend on; None for one that is not installed."""
-    versions: dict[str, str | None] = {}
+    versions: dict[str, str | None] = dict.fromkeys(PACKAGES)
     for name in PACKAGES:
-        try:
+        with suppress(PackageNotFoundError):
             versions[name] = version(name)
-        except PackageNotFoundError:
-            versions[name] = None
     return versions

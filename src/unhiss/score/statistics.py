@@ -59,6 +59,11 @@ def _draws(n: int) -> np.ndarray:
     return np.random.default_rng(SEED).integers(0, n, (RESAMPLES, n))
 
 
+def mean_of(rows: Iterable[ScoreRow], system: str, metric: str) -> Mean:
+    """Mean of a metric over those rows that are a system's."""
+    return bootstrap_mean(row.scores[metric] for row in rows if row.system == system)
+
+
 def paired_difference(rows: Sequence[ScoreRow], others: Sequence[ScoreRow], metric: str) -> Mean:
     """Mean over recordings of the rows' value minus the others' value for the same recording.
 
@@ -108,9 +113,8 @@ def summary(report: Report) -> list[dict[str, Any]]:
     """Per system, for JSON: means over all recordings and per value of each column of GROUPS; failures; cost."""
 
     def means(system: str, rows: Sequence[ScoreRow]) -> dict[str, Any]:
-        own = [row for row in rows if row.system == system]
-        averages = {name: _mean_json(bootstrap_mean(row.scores[name] for row in own)) for name in report.metrics}
-        return {"pairs": sum(not row.failure for row in own), **averages}
+        averages = {metric: _mean_json(mean_of(rows, system, metric)) for metric in report.metrics}
+        return {"pairs": sum(not row.failure for row in rows if row.system == system), **averages}
 
     return [
         {

@@ -44,8 +44,7 @@ def snrs_db(estimate: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
     spectra = batch.noisy, estimate.detach(), batch.clean
     if isinstance(batch, CausalBatch):
         spectra = tuple(torch.view_as_complex(s.contiguous()) * batch.gain[..., 0] for s in spectra)  # type: ignore[assignment]
-    noisy, estimate, clean = spectra
-    return snr_db(noisy, clean), snr_db(estimate, clean)
+    return snr_db(spectra[0], spectra[2]), snr_db(spectra[1], spectra[2])
 
 
 def snr_db(estimate: Tensor, clean: Tensor) -> Tensor:

@@ -28,7 +28,7 @@ from unhiss.infer.causal_model import CausalModel
 from unhiss.infer.engine import RATES, UNIT
 from unhiss.infer.models import load
 from unhiss.infer.stream import Stream
-from unhiss.runtime import onnxruntime
+from unhiss.runtime import cpu_session
 from unhiss.weights import find
 
 FORMAT = "waveform 1"
@@ -53,9 +53,7 @@ def export_waveform(source: str | Path, target: Path, rate: int, name: str) -> f
         draft.write_bytes(graph.SerializeToString())
         worst = _max_difference(draft, model, rate)
         if not worst <= TOLERANCE:
-            raise ModelError(
-                f"the waveform graph differs from Stream by {worst:.2g}, more than {TOLERANCE:g}; not written"
-            )
+            raise ModelError(f"the graph differs from Stream by {worst:.2g}, more than {TOLERANCE:g}; not written")
     return worst
 
 
@@ -196,7 +194,7 @@ def _roots(turns: np.ndarray) -> np.ndarray:
 
 def _max_difference(path: Path, model: CausalModel, rate: int) -> float:
     """Largest difference from a Stream, over two signals side by side, in calls of one to nine hops."""
-    session = onnxruntime().InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    session = cpu_session(path)
     rng = np.random.default_rng(0)
     hop = round(model.window_s * rate) // 2
     audio = _test_signals(rng, rate, hop)
@@ -208,12 +206,11 @@ def _max_difference(path: Path, model: CausalModel, rate: int) -> float:
         outputs.append(out)
         start += size
     output = np.concatenate(outputs, axis=1)[:, hop:]
-    expected = []
-    for row in audio:
-        stream = Stream(rate, 1, model, guard=False)
-        expected.append(stream.push(row)[stream.latency.samples :])
-    common = min(output.shape[1], len(expected[0]))
-    return float(np.abs(output[:, :common] - np.stack(expected)[:, :common]).max())
+    streams = [Stream(rate, 1, model, guard=False) for _ in audio]
+    pushed = zip(streams, audio, strict=True)
+    expected = np.stack([stream.push(row)[stream.latency.samples :] for stream, row in pushed])
+    common = min(output.shape[1], expected.shape[1])
+    return float(np.abs(output[:, :common] - expected[:, :common]).max())
 
 
 def _test_signals(rng: np.random.Generator, rate: int, hop: int) -> np.ndarray:
