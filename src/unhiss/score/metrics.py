@@ -47,11 +47,9 @@ def check_aligned(**audio: np.ndarray) -> None:
 
 
 def si_sdr(estimate: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Scale-invariant signal-to-distortion ratio in dB; higher is better.
+    """Scale-invariant signal-to-distortion ratio in dB `(...)` of float arrays `(..., T)`; higher is better.
 
-    estimate, reference: float arrays `(..., T)` of the same shape. Returns `(...)`.
-    With both zero-mean and a = <e, r> / <r, r>:
-        SI-SDR = 10 log10( |a r|^2 / |e - a r|^2 )        (Le Roux et al. 2019)
+    With both zero-mean and a = <e, r> / <r, r>: 10 log10( |a r|^2 / |e - a r|^2 ) (Le Roux et al. 2019).
     inf if the estimate is the scaled reference, -inf if it contains nothing of it.
     Raises AudioError if shapes differ or a reference is silent.
 
@@ -86,12 +84,11 @@ def snr(estimate: np.ndarray, reference: np.ndarray) -> float:
 
 
 def pesq(estimate: np.ndarray, reference: np.ndarray, rate: int, mode: str = "wb") -> float:
-    """PESQ, computed by the pesq package; higher is better.
+    """PESQ of `(T,)` each, computed by the pesq package; higher is better.
 
-    estimate, reference: `(T,)` of the same length. mode: "wb" is wide-band PESQ (ITU-T P.862.2), 1.04 to 4.64;
-    "nb" is narrow-band PESQ (ITU-T P.862 with the mapping of P.862.1), 1.02 to 4.55.
-    Raises UndefinedMetric if PESQ finds no utterance in the reference, for less than a quarter second, for a silent
-    estimate, and for more utterances than the pesq code can hold (possible from about 20 s; minutes in practice).
+    mode: "wb" is wide-band PESQ (ITU-T P.862.2), 1.04 to 4.64; "nb" is narrow-band PESQ (P.862 with the mapping of
+    P.862.1), 1.02 to 4.55. Raises UndefinedMetric if PESQ finds no utterance in the reference, for less than a
+    quarter second, a silent estimate, and more utterances than the pesq code can hold (from 20 s; minutes in practice).
     """
     need("eval", "pesq")
     from pesq import PesqError
@@ -123,10 +120,9 @@ def _pesq_in_subprocess(estimate: np.ndarray, reference: np.ndarray, mode: str) 
 
 
 def stoi(estimate: np.ndarray, reference: np.ndarray, rate: int, extended: bool = False) -> float:
-    """Short-time objective intelligibility, about 0 to 1; higher is better. Computed by the pystoi package.
+    """Short-time objective intelligibility (Taal et al. 2011) of `(T,)` each, 0 to 1, computed by the pystoi package.
 
-    estimate, reference: `(T,)` of the same length. (Taal et al. 2011.) extended: ESTOI, which also judges
-    noise that fluctuates (Jensen and Taal 2016).
+    extended: ESTOI, which also judges noise that fluctuates (Jensen and Taal 2016).
     Raises UndefinedMetric for a silent reference or less than 30 frames (0.4 s) of speech.
     """
     need("eval", "pystoi")

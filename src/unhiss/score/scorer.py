@@ -27,9 +27,8 @@ class ScoreRow:
     """The result of one system on one recording.
 
     scores: every requested metric, nan without a value. failure: why nothing could be scored, else empty.
-    undefined: one line for each metric without a finite value. extra_samples: how many samples longer (negative:
-    shorter) the output is than the input; it is cut or zero-padded before scoring. cost_us: processor time per
-    16 ms of audio, in microseconds; nan for the noisy input.
+    undefined: one line for each metric without a finite value. extra_samples: by how many the output is longer than
+    the input, before it is fitted. cost_us: processor time in µs per 16 ms of audio; nan for the noisy input.
     """
 
     system: str

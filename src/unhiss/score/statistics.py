@@ -21,10 +21,7 @@ INTERVAL = f"percentile bootstrap over recordings, {RESAMPLES:,} resamples, seed
 
 @dataclass(frozen=True, slots=True)
 class Mean:
-    """Mean of n finite values, and the ends of its 95 % interval.
-
-    All nan for n = 0; the ends are nan for n = 1.
-    """
+    """Mean of n finite values, and the ends of its 95 % interval; all nan for n = 0, the ends for n = 1."""
 
     mean: float
     low: float
@@ -39,8 +36,7 @@ class Mean:
 def bootstrap_mean(values: Iterable[float]) -> Mean:
     """Mean and 95 % interval of the finite values, by the percentile bootstrap (Efron 1979).
 
-    The interval spans the 2.5th to the 97.5th percentile of the means of RESAMPLES samples of the same size, drawn
-    with replacement. The draws depend on n only, so equal values have equal intervals.
+    The draws depend on n only, so equal values have equal intervals.
 
     >>> bootstrap_mean([0.0, 2.0, 2.0, 4.0, float("nan")])
     Mean(mean=2.0, low=0.5, high=3.5, n=4)

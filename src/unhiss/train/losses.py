@@ -56,10 +56,9 @@ def snr_db(estimate: Tensor, clean: Tensor) -> Tensor:
 
 
 def compressed_spectrum_loss(estimate: Tensor, clean: Tensor) -> Tensor:
-    """Compressed-spectrum loss of complex spectra `(B, 128, 128)` at an active level near one.
+    """(1 - c) mean(|E|^p - |S|^p)^2 + c mean| E/|E| |E|^p - S/|S| |S|^p |^2, p = 0.3, of complex `(B, 128, 128)`.
 
-    L = (1 - c) mean(|E|^p - |S|^p)^2 + c mean| E/|E| |E|^p - S/|S| |S|^p |^2 with p = 0.3. Squared error in
-    dB weighs a decibel in silence as much as one in speech; this loss weighs it little.
+    Squared error in dB weighs a decibel in silence as much as one in speech; this loss weighs it little.
     """
     magnitude, difference, _ = _compressed_errors(torch.view_as_real(estimate), torch.view_as_real(clean))
     return (1 - COMPLEX_WEIGHT) * magnitude + COMPLEX_WEIGHT * difference

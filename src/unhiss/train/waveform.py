@@ -3,11 +3,8 @@
 audio (B, n hop) and state (B, S) -> cleaned (B, n hop) and next_state (B, S), at one rate, any B and n. The first
 state is zeros, and the output is one hop late. Guard, attenuation limit and mix stay outside.
 
-The DFT of N = N1 N2 points is two products with small matrices instead of one with N x N: with
-n = n1 N2 + n2 and k = k1 + N1 k2, and w = e^(-2 pi i / N),
-
-    X[k] = sum_n2 ( w^(n2 k1) w^(N1 n2 k2) sum_n1 x[n] w^(N2 n1 k1) )
-
+The DFT of N = N1 N2 points is two products with small matrices instead of one with N x N: with n = n1 N2 + n2,
+k = k1 + N1 k2 and w = e^(-2 pi i / N), X[k] = sum_n2 ( w^(n2 k1) w^(N1 n2 k2) sum_n1 x[n] w^(N2 n1 k1) ).
 The inverse has the opposite signs.
 """
 
