@@ -53,10 +53,20 @@ class Scorer:
     def score(self, number: int, pair: Pair, name: str) -> ScoreRow:
         """The row of a system, or of the noisy input if no system has this name. An exception becomes its failure."""
         try:
-            return self._score(number, pair, name)
+            noisy, clean, rate = self._load_pair(number, pair)
+            estimate, extra_samples, cost_us, denoise_again = noisy, 0, float("nan"), None
+            if name in self._systems:
+                denoise = self._load_system(name)
+                estimate, extra_samples, cost_us = run_system(denoise, noisy, rate)
+                denoise_again = partial(_denoise_again, denoise, rate)
+            item = EvalItem(
+                noisy=noisy, clean=clean, rate=rate, text=pair.metadata.get("text", ""), estimate=estimate,
+                denoise=denoise_again, recognise=self._load_recogniser(), extra_samples=extra_samples,
+            )  # fmt: skip
+            scores, reasons = compute_metrics(item, self._metrics)
+            return ScoreRow(name, pair, scores, "", tuple(reasons), extra_samples, cost_us)
         except Exception as error:  # a system is third-party code; its failure is a result
-            scores = dict.fromkeys(self._metrics, float("nan"))
-            return ScoreRow(system=name, pair=pair, scores=scores, failure=one_line(error))
+            return ScoreRow(name, pair, dict.fromkeys(self._metrics, float("nan")), failure=one_line(error))
 
     def output(self, number: int, pair: Pair, name: str) -> np.ndarray:
         """The output of a system for a recording, fitted to the length of the recording."""
@@ -67,21 +77,6 @@ class Scorer:
         if number not in self._loaded:
             self._loaded = {number: pair.load()}
         return self._loaded[number]
-
-    def _score(self, number: int, pair: Pair, name: str) -> ScoreRow:
-        noisy, clean, rate = self._load_pair(number, pair)
-        estimate, extra_samples, cost_us, denoise_again = noisy, 0, float("nan"), None
-        if name in self._systems:
-            denoise = self._load_system(name)
-            estimate, extra_samples, cost_us = run_system(denoise, noisy, rate)
-            denoise_again = partial(_denoise_again, denoise, rate)
-        item = EvalItem(
-            noisy=noisy, clean=clean, rate=rate, text=pair.metadata.get("text", ""), estimate=estimate,
-            denoise=denoise_again, recognise=self._load_recogniser(), extra_samples=extra_samples,
-        )  # fmt: skip
-        scores, reasons = compute_metrics(item, self._metrics)
-        undefined = tuple(reasons)
-        return ScoreRow(name, pair, scores, undefined=undefined, extra_samples=extra_samples, cost_us=cost_us)
 
 
 def run_system(denoise: Denoise, audio: np.ndarray, rate: int) -> tuple[np.ndarray, int, float]:
