@@ -33,12 +33,11 @@ class Experiment:
             f"mixing.reference_offset_db = {offset} with frames.scaling = 'frame', where a frame's own maximum"
             " is the reference; expected [0, 0]",
         )
+        kind = self.model.kind
         for name in ("pesq_weight", "stoi_weight", "sdr_weight", "dnsmos_weight", "adversarial_weight"):
             value = getattr(self.train, name)
-            check(
-                not value or self.model.kind == "causal",
-                f"train.{name} = {value} with model.kind = {self.model.kind!r}; only causal models have it",
-            )
+            line = f"train.{name} = {value} with model.kind = {kind!r}; only causal models have it"
+            check(not value or kind == "causal", line)
 
     @property
     def sample_rate(self) -> int:
@@ -46,7 +45,7 @@ class Experiment:
         return self.causal.sample_rate if self.model.kind == "causal" else self.frames.sample_rate
 
     def to_json(self) -> str:
-        return json.dumps(dataclasses.asdict(self), indent=None, sort_keys=True)
+        return json.dumps(dataclasses.asdict(self), sort_keys=True)
 
     @classmethod
     def from_dict(cls, tree: dict[str, Any]) -> Experiment:

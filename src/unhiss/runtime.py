@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 
@@ -12,3 +13,12 @@ def onnxruntime() -> Any:
     import onnxruntime as module
 
     return module
+
+
+def cpu_session(path: Path, threads: int = 0) -> Any:
+    """A session that runs the graph on the processor, with that many threads; 0 takes all cores."""
+    module = onnxruntime()
+    options = module.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = threads
+    options.log_severity_level = 3  # errors alone
+    return module.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

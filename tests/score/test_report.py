@@ -268,7 +268,7 @@ def test_metrics_that_cannot_be_computed_are_refused(selection, message):
 def test_costs_are_processor_time_for_16_ms_of_sound(monkeypatch):
     clock = iter([10.0, 10.25])
     monkeypatch.setattr(scorer, "_processor_s", lambda: next(clock))
-    assert scorer.run_system(halve, np.ones((2, 8000)), 16_000)[1] == pytest.approx(0.25e6 * 0.016 / 0.5)
+    assert scorer.run_system(halve, np.ones((2, 8000)), 16_000)[2] == pytest.approx(0.25e6 * 0.016 / 0.5)
 
 
 @pytest.mark.filterwarnings("ignore")  # those of speechmos and librosa

@@ -97,12 +97,12 @@ def test_a_resumed_run_ends_as_the_unbroken_one_to_the_bit(
 
 
 def test_a_resumed_run_repeats_the_dropout_of_the_unbroken_one(tmp_path: Path, store: Store, tiny: Tiny) -> None:
-    experiment = tiny("unet", *DETAILS, "train.examples=2", "train.batch_size=1", "train.valid_examples=1")
+    experiment = tiny("unet", *DETAILS, "train.examples=1", "train.batch_size=1", "train.valid_examples=1")
     train_to_end(start(experiment, store, tmp_path / "unbroken"))
-    kill_after(3, start(experiment, store, tmp_path / "killed"))
+    kill_after(1, start(experiment, store, tmp_path / "killed"))
     torch.manual_seed(99)
     run = resumed(experiment, store, tmp_path / "killed")
-    assert run.step == 2
+    assert run.step == 1
     train_to_end(run)
     same_files(tmp_path / "unbroken", tmp_path / "killed")
 
@@ -147,7 +147,7 @@ def test_a_finished_run_continues_for_more_epochs_but_not_for_fewer(tmp_path: Pa
 
 def test_loss_falls_on_a_tiny_set(tmp_path: Path, store: Store, tiny: Tiny) -> None:
     experiment = tiny(
-        "rced", "mixing.dynamic=false", "train.epochs=6", "train.examples=16", "train.batch_size=4", "train.lr=3e-3",
+        "rced", "mixing.dynamic=false", "train.epochs=3", "train.examples=8", "train.batch_size=1", "train.lr=3e-3",
         "train.valid_examples=1", "mixing.noise_only=0", "mixing.speech_only=0", "mixing.snr_db=[0, 0]",
         "train.ema_decay=0",
     )  # fmt: skip

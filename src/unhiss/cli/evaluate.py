@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from unhiss.cli.parameters import FolderOrUrl, LocalPath, PathOrUrl
+from unhiss.errors import ModelError
 
 if TYPE_CHECKING:
     from unhiss.infer.denoiser import Denoiser
@@ -72,8 +73,7 @@ def command(
     from unhiss.score.pairs import find_pairs, find_recordings
     from unhiss.score.registry import select_metrics
 
-    paths = _input_paths(folder, noisy, ray)
-    jobs = jobs or cpu_count()
+    paths, jobs = _input_paths(folder, noisy, ray), jobs or cpu_count()
     with local_copies(paths) as local_paths:
         pairs = find_pairs(local_paths[0]) if folder else find_recordings(local_paths)
         has_text = any(pair.metadata.get("text") for pair in pairs)
@@ -123,11 +123,10 @@ def _evaluate(systems: list[System], pairs: list[Pair], folder: Path | None, **o
 
     with silence_c_libraries(), progress_bar("rows") as bar:
         task = bar.add_task("scoring", total=None)
-
-        def show(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
-
-        return evaluate(systems, pairs, folder=folder, progress=show, **options)
+        return evaluate(
+            systems, pairs, folder=folder, **options,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )  # fmt: skip
 
 
 def _write(report: Report, systems: list[System], output: Path, settings: dict[str, Any], jobs: int) -> None:
@@ -170,7 +169,6 @@ def _system(spec: str) -> System:
 
 def _model_name(path: Path, digest: str) -> str:
     """The name in the card beside a model file; in the file itself, which is slower, without a card of this file."""
-    from unhiss.errors import ModelError
     from unhiss.weights import ModelCard
 
     with suppress(ModelError):

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from unhiss.errors import ConfigError, need
+
 EXAMPLES = """
 \b
 unhiss export runs/unet -o mine.onnx --summary "trained on our calls"
@@ -15,15 +17,16 @@ unhiss export small --waveform --rate 16000 -o small-16k.onnx
 """
 
 
+PATH = click.Path(path_type=Path)
+
+
 @click.command("export", epilog=EXAMPLES)
-@click.argument("checkpoint", type=click.Path(path_type=Path))
-@click.option(
-    "-o", "--output", required=True, type=click.Path(path_type=Path), help="The .onnx file; a .json card lies beside."
-)
+@click.argument("checkpoint", type=PATH)
+@click.option("-o", "--output", required=True, type=PATH, help="The .onnx file; a .json card lies beside.")
 @click.option("--name", help="Name of the model.  [default: the file's]")
 @click.option("--licence", help="Licence of the weights.  [default: MIT, or non-commercial where its data is]")
 @click.option("--summary", default="", help="One line for unhiss models.")
-@click.option("--check", type=click.Path(path_type=Path), help="Compare on this recording too.")
+@click.option("--check", type=PATH, help="Compare on this recording too.")
 @click.option("--trainable", is_flag=True, help="Write NAME.safetensors too: weights in half precision for --init.")
 @click.option("--waveform", is_flag=True, help="Samples in, samples out, for phones and other runtimes; causal models.")
 @click.option("--rate", default=48000, show_default=True, metavar="HZ", help="Sample rate of a waveform model.")
@@ -37,8 +40,6 @@ def command(
     torch and onnxruntime run the graph on random and real frames before anything is written. In the folder of a run,
     best.safetensors is exported. --waveform also takes an installed model or an .onnx file: docs/embedding.md.
     """
-    from unhiss.errors import ConfigError, need
-
     need("train", "torch", "safetensors", "onnx")
 
     from unhiss.train.export import export, write_weights

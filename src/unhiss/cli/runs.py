@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from unhiss.errors import ConfigError, need
+
 EXAMPLES = """
 \b
 unhiss runs runs/
@@ -21,8 +23,6 @@ def command(folders: tuple[Path, ...], output: Path | None) -> None:
 
     A FOLDER is the output of unhiss train, or contains several of them.
     """
-    from unhiss.errors import ConfigError, need
-
     need("train", "torch", "safetensors", "matplotlib")
 
     from unhiss.train.run_comparison import find_runs, write_page

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from unhiss.cli.parameters import LocalPath, PathOrUrl
-
-if TYPE_CHECKING:
-    from unhiss.train.loop import Run
+from unhiss.errors import ConfigError, need
 
 if TYPE_CHECKING:
     from unhiss.train.loop import Run
@@ -32,9 +30,7 @@ torchrun --nproc-per-node 2 -m unhiss train configs/small.toml --data dataset/ -
 @click.option("-o", "--output", required=True, type=LocalPath(path_type=Path), help="Folder of the run.")
 @click.option("--resume", is_flag=True, help="Continue from the run's last checkpoint.")
 @click.option("--init", metavar="NAME|PATH", help="Start from these weights: an installed model's, or a checkpoint.")
-@click.option(
-    "--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 …; auto takes a GPU if there is one."
-)
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 …; auto: a GPU if there is one.")
 def command(
     config: Path, overrides: tuple[str, ...], data: Path, output: Path, resume: bool, init: str | None, device: str
 ) -> None:
@@ -43,8 +39,6 @@ def command(
     Writes best.safetensors (by validation), last.safetensors, and index.html, a page to keep open: curves,
     and samples to see and hear. Ctrl-C or a crash loses at most the steps since the last save; --resume continues.
     """
-    from unhiss.errors import need
-
     need("train", "torch", "safetensors", "matplotlib")
 
     from unhiss.config import load
@@ -80,8 +74,6 @@ def command(
 
 def _check(output: Path, resume: bool, init: str | None) -> None:
     """Refuse a folder that contains another run, and options that exclude each other."""
-    from unhiss.errors import ConfigError
-
     if resume and init:
         raise ConfigError("--resume goes on with the run's own weights; leave --init out")
     if not resume and (output / "last.safetensors").exists():

@@ -16,7 +16,7 @@ import numpy as np
 from unhiss.dsp.resampling import resample
 from unhiss.dsp.stft import stft
 from unhiss.errors import AudioError, MissingExtra, need
-from unhiss.runtime import onnxruntime
+from unhiss.runtime import cpu_session
 
 RATE = 16_000
 MEL_FFT, MEL_HOP, MEL_BANDS = 321, 160, 120
@@ -47,11 +47,9 @@ def model_file(name: str = P835) -> Path:
 def p835(audio: np.ndarray, rate: int) -> dict[str, float]:
     """`sig`, `bak` and `ovrl`, each about 1 (bad) to 5 (excellent), of a mono recording `(T,)`.
 
-    As in speechmos: a recording shorter than 9.01 s is doubled until it is long enough; then windows of
-    9.01 s, one second apart, are scored and averaged, as many as fit in the recording's full seconds
-    (up to 10.99 s only the first window counts). Equal to speechmos.dnsmos.run within round-off.
-    Samples beyond ±1, which speechmos refuses, are clipped as a 16-bit file would clip them.
-    (Reddy, Gopal, Cutler: DNSMOS P.835, ICASSP 2022.)
+    As in speechmos: a recording shorter than 9.01 s is doubled until it is long enough; windows of 9.01 s, one second
+    apart, are scored and averaged, as many as fit in its full seconds (up to 10.99 s only the first one counts).
+    Samples beyond ±1, which speechmos refuses, are clipped (Reddy, Gopal, Cutler: DNSMOS P.835, ICASSP 2022).
     Raises AudioError for an empty recording, several channels or NaN.
     """
     session = _session(P835)
@@ -119,9 +117,4 @@ def _windows(audio: np.ndarray, rate: int) -> list[np.ndarray]:
 @lru_cache(maxsize=2)
 def _session(name: str) -> Any:
     """A model, loaded once per process, on one thread: recordings are scored in parallel processes."""
-    runtime = onnxruntime()
-    options = runtime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    return runtime.InferenceSession(str(model_file(name)), options, providers=["CPUExecutionProvider"])
+    return cpu_session(model_file(name), threads=1)

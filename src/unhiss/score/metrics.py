@@ -14,7 +14,6 @@ from unhiss.dsp.stft import analyse, window
 from unhiss.errors import AudioError, need
 
 RATE = 16_000  # Hz at which PESQ, STOI, SI-SDR and SNR compare
-HIGH_BAND_HZ = 8000.0
 LSD_FRAME_S = 0.032
 MAX_LAG_S = 1.0
 
@@ -39,9 +38,7 @@ def check_aligned(**audio: np.ndarray) -> None:
     (first_name, first), *_ = audio.items()
     for name, array in audio.items():
         if array.shape != first.shape:
-            raise AudioError(
-                f"{name} {array.shape} and {first_name} {first.shape} differ in shape; align and cut them first"
-            )
+            raise AudioError(f"{name} {array.shape} and {first_name} {first.shape} differ in shape; align and cut them")
     if not first.size:
         raise AudioError("nothing to score: the recordings are empty")
     for name, array in audio.items():
@@ -50,11 +47,9 @@ def check_aligned(**audio: np.ndarray) -> None:
 
 
 def si_sdr(estimate: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Scale-invariant signal-to-distortion ratio in dB; higher is better.
+    """Scale-invariant signal-to-distortion ratio in dB `(...)` of float arrays `(..., T)`; higher is better.
 
-    estimate, reference: float arrays `(..., T)` of the same shape. Returns `(...)`.
-    With both zero-mean and a = <e, r> / <r, r>:
-        SI-SDR = 10 log10( |a r|^2 / |e - a r|^2 )        (Le Roux et al. 2019)
+    With both zero-mean and a = <e, r> / <r, r>: 10 log10( |a r|^2 / |e - a r|^2 ) (Le Roux et al. 2019).
     inf if the estimate is the scaled reference, -inf if it contains nothing of it.
     Raises AudioError if shapes differ or a reference is silent.
 
@@ -76,9 +71,8 @@ def si_sdr(estimate: np.ndarray, reference: np.ndarray) -> np.ndarray:
 
 
 def snr(estimate: np.ndarray, reference: np.ndarray) -> float:
-    """Signal-to-noise ratio in dB: 10 log10( |r|^2 / |e - r|^2 ).
+    """Signal-to-noise ratio in dB: 10 log10( |r|^2 / |e - r|^2 ) of `(T,)` each; inf if they are equal.
 
-    estimate, reference: `(T,)` of the same length. inf if they are equal.
     Raises UndefinedMetric for a silent reference.
     """
     check_aligned(reference=reference, estimate=estimate)
@@ -90,12 +84,11 @@ def snr(estimate: np.ndarray, reference: np.ndarray) -> float:
 
 
 def pesq(estimate: np.ndarray, reference: np.ndarray, rate: int, mode: str = "wb") -> float:
-    """PESQ, computed by the pesq package; higher is better.
+    """PESQ of `(T,)` each, computed by the pesq package; higher is better.
 
-    estimate, reference: `(T,)` of the same length. mode: "wb" is wide-band PESQ (ITU-T P.862.2), 1.04 to 4.64;
-    "nb" is narrow-band PESQ (ITU-T P.862 with the mapping of P.862.1), 1.02 to 4.55.
-    Raises UndefinedMetric if PESQ finds no utterance in the reference, for less than a quarter second, for a silent
-    estimate, and for more utterances than the pesq code can hold (possible from about 20 s; minutes in practice).
+    mode: "wb" is wide-band PESQ (ITU-T P.862.2), 1.04 to 4.64; "nb" is narrow-band PESQ (P.862 with the mapping of
+    P.862.1), 1.02 to 4.55. Raises UndefinedMetric if PESQ finds no utterance in the reference, for less than a
+    quarter second, a silent estimate, and more utterances than the pesq code can hold (from 20 s; minutes in practice).
     """
     need("eval", "pesq")
     from pesq import PesqError
@@ -118,22 +111,18 @@ def pesq(estimate: np.ndarray, reference: np.ndarray, rate: int, mode: str = "wb
 def _pesq_in_subprocess(estimate: np.ndarray, reference: np.ndarray, mode: str) -> float:
     """PESQ in a process that may crash without ending this one."""
     samples = np.stack([reference, estimate]).astype(np.float32).tobytes()
-    command = [sys.executable, "-c", PESQ_SCRIPT, mode]
-    completed = subprocess.run(command, input=samples, capture_output=True, check=False)
+    completed = subprocess.run([sys.executable, "-c", PESQ_SCRIPT, mode], input=samples, capture_output=True)
     value = float(completed.stdout) if completed.returncode == 0 else -1.0
     if value < 0:
-        seconds = len(estimate) / RATE
-        raise UndefinedMetric(
-            f"PESQ-{mode.upper()} has no value: its code gave up on {seconds:.0f} s; cut it into sentences"
-        )
+        name, seconds = f"PESQ-{mode.upper()}", len(estimate) / RATE
+        raise UndefinedMetric(f"{name} has no value: its code gave up on {seconds:.0f} s; cut it into sentences")
     return value
 
 
 def stoi(estimate: np.ndarray, reference: np.ndarray, rate: int, extended: bool = False) -> float:
-    """Short-time objective intelligibility, about 0 to 1; higher is better. Computed by the pystoi package.
+    """Short-time objective intelligibility (Taal et al. 2011) of `(T,)` each, 0 to 1, computed by the pystoi package.
 
-    estimate, reference: `(T,)` of the same length. (Taal et al. 2011.) extended: ESTOI, which also judges
-    noise that fluctuates (Jensen and Taal 2016).
+    extended: ESTOI, which also judges noise that fluctuates (Jensen and Taal 2016).
     Raises UndefinedMetric for a silent reference or less than 30 frames (0.4 s) of speech.
     """
     need("eval", "pystoi")
@@ -162,9 +151,7 @@ def _resample_both(estimate: np.ndarray, reference: np.ndarray, rate: int) -> tu
     return e, r
 
 
-def log_spectral_distance(
-    estimate: np.ndarray, reference: np.ndarray, rate: int, from_hz: float = HIGH_BAND_HZ
-) -> float:
+def log_spectral_distance(estimate: np.ndarray, reference: np.ndarray, rate: int, from_hz: float = 8000.0) -> float:
     """Distance of two log spectra from `from_hz` up, in dB; lower is better (Gray and Markel 1976).
 
     estimate, reference: `(T,)` at `rate` Hz. E and R are the levels of each bin in dB relative to a full-scale
@@ -179,10 +166,8 @@ def log_spectral_distance(
         raise UndefinedMetric("LSD has no value: under 32 ms")
     full_scale = window(size).sum() / 2  # magnitude of a full-scale sine
     floor = 10 ** (SILENCE_DBFS / 20)
-    e, r = (
-        20 * np.log10(np.maximum(np.abs(analyse(audio, size, size // 2)[first_bin:]) / full_scale, floor))
-        for audio in (estimate, reference)
-    )
+    spectra = (analyse(audio, size, size // 2)[first_bin:] for audio in (estimate, reference))
+    e, r = (20 * np.log10(np.maximum(np.abs(spectrum) / full_scale, floor)) for spectrum in spectra)
     return float(np.sqrt(np.mean((e - r) ** 2, axis=0)).mean())
 
 

@@ -117,9 +117,9 @@ def _files_by_id(folder: Path) -> dict[str, tuple[Path, ...]]:
 
 def _read_manifest(path: Path) -> dict[str, dict[str, str]]:
     """id -> its other columns; empty without a manifest."""
-    metadata: dict[str, dict[str, str]] = {}
     if not path.is_file():
-        return metadata
+        return {}
+    metadata: dict[str, dict[str, str]] = {}
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)

@@ -6,12 +6,13 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from unhiss.errors import AudioError, ConfigError
+from unhiss.errors import ConfigError
 from unhiss.fleet.ledger import Ledger
 from unhiss.fleet.mapping import Fleet, map_items
 from unhiss.fleet.processes import WorkerSetup
@@ -26,7 +27,7 @@ NOISY = "noisy input"
 PRELOAD = ("unhiss.score.scorer",)  # imported once by the fork server for all processes
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 PACKAGES = ("numpy", "soxr", "onnxruntime", "pesq", "pystoi", "speechmos")  # whose versions may change scores
-CACHE = "cache.jsonl"
+CACHE, CACHED = "cache.jsonl", ("scores", "undefined", "extra_samples", "cost_us")  # file; fields of a row
 CACHE_FORMAT = 2  # to be raised when a metric is computed in another way
 
 
@@ -36,7 +37,7 @@ class Report:
 
     systems: tuple[str, ...]
     rows: tuple[ScoreRow, ...]
-    metrics: tuple[str, ...] = field(default=DEFAULT)
+    metrics: tuple[str, ...] = DEFAULT
 
     @property
     def failures(self) -> list[ScoreRow]:
@@ -47,16 +48,10 @@ class Report:
 
 
 def evaluate(
-    systems: Sequence[System],
-    pairs: Sequence[Pair],
-    *,
-    metrics: Sequence[str] = DEFAULT,
-    recogniser: Recogniser | None = None,
-    jobs: int = 1,
-    ray: str | None = None,
-    folder: Path | None = None,
+    systems: Sequence[System], pairs: Sequence[Pair], *, metrics: Sequence[str] = DEFAULT,
+    recogniser: Recogniser | None = None, jobs: int = 1, ray: str | None = None, folder: Path | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Report:
+) -> Report:  # fmt: skip
     """Score the noisy input and each system on each recording; the report is the same for any `jobs`.
 
     metrics: names in METRICS (see registry.select_metrics). jobs, ray: see Fleet. folder: where finished rows are
@@ -70,11 +65,12 @@ def evaluate(
     check_packages(metrics)
     items = [(name, number) for name in names for number in range(len(pairs))]
     rows: dict[tuple[str, int], ScoreRow] = {}
-    cache, keys = Ledger(folder / CACHE, pack=_pack_row) if folder else None, {}
+    cache, keys = Ledger(folder / CACHE) if folder else None, {}
     if cache:
         keys = dict(zip(items, _cache_keys(systems, pairs, metrics, recogniser), strict=True))
-        for item in (item for item in items if keys[item] in cache.done):
-            rows[item] = _unpack_row(item[0], pairs[item[1]], cache.done[keys[item]])
+        for name, number in (item for item in items if keys[item] in cache.done):
+            cached = cache.done[keys[name, number]]
+            rows[name, number] = ScoreRow(name, pairs[number], **cached | {"undefined": tuple(cached["undefined"])})
     progress(len(rows), len(items))
     # Longest first, so that no process is left alone with a long one; all systems on one recording consecutively.
     missing = sorted((item for item in items if item not in rows), key=lambda item: (-pairs[item[1]].size, item[1]))
@@ -83,7 +79,7 @@ def evaluate(
     for index, row in map_scorer(scorer.score_item, tasks, Fleet(jobs, ray), scorer_args):
         rows[missing[index]] = row
         if cache and not row.failure:  # failures are tried again
-            cache.add(keys[missing[index]], row)
+            cache.add(keys[missing[index]], {name: getattr(row, name) for name in CACHED})
         progress(len(rows), len(items))
     return Report(tuple(names), tuple(rows[item] for item in items), tuple(metrics))
 
@@ -119,31 +115,19 @@ def _cache_keys(
     A recording that cannot be read gets a key too; scoring it will fail.
     """
     settings = [*metrics, str(package_versions()), recogniser.identity if recogniser and "wer" in metrics else ""]
-    digests = []
-    for pair in pairs:
-        try:
-            digests.append(pair.digest)
-        except (OSError, AudioError):
-            digests.append("")
+    digests = [""] * len(pairs)
+    for number, pair in enumerate(pairs):
+        with suppress(OSError):
+            digests[number] = pair.digest
     for identity in (NOISY, *(system.identity for system in systems)):
         for digest in digests:
             yield hashlib.sha256(json.dumps([CACHE_FORMAT, digest, identity, *settings]).encode()).hexdigest()
 
 
-def _pack_row(row: ScoreRow) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in ("scores", "undefined", "extra_samples", "cost_us")}
-
-
-def _unpack_row(system: str, pair: Pair, entry: dict[str, Any]) -> ScoreRow:
-    return ScoreRow(system=system, pair=pair, **entry | {"undefined": tuple(entry["undefined"])})
-
-
 def package_versions() -> dict[str, str | None]:
     """Versions of the packages that scores depend on; None for one that is not installed."""
-    versions: dict[str, str | None] = {}
+    versions: dict[str, str | None] = dict.fromkeys(PACKAGES)
     for name in PACKAGES:
-        try:
+        with suppress(PackageNotFoundError):
             versions[name] = version(name)
-        except PackageNotFoundError:
-            versions[name] = None
     return versions

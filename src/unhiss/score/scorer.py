@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -22,14 +22,13 @@ FRAME_S = 0.016  # costs are given per frame of a causal model
 MAX_LENGTH_ERROR_S = 0.5  # an output whose length differs by more than this counts as failed
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class ScoreRow:
     """The result of one system on one recording.
 
     scores: every requested metric, nan without a value. failure: why nothing could be scored, else empty.
-    undefined: one line for each metric without a finite value. extra_samples: how many samples longer (negative:
-    shorter) the output is than the input; it is cut or zero-padded before scoring. cost_us: processor time per
-    16 ms of audio, in microseconds; nan for the noisy input.
+    undefined: one line for each metric without a finite value. extra_samples: by how many the output is longer than
+    the input, before it is fitted. cost_us: processor time in µs per 16 ms of audio; nan for the noisy input.
     """
 
     system: str
@@ -47,62 +46,47 @@ class Scorer:
     def __init__(self, systems: Sequence[System], metrics: Sequence[str], recogniser: Recogniser | None) -> None:
         self._systems = {system.name: system for system in systems}
         self._metrics = tuple(metrics)
-        self._load_system = lru_cache(maxsize=None)(lambda name: self._systems[name].load())
-        self._load_recogniser = lru_cache(maxsize=1)(
-            lambda: recogniser.load() if recogniser and "wer" in metrics else None
-        )
+        self._load_system = cache(lambda name: self._systems[name].load())
+        self._load_recogniser = cache(lambda: recogniser.load() if recogniser and "wer" in metrics else None)
         self._loaded: dict[int, tuple[np.ndarray, np.ndarray | None, int]] = {}  # the last recording only
 
     def score(self, number: int, pair: Pair, name: str) -> ScoreRow:
         """The row of a system, or of the noisy input if no system has this name. An exception becomes its failure."""
         try:
-            return self._score(number, pair, name)
+            noisy, clean, rate = self._load_pair(number, pair)
+            estimate, extra_samples, cost_us, denoise_again = noisy, 0, float("nan"), None
+            if name in self._systems:
+                denoise = self._load_system(name)
+                estimate, extra_samples, cost_us = run_system(denoise, noisy, rate)
+                denoise_again = partial(_denoise_again, denoise, rate)
+            item = EvalItem(
+                noisy=noisy, clean=clean, rate=rate, text=pair.metadata.get("text", ""), estimate=estimate,
+                denoise=denoise_again, recognise=self._load_recogniser(), extra_samples=extra_samples,
+            )  # fmt: skip
+            scores, reasons = compute_metrics(item, self._metrics)
+            return ScoreRow(name, pair, scores, "", tuple(reasons), extra_samples, cost_us)
         except Exception as error:  # a system is third-party code; its failure is a result
-            scores = dict.fromkeys(self._metrics, float("nan"))
-            return ScoreRow(system=name, pair=pair, scores=scores, failure=one_line(error))
+            return ScoreRow(name, pair, dict.fromkeys(self._metrics, float("nan")), failure=one_line(error))
 
     def output(self, number: int, pair: Pair, name: str) -> np.ndarray:
         """The output of a system for a recording, fitted to the length of the recording."""
         noisy, _, rate = self._load_pair(number, pair)
-        return fit_length(run_system(self._load_system(name), noisy, rate)[0], noisy, rate)[0]
+        return run_system(self._load_system(name), noisy, rate)[0]
 
     def _load_pair(self, number: int, pair: Pair) -> tuple[np.ndarray, np.ndarray | None, int]:
         if number not in self._loaded:
             self._loaded = {number: pair.load()}
         return self._loaded[number]
 
-    def _score(self, number: int, pair: Pair, name: str) -> ScoreRow:
-        noisy, clean, rate = self._load_pair(number, pair)
-        estimate, extra_samples, cost_us, denoise_again = noisy, 0, float("nan"), None
-        if name in self._systems:
-            denoise = self._load_system(name)
-            output, cost_us = run_system(denoise, noisy, rate)
-            estimate, extra_samples = fit_length(output, noisy, rate)
-            denoise_again = _on_other_input(denoise, rate)
-        item = EvalItem(
-            noisy=noisy, clean=clean, rate=rate, text=pair.metadata.get("text", ""), estimate=estimate,
-            denoise=denoise_again, recognise=self._load_recogniser(), extra_samples=extra_samples,
-        )  # fmt: skip
-        scores, reasons = compute_metrics(item, self._metrics)
-        return ScoreRow(
-            system=name, pair=pair, scores=scores, undefined=tuple(reasons), extra_samples=extra_samples,
-            cost_us=cost_us,
-        )  # fmt: skip
 
-
-def run_system(denoise: Denoise, audio: np.ndarray, rate: int) -> tuple[np.ndarray, float]:
-    """The output of a system for a copy of the audio, and its processor time in microseconds per 16 ms of audio."""
-    start_s = _processor_s()
-    output = np.asarray(denoise(audio.copy(), rate), np.float32)
-    elapsed_s = _processor_s() - start_s
-    return output, 1e6 * elapsed_s * FRAME_S * rate / max(1, audio.shape[-1])
-
-
-def fit_length(output: np.ndarray, audio: np.ndarray, rate: int) -> tuple[np.ndarray, int]:
-    """The output, cut or zero-padded to the length of the input, and by how many samples it was longer.
+def run_system(denoise: Denoise, audio: np.ndarray, rate: int) -> tuple[np.ndarray, int, float]:
+    """The output for a copy of the audio, cut or zero-padded to its length; extra_samples and cost_us of ScoreRow.
 
     Raises AudioError if the number of channels differs, for NaN, and if the length differs by more than 0.5 s.
     """
+    start_s = _processor_s()
+    output = np.asarray(denoise(audio.copy(), rate), np.float32)
+    cost_us = 1e6 * (_processor_s() - start_s) * FRAME_S * rate / max(1, audio.shape[-1])
     if output.shape[:-1] != audio.shape[:-1] or not output.ndim:
         raise AudioError(f"gave an array of shape {output.shape} for {audio.shape}; it must keep the shape")
     size = audio.shape[-1]
@@ -113,7 +97,7 @@ def fit_length(output: np.ndarray, audio: np.ndarray, rate: int) -> tuple[np.nda
     if invalid:
         raise AudioError(f"gave NaN or infinite samples, {invalid:,} of {output.size:,}")
     padding = [(0, 0)] * (output.ndim - 1) + [(0, max(0, -extra_samples))]
-    return np.pad(output[..., :size], padding), extra_samples
+    return np.pad(output[..., :size], padding), extra_samples, cost_us
 
 
 def one_line(error: Exception) -> str:
@@ -121,27 +105,22 @@ def one_line(error: Exception) -> str:
     return " ".join(text.split())
 
 
-def _on_other_input(denoise: Denoise, rate: int) -> Callable[[np.ndarray], np.ndarray]:
-    """The system, for clean speech or noise alone; a failure there makes only these metrics undefined."""
-
-    def run(audio: np.ndarray) -> np.ndarray:
-        try:
-            return fit_length(run_system(denoise, audio, rate)[0], audio, rate)[0]
-        except Exception as error:
-            raise UndefinedMetric(f"fails on the clean speech or the noise alone: {one_line(error)}") from error
-
-    return run
+def _denoise_again(denoise: Denoise, rate: int, audio: np.ndarray) -> np.ndarray:
+    """The output for clean speech or noise alone; a failure there makes only these metrics undefined."""
+    try:
+        return run_system(denoise, audio, rate)[0]
+    except Exception as error:
+        raise UndefinedMetric(f"fails on the clean speech or the noise alone: {one_line(error)}") from error
 
 
 def _processor_s() -> float:
     """Processor seconds of this process, all threads, and of its child processes that have ended."""
-    children_s = 0.0
-    if sys.platform != "win32":
-        import resource
+    if sys.platform == "win32":
+        return time.process_time()
+    import resource
 
-        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-        children_s = usage.ru_utime + usage.ru_stime
-    return time.process_time() + children_s
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + usage.ru_utime + usage.ru_stime
 
 
 _scorer: Scorer | None = None  # of this process

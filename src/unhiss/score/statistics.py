@@ -21,10 +21,7 @@ INTERVAL = f"percentile bootstrap over recordings, {RESAMPLES:,} resamples, seed
 
 @dataclass(frozen=True, slots=True)
 class Mean:
-    """Mean of n finite values, and the ends of its 95 % interval.
-
-    All nan for n = 0; the ends are nan for n = 1.
-    """
+    """Mean of n finite values, and the ends of its 95 % interval; all nan for n = 0, the ends for n = 1."""
 
     mean: float
     low: float
@@ -39,8 +36,7 @@ class Mean:
 def bootstrap_mean(values: Iterable[float]) -> Mean:
     """Mean and 95 % interval of the finite values, by the percentile bootstrap (Efron 1979).
 
-    The interval spans the 2.5th to the 97.5th percentile of the means of RESAMPLES samples of the same size, drawn
-    with replacement. The draws depend on n only, so equal values have equal intervals.
+    The draws depend on n only, so equal values have equal intervals.
 
     >>> bootstrap_mean([0.0, 2.0, 2.0, 4.0, float("nan")])
     Mean(mean=2.0, low=0.5, high=3.5, n=4)
@@ -57,6 +53,11 @@ def bootstrap_mean(values: Iterable[float]) -> Mean:
 def _draws(n: int) -> np.ndarray:
     """Indices of the n recordings in each resample: `(RESAMPLES, n)`."""
     return np.random.default_rng(SEED).integers(0, n, (RESAMPLES, n))
+
+
+def mean_of(rows: Iterable[ScoreRow], system: str, metric: str) -> Mean:
+    """Mean of a metric over those rows that are a system's."""
+    return bootstrap_mean(row.scores[metric] for row in rows if row.system == system)
 
 
 def paired_difference(rows: Sequence[ScoreRow], others: Sequence[ScoreRow], metric: str) -> Mean:
@@ -108,9 +109,8 @@ def summary(report: Report) -> list[dict[str, Any]]:
     """Per system, for JSON: means over all recordings and per value of each column of GROUPS; failures; cost."""
 
     def means(system: str, rows: Sequence[ScoreRow]) -> dict[str, Any]:
-        own = [row for row in rows if row.system == system]
-        averages = {name: _mean_json(bootstrap_mean(row.scores[name] for row in own)) for name in report.metrics}
-        return {"pairs": sum(not row.failure for row in own), **averages}
+        averages = {metric: _mean_json(mean_of(rows, system, metric)) for metric in report.metrics}
+        return {"pairs": sum(not row.failure for row in rows if row.system == system), **averages}
 
     return [
         {

@@ -14,25 +14,20 @@ from unhiss import __version__
 from unhiss.atomic import atomic_write
 from unhiss.errors import DataError
 from unhiss.markup import markdown_table
+from unhiss.score import statistics
 from unhiss.score.metrics import RATE
 from unhiss.score.registry import METRICS
 from unhiss.score.report import Report, package_versions
 from unhiss.score.scorer import ScoreRow
-from unhiss.score.statistics import (
-    GROUPS,
-    INTERVAL,
-    Mean,
-    baseline,
-    bootstrap_mean,
-    differences,
-    group_rows,
-    median_cost_us,
-    paired_difference,
-    summary,
-)
+from unhiss.score.statistics import GROUPS, INTERVAL, Mean, baseline, mean_of, median_cost_us
 
 TERMINAL_GROUPS = ("snr_db", "noise_kind")  # printed on the terminal; files have all groups
 FILES = ("scores.json", "scores.csv", "report.md", "report.html")
+PROBLEMS = {
+    "failures": "Not scored:",
+    "other_length": "Of another length, scored after cutting or filling with zeros:",
+    "undefined": "Without a value, left out of that mean:",
+}  # kind -> title
 
 
 def to_markdown(report: Report, groups: Sequence[str] = TERMINAL_GROUPS) -> str:
@@ -45,7 +40,7 @@ def to_markdown(report: Report, groups: Sequence[str] = TERMINAL_GROUPS) -> str:
         table = markdown_table(["system", "µs per 16 ms", "x real time"], lines, 1)
         parts.append(f"Processor time on one core (median):\n\n{table}")
     for column in groups:
-        if rows_by_value := group_rows(report, column):
+        if rows_by_value := statistics.group_rows(report, column):
             table = _means_table(report, rows_by_value, GROUPS[column], format_mean)
             parts.append(f"By {GROUPS[column]}:\n\n{table}")
     parts += [f"{title}\n\n" + "\n".join(f"- {line}" for line in lines) for title, lines in list_problems(report)]
@@ -70,11 +65,6 @@ def list_problems(report: Report) -> list[tuple[str, list[str]]]:
 
     A line names the systems unless it is true of all.
     """
-    titles = {
-        "failures": "Not scored:",
-        "other_length": "Of another length, scored after cutting or filling with zeros:",
-        "undefined": "Without a value, left out of that mean:",
-    }
     sections = []
     for kind, problems in _problems(report).items():
         systems: dict[tuple[str, str], list[str]] = {}
@@ -85,24 +75,22 @@ def list_problems(report: Report) -> list[tuple[str, list[str]]]:
             for (pair, reason), names in systems.items()
         ]
         if lines:
-            sections.append((titles[kind], lines))
+            sections.append((PROBLEMS[kind], lines))
     return sections
 
 
 def _means_table(
     report: Report, groups: dict[str, list[ScoreRow]], heading: str, show: Callable[[Mean, int], str]
 ) -> str:
-    first = [heading] if heading else []
     lines = []
-    for value, members in groups.items():
+    for value, rows in groups.items():
         for system in report.systems:
-            rows = [row for row in members if row.system == system]
-            means = {name: bootstrap_mean(row.scores[name] for row in rows) for name in report.metrics}
-            cells = [show(mean, METRICS[name].decimals) for name, mean in means.items()]
-            scored = str(sum(not row.failure for row in rows))
-            lines.append([*([value] if heading else []), system, scored, *cells])
-    head = [*first, "system", "pairs", *(METRICS[name].title for name in report.metrics)]
-    return markdown_table(head, lines, len(first) + 1)
+            cells = [show(mean_of(rows, system, name), METRICS[name].decimals) for name in report.metrics]
+            scored = sum(row.system == system and not row.failure for row in rows)
+            lines.append([value, system, str(scored), *cells])
+    head = [heading, "system", "pairs", *(METRICS[name].title for name in report.metrics)]
+    first = 0 if heading else 1  # column
+    return markdown_table(head[first:], [line[first:] for line in lines], 2 - first)
 
 
 def _differences_table(report: Report) -> str:
@@ -110,7 +98,8 @@ def _differences_table(report: Report) -> str:
     lines = []
     for system in report.systems:
         if system != reference:
-            means = {name: paired_difference(report.of(system), report.of(reference), name) for name in report.metrics}
+            pairs = report.of(system), report.of(reference)
+            means = {name: statistics.paired_difference(*pairs, name) for name in report.metrics}
             cells = [format_with_interval(mean, METRICS[name].decimals, "+") for name, mean in means.items()]
             lines.append([system, *cells])
     return markdown_table(["system", *(METRICS[name].title for name in report.metrics)], lines, 1)
@@ -131,8 +120,8 @@ def to_json(report: Report, settings: dict[str, Any]) -> str:
         "settings": {"rate_hz": RATE, "interval": INTERVAL, **settings},
         "metrics": {name: METRICS[name].title for name in report.metrics},
         "versions": {"python": platform.python_version(), **package_versions()},
-        "summary": summary(report),
-        "differences": differences(report),
+        "summary": statistics.summary(report),
+        "differences": statistics.differences(report),
     }
     for kind, problems in _problems(report).items():
         content[kind] = [{"system": row.system, "pair": row.pair.id, "reason": reason} for row, reason in problems]

@@ -236,10 +236,7 @@ def _product_inputs() -> Tensor:
 
 def _product_sum() -> Tensor:
     """`(8, 16, 1, 1)`: adds both products of each bin to its real and imaginary part."""
-    weights = torch.zeros(GROUP_BINS, 2, 2, GROUP_BINS, 2)
-    for neighbour in range(GROUP_BINS):
-        for part in range(2):
-            weights[neighbour, part, part, neighbour] = 1
+    weights = torch.einsum("nm,pq->npqm", torch.eye(GROUP_BINS), torch.eye(2)).repeat_interleave(2, -1)
     return weights.reshape(2 * GROUP_BINS, 4 * GROUP_BINS, 1, 1)
 
 

@@ -21,6 +21,8 @@ from unhiss.errors import ConfigError, ModelError
 from unhiss.legacy import OLD_NAME, is_old
 from unhiss.train.networks import build_network
 
+Part = nn.Module | torch.optim.Optimizer  # of a run, with a state of its own
+
 
 def save(path: Path, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
     """Write a checkpoint, atomically; the metadata becomes JSON in the header."""
@@ -77,31 +79,28 @@ def model_weights(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return with_prefix("average.", tensors) or with_prefix("model.", tensors)
 
 
-def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """The state of an optimiser as INDEX.NAME -> tensor."""
-    states = optimiser.state_dict()["state"].items()
+def state_tensors(part: Part) -> dict[str, Tensor]:
+    """The weights of a model, or the state of an optimiser as INDEX.NAME -> tensor."""
+    if isinstance(part, nn.Module):
+        return part.state_dict()
+    states = part.state_dict()["state"].items()
     return {f"{index}.{key}": value for index, state in states for key, value in state.items()}
 
 
-def load_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Restore what `optimiser_tensors` returned."""
-    state: dict[int, dict[str, Tensor]] = {}
-    for key, value in tensors.items():
-        index, name = key.split(".")
-        state.setdefault(int(index), {})[name] = value
-    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
-
-
-def load_state(model: nn.Module, tensors: dict[str, Tensor], path: str | Path) -> None:
-    """Load weights from `path`. Raises ModelError if they are another model's."""
-    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+def load_state(part: Part, tensors: dict[str, Tensor], path: str | Path) -> None:
+    """Restore what `state_tensors` returned, read from `path`. Raises ModelError if it is another model's."""
+    if not isinstance(part, nn.Module):
+        state: dict[int, dict[str, Tensor]] = {}
+        for key, value in tensors.items():
+            index, name = key.split(".")
+            state.setdefault(int(index), {})[name] = value
+        return part.load_state_dict({"state": state, "param_groups": part.state_dict()["param_groups"]})
+    expected = {name: tuple(tensor.shape) for name, tensor in part.state_dict().items()}
     shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     if expected != shapes:
         name = sorted(set(expected.items()) ^ set(shapes.items()))[0][0]
-        raise ModelError(
-            f"{path} is a checkpoint of another model (it differs at {name}); use the config it was made with"
-        )
-    model.load_state_dict(tensors)
+        raise ModelError(f"{path} is a checkpoint of another model ({name} differs); use the config it was made with")
+    part.load_state_dict(tensors)
 
 
 def describe_data(store: Store) -> dict[str, Any]:

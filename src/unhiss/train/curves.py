@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +47,9 @@ class MetricsLog:
 def read_metrics(path: Path) -> list[MetricsRow]:
     """The rows of a metrics.jsonl; an incomplete last line, left by a crash, is ignored."""
     rows: list[MetricsRow] = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
-        try:
+    with suppress(json.JSONDecodeError):
+        for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
             rows.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
     return rows
 
 
@@ -66,9 +65,11 @@ def training_hours(rows: list[MetricsRow]) -> list[float]:
 
 def draw_curves(rows: list[MetricsRow]) -> bytes:
     """A PNG of the loss (logarithmic) and the SNR of one run against epochs."""
+    from matplotlib.figure import Figure
+
     epochs = [row["epoch"] for row in rows]
     best = min(rows, key=lambda row: row["valid_loss"])
-    figure = _figure(9, 3.6)
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
     loss, snr = figure.subplots(1, 2)
     loss.plot(epochs, [row["loss"] for row in rows], color=TRAIN, marker=".", label="training")
     loss.plot(epochs, [row["valid_loss"] for row in rows], color=VALID, marker=".", label="validation")
@@ -86,7 +87,9 @@ def draw_curves(rows: list[MetricsRow]) -> bytes:
 
 def draw_comparison(runs: dict[str, list[MetricsRow]]) -> bytes:
     """A PNG of the validation loss and SNR of several runs, against steps and against hours of training."""
-    figure = _figure(11, 6.6)
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 6.6), layout="constrained")
     panels = figure.subplots(2, 2, sharex="col", sharey="row")
     for number, (name, rows) in enumerate(runs.items()):
         style = ("-", "--", ":")[number // len(RUN_COLOURS) % 3]
@@ -100,12 +103,6 @@ def draw_comparison(runs: dict[str, list[MetricsRow]]) -> bytes:
     panels[1, 1].set(xlabel="hours of training")
     panels[0, 1].legend(frameon=False)
     return _png(figure, integers=panels[1, :1], logarithmic=panels[0, 0])
-
-
-def _figure(width: float, height: float) -> Any:
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), layout="constrained")
 
 
 def _png(figure: Any, integers: Any, logarithmic: Any) -> bytes:

@@ -33,10 +33,7 @@ def pick_device(name: str = "auto") -> torch.device:
 
 
 def pick_precision(name: str, device: torch.device) -> torch.dtype:
-    """fp32 or bf16 by name; "auto" is bf16 where the hardware multiplies it, not where it is emulated.
-
-    GPUs do from compute capability 8.0 on; x86 processors with AVX512-BF16 or AMX.
-    """
+    """fp32 or bf16 by name; "auto": bf16 where the hardware multiplies it (GPUs from 8.0 on, AVX512-BF16, AMX)."""
     if name != "auto":
         return torch.bfloat16 if name == "bf16" else torch.float32
     if device.type == "cuda":
@@ -49,10 +46,7 @@ def pick_precision(name: str, device: torch.device) -> torch.dtype:
 
 
 def keep_memory() -> None:
-    """Tell glibc not to return freed memory to the system; otherwise each step pays for its pages again.
-
-    For the whole process, permanently; does nothing where the C library has no mallopt.
-    """
+    """Tell glibc, for good, not to return freed memory to the system: each step would pay for its pages again."""
     if sys.platform == "linux":
         libc = ctypes.CDLL(None)
         if hasattr(libc, "mallopt"):

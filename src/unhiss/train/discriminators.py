@@ -13,7 +13,8 @@ from unhiss.train.stft import SCALE, power_spectrogram
 
 RATE = 16000
 WINDOWS = (1024, 512, 256)  # samples: pitch, formants, onsets
-CHANNELS = 16
+# Convolutions over three frames: channels in and out, bins, stride over bins.
+LAYERS = ((1, 16, 9, 1), (16, 16, 9, 2), (16, 16, 9, 2), (16, 16, 9, 2), (16, 16, 3, 1), (16, 1, 3, 1))
 SEGMENT_S = 0.5  # of each example, from a random position; an output covers a tenth of a second
 POWER = 0.3
 FEATURE_WEIGHT = 2.0  # of the feature-matching loss, as in HiFi-GAN
@@ -31,12 +32,8 @@ class SpectrogramDiscriminator(nn.Module):
         super().__init__()
         self.window = window
         self.layers = nn.ModuleList(
-            [
-                _convolution(1, CHANNELS, 9),
-                *(_convolution(CHANNELS, CHANNELS, 9, 2) for _ in range(3)),
-                _convolution(CHANNELS, CHANNELS, 3),
-                _convolution(CHANNELS, 1, 3),
-            ]
+            weight_norm(nn.Conv2d(inputs, outputs, (3, bins), stride=(1, stride), padding=(1, bins // 2)))
+            for inputs, outputs, bins, stride in LAYERS
         )
 
     def forward(self, audio: Tensor) -> list[Tensor]:
@@ -49,12 +46,6 @@ class SpectrogramDiscriminator(nn.Module):
             outputs.append(x)
             x = functional.leaky_relu(x, 0.2) if number < len(self.layers) else x
         return outputs
-
-
-def _convolution(inputs: int, outputs: int, width: int, stride: int = 1) -> nn.Module:
-    """Over three frames and `width` bins."""
-    layer: nn.Module = weight_norm(nn.Conv2d(inputs, outputs, (3, width), stride=(1, stride), padding=(1, width // 2)))
-    return layer
 
 
 class Discriminator(nn.Module):

@@ -42,8 +42,7 @@ class ProcessGroup:
     def all_reduce(self, values: Sequence[Tensor]) -> Reduction:
         """Start to replace each value, in place, by its mean over all processes; `wait` completes it.
 
-        All values go in one message: models of a few megabytes gain nothing from DistributedDataParallel,
-        which sends while it computes, and whose threads outlive the process group (torch 2.13).
+        One message: models of a few megabytes gain nothing from DistributedDataParallel, which sends while it computes.
         """
         return Reduction(values, self.count)
 

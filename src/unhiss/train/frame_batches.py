@@ -55,9 +55,8 @@ class FrameBatches(Batches):
         config = self.experiment
         rng = self.rng(epoch, number)
         recipes = self.recipes(rng, epoch, number, size)
-        noisy, clean = (
-            frame_spectrum(audio, config.frames.edges) for audio in mix(recipes, self.speech, self.noise, self.length)
-        )
+        mixtures = mix(recipes, self.speech, self.noise, self.length)
+        noisy, clean = (frame_spectrum(audio, config.frames.edges) for audio in mixtures)
         offset_db = rng.uniform(*config.mixing.reference_offset_db, len(recipes))
         offset = to_device((10 ** (offset_db / 20)).astype(np.float32), self.device)
         reference = (noisy.abs().amax((-1, -2)) * offset)[:, None, None]

@@ -192,6 +192,14 @@ class Run:
                 f" {self.saved_step}; try a lower train.lr (it was {self.lr():.2g}) or train.precision=fp32"
             )
 
+    def _parts(self) -> dict[str, checkpoint.Part]:
+        """What last.safetensors holds, by the prefix of its tensors."""
+        parts: dict[str, checkpoint.Part]
+        parts = {"average.": self.ema_model, "model.": self.model, "adam.": self.optimiser}
+        if self.discriminator:
+            parts |= {"discriminator.": self.discriminator, "discriminator_adam.": self.discriminator_optimiser}
+        return parts
+
     def save(self, name: str) -> None:
         """Write NAME.safetensors: `best` holds the averaged weights, `last` all that resuming needs."""
         self._average_buffers()
@@ -199,14 +207,10 @@ class Run:
             self.saved_step = self.step
         if not self.group.is_first:
             return
-        tensors = checkpoint.add_prefix("average.", self.ema_model.state_dict())
-        if name == "last":
-            tensors |= checkpoint.add_prefix("model.", self.model.state_dict())
-            tensors |= checkpoint.add_prefix("adam.", checkpoint.optimiser_tensors(self.optimiser))
-            if self.discriminator:
-                moments = checkpoint.optimiser_tensors(self.discriminator_optimiser)
-                tensors |= checkpoint.add_prefix("discriminator.", self.discriminator.state_dict())
-                tensors |= checkpoint.add_prefix("discriminator_adam.", moments)
+        tensors: dict[str, Tensor] = {}
+        for prefix, part in self._parts().items():
+            if prefix == "average." or name == "last":
+                tensors |= checkpoint.add_prefix(prefix, checkpoint.state_tensors(part))
         tensors["probe.frames"] = self.valid_batches.batch(0, 0, PROBE_EXAMPLES).inputs[:, :PROBE_FRAMES]
         metadata = {
             "experiment": dataclasses.asdict(self.experiment), "step": self.step, "seconds": self.seconds,
@@ -225,22 +229,15 @@ class Run:
             raise ModelError(f"{self.folder} holds no run to resume; leave --resume out to start one")
         tensors, metadata = checkpoint.load(path)
         before, config = checkpoint.read_experiment(path, metadata), self.experiment.train
-        changeable = dataclasses.replace(
-            before.train, epochs=max(before.train.epochs, config.epochs), save_every_steps=config.save_every_steps,
-            samples_every_epochs=config.samples_every_epochs,
-        )  # fmt: skip
-        before = dataclasses.replace(before, train=changeable)
+        changeable = {key: getattr(config, key) for key in ("save_every_steps", "samples_every_epochs")}
+        changeable["epochs"] = max(before.train.epochs, config.epochs)
+        before = dataclasses.replace(before, train=dataclasses.replace(before.train, **changeable))
         if differences := before.differences(self.experiment):
             raise ModelError(f"{path} was made with {', '.join(differences)}; resume with that, or choose another -o")
         if metadata["data"].get("sha256") != checkpoint.describe_data(self.store)["sha256"]:
             raise ModelError(f"{path} was trained on another data set; resume with that, or choose another -o")
-        for prefix, model in (("model.", self.model), ("average.", self.ema_model)):
-            checkpoint.load_state(model, checkpoint.with_prefix(prefix, tensors), path)
-        checkpoint.load_optimiser(self.optimiser, checkpoint.with_prefix("adam.", tensors))
-        if self.discriminator:
-            checkpoint.load_state(self.discriminator, checkpoint.with_prefix("discriminator.", tensors), path)
-            moments = checkpoint.with_prefix("discriminator_adam.", tensors)
-            checkpoint.load_optimiser(self.discriminator_optimiser, moments)
+        for prefix, part in self._parts().items():
+            checkpoint.load_state(part, checkpoint.with_prefix(prefix, tensors), path)
         self.step = self.saved_step = metadata["step"]
         self.best = math.inf if metadata["best"] is None else metadata["best"]
         self.seconds = metadata["seconds"]

@@ -44,8 +44,7 @@ def snrs_db(estimate: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
     spectra = batch.noisy, estimate.detach(), batch.clean
     if isinstance(batch, CausalBatch):
         spectra = tuple(torch.view_as_complex(s.contiguous()) * batch.gain[..., 0] for s in spectra)  # type: ignore[assignment]
-    noisy, estimate, clean = spectra
-    return snr_db(noisy, clean), snr_db(estimate, clean)
+    return snr_db(spectra[0], spectra[2]), snr_db(spectra[1], spectra[2])
 
 
 def snr_db(estimate: Tensor, clean: Tensor) -> Tensor:
@@ -57,10 +56,9 @@ def snr_db(estimate: Tensor, clean: Tensor) -> Tensor:
 
 
 def compressed_spectrum_loss(estimate: Tensor, clean: Tensor) -> Tensor:
-    """Compressed-spectrum loss of complex spectra `(B, 128, 128)` at an active level near one.
+    """(1 - c) mean(|E|^p - |S|^p)^2 + c mean| E/|E| |E|^p - S/|S| |S|^p |^2, p = 0.3, of complex `(B, 128, 128)`.
 
-    L = (1 - c) mean(|E|^p - |S|^p)^2 + c mean| E/|E| |E|^p - S/|S| |S|^p |^2 with p = 0.3. Squared error in
-    dB weighs a decibel in silence as much as one in speech; this loss weighs it little.
+    Squared error in dB weighs a decibel in silence as much as one in speech; this loss weighs it little.
     """
     magnitude, difference, _ = _compressed_errors(torch.view_as_real(estimate), torch.view_as_real(clean))
     return (1 - COMPLEX_WEIGHT) * magnitude + COMPLEX_WEIGHT * difference

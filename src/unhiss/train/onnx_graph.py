@@ -24,11 +24,10 @@ Inputs = tuple[np.ndarray, ...]
 class OnnxGraph:
     """axes: the names of inputs and outputs, in order, with the dynamic axes of each.
 
-    inputs: how many of `axes` are inputs. example: what the graph is traced with. sample_rate: Hz, 0 if any.
+    example: the inputs that the graph is traced with. sample_rate: Hz, 0 if any.
     """
 
     axes: dict[str, dict[int, str]]
-    inputs: int
     example: tuple[Tensor, ...]
     config: dict[str, Any]
     sample_rate: int
@@ -43,7 +42,7 @@ def describe_graph(model: nn.Module, experiment: Experiment) -> OnnxGraph:
         rate = experiment.frames.sample_rate
         example = torch.rand(2, 1, frames.BINS, frames.BINS)
         return OnnxGraph(
-            axes={"frames": {0: "B"}, "cleaned": {0: "B"}}, inputs=1, example=(example,),
+            axes={"frames": {0: "B"}, "cleaned": {0: "B"}}, example=(example,),
             config={"model": asdict(experiment.model), "frames": asdict(experiment.frames)},
             sample_rate=rate, causal=False, latency_ms=round(frames.SIZE / rate * 1000, 1),
             macs_per_s=macs(model, (example[:1],)) * 2 * rate / frames.SIZE,  # files: each column lies in two frames
@@ -51,8 +50,7 @@ def describe_graph(model: nn.Module, experiment: Experiment) -> OnnxGraph:
     spectrum = {0: "B", 1: "T", 2: "F"}
     inputs = torch.randn(2, 3, 769, 2) * 0.1, model.initial_state(2)
     return OnnxGraph(
-        axes={"spectrum": spectrum, "state": {0: "B"}, "cleaned": spectrum, "next_state": {0: "B"}}, inputs=2,
-        example=inputs,
+        axes={"spectrum": spectrum, "state": {0: "B"}, "cleaned": spectrum, "next_state": {0: "B"}}, example=inputs,
         config={
             "model": asdict(experiment.model) | asdict(experiment.causal),
             "stft": {"window_s": stft.WINDOW_S, "hop_s": stft.HOP_S},

@@ -16,25 +16,10 @@ from unhiss.errors import DataError
 from unhiss.markup import Html, html_table
 from unhiss.train import checkpoint
 from unhiss.train.curves import MetricsRow, draw_comparison, read_metrics, training_hours
-from unhiss.train.run_page import STYLE, html_figure, sample_titles
+from unhiss.train.run_page import PAGE_FOLDER, STYLE, html_example, html_figure, sample_titles
 from unhiss.train.samples import stored_steps
 
-PAGE = Template("""<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Runs</title>
-<style>$style</style>
-<h1>Runs</h1>
-<p>Made by <code>unhiss runs</code>; run it again to include later training.</p>
-<div class="wide">$results</div>
-<h2>Curves</h2>
-<img class="curves" src="data:image/png;base64,$curves" alt="Validation loss and SNR over steps and hours">
-<h2>Settings that differ</h2>
-<div class="wide">$settings</div>
-$samples
-<script>
-const sounds = [...document.querySelectorAll("audio")];
-for (const sound of sounds) sound.onplay = () => sounds.forEach(other => other === sound || other.pause());
-</script></html>
-""")
+PAGE = Template((PAGE_FOLDER / "comparison.html").read_text(encoding="utf-8"))
 HEAD = ["run", "experiment", "steps", "hours", "examples/s", "training loss", "validation loss", "at best", "SNR dB"]
 
 
@@ -49,7 +34,7 @@ class FinishedRun:
     @cached_property
     def settings(self) -> dict[str, str]:
         """Every setting as text, and the data set; from best.safetensors where last.safetensors was deleted."""
-        last, best = (self.folder / f"{kind}.safetensors" for kind in ("last", "best"))
+        last, best = self.folder / "last.safetensors", self.folder / "best.safetensors"
         path = best if best.is_file() and not last.is_file() else last
         metadata = checkpoint.load_metadata(path)
         settings = {key: str(value) for key, value in checkpoint.read_experiment(path, metadata).flat().items()}
@@ -77,9 +62,7 @@ def find_runs(folders: Sequence[Path]) -> list[FinishedRun]:
         inner = sorted(path.parent for path in folder.glob("*/metrics.jsonl"))
         runs = [folder] if (folder / "metrics.jsonl").is_file() else inner
         if not runs:
-            raise DataError(
-                f"{folder} is not a run and contains none; expected metrics.jsonl in it or one folder below"
-            )
+            raise DataError(f"{folder} is not a run and contains none; expected metrics.jsonl in it or a folder below")
         unique |= dict.fromkeys(runs)
     metrics = {folder: rows for folder in unique if (rows := read_metrics(folder / "metrics.jsonl"))}
     if not metrics:
@@ -94,8 +77,12 @@ def find_runs(folders: Sequence[Path]) -> list[FinishedRun]:
 def write_page(runs: Sequence[FinishedRun], target: Path) -> None:
     """Write the page; its links to the runs are relative."""
     links = [html.escape(os.path.relpath(run.folder.resolve(), target.resolve().parent)) for run in runs]
+    settings = [run.settings for run in runs]
+    keys = [key for key in settings[0] if len({one.get(key) for one in settings}) > 1]
+    rows = [[key, *(one.get(key, "–") for one in settings)] for key in keys]
     text = PAGE.substitute(
-        style=STYLE, results=_results(runs, links), settings=_settings(runs), samples=_samples(runs, links),
+        style=STYLE, results=_results(runs, links), samples=_samples(runs, links),
+        settings=html_table(["setting", *(run.name for run in runs)], rows, numeric_from=99) if rows else "none",
         curves=base64.b64encode(draw_comparison({run.name: run.rows for run in runs})).decode(),
     )  # fmt: skip
     with atomic_write(target) as draft:
@@ -119,13 +106,6 @@ def _results(runs: Sequence[FinishedRun], links: list[str]) -> str:
     return html_table(HEAD, rows, numeric_from=2)
 
 
-def _settings(runs: Sequence[FinishedRun]) -> str:
-    settings = [run.settings for run in runs]
-    keys = [key for key in settings[0] if len({one.get(key) for one in settings}) > 1]
-    rows = [[key, *(one.get(key, "–") for one in settings)] for key in keys]
-    return html_table(["setting", *(run.name for run in runs)], rows, numeric_from=99) if rows else "none"
-
-
 def _samples(runs: Sequence[FinishedRun], links: list[str]) -> str:
     """For each example: noisy, the latest output of every run that has it, clean. Runs on one data set share them."""
     shared: dict[tuple[str, bytes], list[tuple[FinishedRun, str, int]]] = {}
@@ -135,11 +115,9 @@ def _samples(runs: Sequence[FinishedRun], links: list[str]) -> str:
             shared.setdefault((title, audio), []).append((run, f"{link}/samples", number))
     blocks = []
     for (title, _), entries in shared.items():
-        _, first_folder, first_number = entries[0]
-        figures = [html_figure(f"{first_folder}/{first_number}.noisy", f"noisy: {title}")]
+        outputs = []
         for run, folder, number in entries:
             last = stored_steps(run.folder)[-1]
-            figures.append(html_figure(f"{folder}/{last:06d}/{number}", f"{run.name}, step {last:,}"))
-        figures.append(html_figure(f"{first_folder}/{first_number}.clean", "clean"))
-        blocks.append(f'<div class="example">{"".join(figures)}</div>')
+            outputs.append(html_figure(f"{folder}/{last:06d}/{number}", f"{run.name}, step {last:,}"))
+        blocks.append(html_example(*entries[0][1:], title, outputs))
     return "\n".join(["<h2>Samples</h2>", *blocks]) if blocks else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+from importlib.resources import files
 from pathlib import Path
 from string import Template
 
@@ -16,57 +17,10 @@ from unhiss.markup import html_table
 from unhiss.train.curves import MetricsLog, MetricsRow, training_hours
 from unhiss.train.samples import Samples, stored_steps
 
-STYLE = """
-:root { color-scheme: light dark; --ink: light-dark(#1d2026, #e4e6ea); --faint: light-dark(#667, #9aa);
-  --line: light-dark(#dde0e6, #383c44); --paper: light-dark(#fff, #17191d); --mark: light-dark(#0072b2, #56b4e9) }
-body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
-  max-width: 1080px; margin: 2rem auto; padding: 0 1rem }
-h1 { font-size: 1.5rem; margin: 0 } h2 { font-size: 1.1rem; margin: 2rem 0 .6rem } a { color: var(--mark) }
-p, small { color: var(--faint) } p b { color: var(--ink) } code { font-size: .92em }
-img { width: 100%; display: block; border-radius: 4px } audio { width: 100%; height: 34px; margin-top: 4px }
-progress { width: 100%; height: 6px; accent-color: var(--mark) }
-.curves { background: #fff }
-.example { display: grid; grid-auto-flow: column; grid-auto-columns: minmax(0, 1fr); gap: 12px; margin-bottom: 1.2rem }
-.example img { height: 150px } figure { margin: 0 } figcaption { color: var(--faint); font-size: .9em }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums } .wide { overflow-x: auto }
-th, td { text-align: left; padding: .25rem 1rem .25rem 0; border-bottom: 1px solid var(--line) }
-td.n, th.n { text-align: right }
-@media (max-width: 40rem) { .example { grid-auto-flow: row; grid-auto-columns: auto } .example img { height: 110px } }
-th { font-weight: 500; color: var(--faint) } input[type=range] { width: 18rem; vertical-align: middle }
-"""
-
+PAGE_FOLDER = files("unhiss.train") / "page"
+STYLE = (PAGE_FOLDER / "style.css").read_text(encoding="utf-8")
 ABOUT = "Validation mixtures, the same in every run on this data set. Pictures: all frequencies, 80 dB."
-
-PAGE = Template("""<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>$name: $state</title>
-<style>$style</style>
-<h1>$name</h1>
-<p>$status</p>
-<progress value="$step" max="$total"></progress>
-$curves
-$samples
-<h2>Settings</h2>
-<details><summary>Settings that differ from the defaults, and the data</summary>
-$settings</details>
-<script>
-const live = $live, stored = $stored, slider = document.querySelector("#step");
-const denoised = [...document.querySelectorAll("[data-example]")];
-const sounds = [...document.querySelectorAll("audio")];
-function show(index) {
-  const folder = "samples/" + String(stored[index]).padStart(6, "0") + "/";
-  document.querySelector("#at").textContent = stored[index].toLocaleString("en");
-  for (const part of denoised) {
-    const time = part.currentTime, playing = part.paused === false;
-    part.src = folder + part.dataset.example + (part.tagName === "IMG" ? ".png" : ".flac");
-    if (playing) { part.currentTime = time; part.play(); }
-  }
-}
-if (slider) slider.oninput = () => show(slider.value);
-for (const sound of sounds) sound.onplay = () => sounds.forEach(other => other === sound || other.pause());
-const busy = () => sounds.some(sound => !sound.paused) || (slider && slider.value < stored.length - 1);
-if (live) setInterval(() => busy() || location.reload(), 20000);
-</script></html>
-""")
+PAGE = Template((PAGE_FOLDER / "run.html").read_text(encoding="utf-8"))
 
 
 class RunPage:
@@ -112,16 +66,14 @@ def _status(rows: list[MetricsRow], experiment: Experiment) -> str:
         return f"The first validation comes after step {config.steps_per_epoch:,} of {config.steps:,}."
     row, best = rows[-1], min(rows, key=lambda row: row["valid_loss"])
     left_s = (config.steps * config.batch_size - row["frames"]) / max(1e-9, row["samples_per_second"])
-    parts = [
-        f"Epoch <b>{row['epoch']} of {config.epochs}</b>, step {row['step']:,} of {config.steps:,}",
-        _duration(training_hours(rows)[-1] * 3600)
-        + " of training"
-        + (f", about <b>{_duration(left_s)}</b> to go" if left_s > 0 else ""),
-        f"{row['samples_per_second']:,.0f} examples/s",
-        f"validation loss <b>{row['valid_loss']:.4g}</b>, best {best['valid_loss']:.4g} at epoch {best['epoch']}",
-        f"SNR {row['valid_noisy_snr_db']:.1f} → <b>{row['valid_snr_db']:.1f} dB</b>",
-    ]
-    return " · ".join(parts)
+    left = f", about <b>{_duration(left_s)}</b> to go" if left_s > 0 else ""
+    return (
+        f"Epoch <b>{row['epoch']} of {config.epochs}</b>, step {row['step']:,} of {config.steps:,}"
+        f" · {_duration(training_hours(rows)[-1] * 3600)} of training{left}"
+        f" · {row['samples_per_second']:,.0f} examples/s"
+        f" · validation loss <b>{row['valid_loss']:.4g}</b>, best {best['valid_loss']:.4g} at epoch {best['epoch']}"
+        f" · SNR {row['valid_noisy_snr_db']:.1f} → <b>{row['valid_snr_db']:.1f} dB</b>"
+    )
 
 
 def _duration(seconds: float) -> str:
@@ -145,6 +97,13 @@ def html_figure(source: str, caption: str, example: int | None = None) -> str:
     )
 
 
+def html_example(folder: str, number: int, title: str, outputs: list[str]) -> str:
+    """The figures of an example's outputs between those of its noisy and its clean version."""
+    noisy = html_figure(f"{folder}/{number}.noisy", f"noisy: {title}")
+    clean = html_figure(f"{folder}/{number}.clean", "clean")
+    return f'<div class="example">{noisy}{"".join(outputs)}{clean}</div>'
+
+
 def _samples(folder: Path, stored: list[int]) -> str:
     """The examples, the latest output between noisy and clean, and a slider over the stored steps."""
     titles = sample_titles(folder)
@@ -157,8 +116,6 @@ def _samples(folder: Path, stored: list[int]) -> str:
         head += f'<p><label>denoised at step <b id="at">{stored[-1]:,}</b> {slider if last else ""}</label></p>\n'
     blocks = []
     for number, title in enumerate(titles, 1):
-        figures = [html_figure(f"samples/{number}.noisy", f"noisy: {title}")]
-        figures += [html_figure(f"samples/{stored[-1]:06d}/{number}", "denoised", number)] if stored else []
-        figures += [html_figure(f"samples/{number}.clean", "clean")]
-        blocks.append(f'<div class="example">{"".join(figures)}</div>')
+        outputs = [html_figure(f"samples/{step:06d}/{number}", "denoised", number) for step in stored[-1:]]
+        blocks.append(html_example("samples", number, title, outputs))
     return head + "\n".join(blocks)

@@ -95,7 +95,7 @@ def draw_examples(store: Store, experiment: Experiment) -> list[Example]:
     plain = dataclasses.replace(experiment.mixing, level_dbfs=level, two_noises=0, noise_only=0, speech_only=0)
     mixer, rng = Mixer(store, "valid", plain), np.random.default_rng(0)
     kinds: list[str] = []
-    examples = []
+    examples: list[Example] = []
     for snr_db in SNRS_DB:
         drawn = [(mixer.noise[each.noises[0]].kind, each) for each in mixer.draw(rng, CLIPS, None, (snr_db, snr_db))]
         kind, recipe = min(drawn, key=lambda pair: (pair[0] in kinds, abs(pair[1].length - LENGTH_S * store.rate)))

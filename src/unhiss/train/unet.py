@@ -36,9 +36,7 @@ class UNet(nn.Module):
     def __init__(self, dropout: float = 0.5) -> None:
         super().__init__()
         self.dropout = dropout
-        self.down = nn.ModuleList(
-            ConvolutionPair(i, o) for i, o in zip((1, *CHANNELS[:-2]), CHANNELS[:-1], strict=True)
-        )
+        self.down = nn.ModuleList(ConvolutionPair(i, o) for i, o in pairwise((1, *CHANNELS[:-1])))
         self.bottom = ConvolutionPair(CHANNELS[-2], CHANNELS[-1])
         upwards = CHANNELS[::-1]
         self.widen = nn.ModuleList(nn.Conv2d(i, o, 2) for i, o in pairwise(upwards))

@@ -3,11 +3,8 @@
 audio (B, n hop) and state (B, S) -> cleaned (B, n hop) and next_state (B, S), at one rate, any B and n. The first
 state is zeros, and the output is one hop late. Guard, attenuation limit and mix stay outside.
 
-The DFT of N = N1 N2 points is two products with small matrices instead of one with N x N: with
-n = n1 N2 + n2 and k = k1 + N1 k2, and w = e^(-2 pi i / N),
-
-    X[k] = sum_n2 ( w^(n2 k1) w^(N1 n2 k2) sum_n1 x[n] w^(N2 n1 k1) )
-
+The DFT of N = N1 N2 points is two products with small matrices instead of one with N x N: with n = n1 N2 + n2,
+k = k1 + N1 k2 and w = e^(-2 pi i / N), X[k] = sum_n2 ( w^(n2 k1) w^(N1 n2 k2) sum_n1 x[n] w^(N2 n1 k1) ).
 The inverse has the opposite signs.
 """
 
@@ -28,7 +25,7 @@ from unhiss.infer.causal_model import CausalModel
 from unhiss.infer.engine import RATES, UNIT
 from unhiss.infer.models import load
 from unhiss.infer.stream import Stream
-from unhiss.runtime import onnxruntime
+from unhiss.runtime import cpu_session
 from unhiss.weights import find
 
 FORMAT = "waveform 1"
@@ -53,9 +50,7 @@ def export_waveform(source: str | Path, target: Path, rate: int, name: str) -> f
         draft.write_bytes(graph.SerializeToString())
         worst = _max_difference(draft, model, rate)
         if not worst <= TOLERANCE:
-            raise ModelError(
-                f"the waveform graph differs from Stream by {worst:.2g}, more than {TOLERANCE:g}; not written"
-            )
+            raise ModelError(f"the graph differs from Stream by {worst:.2g}, more than {TOLERANCE:g}; not written")
     return worst
 
 
@@ -196,7 +191,7 @@ def _roots(turns: np.ndarray) -> np.ndarray:
 
 def _max_difference(path: Path, model: CausalModel, rate: int) -> float:
     """Largest difference from a Stream, over two signals side by side, in calls of one to nine hops."""
-    session = onnxruntime().InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    session = cpu_session(path)
     rng = np.random.default_rng(0)
     hop = round(model.window_s * rate) // 2
     audio = _test_signals(rng, rate, hop)
@@ -208,12 +203,11 @@ def _max_difference(path: Path, model: CausalModel, rate: int) -> float:
         outputs.append(out)
         start += size
     output = np.concatenate(outputs, axis=1)[:, hop:]
-    expected = []
-    for row in audio:
-        stream = Stream(rate, 1, model, guard=False)
-        expected.append(stream.push(row)[stream.latency.samples :])
-    common = min(output.shape[1], len(expected[0]))
-    return float(np.abs(output[:, :common] - np.stack(expected)[:, :common]).max())
+    streams = [Stream(rate, 1, model, guard=False) for _ in audio]
+    pushed = zip(streams, audio, strict=True)
+    expected = np.stack([stream.push(row)[stream.latency.samples :] for stream, row in pushed])
+    common = min(output.shape[1], expected.shape[1])
+    return float(np.abs(output[:, :common] - expected[:, :common]).max())
 
 
 def _test_signals(rng: np.random.Generator, rate: int, hop: int) -> np.ndarray:

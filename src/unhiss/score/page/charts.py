@@ -59,11 +59,8 @@ def box_chart(rows: Mapping[str, Sequence[float]], means: Mapping[str, Mean], ti
         if not values:
             continue
         y = _row_y(number)
-        jitter = np.random.default_rng(0).uniform(-9, 9, len(values))
-        marks += [
-            f'<circle class="dot {_colour(number)}" cx="{x(v):.1f}" cy="{y + dy:.1f}" r="2"/>'
-            for v, dy in zip(values, jitter, strict=True)
-        ]
+        for value, dy in zip(values, np.random.default_rng(0).uniform(-9, 9, len(values)), strict=True):
+            marks.append(f'<circle class="dot {_colour(number)}" cx="{x(value):.1f}" cy="{y + dy:.1f}" r="2"/>')
         left, right = (x(quartile) for quartile in np.percentile(values, (25, 75)))
         box = f'x="{left:.1f}" y="{y - 8}" width="{right - left:.1f}" height="16"'
         marks += [f'<rect class="box {_colour(number)}" {box}/>', _interval(x, y, means[name], number)]
@@ -74,22 +71,20 @@ def difference_chart(differences: Mapping[str, tuple[int, Mean]], title: str, de
     """A row per system: its difference with the interval, and a line at zero; system -> (number, difference)."""
     x = Scale.around([*_ends(mean for _, mean in differences.values()), 0.0], LABEL_WIDTH, WIDTH - RIGHT)
     marks = [_line(x(0), TOP, x(0), TOP + ROW_HEIGHT * len(differences), "zero")]
-    marks += [
-        _interval(x, _row_y(row), mean, number) for row, (number, mean) in enumerate(differences.values()) if mean.n
-    ]
-    text = "; ".join(
-        f"{name} {mean.mean:+.{decimals}f}, {mean.low:+.{decimals}f} to {mean.high:+.{decimals}f}"
-        for name, (_, mean) in differences.items() if mean.n
-    )  # fmt: skip
-    return _row_chart(list(differences), x, marks, title, f"{title}. {text}")
+    texts = []
+    for row, (name, (number, mean)) in enumerate(differences.items()):
+        if mean.n:
+            marks.append(_interval(x, _row_y(row), mean, number))
+            texts.append(f"{name} {mean.mean:+.{decimals}f}, {mean.low:+.{decimals}f} to {mean.high:+.{decimals}f}")
+    return _row_chart(list(differences), x, marks, title, f"{title}. {'; '.join(texts)}")
 
 
 def dot_chart(
     groups: Mapping[str, Mapping[str, Mean]], title: str, heading: str, decimals: int, counts: Mapping[str, int]
 ) -> str:
     """A row per group with a marker per system: for many groups without an order."""
-    width = LABEL_WIDTH + 24
-    x = Scale.around([mean.mean for means in groups.values() for mean in means.values()], width, WIDTH - RIGHT)
+    values = [mean.mean for means in groups.values() for mean in means.values()]
+    x = Scale.around(values, LABEL_WIDTH + 24, WIDTH - RIGHT)
     marks = []
     for row, means in enumerate(groups.values()):
         y, points = _row_y(row, 22), {n: x(mean.mean) for n, mean in enumerate(means.values()) if mean.n}
@@ -97,7 +92,7 @@ def dot_chart(
             marks.append(_line(min(points.values()), y, max(points.values()), y, "range"))
         marks += [_marker(px, y, number) for number, px in points.items()]
     labels = [f"{value} ({counts[value]})" for value in groups]
-    return _row_chart(labels, x, marks, title, _group_description(groups, title, heading, decimals), 22, width)
+    return _row_chart(labels, x, marks, title, _group_description(groups, title, heading, decimals), 22)
 
 
 def line_chart(groups: Mapping[str, Mapping[str, Mean]], title: str, heading: str, decimals: int) -> str:
@@ -126,10 +121,8 @@ def cost_chart(points: Mapping[str, tuple[int, float, Mean]], title: str, noisy:
     lowest = math.floor(min(costs))
     x = Scale(lowest, max(math.ceil(max(costs)), lowest + 1), LEFT, WIDTH - RIGHT)
     y = Scale.around([*_ends(mean for _, _, mean in points.values()), noisy.mean], height - BOTTOM, TOP)
-    parts = [
-        _y_axis(y, title),
-        _text((LEFT + WIDTH) / 2, height - 4, "µs of one core for 16 ms of sound", "middle", "title"),
-    ]
+    heading = "µs of one core for 16 ms of sound"
+    parts = [_y_axis(y, title), _text((LEFT + WIDTH) / 2, height - 4, heading, "middle", "title")]
     for power in range(round(x.low), round(x.high) + 1):
         parts.append(_line(x(power), TOP, x(power), height - BOTTOM, "grid"))
         label = f"{10**power:,}" if power >= 0 else f"{10.0**power:g}"
@@ -141,9 +134,8 @@ def cost_chart(points: Mapping[str, tuple[int, float, Mean]], title: str, noisy:
         if mean.n > 1:
             occupied.append((px - 2, y(mean.high), px + 2, y(mean.low)))
         parts += [_whisker(px, y, mean, number), _marker(px, py, number, 6)]
-    parts += [
-        _label_beside(name, x(math.log10(cost)), y(mean.mean), occupied) for name, (_, cost, mean) in points.items()
-    ]
+    for name, (_, cost, mean) in points.items():
+        parts.append(_label_beside(name, x(math.log10(cost)), y(mean.mean), occupied))
     if noisy.n:
         parts.append(_line(LEFT, y(noisy.mean), WIDTH - RIGHT, y(noisy.mean), "zero"))
         parts.append(_text(WIDTH - RIGHT, y(noisy.mean) - 5, "noisy input", "end"))
@@ -154,19 +146,18 @@ def cost_chart(points: Mapping[str, tuple[int, float, Mean]], title: str, noisy:
 def _label_beside(name: str, x: float, y: float, occupied: list[Box]) -> str:
     """A label on the side of its marker where it overlaps least; its own box is added to `occupied`."""
     width = LETTER_WIDTH * len(name)
-    candidates: list[tuple[float, Box, str]] = []
-    for dy in (4, -10, 18):
-        for left, anchor in ((x + 10, "start"), (x - 10 - width, "end")):
-            box = (left, y + dy - 10, left + width, y + dy + 3)
-            outside = left < LEFT or left + width > WIDTH
-            candidates.append((sum(_overlap(box, other) for other in occupied) + 100 * outside, box, anchor))
-    _, box, anchor = min(candidates, key=lambda candidate: candidate[0])
+
+    def badness(box: Box) -> int:
+        left, top, right, bottom = box
+        overlaps = sum(left < o[2] and o[0] < right and top < o[3] and o[1] < bottom for o in occupied)
+        return overlaps + 100 * (left < LEFT or right > WIDTH)
+
+    lefts = x + 10, x - 10 - width
+    boxes = [(left, y + dy - 10, left + width, y + dy + 3) for dy in (4, -10, 18) for left in lefts]
+    box = min(boxes, key=badness)
     occupied.append(box)
-    return _text(box[0] if anchor == "start" else box[2], box[3] - 3, name, anchor)
-
-
-def _overlap(one: Box, other: Box) -> bool:
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+    right_of_marker = box[0] == lefts[0]
+    return _text(box[0 if right_of_marker else 2], box[3] - 3, name, "start" if right_of_marker else "end")
 
 
 def legend_marker(number: int) -> str:
@@ -220,11 +211,10 @@ def _row_y(row: int, row_height: int = ROW_HEIGHT) -> float:
 
 
 def _row_chart(
-    labels: Sequence[str], x: Scale, marks: Sequence[str], title: str, description: str, row_height: int = ROW_HEIGHT,
-    label_width: int = LABEL_WIDTH,
-) -> str:  # fmt: skip
+    labels: Sequence[str], x: Scale, marks: Sequence[str], title: str, description: str, row_height: int = ROW_HEIGHT
+) -> str:
     """Labelled rows over a common horizontal axis."""
-    bottom = TOP + row_height * len(labels)
+    bottom, label_width = TOP + row_height * len(labels), x.first
     parts = [_text((x.first + x.last) / 2, bottom + BOTTOM - 4, title, "middle", "title")]
     for tick in x.ticks:
         parts.append(_line(x(tick), TOP, x(tick), bottom, "grid"))

@@ -27,7 +27,7 @@ MAX_CLIP_S = 12.0  # longer recordings are cut on the page
 OPUS_RATE = 48_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class ClipVersion:
     """One version of a recording: spectrogram and audio as data URIs, or the reason why one is missing."""
 
@@ -37,7 +37,7 @@ class ClipVersion:
     missing: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Clip:
     """A recording of a rank ("best" …): noisy, clean if available, and the output of each system."""
 
@@ -68,15 +68,15 @@ def rank_recordings(report: Report) -> dict[str, Pair]:
 
 def make_clips(report: Report, systems: Sequence[System], jobs: int) -> list[Clip]:
     """Each ranked recording with all versions of it; the systems run once more on these few."""
-    ranked = list(rank_recordings(report).items())
+    ranked = rank_recordings(report)
     if not ranked:
         return []
-    items = [(number, pair, system.name) for number, (_, pair) in enumerate(ranked) for system in systems]
-    outputs = dict(map_scorer(scorer.system_output, items, Fleet(jobs), (tuple(systems), report.metrics, None)))
-    per_pair = len(systems)
+    items = [(number, pair, system.name) for number, pair in enumerate(ranked.values()) for system in systems]
+    results = map_scorer(scorer.system_output, items, Fleet(jobs), (tuple(systems), report.metrics, None))
+    outputs = {(items[index][0], items[index][2]): output for index, output in results}
     return [
-        _make_clip(rank, pair, {system.name: outputs[number * per_pair + i] for i, system in enumerate(systems)})
-        for number, (rank, pair) in enumerate(ranked)
+        _make_clip(rank, pair, {system.name: outputs[number, system.name] for system in systems})
+        for number, (rank, pair) in enumerate(ranked.items())
     ]
 
 
@@ -85,26 +85,21 @@ def _make_clip(rank: str, pair: Pair, outputs: dict[str, np.ndarray | str]) -> C
     versions: dict[str, np.ndarray | str] = {NOISY: noisy, **({} if clean is None else {"clean": clean}), **outputs}
     top_db = max(loudest_db(to_mono(audio)) for audio in versions.values() if isinstance(audio, np.ndarray))
     made = tuple(_make_version(name, audio, rate, top_db) for name, audio in versions.items())
-    return Clip(rank=rank, pair=pair, duration_s=noisy.shape[-1] / rate, rate=rate, versions=made)
+    return Clip(rank, pair, noisy.shape[-1] / rate, rate, made)
 
 
 def _make_version(name: str, audio: np.ndarray | str, rate: int, top_db: float) -> ClipVersion:
     if isinstance(audio, str):
-        return ClipVersion(name=name, missing=audio)
+        return ClipVersion(name, missing=audio)
     mono = to_mono(audio)[: int(MAX_CLIP_S * rate)]
     image_uri = _data_uri("image/webp", spectrogram(mono, rate, top_db))
-    try:
-        return ClipVersion(name=name, image_uri=image_uri, audio_uri=_data_uri("audio/ogg", _encode_opus(mono, rate)))
-    except AudioError as error:
-        return ClipVersion(name=name, image_uri=image_uri, missing=str(error))
-
-
-def _encode_opus(audio: np.ndarray, rate: int) -> bytes:
-    """`(T,)` as Opus in Ogg, a tenth of the size of a WAV."""
     with tempfile.TemporaryDirectory(prefix="unhiss-") as folder:
-        path = Path(folder) / "clip.opus"
-        write(path, resample(audio, rate, OPUS_RATE), OPUS_RATE)
-        return path.read_bytes()
+        path = Path(folder) / "clip.opus"  # a tenth of the size of a WAV
+        try:
+            write(path, resample(mono, rate, OPUS_RATE), OPUS_RATE)
+        except AudioError as error:
+            return ClipVersion(name, image_uri, missing=str(error))
+        return ClipVersion(name, image_uri, _data_uri("audio/ogg", path.read_bytes()))
 
 
 def _data_uri(mime_type: str, content: bytes) -> str:

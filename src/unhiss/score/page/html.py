@@ -1,4 +1,4 @@
-"""The report as one HTML page that contains everything it shows and loads nothing from the network."""
+"""The report as one HTML page that contains everything it shows; its security policy lets it load nothing else."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from html import escape
 from importlib.resources import files
+from string import Template
 from typing import Any
 
 from unhiss import __version__
@@ -15,24 +16,14 @@ from unhiss.score.page import charts
 from unhiss.score.page.clips import MAX_CLIP_S, Clip, ClipVersion, ranking_metric
 from unhiss.score.registry import METRICS
 from unhiss.score.report import NOISY, Report, package_versions
-from unhiss.score.statistics import (
-    GROUPS,
-    INTERVAL,
-    Mean,
-    baseline,
-    bootstrap_mean,
-    group_rows,
-    median_cost_us,
-    paired_difference,
-)
+from unhiss.score.statistics import GROUPS, INTERVAL, baseline, group_rows, mean_of, median_cost_us, paired_difference
 from unhiss.score.tables import format_mean, list_problems
 
 CHART_METRICS = ("pesq_wb", "ovrl", "si_sdr_db", "estoi", "wer", "p808")  # at most four of these get charts
 DIRECTION = {1: "Further up", -1: "Further down", 0: "Nearer to 0"}  # what is better, by Metric.better
 MIN_RECORDINGS = 10  # fewer make the intervals too narrow
 MAX_LINE_GROUPS = 8  # more numeric groups get a dot chart
-# Nothing may be loaded from anywhere: a browser that enforces this proves that the page is complete.
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; media-src data:"
+FILES = files("unhiss.score.page")
 
 
 def render_page(report: Report, clips: Sequence[Clip], settings: dict[str, Any]) -> str:
@@ -46,35 +37,23 @@ def render_page(report: Report, clips: Sequence[Clip], settings: dict[str, Any])
         ("how", "How this was measured", _method(report, settings)),
     ]  # fmt: skip
     shown = [(anchor, escape(title), body) for anchor, title, body in sections if body]
-    menu = "".join(f'<a href="#{anchor}">{title}</a>' for anchor, title, _ in shown)
-    body = "".join(f'<section id="{anchor}"><h2>{title}</h2>{text}</section>' for anchor, title, text in shown)
-    folder = files("unhiss.score.page")
     source = settings.get("pairs") or settings.get("noisy")
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">'
-        f"<title>{names}: denoisers compared</title>"
-        f"<style>{(folder / 'style.css').read_text(encoding='utf-8')}</style></head><body>"
-        f'<header><h1>Denoisers compared</h1><p class="lead">{names} on {len(report.of(NOISY))} recordings'
-        f"{f' of {escape(str(source))}' if source else ''}.</p><nav>{menu}</nav></header><main>{body}</main>"
-        f"<footer><p>Made by unhiss {__version__}, {datetime.now(UTC):%Y-%m-%d}.</p></footer>"
-        f"<script>{(folder / 'player.js').read_text(encoding='utf-8')}</script></body></html>\n"
-    )
-
-
-def _mean(report: Report, system: str, metric: str) -> Mean:
-    return bootstrap_mean(row.scores[metric] for row in report.of(system))
+    template, style, script = ((FILES / name).read_text("utf-8") for name in ("page.html", "style.css", "player.js"))
+    return Template(template).substitute(
+        names=names, count=len(report.of(NOISY)), source=f" of {escape(str(source))}" if source else "",
+        menu="".join(f'<a href="#{anchor}">{title}</a>' for anchor, title, _ in shown),
+        sections="".join(f'<section id="{anchor}"><h2>{title}</h2>{body}</section>' for anchor, title, body in shown),
+        version=__version__, date=f"{datetime.now(UTC):%Y-%m-%d}", style=style, script=script,
+    )  # fmt: skip
 
 
 def _summary(report: Report) -> str:
-    means = {metric: {name: _mean(report, name, metric) for name in report.systems} for metric in report.metrics}
-    best = {metric: _best_system(metric, by_system) for metric, by_system in means.items()}
+    best = {metric: _best_system(report, metric) for metric in report.metrics}
     rows = []
     for system in report.systems:
         cells = []
-        for metric, by_system in means.items():
-            mean, decimals = by_system[system], METRICS[metric].decimals
+        for metric in report.metrics:
+            mean, decimals = mean_of(report.rows, system, metric), METRICS[metric].decimals
             text = format_mean(mean, decimals)
             interval = f"<small>{mean.low:z.{decimals}f} to {mean.high:z.{decimals}f}</small>" if mean.n > 1 else ""
             cells.append(Html((f'<b class="best">{text}</b>' if system == best[metric] else text) + interval))
@@ -90,10 +69,10 @@ def _summary(report: Report) -> str:
     return f'<p class="soft">{note}</p>' + _table(head, rows)
 
 
-def _best_system(metric: str, means: dict[str, Mean]) -> str | None:
+def _best_system(report: Report, metric: str) -> str | None:
     """The system with the best mean; None for fewer than two systems with a value."""
-    values = {name: mean.mean for name, mean in means.items() if name != NOISY and math.isfinite(mean.mean)}
-    better = METRICS[metric].better
+    means = {name: mean_of(report.rows, name, metric).mean for name in report.systems if name != NOISY}
+    values, better = {name: mean for name, mean in means.items() if math.isfinite(mean)}, METRICS[metric].better
     if len(values) < 2:
         return None
     return min(values, key=lambda name: -better * values[name] if better else abs(values[name]))
@@ -147,7 +126,7 @@ def _spread(report: Report) -> str:
     pictures = []
     for metric in _chart_metrics(report):
         values = {name: [row.scores[metric] for row in report.of(name)] for name in report.systems}
-        means = {name: _mean(report, name, metric) for name in report.systems}
+        means = {name: mean_of(report.rows, name, metric) for name in report.systems}
         pictures.append(charts.box_chart(values, means, _chart_title(metric), METRICS[metric].decimals))
     return _figures(pictures, "A dot is a recording, the box holds the middle half of them, the marker is the mean.")
 
@@ -166,11 +145,7 @@ def _groups(report: Report) -> list[tuple[str, str, str]]:
         pictures = []
         for metric in _chart_metrics(report):
             means = {
-                value: {
-                    name: bootstrap_mean(row.scores[metric] for row in rows if row.system == name)
-                    for name in report.systems
-                }
-                for value, rows in groups.items()
+                value: {name: mean_of(rows, name, metric) for name in report.systems} for value, rows in groups.items()
             }
             options = (means, _chart_title(metric), heading, METRICS[metric].decimals)
             pictures.append(charts.line_chart(*options) if curves else charts.dot_chart(*options, counts))
@@ -184,11 +159,11 @@ def _cost(report: Report) -> str:
     points = {
         name: (number, cost, mean)
         for number, name in enumerate(report.systems)
-        if (cost := median_cost_us(report, name)) > 0 and (mean := _mean(report, name, metric)).n
+        if (cost := median_cost_us(report, name)) > 0 and (mean := mean_of(report.rows, name, metric)).n
     }
     if not points:
         return ""
-    chart = charts.cost_chart(points, _chart_title(metric), _mean(report, NOISY, metric))
+    chart = charts.cost_chart(points, _chart_title(metric), mean_of(report.rows, NOISY, metric))
     rows = [[name, f"{cost:,.0f}", f"{16_000 / cost:,.0f}"] for name, (_, cost, _) in points.items()]
     note = (
         "Processor time of one core, including resampling and the start of programs; median over recordings. "
