@@ -1,7 +1,5 @@
 """Files that are complete or absent: written under a hidden name beside the target, then renamed."""
 
-from __future__ import annotations
-
 import re
 import shutil
 import uuid

@@ -1,7 +1,5 @@
 """Exceptions of unhiss; the message is one line that tells the user what to do next."""
 
-from __future__ import annotations
-
 import errno
 import importlib
 

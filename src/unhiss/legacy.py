@@ -1,7 +1,5 @@
 """Files of before the rename: what they are, and how to make them anew."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 OLD_NAME = "hush"  # of the project up to 0.1.0; nothing under that name was ever published

@@ -1,7 +1,5 @@
 """onnxruntime with its telemetry disabled."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Any

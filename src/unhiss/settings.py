@@ -1,7 +1,5 @@
 """Settings of a training experiment: frozen dataclasses that validate their values."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

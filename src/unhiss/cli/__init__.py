@@ -1,7 +1,5 @@
 """The command line: one module per command, imported only when that command is run."""
 
-from __future__ import annotations
-
 import sys
 from importlib import import_module
 

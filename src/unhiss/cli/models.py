@@ -1,7 +1,5 @@
 """`unhiss models`."""
 
-from __future__ import annotations
-
 import click
 
 

@@ -1,7 +1,5 @@
 """`unhiss runs`."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import click

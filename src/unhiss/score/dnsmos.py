@@ -4,8 +4,6 @@ Runs the ONNX files inside the speechmos package. speechmos itself is never impo
 (208 MB, seconds) for one spectrogram.
 """
 
-from __future__ import annotations
-
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path

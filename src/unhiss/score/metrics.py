@@ -1,7 +1,5 @@
 """Computes metrics: an estimate against its reference, both float arrays with time last. `registry` lists them all."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 import warnings

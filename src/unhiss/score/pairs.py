@@ -1,7 +1,5 @@
 """What is scored: a folder of pairs (`clean/ID.ext`, `noisy/ID.ext`, optional `manifest.csv`), or noisy files only."""
 
-from __future__ import annotations
-
 import csv
 import hashlib
 from collections.abc import Iterable

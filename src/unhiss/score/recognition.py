@@ -1,7 +1,5 @@
 """Word error rate: how many words a speech recogniser gets wrong after denoising."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections.abc import Callable

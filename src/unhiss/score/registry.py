@@ -1,7 +1,5 @@
 """The metrics that `unhiss evaluate` knows: title, direction, requirements and computation of each."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Runs any number of systems on the same recordings, scores every output and collects the rows in a report."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -1,7 +1,5 @@
 """Scores one system on one recording, in whichever process it runs."""
 
-from __future__ import annotations
-
 import sys
 import time
 from collections.abc import Sequence

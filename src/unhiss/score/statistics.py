@@ -1,7 +1,5 @@
 """Means over recordings with confidence intervals, and paired differences between systems; overall and per group."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Systems under test: models, Python functions and programs, each loaded in the process that runs it."""
 
-from __future__ import annotations
-
 import hashlib
 import importlib
 import inspect

@@ -1,7 +1,5 @@
 """A report as text: Markdown for people, JSON and CSV for programs."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json

@@ -1,7 +1,5 @@
 """Admission control: how many requests may run at a time, and whether the processor keeps up with one more stream."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator

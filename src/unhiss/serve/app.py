@@ -1,7 +1,5 @@
 """The ASGI application: its routes, middleware and error responses."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial

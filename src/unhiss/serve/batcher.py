@@ -11,8 +11,6 @@ Steps run in the event loop. In a thread of their own they would lose the interp
 array operation, and wait up to 5 ms to get it back.
 """
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections import deque

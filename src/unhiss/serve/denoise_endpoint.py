@@ -1,7 +1,5 @@
 """POST /v1/denoise: receives a recording and sends it denoised while the worker writes it."""
 
-from __future__ import annotations
-
 import asyncio
 import math
 import shutil

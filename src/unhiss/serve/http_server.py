@@ -1,7 +1,5 @@
 """The HTTP server: listening, time limits of connections, and graceful shutdown."""
 
-from __future__ import annotations
-
 import asyncio
 import ipaddress
 import logging

@@ -1,7 +1,5 @@
 """Limits of a server. A request beyond one of them is rejected with an error that names it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from unhiss.dsp.audio import MIN_RATE

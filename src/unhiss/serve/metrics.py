@@ -1,7 +1,5 @@
 """Metrics of a server in the Prometheus text format, for GET /metrics."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 

@@ -3,8 +3,6 @@
 openapi.json beside this module is the document without what depends on the server or stands elsewhere in the code.
 """
 
-from __future__ import annotations
-
 import json
 from html import escape
 from pathlib import Path

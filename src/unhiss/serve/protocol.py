@@ -18,8 +18,6 @@ Samples are little-endian with interleaved channels, `pcm16` or `float32`; a mes
 the order of the requests; their audio may be cut into messages differently. docs/serving.md is the specification.
 """
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass, replace
 from enum import Enum

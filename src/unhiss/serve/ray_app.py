@@ -4,8 +4,6 @@ Each replica is a complete server with its own limits, batcher and worker proces
 WebSocket to one of them and keeps it there; all share one state key, so that a stream can continue on another.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import importlib
 import os

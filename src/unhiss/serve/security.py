@@ -1,7 +1,5 @@
 """Security of a server: headers and origins of the page, tokens of requests, and signatures of stream states."""
 
-from __future__ import annotations
-
 import base64
 import binascii
 import hmac

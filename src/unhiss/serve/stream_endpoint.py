@@ -1,7 +1,5 @@
 """WS /v1/stream: one live stream. unhiss.serve.protocol describes the messages."""
 
-from __future__ import annotations
-
 import asyncio
 from collections import deque
 from collections.abc import Generator

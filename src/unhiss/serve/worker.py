@@ -4,8 +4,6 @@ The worker writes to the request's folder: first INFO, then OUTPUT, which the se
 deletes the folder when the client has left; the worker then stops.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import struct

@@ -1,7 +1,5 @@
 """Worker processes that denoise uploaded recordings, and their output, read while it is written."""
 
-from __future__ import annotations
-
 import asyncio
 import multiprocessing
 from collections.abc import AsyncIterator

@@ -1,7 +1,5 @@
 """Changes of playback speed and intermittent noise: more material from the same recordings."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from torch import Tensor

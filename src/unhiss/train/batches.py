@@ -1,7 +1,5 @@
 """Batches of mixtures: the data set lies on the device as int16 samples and is mixed there."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor

@@ -1,7 +1,5 @@
 """The causal network: spectra and state in, denoised spectra and state out; any rate, any number of frames."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

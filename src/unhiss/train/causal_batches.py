@@ -1,7 +1,5 @@
 """Batches of spectra for the causal models, mixed and augmented on the device."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

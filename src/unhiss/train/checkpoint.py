@@ -1,7 +1,5 @@
 """Checkpoints: one safetensors file with weights, averaged weights, optimiser state and the experiment."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterator

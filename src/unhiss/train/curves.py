@@ -1,7 +1,5 @@
 """The metrics of a run: metrics.jsonl, curves.png, and TensorBoard where it is installed."""
 
-from __future__ import annotations
-
 import io
 import json
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """The device of a run, its precision, and how memory is kept."""
 
-from __future__ import annotations
-
 import ctypes
 import os
 import sys

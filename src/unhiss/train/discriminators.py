@@ -1,7 +1,5 @@
 """Adversarial training: networks that learn to tell denoised speech from clean, and the losses on both sides."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional

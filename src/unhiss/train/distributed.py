@@ -1,7 +1,5 @@
 """Processes that train one model together, started by torchrun; each computes its share of every batch."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """DNSMOS P.808 as a differentiable torch network, to train towards its score."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import onnx

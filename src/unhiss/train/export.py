@@ -1,7 +1,5 @@
 """Checkpoint -> ONNX: one file as the contract has it, kept only if onnxruntime gives what torch gives."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import warnings

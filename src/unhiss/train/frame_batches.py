@@ -1,7 +1,5 @@
 """Batches of scaled frames and their spectra, for the frame models."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

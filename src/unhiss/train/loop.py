@@ -1,7 +1,5 @@
 """The training loop, top to bottom: step, validate, save, resume."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 import time

@@ -1,7 +1,5 @@
 """Training losses: of scaled frames, of compressed spectra, and of what quality metrics measure."""
 
-from __future__ import annotations
-
 from functools import cache
 
 import torch

@@ -1,7 +1,5 @@
 """The network of an experiment, and frame networks as the ONNX contract has them."""
 
-from __future__ import annotations
-
 import math
 
 from torch import Tensor, nn

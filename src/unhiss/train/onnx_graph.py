@@ -1,7 +1,5 @@
 """The two kinds of ONNX graphs: inputs and outputs, look-ahead, cost, and inputs to compare on."""
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any

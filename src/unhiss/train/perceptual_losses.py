@@ -1,7 +1,5 @@
 """Distances near PESQ and STOI, smooth enough to train on."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """R-CED: a small fully convolutional denoiser along frequency (Park and Lee, arXiv 1609.07132)."""
 
-from __future__ import annotations
-
 from torch import Tensor, nn
 from torch.nn import functional
 

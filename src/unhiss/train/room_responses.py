@@ -1,7 +1,5 @@
 """Room impulse responses by the image source method (Allen and Berkley 1979), computed by pyroomacoustics."""
 
-from __future__ import annotations
-
 from functools import lru_cache
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Several runs compared on one page: curves, differing settings, and their output for the same samples."""
 
-from __future__ import annotations
-
 import base64
 import html
 import os

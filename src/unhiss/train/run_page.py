@@ -1,7 +1,5 @@
 """What a run writes for people: metrics, samples, and RUN/index.html, a page that reloads itself during training."""
 
-from __future__ import annotations
-
 import html
 import json
 from importlib.resources import files

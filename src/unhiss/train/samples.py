@@ -1,7 +1,5 @@
 """Fixed validation mixtures, denoised during training, to be heard and seen: RUN/samples/."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import shutil

@@ -1,7 +1,5 @@
 """Short-time Fourier transforms in torch: those of the frame models, of the causal models, and of the losses."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torch.nn import functional

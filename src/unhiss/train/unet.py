@@ -1,7 +1,5 @@
 """The reference U-Net: 128 x 128 scaled magnitudes in and out, 1,941,093 parameters."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 
 import torch

@@ -8,8 +8,6 @@ k = k1 + N1 k2 and w = e^(-2 pi i / N), X[k] = sum_n2 ( w^(n2 k1) w^(N1 n2 k2) s
 The inverse has the opposite signs.
 """
 
-from __future__ import annotations
-
 import json
 import math
 from pathlib import Path

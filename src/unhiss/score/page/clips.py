@@ -1,7 +1,5 @@
 """The recordings on the page: where the first system scores best, median and worst, with audio and spectrograms."""
 
-from __future__ import annotations
-
 import base64
 import tempfile
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """The report as one HTML page that contains everything it shows; its security policy lets it load nothing else."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
