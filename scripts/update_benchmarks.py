@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from model_tables import designs, talkers
 from update_readme import table
 
 ROOT = Path(__file__).parent.parent
@@ -113,17 +114,6 @@ def prepare(results: Results) -> str:
     clips = results["clips"]
     note = f"{clips['speech']:,} clips of speech, {clips['noise']:,} of noise, {results['pairs']:,} pairs."
     return f"{table(['program', 's', 'least', 'most', 'speed-up'], rows)}\n\n{note}"
-
-
-def designs(results: Results) -> str:
-    compared = results["designs"]
-    base = compared["one tap"]["audio_s_per_s"]
-    rows = [
-        [name, f"{one['audio_s_per_s']:.0f}", f"{one['audio_s_per_s'] / base:.2f}", f"{one['valid_loss']:.4f}"]
-        for name, one in compared.items()
-    ]
-    note = f"{results['minutes']:g} minutes each; [models/designs.md](models/designs.md) describes them."
-    return f"{table(['design', 's of audio trained on per s', '× baseline', 'validation loss'], rows)}\n\n{note}"
 
 
 def finetune(results: Results) -> str:
@@ -249,6 +239,7 @@ TABLES = {
     "train": Table("Training the U-Net", "a plain PyTorch loop in float32", train),
     "parallel": Table("Training on two processes", "one process on one core", parallel),
     "finetune": Table("Fine-tuning on one's own noise", "the installed model", finetune, "recordings"),
+    "talkers": Table("What quiet and high voices lose", "the installed model", talkers, "recordings, and pyworld"),
     "designs": Table("Designs of the causal model in training", "the shipped one, one tap", designs, "a data set"),
 }
 

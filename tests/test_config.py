@@ -169,5 +169,7 @@ def test_a_missing_file_a_folder_and_a_binary_file_are_refused(tmp_path: Path) -
 def test_every_setting_is_documented() -> None:
     text = (CONFIGS.parent / "docs" / "training.md").read_text(encoding="utf-8")
     tables = dataclasses.asdict(Experiment())
-    names = [name for table in ("model", "frames", "causal", "augment", "mixing", "train") for name in tables[table]]
+    names = [
+        name for table in ("model", "frames", "causal", "augment", "vary", "mixing", "train") for name in tables[table]
+    ]
     assert [name for name in names if f"{name}`" not in text] == []

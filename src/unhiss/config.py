@@ -11,7 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from unhiss.errors import ConfigError, nearest
-from unhiss.settings import AugmentConfig, CausalConfig, FrameConfig, MixConfig, ModelConfig, TrainConfig, check
+from unhiss.settings import (
+    AugmentConfig,
+    CausalConfig,
+    FrameConfig,
+    MixConfig,
+    ModelConfig,
+    TrainConfig,
+    VaryConfig,
+    check,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +32,7 @@ class Experiment:
     frames: FrameConfig = field(default_factory=FrameConfig)
     causal: CausalConfig = field(default_factory=CausalConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
+    vary: VaryConfig = field(default_factory=VaryConfig)
     mixing: MixConfig = field(default_factory=MixConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
 
@@ -34,10 +44,13 @@ class Experiment:
             " is the reference; expected [0, 0]",
         )
         kind = self.model.kind
-        for name in ("pesq_weight", "stoi_weight", "sdr_weight", "dnsmos_weight", "adversarial_weight"):
+        weights = ("pesq_weight", "stoi_weight", "sdr_weight", "si_sdr_weight", "dnsmos_weight", "adversarial_weight")
+        for name in weights:
             value = getattr(self.train, name)
             line = f"train.{name} = {value} with model.kind = {kind!r}; only causal models have it"
             check(not value or kind == "causal", line)
+        line = f"vary.on = {self.vary.on} with model.kind = {kind!r}; it is for causal models"
+        check(not self.vary.on or kind == "causal", line)
 
     @property
     def sample_rate(self) -> int:

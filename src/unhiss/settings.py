@@ -50,6 +50,7 @@ class CausalConfig:
     bands: int = 28  # fine below 2 kHz, coarse above
     blocks: int = 3  # LSTM over time, then mixing over bands
     bottleneck: int = 96  # units of the LSTM over all bands at once
+    normalise: bool = False  # divide the input by a running level (train/running_level.py): every level is alike
 
     def __post_init__(self) -> None:
         for name in ("width", "channels", "bands", "blocks", "bottleneck"):
@@ -79,6 +80,49 @@ class AugmentConfig:
             check(0 <= getattr(self, name) <= 1, f"augment.{name} = {getattr(self, name)}; expected 0 to 1")
         check(0 <= self.noise_speed < math.inf, f"augment.noise_speed = {self.noise_speed}; expected a share from 0")
         check(0 <= self.eq_db < math.inf, f"augment.eq_db = {self.eq_db}; expected dB from 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class VaryConfig:
+    """Mixing that varies every example in more ways (train/varied_batches.py); shares are of examples.
+
+    With on = true it takes the place of `augment.speed` and the SNRs, numbers of noises and levels of `mixing`;
+    validation is then plain: no augmentation, SNRs and levels of `mixing`.
+    """
+
+    on: bool = False
+    speed: tuple[float, float] = (0.85, 1.2)  # playback speeds of speech: pitch and formants move along
+    speed_share: float = 0.8
+    formants: float = 0.4  # the formants move alone, by up to 0.85 to 1.2
+    people: float = 0.3  # two or three people in turn
+    people_db: tuple[float, float] = (-25.0, 0.0)  # level of each, re the loudest
+    speaker_share: float = 0.03  # of the speech: what one speaker has at most
+    snr_db: tuple[float, float] = (-10.0, 40.0)  # drawn from a triangle with its peak at 5 dB
+    clean: float = 0.1  # no noise
+    noise_only: float = 0.04  # no speech
+    noises: int = 3  # at most
+    reverse: float = 0.3  # of noises: played backwards
+    noise_spectrum: float = 0.12  # the noise gets the spectrum of another
+    noise_envelope: float = 0.08  # the noise rises and falls as another sound does
+    resonances: float = 0.4  # of speech and of noise, beside augment.eq_db
+    rooms: int = 64  # simulated when training starts; share: augment.reverb. Late reverberation is noise
+    gain_control: float = 0.08  # gain control that pumps
+    packet_loss: float = 0.04
+    level_dbfs: tuple[float, float] = (-75.0, 0.0)  # of the loudest speech, as far as full scale allows
+
+    def __post_init__(self) -> None:
+        for name in ("speed", "people_db", "snr_db", "level_dbfs"):
+            low, high = (float(value) for value in getattr(self, name))
+            check(low <= high and math.isfinite(high - low), f"vary.{name} = [{low:g}, {high:g}]; expected [low, high]")
+            object.__setattr__(self, name, (low, high))
+        check(self.speed[0] > 0, f"vary.speed = {list(self.speed)}; expected above 0")
+        shares = ("speed_share", "formants", "people", "clean", "noise_only", "reverse", "noise_spectrum",
+                  "noise_envelope", "resonances", "gain_control", "packet_loss")  # fmt: skip
+        for name in shares:
+            check(0 <= getattr(self, name) <= 1, f"vary.{name} = {getattr(self, name)}; expected 0 to 1")
+        check(0 < self.speaker_share <= 1, f"vary.speaker_share = {self.speaker_share}; expected above 0 up to 1")
+        check(1 <= self.noises <= 8, f"vary.noises = {self.noises}; expected 1 to 8")
+        check(self.rooms >= 1, f"vary.rooms = {self.rooms}; expected 1 or more")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +165,7 @@ class TrainConfig:
     pesq_weight: float = 0.0  # of the points of MOS that PESQ would take off
     stoi_weight: float = 0.0  # of one minus STOI's correlation of envelopes
     sdr_weight: float = 0.0  # of each dB of signal-to-distortion ratio
+    si_sdr_weight: float = 0.0  # of each dB of scale-invariant SDR, up to 40 dB
     dnsmos_weight: float = 0.0  # of each point of DNSMOS P.808 below the clean recording's
     adversarial_weight: float = 0.0  # norm of the discriminators' gradient, relative to that of the loss
     weight_decay: float = 0.0  # decoupled, as in AdamW
@@ -137,7 +182,8 @@ class TrainConfig:
         for name in ("epochs", "examples", "valid_examples", "batch_size", "micro_batches", "save_every_steps"):
             check(getattr(self, name) >= 1, f"train.{name} = {getattr(self, name)}; expected 1 or more")
         for name in ("seed", "warmup_steps", "curriculum_epochs", "clip_norm", "weight_decay", "samples_every_epochs",
-                     "pesq_weight", "stoi_weight", "sdr_weight", "dnsmos_weight", "adversarial_weight"):  # fmt: skip
+                     "pesq_weight", "stoi_weight", "sdr_weight", "si_sdr_weight", "dnsmos_weight",
+                     "adversarial_weight"):  # fmt: skip
             check(getattr(self, name) >= 0, f"train.{name} = {getattr(self, name)}; expected 0 or more")
         check(self.seed < 2**32, f"train.seed = {self.seed}; expected at most {2**32 - 1}")
         check(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from corpus_trees import plant, rows
 
-from unhiss.data.clips import leaks
+from unhiss.data.clips import leaks, recording_groups
 from unhiss.data.demand import CORPUS as DEMAND
 from unhiss.data.folder import CORPUS as FOLDER
 from unhiss.data.musan import CORPUS as MUSAN
@@ -39,6 +39,12 @@ def test_musan_serves_the_part_that_fits_the_role(musan: Path) -> None:
     assert [clip.path for clip in MUSAN.read(musan.parent, "music", "noise")] == [
         musan / "music" / "fma" / "music-fma-0000.wav"
     ]
+
+
+def test_freesound_recordings_are_known_under_every_corpus_that_cut_from_them() -> None:
+    for corpus in ("UrbanSound8K", "ESC-50", "ESC-10", "freesound (ESC-50)", "freesound"):
+        assert "freesound/recording/105270" in recording_groups(corpus, "105270")
+    assert recording_groups("freesound", "1") == ("freesound/recording/1",)
 
 
 def test_musan_groups_by_recording_and_states_its_licence(musan: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 from corpus_trees import lines, plant, rows
 
 from unhiss.data.clips import leaks
+from unhiss.data.common_voice import CORPUS as COMMON_VOICE
 from unhiss.data.folder import CORPUS as FOLDER
 from unhiss.data.librispeech import CORPUS as LIBRI
 from unhiss.errors import CorpusError
@@ -109,6 +110,20 @@ def test_a_manifest_is_honoured_and_only_beneath_the_path(tmp_path: Path) -> Non
     assert (clips[1].corpus, clips[1].licence, clips[1].language) == ("Mine", "CC0", "en")
     plant(tmp_path, "b/x")
     assert len(list(FOLDER.read(tmp_path, role="speech"))) == 3
+
+
+def test_groups_of_a_manifest_and_common_voice_speakers_join_what_is_one_voice(tmp_path: Path) -> None:
+    lines(
+        tmp_path / "manifest.csv",
+        "path,speaker_or_kind,recording,source,groups",
+        "cv/1.opus,cv-0123456789abcdef,r1,Common Voice 6.1,",
+        "sung/1.wav,cv-0123456789abcdef,r1,Mine,commonvoice/speaker/0123456789abcdef mine/recording/r1",
+    )
+    plant(tmp_path / "en", "x")
+    lines(tmp_path / "en" / "train.tsv", "client_id\tpath", f"0123456789abcdef{'0' * 112}\tcommon_voice_en_1.mp3")
+    voices = [*FOLDER.read(tmp_path, role="speech"), *COMMON_VOICE.read(tmp_path / "en")]
+    assert all("commonvoice/speaker/0123456789abcdef" in clip.groups for clip in voices)
+    assert voices[1].groups.count("mine/recording/r1") == 1
 
 
 def test_a_manifest_with_the_path_column_alone_will_do(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from unhiss.remote import RemotePath
 
 SPLITS = ("train", "valid", "test")
 ROLES = ("speech", "noise")
-FREESOUND_CORPORA = ("urbansound8k", "esc50", "esc10")  # cut from Freesound: the same dog may bark in all of them
+# Cut from Freesound: the same dog may bark in all of them.
+FREESOUND_CORPORA = ("urbansound8k", "esc50", "esc10", "freesoundesc50", "freesound")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +139,7 @@ def recording_groups(corpus: str, recording: str) -> tuple[str, ...]:
     """
     name = group(corpus, "recording", recording)
     from_freesound = name.split("/")[0] in FREESOUND_CORPORA
-    return (name, group("Freesound", "recording", recording)) if from_freesound else (name,)
+    return tuple(dict.fromkeys((name, group("Freesound", "recording", recording)))) if from_freesound else (name,)
 
 
 def table(path: Path, needed: Sequence[str], delimiter: str = "\t") -> Iterator[dict[str, str]]:

@@ -21,6 +21,7 @@ from unhiss.data.clips import Clip, Corpus, group, listing, number, table
 from unhiss.errors import CorpusError
 
 SPLIT_OF_PART = {"train": "train", "dev": "valid", "test": "test", "validated": "train"}
+SHORT_ID = 16  # digits of a client_id, which is all that some copies keep
 QUOTED = re.compile(r'"((?:[^"]|"")*)"')
 
 
@@ -67,7 +68,7 @@ def _clips(path: Path, part: str, role: str) -> Iterator[Clip]:
             milliseconds = durations_ms.get(name)
             yield Clip(
                 path=language / "clips" / name, kind=row["client_id"], split=SPLIT_OF_PART[part],
-                groups=(group("Common Voice", "speaker", row["client_id"] or name),), commercial_use=True,
+                groups=(group("Common Voice", "speaker", row["client_id"][:SHORT_ID] or name),), commercial_use=True,
                 language=row.get("locale") or language.resolve().name, text=unquote(row.get("sentence", "")),
                 seconds=None if milliseconds is None else milliseconds / 1000,
             )  # fmt: skip

@@ -6,7 +6,8 @@
     manifest.csv                    optional; in PATH or up to two folders above it; must have a column `path`
 
 A manifest is honoured: path (relative to it), speaker_or_kind, recording, source, licence, commercial_use
-(yes or no), seconds, language, text; only its rows beneath PATH count, and files it does not name are skipped.
+(yes or no), seconds, language, text, and groups (more names of what stays in one split). Only its rows beneath PATH
+count, and files it does not name are skipped.
 One role a call: give the speech and the noise of a mixed manifest as two paths.
 
 Parts: train (default), valid, test: the split all of it goes to; a plain folder has no division of its own.
@@ -22,7 +23,8 @@ from pathlib import Path
 
 from unhiss.data.clips import SPLITS, Clip, Corpus, group, is_yes, number, recording_groups, recordings, table
 
-SPEAKER_PREFIX = re.compile(r"(libri|vctk)-")  # as in libri-1034: the corpus's own number follows
+SPEAKER_PREFIX = re.compile(r"(libri|vctk|cv)-")  # as in libri-1034: the corpus's own number follows
+VERSION = re.compile(r"(?<=Common Voice) [\d.]+$")  # a speaker of one release is the same in the next
 
 
 def _has_paths(manifest: Path) -> bool:
@@ -52,6 +54,10 @@ def _rows(path: Path) -> list[tuple[Path, dict[str, str]]]:
 
 
 def _groups(file: Path, row: dict[str, str], role: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*_own_groups(file, row, role), *row.get("groups", "").split())))
+
+
+def _own_groups(file: Path, row: dict[str, str], role: str) -> tuple[str, ...]:
     parent = _absolute(file).parent
     folder = f"{parent.parent.name}/{parent.name}"  # stays the same however PATH was given
     source, recording, speaker = (row.get(key, "") for key in ("source", "recording", "speaker_or_kind"))
@@ -63,7 +69,8 @@ def _groups(file: Path, row: dict[str, str], role: str) -> tuple[str, ...]:
         return recorded
     if not speaker:
         return group("folder", "speaker", folder), *(recorded if recording else ())
-    return group(source or "folder", "speaker", SPEAKER_PREFIX.sub("", speaker, count=1)), *recorded
+    corpus = VERSION.sub("", source) or "folder"
+    return group(corpus, "speaker", SPEAKER_PREFIX.sub("", speaker, count=1)), *recorded
 
 
 def _clips(path: Path, part: str, role: str) -> Iterator[Clip]:

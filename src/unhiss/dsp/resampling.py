@@ -11,12 +11,12 @@ def to_mono(audio: np.ndarray) -> np.ndarray:
     return audio if audio.ndim == 1 else audio.mean(axis=0, dtype=np.float32)
 
 
-def resample(audio: np.ndarray, from_rate: float, to_rate: float) -> np.ndarray:
-    """Resample float32 `(..., T)` in soxr's high quality; the output is aligned with the input."""
+def resample(audio: np.ndarray, from_rate: float, to_rate: float, quality: str = "HQ") -> np.ndarray:
+    """Resample float32 `(..., T)` by soxr, in a quality that it names; the output is aligned with the input."""
     if from_rate == to_rate or audio.shape[-1] == 0:
         return audio
     columns = np.ascontiguousarray(np.atleast_2d(audio).T)
-    out: np.ndarray = soxr.resample(columns, from_rate, to_rate).T
+    out: np.ndarray = soxr.resample(columns, from_rate, to_rate, quality).T
     return np.ascontiguousarray(out.reshape(*audio.shape[:-1], -1), dtype=np.float32)
 
 

@@ -98,14 +98,17 @@ class Batches:
     the processes of a group share those, so that their number does not change the results.
     """
 
+    pool: type[ClipPool] = ClipPool
+    prefetch_threads = PREFETCH_THREADS  # on a GPU
+
     def __init__(
         self, store: Store, split: str, experiment: Experiment, device: torch.device, length: int,
         group: ProcessGroup = SINGLE_PROCESS,
     ) -> None:  # fmt: skip
         self.experiment, self.split, self.device, self.length, self.group = experiment, split, device, length, group
         self.mixer = Mixer(store, split, experiment.mixing)
-        self.speech = ClipPool(store, self.mixer.speech, device)
-        self.noise = ClipPool(store, self.mixer.noise, device)
+        self.speech = self.pool(store, self.mixer.speech, device)
+        self.noise = self.pool(store, self.mixer.noise, device)
         self.fixed: list[Recipe] = []  # the mixtures of every epoch, where mixing is not dynamic
         if split == "train" and not experiment.mixing.dynamic:
             rng = np.random.default_rng(experiment.train.seed)
@@ -145,7 +148,7 @@ class Batches:
             first = step * train.micro_batches
             return tuple(self.batch(epoch, first + number, train.micro_batch_size) for number in numbers)
 
-        threads = PREFETCH_THREADS if self.device.type == "cuda" else 0
+        threads = self.prefetch_threads if self.device.type == "cuda" else 0
         return prefetch(step_batches, range(first, train.steps_per_epoch), threads)
 
     def validation(self) -> Iterator[Any]:

@@ -43,6 +43,11 @@ def pick_precision(name: str, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if fast else torch.float32
 
 
+def autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
+    """Operations in bf16 where that is the dtype, else as they are."""
+    return torch.autocast(device.type, dtype, enabled=dtype == torch.bfloat16)
+
+
 def keep_memory() -> None:
     """Tell glibc, for good, not to return freed memory to the system: each step would pay for its pages again."""
     if sys.platform == "linux":

@@ -14,15 +14,16 @@ from unhiss.config import Experiment
 from unhiss.data.store import Store
 from unhiss.errors import ConfigError, DataError, ModelError
 from unhiss.train import checkpoint, losses
-from unhiss.train.causal_batches import CausalBatch, CausalBatches
+from unhiss.train.causal_batches import CausalBatch
 from unhiss.train.curves import MetricsRow
-from unhiss.train.device import keep_memory, pick_precision
+from unhiss.train.device import autocast, keep_memory, pick_precision
 from unhiss.train.discriminators import BETAS, LR, Discriminator, balanced_gradient
 from unhiss.train.distributed import SINGLE_PROCESS, ProcessGroup, Reduction, gradients
-from unhiss.train.frame_batches import FrameBatches
 from unhiss.train.losses import Batch
 from unhiss.train.networks import build_network
 from unhiss.train.run_page import RunPage
+from unhiss.train.validation import validate
+from unhiss.train.varied_batches import VariedBatches, batches_of
 
 PROBE_EXAMPLES = 4  # validation inputs stored in a checkpoint, so that export can compare on real input
 PROBE_FRAMES = 16  # of a causal input; a whole example would be larger than the weights
@@ -50,9 +51,10 @@ class Run:
     ) -> None:  # fmt: skip
         _check(experiment, store, group)
         self.experiment, self.store, self.folder, self.device, self.group = experiment, store, folder, device, group
-        batches = CausalBatches if experiment.model.kind == "causal" else FrameBatches
-        self.batches = batches(store, "train", experiment, device, group)
-        self.valid_batches = batches(store, "valid", experiment, device, group)
+        self.batches = batches_of(experiment, store, "train", device, group)
+        self.valid_batches = batches_of(experiment, store, "valid", device, group)
+        plain = experiment.vary.on  # then the losses of both splits are compared on mixtures of one kind
+        self.seen_batches = VariedBatches(store, "train", experiment, device, group, plain=True) if plain else None
         config = experiment.train
         torch.manual_seed(config.seed)
         self.model, self.ema_model = build_network(experiment).to(device), build_network(experiment).to(device)
@@ -113,7 +115,7 @@ class Run:
 
     def _add_gradient(self, batch: Batch, weight: float) -> Tensor:
         """Add `weight` times the gradient of a batch's loss; returns the weighted loss."""
-        with self._autocast():
+        with autocast(self.device, self.dtype):
             loss, estimate = losses.evaluate(self.model, batch, self.experiment)
         if self.discriminator and isinstance(batch, CausalBatch):
             gradient = self._adversarial_gradient(self.discriminator, batch, loss, estimate)
@@ -126,19 +128,16 @@ class Run:
         self, discriminator: Discriminator, batch: CausalBatch, loss: Tensor, estimate: Tensor
     ) -> Tensor:
         """Gradient by the estimate, after one step of the discriminator on it."""
-        with self._autocast():
+        with autocast(self.device, self.dtype):
             denoised, clean = discriminator.segments(estimate, batch)
             discriminator_loss = discriminator.discriminator_loss(denoised.detach(), clean)
         self.discriminator_optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(discriminator_loss)
         self.group.all_reduce(gradients(discriminator)).wait()
         self.discriminator_optimiser.step()
-        with self._autocast():
+        with autocast(self.device, self.dtype):
             generator_loss = discriminator.generator_loss(denoised, clean)
         return balanced_gradient(loss, generator_loss, estimate, self.experiment.train.adversarial_weight)
-
-    def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype == torch.bfloat16)
 
     @torch.no_grad()
     def _update_ema(self) -> None:
@@ -157,19 +156,15 @@ class Run:
                 if buffer.is_floating_point():
                     self.group.mean(buffer)
 
-    @torch.no_grad()
     def validate(self) -> MetricsRow:
-        """Loss and SNR over the fixed validation mixtures, with the averaged weights."""
-        sums = torch.zeros(3, 2, dtype=torch.float64, device=self.device)  # of each value, and their count
-        for batch in self.valid_batches.validation():
-            with self._autocast():
-                loss, estimate = losses.evaluate(self.ema_model, batch, self.experiment)
-                snrs_db = losses.snrs_db(estimate, batch)
-            sums[0] += torch.tensor([float(loss) * len(batch), len(batch)], device=self.device)
-            for row, values_db in enumerate(snrs_db, 1):
-                sums[row] += torch.stack([values_db.nansum(), values_db.isfinite().sum()])
-        loss, noisy_snr_db, snr_db = (self.group.mean(sums)[:, 0] / sums[:, 1]).tolist()
-        return {"valid_loss": loss, "valid_snr_db": snr_db, "valid_noisy_snr_db": noisy_snr_db}
+        """Loss and SNR of the averaged weights over the fixed validation mixtures.
+
+        With `vary.on` also over as many plain mixtures of the training clips: seen_loss, seen_snr_db.
+        """
+        row = validate(self.ema_model, self.valid_batches, self.experiment, self.dtype, "valid")
+        if self.seen_batches:
+            row |= validate(self.ema_model, self.seen_batches, self.experiment, self.dtype, "seen")
+        return row
 
     def finish_epoch(self) -> MetricsRow:
         """Validate; returns the metrics of the epoch that ended at this step."""

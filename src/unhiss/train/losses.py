@@ -74,11 +74,14 @@ def causal_loss(estimate: Tensor, batch: CausalBatch, config: TrainConfig) -> Te
     low, clean_low = (stft.analyse(sound, 16000) * batch.gain for sound in (audio, clean_audio))
     low_valid, high_valid = batch.valid_bins[:, :, :LOW_BINS], batch.valid_bins[:, :, LOW_BINS:]
     magnitude, difference, lost = _compressed_errors(low, clean_low, low_valid[..., 0])
-    waveform = ((audio - clean_audio).abs().mean(-1) * batch.gain[:, 0, 0, 0] * 16).mean()
+    gain = _sample_gain(batch.gain)
+    waveform = ((audio - clean_audio) * gain).abs().mean() * 16
     loss = (1 - COMPLEX_WEIGHT) * magnitude + COMPLEX_WEIGHT * difference
     loss = loss + LOST_SPEECH_WEIGHT * lost + WAVEFORM_WEIGHT * waveform
     if config.sdr_weight:
         loss = loss - config.sdr_weight * _sdr_db(audio, clean_audio)
+    if config.si_sdr_weight:
+        loss = loss - config.si_sdr_weight * _si_sdr_db(audio * gain, clean_audio * gain)
     if config.dnsmos_weight:
         loss = loss + config.dnsmos_weight * dnsmos_penalty(audio, clean_audio)
     if config.pesq_weight or config.stoi_weight:
@@ -86,10 +89,20 @@ def causal_loss(estimate: Tensor, batch: CausalBatch, config: TrainConfig) -> Te
         pesq, stoi = (_mean_over_speech(distance, clean_low) for distance in distances)
         loss = loss + (config.pesq_weight * pesq + config.stoi_weight * stoi)
     if estimate.shape[2] > LOW_BINS:
-        high, clean_high = (spectrum[:, :, LOW_BINS:] * batch.gain for spectrum in (estimate, batch.clean))
-        magnitude, _, lost = _compressed_errors(high, clean_high, high_valid[..., 0])
-        loss = loss + HIGH_WEIGHT * (magnitude + LOST_HIGH_WEIGHT * lost)
+        loss = loss + HIGH_WEIGHT * _high_loss(estimate, batch, high_valid)
     return loss
+
+
+def _high_loss(estimate: Tensor, batch: CausalBatch, valid: Tensor) -> Tensor:
+    """Error of the magnitudes above 8 kHz. On a CPU examples without any, which are most, are not computed."""
+    rows: Tensor | slice = slice(None)
+    if estimate.device.type == "cpu":
+        rows = valid.flatten(1).any(1)
+        if not rows.any():
+            return estimate.new_zeros(())
+    high, clean_high = (spectrum[rows, :, LOW_BINS:] * batch.gain[rows] for spectrum in (estimate, batch.clean))
+    magnitude, lost = _magnitude_errors(high, clean_high, valid[rows, ..., 0])
+    return (magnitude + LOST_HIGH_WEIGHT * lost) * (len(high) / len(estimate))
 
 
 def _sdr_db(audio: Tensor, clean: Tensor) -> Tensor:
@@ -97,6 +110,20 @@ def _sdr_db(audio: Tensor, clean: Tensor) -> Tensor:
     power, error = clean.square().sum(-1), (audio - clean).square().sum(-1)
     ratio = power / (error + 1e-3 * power).clamp(min=1e-12)
     return _mean_over_speech(10 * torch.log10(ratio.clamp(min=1e-12)), clean)
+
+
+def _si_sdr_db(audio: Tensor, clean: Tensor) -> Tensor:
+    """Mean scale-invariant signal-to-distortion ratio, up to 40 dB, over the examples with speech."""
+    power = clean.square().sum(-1)
+    target = ((audio * clean).sum(-1) / power.clamp(min=1e-12))[:, None] * clean
+    ratio = target.square().sum(-1) / ((audio - target).square().sum(-1) + 1e-4 * power).clamp(min=1e-12)
+    return _mean_over_speech(10 * torch.log10(ratio.clamp(min=1e-3)), clean)
+
+
+def _sample_gain(gain: Tensor) -> Tensor:
+    """Gains of frames `(B, T or 1, 1, 1)` -> of the samples at 16 kHz between them, `(B, L or 1)`."""
+    gain = gain[:, :, 0, 0]
+    return gain if gain.shape[1] == 1 else gain[:, 1:].repeat_interleave(256, 1)
 
 
 def dnsmos_penalty(audio: Tensor, clean: Tensor) -> Tensor:
@@ -140,3 +167,10 @@ def _compressed_errors(estimate: Tensor, target: Tensor, valid: Tensor | float =
     errors = (magnitude - target_magnitude).square(), (difference * difference).sum(-1), lost
     magnitude_error, spectrum_error, lost_error = ((error * valid).mean() for error in errors)
     return magnitude_error, spectrum_error, lost_error
+
+
+def _magnitude_errors(estimate: Tensor, target: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+    """The first and the last of `_compressed_errors`."""
+    magnitude, target_magnitude = (((s * s).sum(-1) + 1e-8) ** (POWER / 2) for s in (estimate, target))
+    lost = (target_magnitude - magnitude).clamp(min=0).square()
+    return ((magnitude - target_magnitude).square() * valid).mean(), (lost * valid).mean()

@@ -10,6 +10,7 @@ from unhiss.dsp.frames import FLOOR_DB
 from unhiss.settings import ModelConfig
 from unhiss.train.causal import CausalNetwork
 from unhiss.train.rced import RCED
+from unhiss.train.running_level import LevelNormalisedNetwork
 from unhiss.train.unet import UNet
 
 DB_PER_NEPER = 20 / math.log(10)
@@ -37,4 +38,6 @@ class FrameNetwork(nn.Module):
 
 def build_network(experiment: Experiment) -> nn.Module:
     """A new network with the experiment's settings."""
-    return CausalNetwork(experiment.causal) if experiment.model.kind == "causal" else FrameNetwork(experiment.model)
+    if experiment.model.kind != "causal":
+        return FrameNetwork(experiment.model)
+    return (LevelNormalisedNetwork if experiment.causal.normalise else CausalNetwork)(experiment.causal)

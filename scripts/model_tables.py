@@ -1,0 +1,32 @@
+"""Tables of update_benchmarks.py about models: their designs, and what they lose."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from update_readme import table
+
+
+def talkers(results: dict[str, Any]) -> str:
+    rows = []
+    for model, found in results.items():
+        levels = [abs(change) for change in found["levels"].values()]
+        cells = [f"{found[name][key]:.1f}" for name in ("second talker", "pitch") for key in ("mean", "worst")]
+        rows.append([f"`{model}`", *cells, f"{max(levels):.2f}"])
+    head = ["model", "second talker, dB", "worst", "500 to 800 Hz, dB", "worst", "levels, dB"]
+    note = (
+        "Active level lost by a talker 20 dB below the one before, and by voices raised in pitch; the greatest change\n"
+        "of the mean SI-SDR of the dev pairs scaled from -60 to +20 dB."
+    )
+    return f"{table(head, rows)}\n\n{note}"
+
+
+def designs(results: dict[str, Any]) -> str:
+    compared = results["designs"]
+    base = compared["one tap"]["audio_s_per_s"]
+    rows = [
+        [name, f"{one['audio_s_per_s']:.0f}", f"{one['audio_s_per_s'] / base:.2f}", f"{one['valid_loss']:.4f}"]
+        for name, one in compared.items()
+    ]
+    note = f"{results['minutes']:g} minutes each; [models/designs.md](models/designs.md) describes them."
+    return f"{table(['design', 's of audio trained on per s', '× baseline', 'validation loss'], rows)}\n\n{note}"
