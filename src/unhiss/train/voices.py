@@ -14,6 +14,7 @@ from unhiss.train.stft import WINDOW_S
 FORMANT_BINS = 257  # formants lie below 8 kHz
 SMOOTHING_HZ = 160.0  # of an envelope: the standard deviation, near the distance of two harmonics
 FORMANT_RANGE_DB = 12.0  # a gain is never more, whatever the envelope does
+LN_10 = 2.302585
 FLOOR = 1e-5  # of the loudest bin of a frame, below which an envelope is flat
 TURN_S, GAP_S = (0.7, 2.4), (0.05, 0.8)  # how long one of several people speaks, and the pause before the next
 
@@ -68,7 +69,7 @@ def formant_gains(spectrum: Tensor, factor: float) -> Tensor:
     moved = smoothing[below] * (1 - part) + smoothing[below + 1] * part
     power = spectrum[:, :FORMANT_BINS].square().sum(-1)
     power = power + FLOOR * power.amax(1, keepdim=True) + 1e-12
-    gain_db = 10 * torch.log10(power) @ (moved - smoothing).T
-    gain = 10 ** (gain_db.clamp(-FORMANT_RANGE_DB, FORMANT_RANGE_DB) / 20)
+    limit = FORMANT_RANGE_DB / 20 * LN_10
+    gain = torch.exp((torch.log(power) @ (moved - smoothing).T / 2).clamp(-limit, limit))
     above = gain[:, -1:].expand(-1, spectrum.shape[1] - FORMANT_BINS)
     return torch.cat([gain, above], 1)[..., None]
