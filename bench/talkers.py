@@ -1,18 +1,20 @@
 """What people at a distance, quiet recordings and high voices lose: a quieter second talker, levels, pitch.
 
-python bench/talkers.py --data DATA [--model small model.onnx …] [--ids 16] [--no-save]
+python bench/talkers.py [--model small model.onnx …] [--data DATA] [--ids 16] [--no-save]
 
-DATA holds dev/clean and dev/noisy. Three tables of numbers, all with the default options of `unhiss.denoise`:
-second talker: a clip, half a second of silence, and the clip again 20 dB quieter; what the quieter one loses of its
-active level, against the same voice alone. levels: the SI-SDR of the dev pairs, scaled from -60 to +20 dB.
-pitch: the clips resynthesised at a median pitch of 500 to 800 Hz with their formants (WORLD, needs pyworld), and what
-they lose of their active level.
+DATA (UNHISS_DATA, or ../shared/data) has dev/clean and dev/noisy. Three tables of numbers, all with the default options
+of `unhiss.denoise`. Second talker: a clip, half a second of silence, and the clip again 20 dB quieter; what the quieter
+one loses of its active level, against the same voice alone. Levels: the SI-SDR of the dev pairs, scaled from -60 to
++20 dB. Pitch: the clips resynthesised at a median pitch of 500 to 800 Hz with their formants (WORLD, needs pyworld),
+and what they lose of their active level.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import os
+from importlib.util import find_spec
 from pathlib import Path
 
 import machine
@@ -59,12 +61,15 @@ def pitch_loss_db(audio: np.ndarray, rate: int, target_hz: float, model: str) ->
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--data", type=Path, default=Path(os.environ.get("UNHISS_DATA", "../shared/data")))
     parser.add_argument("--model", nargs="+", default=["small"])
     parser.add_argument("--ids", type=int, default=16, help="clips of the first and the last table")
     parser.add_argument("--pairs", type=int, default=64, help="pairs of the table of levels")
     parser.add_argument("--no-save", action="store_true")
     options = parser.parse_args()
+    if not (options.data / "dev" / "manifest.csv").is_file() or not find_spec("pyworld"):
+        print("skipped: needs pyworld, and recordings, dev/clean and dev/noisy; UNHISS_DATA names their folder")
+        return
     with (options.data / "dev" / "manifest.csv").open(encoding="utf-8", newline="") as file:
         ids = [row["id"] for row in csv.DictReader(file)]
 

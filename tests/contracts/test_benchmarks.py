@@ -53,7 +53,10 @@ def test_a_live_frame_is_a_ratio_to_the_reference_graph(script: ModuleType, tmp_
     assert "| `small` | 16 kHz, B = 1 | 90 | 90 | 90 | 2.25 |" in text
 
 
-@pytest.mark.parametrize(("name", "missing"), [("prepare", "recordings"), ("cli", "peers"), ("designs", "data set")])
+@pytest.mark.parametrize(
+    ("name", "missing"),
+    [("prepare", "recordings"), ("talkers", "recordings"), ("cli", "peers"), ("designs", "data set")],
+)
 def test_a_benchmark_without_its_data_says_so_in_one_line_and_succeeds(
     name: str, missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
