@@ -15,6 +15,7 @@ ROOT = Path(__file__).parent.parent
 CORPORA = Path(os.environ["UNHISS_DATA"]) if os.environ.get("UNHISS_DATA") else None
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark tests on large real corpora `corpus`, and keep each file's tests on one worker of pytest-xdist.
 
