@@ -90,7 +90,8 @@ def imports(path: Path, tree: ast.AST | None = None) -> list[tuple[int, str]]:
                 base = ".".join([*package[:keep], *([base] if base else [])])
             found += [(node.lineno, f"{base}.{alias.name}") for alias in node.names]
         elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
-            found += [(node.lineno, a.value) for a in node.args[:1] if isinstance(a, ast.Constant)]
+            names = (argument.value for argument in node.args[:1] if isinstance(argument, ast.Constant))
+            found += [(node.lineno, name) for name in names if isinstance(name, str)]
     return found
 
 

@@ -14,7 +14,7 @@ FLEET, GROWTH = (
     json.loads((ROOT / "bench" / "results" / f"{name}.json").read_text(encoding="utf-8"))["results"]
     for name in ("fleet", "growth")
 )
-SECONDS = {"s": 1, "min": 60, "h": 3600}
+SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 BYTES = {"MB": 1e6, "GB": 1e9}
 ROUNDED = 0.1  # figures of one or two digits
 ROWS = [

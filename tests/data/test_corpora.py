@@ -35,7 +35,7 @@ def test_all_corpora_are_there_by_name() -> None:
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.CORPUS.name)
 def test_each_file_states_layout_licence_and_source_on_top(module: ModuleType) -> None:
-    text, corpus = " ".join(module.__doc__.split()), module.CORPUS
+    text, corpus = " ".join(str(module.__doc__).split()), module.CORPUS
     assert "Licence: " in text
     assert "stay in one split" in text
     assert corpus.licence.split(" (")[0] in text
