@@ -15,13 +15,13 @@ from unhiss.train import stft
 from unhiss.train.augmentation import change_speed, draw_speeds, intermittent_gains
 from unhiss.train.batches import Batches, mix, to_device
 from unhiss.train.distributed import SINGLE_PROCESS, ProcessGroup
+from unhiss.train.noise_variations import response_db
 from unhiss.train.room_responses import reverberate, room_responses
 
 BIN_HZ = 1 / stft.WINDOW_S
 VOICES = (3, 7)  # of babble
 CHILD_SPEED = (1.2, 1.7)  # an adult's voice played faster sounds like a child's
 ROOMS = 48  # simulated at each start, in about ten seconds
-EQ_POINTS = 9  # of a random response, evenly over log frequency from 60 Hz
 
 
 @dataclass(frozen=True)
@@ -135,9 +135,8 @@ class CausalBatches(Batches):
 
     def _response(self, rng: np.random.Generator, size: int, bins: int) -> Tensor:
         """Smooth random gains `(B, 1, F, 1)` within +- eq_db."""
-        points_db = rng.uniform(-1, 1, (size, EQ_POINTS)) * self.experiment.augment.eq_db
-        position = np.log(np.maximum(np.arange(bins) * BIN_HZ, 60) / 60) / np.log(24000 / 60) * (EQ_POINTS - 1)
-        curves_db = np.stack([np.interp(position, np.arange(EQ_POINTS), row) for row in points_db])
+        hz, eq_db = np.arange(bins) * BIN_HZ, self.experiment.augment.eq_db
+        curves_db = np.stack([response_db(rng, hz, eq_db, resonances=False) for _ in range(size)])
         return to_device((10 ** (curves_db / 20)).astype(np.float32), self.device)[:, None, :, None]
 
     def _codecs(self, rng: np.random.Generator, size: int) -> dict[int, Codec]:
