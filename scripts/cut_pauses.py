@@ -16,13 +16,13 @@ from pathlib import Path
 import click
 import numpy as np
 import soundfile
-from unhiss.media.audio import read
 
 from unhiss.data.clips import Clip
 from unhiss.data.common_voice import CORPUS as COMMON_VOICE
 from unhiss.data.folder import CORPUS as FOLDER
 from unhiss.dsp.levels import active_level_dbfs, frame_levels_dbfs, rms_dbfs
 from unhiss.dsp.resampling import to_mono
+from unhiss.media.source import read
 
 SHORTEST_S, LEAST_S, BELOW_DB, SILENCE_DBFS = 0.3, 0.5, 30.0, -95.0
 EDGE_S = 0.04  # left out on both sides of a pause: ends of words

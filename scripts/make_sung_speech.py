@@ -18,11 +18,11 @@ import click
 import numpy as np
 import pyworld
 import soundfile
-from unhiss.media.audio import read
 
 from unhiss.data.clips import Clip
 from unhiss.data.folder import CORPUS as FOLDER
 from unhiss.dsp.resampling import resample, to_mono
+from unhiss.media.source import read
 
 FRAME_MS, RATE, LONGEST_S = 5.0, 24000, 7.0
 PITCH_HZ, NOTE_S, VIBRATO_HZ, VIBRATO_SEMITONES, SLOWEST = (200.0, 900.0), (0.15, 0.7), (4.5, 6.5), 0.6, 1.8
