@@ -24,7 +24,7 @@ demo: $(VENV)/base.stamp  ## denoise examples/noisy.wav with the base install
 web: $(PAGE)  ## build the browser page (needs Node 18 or later)
 
 test: $(VENV)/dev.stamp $(PAGE)  ## run the tests in parallel (minutes); UNHISS_DATA=FOLDER adds those on real corpora
-	$(VENV)/bin/python -m pytest -n auto --dist loadgroup -m "not soak"
+	$(VENV)/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not soak"
 
 soak: $(VENV)/dev.stamp $(PAGE)  ## run the long proofs, then the benchmarks; results go to bench/results/
 	$(VENV)/bin/python -m pytest -m soak -rA --durations=0 > bench/results/soak.part || { cat bench/results/soak.part; exit 1; }

@@ -15,19 +15,13 @@ ROOT = Path(__file__).parent.parent
 CORPORA = Path(os.environ["UNHISS_DATA"]) if os.environ.get("UNHISS_DATA") else None
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests on large real corpora `corpus`, and keep each file's tests on one worker of pytest-xdist.
-
-    A file's tests share its fixtures. A marker `xdist_group` of a test's own stays: it joins tests of several files.
-    """
+    """Mark tests on large real corpora `corpus`."""
     for item in items:
         if "data" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.corpus)
             if CORPORA is None:
                 item.add_marker(pytest.mark.skip(reason="UNHISS_DATA names no folder with real corpora"))
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 @pytest.fixture(scope="session")

@@ -158,14 +158,14 @@ def test_an_interrupted_run_leaves_no_partial_file(
     run = start(*RUNS[kind])
     done = run.resume(number, to_group)
     assert done.returncode == (130 if number == signal.SIGINT else 143), done.stderr
-    several = r"; [01] of 4 recordings are done; --skip-existing does the rest" if RUNS[kind][0] == "in" else ""
+    several = r"; [012] of 4 recordings are done; --skip-existing does the rest" if RUNS[kind][0] == "in" else ""
     expected = rf"\n?unhiss: interrupted{several}\n" if number == signal.SIGINT else ""
     assert re.fullmatch(expected, done.stderr), done.stderr
     assert run.group_is_gone()
     assert files(tmp_path / "in") == names
     assert all((tmp_path / "in" / name).read_bytes() == before for name in names)
-    assert len(files(tmp_path / "out")) <= 1  # no worker starts another
-    for name in files(tmp_path / "out"):  # one of several may be complete
+    assert set(files(tmp_path / "out")) <= {"a.wav", "b.wav"}  # no worker starts another
+    for name in files(tmp_path / "out"):  # of two workers, each may complete what it has before the signal arrives
         assert kind == "two-jobs" and not name.startswith(".")
         assert_same_audio(tmp_path / "out" / name, long)
     assert files(tmp_path / "tmp") == []

@@ -37,6 +37,9 @@ def test_the_notebook_prepares_trains_and_plays(tmp_path: Path) -> None:
     from nbclient import NotebookClient
 
     notebook = nbformat.read(NOTEBOOK, as_version=4)
+    long, short = "examples=64 train.valid_examples=16", "examples=8 train.valid_examples=4"
+    training = next(cell for cell in notebook.cells if long in cell.source)
+    training.source = training.source.replace(long, short)
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(NOTEBOOK.parent)}}).execute()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     text = "".join(output.get("text", "") for output in outputs)

@@ -21,10 +21,7 @@ import soundfile as sf
 import unhiss
 
 pytest.importorskip("ray", reason="pip install 'unhiss[ray]'")
-pytestmark = [
-    pytest.mark.xdist_group("ray"),
-    pytest.mark.skipif(sys.platform != "linux", reason="processes are found under /proc"),
-]
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are found under /proc")
 
 SOURCE = Path(unhiss.__file__).parent.parent
 PATIENCE_S = 240.0

@@ -1,6 +1,6 @@
 """A faulty S3 server: `python faulty_s3.py FAULTS` prints its address and serves until stdin ends.
 
-Of every eight requests one is answered 503, one is cut off before any answer, and one in the middle of it; with
+Of every sixteen requests one is answered 503, one is cut off before any answer, and one in the middle of it; with
 FAULTS = 0 none fails, with FAULTS = 9 all do.
 """
 
@@ -17,7 +17,7 @@ from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 FAULTS = int(sys.argv[1])
-KINDS = {2: "503", 4: "cut", 6: "half"}
+KINDS = {3: "503", 8: "cut", 13: "half"}
 inside = DomainDispatcherApplication(create_backend_app)
 numbers = itertools.count()
 
@@ -35,7 +35,7 @@ def reset(environ: dict) -> None:
 
 
 def stumbling(environ: dict, start):
-    kind = "503" if FAULTS == 9 else KINDS.get(next(numbers) % 8) if FAULTS else None
+    kind = "503" if FAULTS == 9 else KINDS.get(next(numbers) % 16) if FAULTS else None
     if kind == "503":
         environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         start("503 Slow Down", [("Content-Length", "0")])

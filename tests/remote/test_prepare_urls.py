@@ -144,7 +144,6 @@ def test_finished_shards_of_a_killed_run_are_not_made_again(bucket: RemotePath, 
 
 
 @pytest.mark.soak
-@pytest.mark.xdist_group("ray")
 def test_on_ray_it_is_the_same_set(
     bucket: RemotePath, corpus: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

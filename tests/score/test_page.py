@@ -186,7 +186,6 @@ def open_page(browser: Chromium, path: Path, width: int = 1100) -> None:
     browser.wait_for(f"location.href === {path.as_uri()!r} && document.readyState === 'complete'")
 
 
-@pytest.mark.xdist_group("browser")
 def test_the_browser_reports_network_requests_and_errors(tmp_path: Path, browser: Chromium) -> None:
     (tmp_path / "open.html").write_text('<img src="http://127.0.0.1:9/x.png"><script>no.such()</script>')
     open_page(browser, tmp_path / "open.html")
@@ -194,7 +193,6 @@ def test_the_browser_reports_network_requests_and_errors(tmp_path: Path, browser
     assert "http://127.0.0.1:9/x.png" in browser.requests
 
 
-@pytest.mark.xdist_group("browser")
 @pytest.mark.parametrize("width", [1100, 500])
 def test_a_browser_shows_the_page_without_network_requests_or_errors(rendered, tmp_path, browser, width):
     """The page also forbids itself to load anything, so that an attempt would be an error."""

@@ -102,7 +102,6 @@ def replicas(leveller: Path) -> Iterator[Client]:
 
 
 @pytest.mark.soak
-@pytest.mark.xdist_group("ray")
 def test_replicas_on_ray_return_the_offline_result(
     replicas: Client, leveller: Path, tmp_path: Path, rng: np.random.Generator
 ) -> None:

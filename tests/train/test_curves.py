@@ -23,26 +23,31 @@ def row(epoch: int, loss: float = 0.1) -> dict[str, float]:
 def test_the_log_keeps_rows_up_to_the_step_it_resumes_from(tmp_path: Path) -> None:
     log = MetricsLog(tmp_path, 0)
     for epoch in (1, 2, 3):
-        log.add(row(epoch))
-    MetricsLog(tmp_path, 20).add(row(3, 0.05))
+        log.add(row(epoch), last=False)
+    MetricsLog(tmp_path, 20).add(row(3, 0.05), last=True)
     assert read_metrics(tmp_path / "metrics.jsonl") == [row(1), row(2), row(3, 0.05)]
 
 
 def test_a_line_cut_short_by_a_crash_is_dropped(tmp_path: Path) -> None:
     (tmp_path / "metrics.jsonl").write_text(json.dumps(row(1)) + '\n{"epoch": 2, "st')
-    MetricsLog(tmp_path, 20).add(row(2))
+    MetricsLog(tmp_path, 20).add(row(2), last=True)
     assert read_metrics(tmp_path / "metrics.jsonl") == [row(1), row(2)]
 
 
-def test_each_row_updates_the_picture(tmp_path: Path) -> None:
-    log = MetricsLog(tmp_path, 0)
-    sizes = []
-    for epoch in (1, 2):
-        log.add(row(epoch, 0.1 / epoch))
+def test_the_picture_is_drawn_for_the_first_row_the_last_and_after_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter((100.0, 100.0, 105.0, 111.0, 111.0, 112.0))  # read to compare, and read again once it is drawn
+    monkeypatch.setattr("unhiss.train.curves.time", types.SimpleNamespace(monotonic=lambda: next(clock)))
+    log, seen = MetricsLog(tmp_path, 0), set()
+    for epoch, drawn in ((1, True), (2, False), (3, True), (4, True)):
+        log.add(row(epoch, 0.1 / epoch), last=epoch == 4)
+        before = len(seen)
+        seen.add((tmp_path / "curves.png").read_bytes())
+        assert (len(seen) > before) == drawn, epoch
         with Image.open(tmp_path / "curves.png") as picture:
-            sizes.append(picture.size)
+            assert picture.size == (900, 360)
             assert len(picture.convert("RGB").getcolors(1 << 20) or []) > 10  # more than empty axes
-    assert sizes == [(900, 360)] * 2
     assert sorted(path.name for path in tmp_path.iterdir()) == ["curves.png", "metrics.jsonl"]
 
 
@@ -71,7 +76,7 @@ def test_tensorboard_gets_every_metric_where_it_is_installed(tmp_path: Path, mon
     module = types.ModuleType("torch.utils.tensorboard")
     module.SummaryWriter = Writer  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
-    MetricsLog(tmp_path, 10).add(row(2))
+    MetricsLog(tmp_path, 10).add(row(2), last=False)
     (writer,) = Writer.instances
     assert writer.purge_step == 11
     assert ("valid_loss", row(2)["valid_loss"], 20) in writer.scalars
@@ -82,5 +87,5 @@ def test_tensorboard_gets_every_metric_where_it_is_installed(tmp_path: Path, mon
 def test_a_run_works_without_tensorboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)  # makes its import fail
     log = MetricsLog(tmp_path, 0)
-    log.add(row(1))
+    log.add(row(1), last=True)
     assert log.board is None

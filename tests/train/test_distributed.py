@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -12,9 +11,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_sets import ROOT, TINY_CAUSAL
+from tiny_sets import ROOT, TINY_CAUSAL, train_to_end
 
-from unhiss.config import Experiment
+from unhiss.config import Experiment, load
 from unhiss.data.store import Store
 from unhiss.errors import ConfigError
 from unhiss.train.curves import read_metrics
@@ -96,37 +95,51 @@ def test_without_torchrun_there_is_a_single_process(monkeypatch: pytest.MonkeyPa
     assert SINGLE_PROCESS.mean(torch.tensor(3.0)) == 3
 
 
-def command(store: Store, folder: Path, processes: int, *more: str) -> list[str]:
-    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", *more]
-    words = [sys.executable, *(launcher if processes > 1 else []), "-m", "unhiss", "train"]
-    return [*words, str(ROOT / "configs" / "small.toml"), "--data", str(store.folder), "-o", str(folder), *TWO, *SMALL]
+LONG = (*TWO, *SMALL, "train.epochs=4", "train.examples=40", "train.samples_every_epochs=4")
 
 
-def environment() -> dict[str, str]:
-    return os.environ | {
-        "PYTHONPATH": str(ROOT / "src"),
-        "OMP_NUM_THREADS": "1",
-        "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1",
-    }
+@pytest.fixture(scope="module")
+def single(wide: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of one process."""
+    folder = tmp_path_factory.mktemp("single")
+    train_to_end(Run(load(ROOT / "configs" / "small.toml", LONG), wide, folder, CPU))
+    return folder
 
 
-def test_two_processes_train_as_one(wide: Store, tmp_path: Path) -> None:
-    rows = {}
-    for processes in (1, 2):
-        folder = tmp_path / str(processes)
-        done = subprocess.run(
-            [*command(wide, folder, processes), "train.examples=40", "train.samples_every_epochs=3"],
-            env=environment(), capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        rows[processes] = read_metrics(folder / "metrics.jsonl")
-        assert done.stdout.count("epoch 3/3") == done.stdout.count("best:") == 1
-        assert (folder / "index.html").is_file() and stored_steps(folder) == [rows[processes][-1]["step"]]
-    for one, two in zip(rows[1], rows[2], strict=True):
+@pytest.fixture(scope="module")
+def double(wide: Store, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The same run of two processes, of which one is killed after its first epoch; and what they print."""
+    folder = tmp_path_factory.mktemp("double")
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--max-restarts=1"]
+    words = ["-m", "unhiss", "train", str(ROOT / "configs" / "small.toml"), "--data", str(wide.folder), "-o"]
+    environment = os.environ | {
+        "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1",
+    }  # fmt: skip
+    with subprocess.Popen(
+        [sys.executable, *launcher, *words, str(folder), *LONG],
+        env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    ) as parent:  # fmt: skip
+        while not read_metrics(folder / "metrics.jsonl"):
+            assert parent.poll() is None, parent.communicate()[0]
+            time.sleep(0.05)
+        workers = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
+        os.kill(int(workers[-1]), signal.SIGKILL)
+        said = parent.communicate()[0]
+        assert parent.returncode == 0, said
+    return folder, said
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="workers are found under /proc")
+def test_two_processes_train_as_one(single: Path, double: tuple[Path, str]) -> None:
+    rows = [read_metrics(folder / "metrics.jsonl") for folder in (single, double[0])]
+    for one, two in zip(*rows, strict=True):
         assert one["step"] == two["step"]
         assert two["loss"] == pytest.approx(one["loss"], rel=1e-3)
     # Batch norm's running statistics forget their start half as fast in two processes.
-    assert rows[2][-1]["valid_loss"] == pytest.approx(rows[1][-1]["valid_loss"], rel=0.05)
+    assert rows[1][-1]["valid_loss"] == pytest.approx(rows[0][-1]["valid_loss"], rel=0.05)
+    assert double[1].count("epoch 4/4") == double[1].count("best:") == 1
+    for folder in (single, double[0]):
+        assert (folder / "index.html").is_file() and stored_steps(folder) == [rows[0][-1]["step"]]
 
 
 def test_more_processes_than_micro_batches_are_refused(store: Store, tiny, tmp_path: Path) -> None:
@@ -135,17 +148,7 @@ def test_more_processes_than_micro_batches_are_refused(store: Store, tiny, tmp_p
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="workers are found under /proc")
-def test_a_killed_worker_is_replaced_and_training_goes_on_from_the_last_save(wide: Store, tmp_path: Path) -> None:
-    folder = tmp_path / "run"
-    words = [*command(wide, folder, 2, "--max-restarts=1"), "train.epochs=8"]
-    with subprocess.Popen(words, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as parent:
-        while len(read_metrics(folder / "metrics.jsonl")) < 2:
-            assert parent.poll() is None
-            time.sleep(0.05)
-        workers = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
-        os.kill(int(workers[-1]), signal.SIGKILL)
-        said = parent.communicate()[0].decode()
-        assert parent.returncode == 0, said
+def test_a_killed_worker_is_replaced_and_training_goes_on_from_the_last_save(double: tuple[Path, str]) -> None:
+    folder, said = double
     assert "from step 0" in said and said.count("steps, from step") == 2, said
-    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    assert [row["epoch"] for row in rows] == list(range(1, 9))
+    assert [row["epoch"] for row in read_metrics(folder / "metrics.jsonl")] == [1, 2, 3, 4]

@@ -23,9 +23,6 @@ EQUAL_DB, RESAMPLED_DB = 60.0, 40.0
 DECODED_DB = 40.0  # the browser's decoder is in between
 
 
-pytestmark = pytest.mark.xdist_group("browser")
-
-
 @pytest.fixture
 def opened(browser: Chromium, site: Site) -> Chromium:
     """The page without a recording; loaded only if the test before has left it."""

@@ -15,8 +15,6 @@ import unhiss
 from unhiss.media.source import read
 from unhiss.score.metrics import si_sdr
 
-pytestmark = pytest.mark.xdist_group("browser")
-
 SECONDS, LONG_S, TRIES = 5, 60, 3
 EQUAL_DB = 40.0  # both sides are saved with 16 bits
 # Two results of `small` whose frames start at different positions agree to 17 dB, and its state remembers audio from

@@ -23,9 +23,6 @@ EQUAL_DB = 60.0
 TOKEN = "open sesame"
 
 
-pytestmark = pytest.mark.xdist_group("browser")
-
-
 @pytest.fixture(scope="module", params=["", TOKEN])
 def server(page: Path, request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
     """The address of a server with `small`, and its token."""

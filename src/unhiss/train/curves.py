@@ -2,6 +2,8 @@
 
 import io
 import json
+import math
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 from unhiss.atomic import atomic_write
 
 MetricsRow = dict[str, float]
+DRAW_EVERY_S = 10.0  # drawing takes a quarter of a second
 
 # Colour-blind safe (Okabe and Ito), the same in every picture.
 TRAIN, VALID, NOISY = "#0072B2", "#D55E00", "#999999"
@@ -20,6 +23,7 @@ class MetricsLog:
 
     def __init__(self, folder: Path, step: int) -> None:
         self.path, self.picture = folder / "metrics.jsonl", folder / "curves.png"
+        self._drawn_s = -math.inf
         self.rows = [row for row in read_metrics(self.path) if row["step"] <= step]
         with atomic_write(self.path) as draft:
             draft.write_text("".join(f"{json.dumps(row)}\n" for row in self.rows), encoding="utf-8")
@@ -30,12 +34,15 @@ class MetricsLog:
         except ImportError:
             self.board = None
 
-    def add(self, row: MetricsRow) -> None:
+    def add(self, row: MetricsRow, last: bool) -> None:
+        """Record an epoch. The picture of short epochs is drawn now and then, and of the last one always."""
         self.rows.append(row)
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
-        with atomic_write(self.picture) as draft:
-            draft.write_bytes(draw_curves(self.rows))
+        if last or time.monotonic() - self._drawn_s > DRAW_EVERY_S:
+            with atomic_write(self.picture) as draft:
+                draft.write_bytes(draw_curves(self.rows))
+            self._drawn_s = time.monotonic()
         if self.board:
             for key in row.keys() - {"epoch", "step", "frames"}:
                 self.board.add_scalar(key, row[key], int(row["step"]))

@@ -32,9 +32,10 @@ class RunPage:
 
     def add(self, row: MetricsRow, model: nn.Module) -> None:
         """Record an epoch: its metrics, and what the model, in evaluation mode, makes of the samples."""
-        self.metrics.add(row)
         config, step = self.experiment.train, int(row["step"])
-        if self.samples and (row["epoch"] % config.samples_every_epochs == 0 or step == config.steps):
+        last = step == config.steps
+        self.metrics.add(row, last)
+        if self.samples and (last or row["epoch"] % config.samples_every_epochs == 0):
             self.samples.add(model, step, self.metrics.board)
         self.write()
 
