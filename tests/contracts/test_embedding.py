@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from contextlib import chdir
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from missing_tools import skip_or_fail
 from test_docs import ROOT, blocks, commands, noise, run, voice
 
 import unhiss
@@ -51,10 +51,7 @@ def test_the_python_program_gives_what_denoise_gives(noisy: np.ndarray) -> None:
 def test_the_node_program_gives_what_denoise_gives(noisy: np.ndarray) -> None:
     node, modules = shutil.which("node"), ROOT / "web" / "node_modules"
     if node is None or not (modules / "onnxruntime-web").is_dir():
-        line = "no node with onnxruntime-web; apt-get install nodejs npm, then make web"
-        if os.environ.get("CI") == "true":
-            pytest.fail(line)
-        pytest.skip(line)
+        skip_or_fail("no node with onnxruntime-web; apt-get install nodejs npm, then make web")
     (program,) = blocks(PAGE, "js")
     Path("embed.mjs").write_text(program, encoding="utf-8")
     Path("node_modules").symlink_to(modules)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from unhiss.media.writer import write
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "web"))  # for chromium.py
 from chromium import Chromium
+from missing_tools import skip_or_fail
 
 RATE = 16_000
 MANIFEST = """id,speaker,noise_kind,snr_db
@@ -49,9 +49,6 @@ def folder(synthetic_pairs: Path, tmp_path: Path) -> Path:
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if program is None:
-        message = "no chromium to render the page; apt-get install chromium"
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
+        skip_or_fail("no chromium to render the page; apt-get install chromium")
     with Chromium(program, tmp_path_factory.mktemp("browser")) as chromium:
         yield chromium

@@ -39,7 +39,8 @@ def test_the_picture_is_drawn_for_the_first_row_the_last_and_after_a_while(
 ) -> None:
     clock = iter((100.0, 100.0, 105.0, 111.0, 111.0, 112.0))  # read to compare, and read again once it is drawn
     monkeypatch.setattr("unhiss.train.curves.time", types.SimpleNamespace(monotonic=lambda: next(clock)))
-    log, seen = MetricsLog(tmp_path, 0), set()
+    log = MetricsLog(tmp_path, 0)
+    seen: set[bytes] = set()
     for epoch, drawn in ((1, True), (2, False), (3, True), (4, True)):
         log.add(row(epoch, 0.1 / epoch), last=epoch == 4)
         before = len(seen)

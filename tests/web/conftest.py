@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 from chromium import Chromium
-from plain_server import Site, skip_or_fail
+from missing_tools import skip_or_fail
+from plain_server import Site
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE = ROOT / "src" / "unhiss" / "serve" / "static"

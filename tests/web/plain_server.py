@@ -1,21 +1,11 @@
-"""A web server of static files, and the skip of a test whose tools are not installed."""
+"""A web server of static files."""
 
 from __future__ import annotations
 
 import functools
-import os
 import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-
-import pytest
-
-
-def skip_or_fail(line: str) -> None:
-    """Skip the test; in CI, fail it."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(line)
-    pytest.skip(line)
 
 
 class Site:

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from chromium import Chromium
-from plain_server import Site, skip_or_fail
+from missing_tools import skip_or_fail
+from plain_server import Site
 
 import unhiss
 from unhiss.media.source import read
