@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,11 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 CORPORA = Path(os.environ["UNHISS_DATA"]) if os.environ.get("UNHISS_DATA") else None
+
+
+# A shell that starts `make test &` lets it ignore Ctrl-C, and all that it starts; but tests send this signal.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
