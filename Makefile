@@ -26,10 +26,9 @@ web: $(PAGE)  ## build the browser page (needs Node 18 or later)
 test: $(VENV)/dev.stamp $(PAGE)  ## run the tests in parallel (minutes); UNHISS_DATA=FOLDER adds those on real corpora
 	$(VENV)/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not soak"
 
-soak: $(VENV)/dev.stamp $(PAGE)  ## run the long proofs, then the benchmarks; results go to bench/results/
+soak: $(VENV)/dev.stamp $(PAGE)  ## run the long proofs (half an hour); the result goes to bench/results/soak.txt
 	$(VENV)/bin/python -m pytest -m soak -rA --durations=0 > bench/results/soak.part || { cat bench/results/soak.part; exit 1; }
 	@mv bench/results/soak.part bench/results/soak.txt && cat bench/results/soak.txt
-	$(MAKE) bench
 
 lint: $(VENV)/dev.stamp  ## check style and types
 	$(VENV)/bin/ruff check src tests scripts bench

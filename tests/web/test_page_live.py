@@ -83,8 +83,8 @@ def check(noisy: np.ndarray, out: np.ndarray, rate: int, model: str | Path, equa
 
     searched = slice(compared.start, min(compared.start + int(SEARCH_S * rate), compared.stop))
     starts = range(0, STARTS * QUANTUM, QUANTUM)
-    start = next((start for start in starts if agreement_db(start, searched) > equal_db), None)
-    assert start is not None and agreement_db(start, compared) > equal_db
+    # A wrong start may pass in the short span, where the two are alike.
+    assert any(all(agreement_db(start, span) > equal_db for span in (searched, compared)) for start in starts)
     assert si_sdr(out[compared], noisy[compared]) < 25
 
 
