@@ -108,7 +108,7 @@ def peers_block(results: dict[str, Any] | None) -> str:
     blocks = [
         table([*head, "PyTorch", "licence", "keeps"], rows),
         _conditions(results),
-        _ahead(entries, results["systems"]),
+        _ahead(entries, results),
     ]
     return "\n\n".join(blocks)
 
@@ -135,20 +135,20 @@ def _quality(means: dict[str, Any]) -> list[str]:
 def _costs(name: str, results: dict[str, Any]) -> list[str]:
     if name == NOISY:
         return ["–"] * 6
-    facts, costs = results["systems"][name], results.get("cpu_s_per_s", {})
+    system, costs = results["systems"][name], results.get("cpu_s_per_s", {})
     if f"{name}, live" in costs:
         file, live = (costs[f"{name}, {way}"]["median"] for way in ("file", "live"))
         cpu = f"{file:.3f}, live {live:.3f}"
     else:
         cpu = f"{costs[name]['median']:.3f}" if name in costs else "–"
-    kept = [key for key, value in facts["keeps"].items() if value]
-    unknown = None in facts["keeps"].values()
+    kept = [key for key, value in system["keeps"].items() if value]
+    unknown = None in system["keeps"].values()
     return [
-        f"{facts['mmac_per_s']:,.0f}" if facts["mmac_per_s"] else "–",
+        f"{system['mmac_per_s']:,.0f}" if system["mmac_per_s"] else "–",
         cpu,
-        f"{facts['install_mb']:,}",
-        "yes" if facts["pytorch"] else "no",
-        "its own terms" if facts["licence"].startswith("LicenseRef") else facts["licence"],
+        f"{system['install_mb']:,}",
+        "yes" if system["pytorch"] else "no",
+        "its own terms" if system["licence"].startswith("LicenseRef") else system["licence"],
         "not tested" if unknown else ", ".join(kept) or "–",
     ]
 
@@ -157,7 +157,7 @@ def _conditions(results: dict[str, Any]) -> str:
     pairs = max(entry["all"]["pairs"] for entry in results["summary"])
     timed = results.get("timed")
     cpu = f"on one core, {timed['cpu']}, {timed['date']}" if timed else "not measured yet"
-    fixed = [name for name, facts in results["systems"].items() if not facts["files"]]
+    fixed = [name for name, system in results["systems"].items() if not system["files"]]
     return (
         f"Means over {pairs} noisy/clean pairs; higher is better. Multiply-adds: millions per second of audio, where "
         f"the network is known. CPU: processor seconds per second of audio, {cpu}. Install: a fresh environment, pip "
@@ -168,8 +168,9 @@ def _conditions(results: dict[str, Any]) -> str:
     )
 
 
-def _ahead(entries: dict[str, dict[str, Any]], systems: dict[str, Any]) -> str:
-    """Which denoisers are ahead of the default model in which metric, and in size, in words."""
+def _ahead(entries: dict[str, dict[str, Any]], results: dict[str, Any]) -> str:
+    """Which denoisers are ahead of the default model in which metric and in which cost, in words."""
+    systems = results["systems"]
     own = {card.name for card in models()} | {NOISY}
     parts = []
     for key in COMPARED:
@@ -178,12 +179,19 @@ def _ahead(entries: dict[str, dict[str, Any]], systems: dict[str, Any]) -> str:
         if better:
             best = sorted(better, key=lambda name: -float(shown[name]))
             parts.append(f"{METRICS[key].title}: {', '.join(f'{name} ({shown[name]})' for name in best)}")
-    sizes = {name: facts["install_mb"] for name, facts in systems.items() if name not in own}
-    smaller = [f"{name} ({mb} MB)" for name, mb in sizes.items() if mb < systems[DEFAULT]["install_mb"]]
-    if smaller:
-        parts.append(f"the size of the install: {', '.join(smaller)}")
+    cpu = {name: cost["median"] for name, cost in results.get("cpu_s_per_s", {}).items()}
+    costs = {
+        "multiply-adds a second": ({name: system["mmac_per_s"] for name, system in systems.items()}, "{:,.0f} M"),
+        "processor time": (cpu | {DEFAULT: cpu.get(f"{DEFAULT}, file")}, "{:.3f} s/s"),
+        "the size of the install": ({name: system["install_mb"] for name, system in systems.items()}, "{} MB"),
+    }
+    for title, (values, form) in costs.items():
+        less = {name: value for name, value in values.items() if name in systems.keys() - own and value}
+        if values.get(DEFAULT) and (less := {name: value for name, value in less.items() if value < values[DEFAULT]}):
+            ranked = sorted(less, key=less.__getitem__)
+            parts.append(f"{title}: {', '.join(f'{name} ({form.format(less[name])})' for name in ranked)}")
     lead = f"**Ahead of `{DEFAULT}`**"
-    return f"{lead} in {'; in '.join(parts)}." if parts else f"{lead}: none of them in quality or size."
+    return f"{lead} in {'; in '.join(parts)}." if parts else f"{lead}: none of them."
 
 
 def blocks(page: Path) -> Iterator[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Files of before the rename: what they are, and how to make them anew."""
+"""Recognises files of the project's former name, which are refused."""
 
 from collections.abc import Iterable
 

@@ -86,7 +86,7 @@ class AugmentConfig:
 class VaryConfig:
     """Mixing that varies every example in more ways (train/varied_batches.py); shares are of examples.
 
-    With on = true it takes the place of `augment.speed` and the SNRs, numbers of noises and levels of `mixing`;
+    With on = true it replaces `augment.speed` and the SNRs, numbers of noises and levels of `mixing`;
     validation is then plain: no augmentation, SNRs and levels of `mixing`.
     """
 

@@ -69,7 +69,7 @@ def find_checkpoint(name: str | Path) -> Path:
         return path / "best.safetensors"
     if path.suffix or len(path.parts) > 1:
         return path
-    return _installed(name, ".safetensors", f"no weights of {str(name)!r} to start from", "a .safetensors file")
+    return _installed(name, ".safetensors", f"no weights of {str(name)!r} to start from")
 
 
 def find(name: str | Path) -> Path:
@@ -82,15 +82,15 @@ def find(name: str | Path) -> Path:
         if not path.is_file():
             raise ModelError(f"{path}: no such model file; unhiss export makes one from a checkpoint")
         return path
-    path = _installed(name, ".onnx", f"no model {str(name)!r}", "the path of an .onnx file")
+    path = _installed(name, ".onnx", f"no model {str(name)!r}")
     if hashlib.sha256(path.read_bytes()).hexdigest() != ModelCard.read(path.with_suffix(".json")).sha256:
         raise ModelError(f"model {name!r} is damaged (its SHA-256 differs); install unhiss again")
     return path
 
 
-def _installed(name: str | Path, suffix: str, problem: str, alternative: str) -> Path:
+def _installed(name: str | Path, suffix: str, problem: str) -> Path:
     path = SHIPPED / f"{name}{suffix}"
     if not path.is_file():
         known = [item.stem for item in SHIPPED.glob(f"*{suffix}")]
-        raise ModelError(f"{problem}; {nearest(str(name), known)}; or give {alternative}")
+        raise ModelError(f"{problem}, and no {suffix} file of this path; {nearest(str(name), known)}")
     return path

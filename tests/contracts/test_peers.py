@@ -79,12 +79,18 @@ def test_the_comparison_says_where_a_peer_is_ahead(readme: ModuleType) -> None:
     block = readme.peers_block(results())
     assert block.endswith("**Ahead of `small`** in PESQ-WB: better (2.20); in OVRL: worse (2.90).")
     summary = [entry for entry in results()["summary"] if entry["system"] in ("noisy input", "small")]
-    assert readme.peers_block(results(summary=summary)).endswith("none of them in quality or size.")
+    assert readme.peers_block(results(summary=summary)).endswith("**Ahead of `small`**: none of them.")
 
 
-def test_the_comparison_says_which_peer_is_smaller(readme: ModuleType) -> None:
-    systems = results()["systems"] | {"better": description(install_mb=51)}
-    assert readme.peers_block(results(systems=systems)).endswith("in the size of the install: better (51 MB).")
+def test_the_comparison_says_which_peer_costs_less(readme: ModuleType) -> None:
+    systems = results()["systems"] | {"better": description(install_mb=51), "worse": description(mmac_per_s=123.4)}
+    times = {"small, file": 0.013, "small, live": 0.04, "better": 0.012, "worse": 0.013}
+    costs = {name: {"median": seconds} for name, seconds in times.items()}
+    block = readme.peers_block(results(systems=systems, cpu_s_per_s=costs))
+    assert block.endswith(
+        "in multiply-adds a second: worse (123 M); in processor time: better (0.012 s/s);"
+        " in the size of the install: better (51 MB)."
+    )
 
 
 def test_processor_time_has_its_machine_and_both_ways_of_unhiss(readme: ModuleType) -> None:

@@ -117,7 +117,7 @@ def test_a_room_keeps_the_speech_in_time_and_its_early_part_apart(rng: np.random
     rooms = Rooms(1, 16000, 16000, 0)
     impulse = np.zeros(16000, np.float32)
     impulse[100] = 1
-    full, early, noise = rooms.place(rng, impulse, impulse)
+    full, early, noise = rooms.reverberate(rng, impulse, impulse)
     size = int(16000 * EARLY_S)
     np.testing.assert_allclose(full[: 100 + size * 3 // 4], early[: 100 + size * 3 // 4], atol=1e-5)
     assert np.abs(early[100 + size :]).max() < 1e-5 < np.abs(full[100 + size :]).max()

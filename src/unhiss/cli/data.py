@@ -31,7 +31,7 @@ def command() -> None:
     """Check, merge, import and export prepared data sets."""
 
 
-@command.command()
+@command.command(short_help="Check a data set against its hashes.")
 @click.argument("folder", type=FolderOrUrl())
 def verify(folder: Path | RemotePath) -> None:
     """Read all of a data set and check it against its hashes, counts, offsets and splits.
@@ -53,7 +53,7 @@ def verify(folder: Path | RemotePath) -> None:
     click.echo(f"{folder}: {len(store.rows):,} clips in {len(shards):,} shards, all as they should be")
 
 
-@command.command()
+@command.command(short_help="Make one data set of several.")
 @click.argument("folders", nargs=-1, required=True, type=FolderOrUrl(), metavar="FOLDER...")
 @OUTPUT
 def merge(folders: tuple[Path | RemotePath, ...], output: Path | RemotePath) -> None:
@@ -66,7 +66,7 @@ def merge(folders: tuple[Path | RemotePath, ...], output: Path | RemotePath) -> 
     _print_summary(merge_sets(folders, output))
 
 
-@command.command()
+@command.command(short_help="Write a data set as WebDataset tars.")
 @click.argument("folder", type=FolderOrUrl())
 @OUTPUT
 def export(folder: Path | RemotePath, output: Path | RemotePath) -> None:
@@ -77,7 +77,7 @@ def export(folder: Path | RemotePath, output: Path | RemotePath) -> None:
     click.echo(f"{export_tars(Store(folder), output):,} clips in {output}")
 
 
-@command.command("import")
+@command.command("import", short_help="Make a data set from WebDataset tars.")
 @click.argument("tars", nargs=-1, required=True, type=LOCAL, metavar="TAR|FOLDER...")
 @click.option("-o", "--output", required=True, type=LOCAL, help="Local folder to write.")
 @click.option("--role", type=click.Choice(["speech", "noise"]), default="speech", show_default=True,

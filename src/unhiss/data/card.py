@@ -94,7 +94,7 @@ def _panels(rows: list[ManifestRow], rate: int) -> list[list[Panel]]:
 
 
 def _steps(low: float, high: float, sizes: Sequence[float]) -> list[float]:
-    """Edges of at most 24 bins from `low` to `high` or just beyond, of the smallest of `sizes` that suffices."""
+    """Edges of bins that cover `low` to `high`. The bin size is the smallest of `sizes` that needs at most 24 bins."""
     size = next((size for size in sizes if (high - low) / size <= 24), sizes[-1])
     count = max(1, int(np.ceil((high - low) / size - 1e-9)))
     return [round(low + size * i, 6) for i in range(count + 1)]

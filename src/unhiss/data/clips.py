@@ -1,4 +1,4 @@
-"""Clips and corpora: one recording with everything that decides how it is used and split, and its reader."""
+"""Clips and corpora. A clip is one recording with all that decides its use and its split; a corpus reads clips."""
 
 import csv
 import re

@@ -12,7 +12,7 @@ CORPORA: dict[str, Corpus] = {module.CORPUS.name: module.CORPUS for module in MO
 
 
 def parse_spec(spec: str, role: str = "") -> tuple[Corpus, Path | RemotePath, str]:
-    """The reader, folder and part that `NAME:PATH[:SPLIT]` means; PATH may be a URL.
+    """The reader, folder and part that `NAME:PATH[:PART]` means; PATH may be a URL.
 
     PATH may contain colons: only a part the corpus has, after the last one, counts as SPLIT. Without one it
     is the corpus's default for the role. Raises CorpusError for an unknown name (the nearest is

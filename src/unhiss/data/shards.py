@@ -25,7 +25,7 @@ MIN_SECONDS = 0.1  # of sound that a clip must have after preprocessing
 
 # A function (audio, rate) -> overall quality in MOS. It is an argument, since data/ may not import score/.
 QualityRater = Callable[[np.ndarray, int], float]
-Loaded = tuple[ManifestRow, np.ndarray]  # a row without its place in a shard, and int16 (T,)
+Loaded = tuple[ManifestRow, np.ndarray]  # a row without its offset in a shard, and int16 (T,)
 
 
 @dataclass(frozen=True, kw_only=True)

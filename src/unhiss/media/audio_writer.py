@@ -46,7 +46,7 @@ class AudioWriter(ABC):
         try:
             atomic.create(self._temporary, self._target)
         except OSError as error:
-            raise AudioError(f"{self.path}: cannot be written ({error.strerror}); choose another place") from error
+            raise AudioError(f"{self.path}: cannot be written ({error.strerror}); choose another folder") from error
 
     def _write_error(self, error: Exception) -> AudioError:
         why = reason(error)

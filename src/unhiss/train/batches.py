@@ -118,7 +118,7 @@ class Batches:
         raise NotImplementedError
 
     def rng(self, epoch: int, number: int, use: str = "") -> np.random.Generator:
-        """The generator of one batch, and of one use within it; no two splits share one."""
+        """The random generator of one batch, for one use. Every batch, split and use has its own."""
         seeds = [self.experiment.train.seed, epoch, number, int(self.split == "valid")]
         return np.random.default_rng([*seeds, *use.encode()])
 

@@ -17,9 +17,9 @@ def gain_control(rng: np.random.Generator, levels_db: np.ndarray, hop_s: float) 
     """
     target, most = rng.uniform(*TARGET_DB), rng.uniform(*MAX_GAIN_DB)
     fall, rise = (np.exp(-hop_s / rng.uniform(*range_s)) for range_s in (ATTACK_S, RELEASE_S))
-    wanted = np.clip(target - (levels_db - levels_db.max()), -MAX_GAIN_DB[1], most)
-    gains, gain = np.empty(len(wanted)), float(wanted[: max(1, int(0.5 / hop_s))].mean())
-    for frame, goal in enumerate(wanted):
+    goals = np.clip(target - (levels_db - levels_db.max()), -MAX_GAIN_DB[1], most)
+    gains, gain = np.empty(len(goals)), float(goals[: max(1, int(0.5 / hop_s))].mean())
+    for frame, goal in enumerate(goals):
         keep = fall if goal < gain else rise
         gain = keep * gain + (1 - keep) * goal
         gains[frame] = gain

@@ -28,7 +28,7 @@ class Room:
 class Rooms:
     """Some rooms for signals of `length` samples, simulated once by the image source method (Allen and Berkley 1979).
 
-    `place(rng, speech, noise)` puts both into a random room: speech, its early part, and noise, each `(length,)`.
+    `reverberate(rng, speech, noise)` puts both into a random room: speech, its early part, and noise, each `(length,)`.
     """
 
     def __init__(self, count: int, length: int, rate: int, seed: int) -> None:
@@ -42,7 +42,7 @@ class Rooms:
         early = speech * np.concatenate([np.ones(size - fade.size), fade, np.zeros(speech.size - size)])
         return Room(*(_forward(response, self.size) for response in (speech, early, noise)))
 
-    def place(
+    def reverberate(
         self, rng: np.random.Generator, speech: np.ndarray, noise: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         room = self.rooms[rng.integers(len(self.rooms))]

@@ -31,7 +31,7 @@ def _power(spectrum: Tensor) -> Tensor:
 
 
 def _smooth(power: Tensor) -> Tensor:
-    """A power spectrum `(F,)` smoothed over frequency, in logarithms, with its edges held."""
+    """A power spectrum `(F,)`, smoothed over frequency in the logarithmic domain; the edge values are repeated."""
     half = SMOOTHING_BINS // 2
     padded = functional.pad(torch.log(power)[None, None], (half, half), mode="replicate")
     return torch.exp(functional.avg_pool1d(padded, SMOOTHING_BINS, 1)[0, 0])

@@ -1,4 +1,4 @@
-"""Scenes: what is heard in one example before any microphone, as speech, its early part, and noise, in time."""
+"""Scenes: the signals of one training example, before it is equalised: speech, its early part, and noise."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Clips:
         return min(int(np.searchsorted(self.odds, rng.random())), len(self.rows) - 1)
 
     def cut(self, clip: int, start: int, length: int) -> np.ndarray:
-        """float32 samples from `start` on, `length` or as many as there are, at a level of 0 dB (RMS 1)."""
+        """float32 samples from `start` on, at most `length`, scaled as the whole clip to an RMS of 1."""
         samples = self.store.samples(self.rows[clip])[start : start + length]
         return samples * np.float32(10 ** (-self.levels_dbfs[clip] / 20) / FULL_SCALE)
 
@@ -116,7 +116,7 @@ class Scenes:
             noise = np.zeros_like(noise)
         early = speech
         if self.rooms and rng.random() < self.augment.reverb:
-            speech, early, noise = self.rooms.place(rng, speech, noise)
+            speech, early, noise = self.rooms.reverberate(rng, speech, noise)
         if rng.random() < vary.packet_loss:
             received = lost_packets(rng, self.length, self.rate)
             speech, early, noise = speech * received, early * received, noise * received

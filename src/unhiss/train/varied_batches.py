@@ -58,7 +58,7 @@ class VariedBatches(CausalBatches):
         self, store: Store, split: str, experiment: Experiment, device: torch.device,
         group: ProcessGroup = SINGLE_PROCESS, plain: bool = False,
     ) -> None:  # fmt: skip
-        """plain: of the training clips too, mixtures as those of validation."""
+        """plain: mix the clips of any split as validation does, without variations."""
         plain = plain or split == "valid"
         augment = AugmentConfig() if plain else replace(experiment.augment, reverb=0.0)  # Scenes have their own rooms
         super().__init__(store, split, replace(experiment, augment=augment), device, group)
