@@ -20,7 +20,7 @@ TINY = 1e-16  # power far below that of any recording, so that digital silence i
 class LevelNormalisedNetwork(CausalNetwork):
     """`CausalNetwork` on X / r, times r; r follows the signal's level, so that a gain on X is a gain on the output.
 
-    With p(t) the power of frame t from 125 Hz to 4 kHz, and weights w that sum to one and fall by a factor of e a second:
+    With p(t) the power of frame t from 125 Hz to 4 kHz, and weights w of sum 1 that fall by a factor of e a second:
 
         r(t)^2 = max( sum_i w(i) p(t - i), p(t) / 16 ) / LEVEL,    i = 0 ... 127
 
