@@ -27,7 +27,7 @@ test: $(VENV)/dev.stamp $(PAGE)  ## run the tests in parallel (minutes); UNHISS_
 	$(VENV)/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not soak"
 
 soak: $(VENV)/dev.stamp $(PAGE)  ## run the long proofs (half an hour); the result goes to bench/results/soak.txt
-	$(VENV)/bin/python -m pytest -m soak -rA --durations=0 > bench/results/soak.part || { cat bench/results/soak.part; exit 1; }
+	$(VENV)/bin/python -m pytest -m soak -rap --durations=40 > bench/results/soak.part || { cat bench/results/soak.part; exit 1; }
 	@mv bench/results/soak.part bench/results/soak.txt && cat bench/results/soak.txt
 
 lint: $(VENV)/dev.stamp  ## check style and types
