@@ -209,7 +209,7 @@ def test_unusable_models_are_reported(tmp_path: Path, refusal: Callable[..., str
     (tmp_path / "broken.onnx").write_bytes(b"not onnx at all")
     whole = frame_model().read_bytes()
     (tmp_path / "cut.onnx").write_bytes(whole[: len(whole) // 2])
-    assert refusal(*words, model="nonesuch").startswith("no model 'nonesuch'; ")
+    assert refusal(*words, model="nonesuch").startswith("no model 'nonesuch', and no .onnx file of this path; known: ")
     assert refusal(*words, model="none.onnx").startswith("none.onnx: no such model file; unhiss export makes one")
     assert refusal(*words, model="broken.onnx").startswith("broken.onnx: no model onnxruntime can load (")
     assert refusal(*words, model="cut.onnx").startswith("cut.onnx: no model onnxruntime can load (")
