@@ -186,10 +186,11 @@ def _ahead(entries: dict[str, dict[str, Any]], results: dict[str, Any]) -> str:
         "the size of the install": ({name: system["install_mb"] for name, system in systems.items()}, "{} MB"),
     }
     for title, (values, form) in costs.items():
-        less = {name: value for name, value in values.items() if name in systems.keys() - own and value}
-        if values.get(DEFAULT) and (less := {name: value for name, value in less.items() if value < values[DEFAULT]}):
-            ranked = sorted(less, key=less.__getitem__)
-            parts.append(f"{title}: {', '.join(f'{name} ({form.format(less[name])})' for name in ranked)}")
+        limit = values.get(DEFAULT) or 0  # unknown: nothing is below it
+        less = [name for name in systems if name not in own and 0 < (values.get(name) or 0) < limit]
+        if less:
+            less.sort(key=values.__getitem__)
+            parts.append(f"{title}: {', '.join(f'{name} ({form.format(values[name])})' for name in less)}")
     lead = f"**Ahead of `{DEFAULT}`**"
     return f"{lead} in {'; in '.join(parts)}." if parts else f"{lead}: none of them."
 

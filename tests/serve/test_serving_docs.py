@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from missing_tools import skip_or_fail
 from serving import RunningServer, noise
 
 import unhiss
@@ -47,7 +48,7 @@ def test_the_python_code_runs(server: RunningServer, folder: Path) -> None:
 def test_the_curl_commands_run(server: RunningServer, folder: Path) -> None:
     curl = shutil.which("curl")
     if not curl:
-        pytest.skip("curl is not installed")
+        skip_or_fail("curl is not installed; apt-get install curl")
     lines = [line for block in code_blocks("bash") for line in block.splitlines() if line.startswith("curl")]
     assert len(lines) == 2
     for line in lines:

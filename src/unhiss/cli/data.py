@@ -31,12 +31,12 @@ def command() -> None:
     """Check, merge, import and export prepared data sets."""
 
 
-@command.command(short_help="Check a data set against its hashes.")
+@command.command()
 @click.argument("folder", type=FolderOrUrl())
 def verify(folder: Path | RemotePath) -> None:
-    """Read all of a data set and check it against its hashes, counts, offsets and splits.
+    """Check a data set against its hashes.
 
-    A line for each fault, and exit code 1 if there is one.
+    Reads all of it, and checks counts, offsets and splits too. A line for each fault, and exit code 1 if there is one.
     """
     from unhiss.data.store import Store
     from unhiss.data.verify import faults
@@ -53,31 +53,35 @@ def verify(folder: Path | RemotePath) -> None:
     click.echo(f"{folder}: {len(store.rows):,} clips in {len(shards):,} shards, all as they should be")
 
 
-@command.command(short_help="Make one data set of several.")
+@command.command()
 @click.argument("folders", nargs=-1, required=True, type=FolderOrUrl(), metavar="FOLDER...")
 @OUTPUT
 def merge(folders: tuple[Path | RemotePath, ...], output: Path | RemotePath) -> None:
-    """Make one data set of several of one sample rate; they stay as they are.
+    """Make one data set of several.
 
-    On one file system the shards are not copied, but linked: both names are the same file.
+    They have one sample rate, and stay as they are. On one file system the shards are not copied, but linked: both
+    names are the same file.
     """
     from unhiss.data.merge import merge_sets
 
     _print_summary(merge_sets(folders, output))
 
 
-@command.command(short_help="Write a data set as WebDataset tars.")
+@command.command()
 @click.argument("folder", type=FolderOrUrl())
 @OUTPUT
 def export(folder: Path | RemotePath, output: Path | RemotePath) -> None:
-    """Write a data set as WebDataset tars: KEY.wav and KEY.json of each clip, a tar for each shard."""
+    """Write a data set as WebDataset tars.
+
+    A tar for each shard, with KEY.wav and KEY.json of each clip.
+    """
     from unhiss.data.store import Store
     from unhiss.data.tars import export_tars
 
     click.echo(f"{export_tars(Store(folder), output):,} clips in {output}")
 
 
-@command.command("import", short_help="Make a data set from WebDataset tars.")
+@command.command("import")
 @click.argument("tars", nargs=-1, required=True, type=LOCAL, metavar="TAR|FOLDER...")
 @click.option("-o", "--output", required=True, type=LOCAL, help="Local folder to write.")
 @click.option("--role", type=click.Choice(["speech", "noise"]), default="speech", show_default=True,
@@ -87,7 +91,10 @@ def export(folder: Path | RemotePath, output: Path | RemotePath) -> None:
 )
 @click.option("--keep-silence", is_flag=True, help="Keep silent frames of foreign clips.")
 def import_(tars: tuple[Path, ...], output: Path, role: str, sample_rate: int, keep_silence: bool) -> None:
-    """Make a data set from WebDataset tars; tars of unhiss data export give the set they were exported from."""
+    """Make a data set from WebDataset tars.
+
+    Tars of unhiss data export give the set they were exported from.
+    """
     from unhiss.data.shards import Preprocessing
     from unhiss.data.tars import find_tars, import_tars
 

@@ -14,7 +14,7 @@ CORPORA: dict[str, Corpus] = {module.CORPUS.name: module.CORPUS for module in MO
 def parse_spec(spec: str, role: str = "") -> tuple[Corpus, Path | RemotePath, str]:
     """The reader, folder and part that `NAME:PATH[:PART]` means; PATH may be a URL.
 
-    PATH may contain colons: only a part the corpus has, after the last one, counts as SPLIT. Without one it
+    PATH may contain colons: only a part the corpus has, after the last one, counts as PART. Without one it
     is the corpus's default for the role. Raises CorpusError for an unknown name (the nearest is
     suggested), a missing path, and what can only be a mistyped part.
 
