@@ -2,6 +2,7 @@
 
 import type { Server } from "../engine/remote";
 import type { FromWorker, ToWorker } from "../messages";
+import { fetchBytes } from "./fetch";
 
 export type Denoised = { channels: Float32Array[]; ms: number };
 type Pending = {
@@ -65,10 +66,4 @@ export class DenoiserWorker {
     if (message.kind === "failed" || message.kind === "loadFailed") pending?.reject(new Error(message.message));
     else pending?.resolve(message);
   }
-}
-
-async function fetchBytes(url: string): Promise<ArrayBuffer> {
-  const response = await fetch(url);
-  if (!response.ok) throw new Error(`${url}: ${response.status} ${response.statusText}; put the whole folder of the page online`);
-  return response.arrayBuffer();
 }
