@@ -48,7 +48,7 @@ PACKAGES = {
         4, frozenset({"numpy", "starlette", "uvicorn", "websockets", "python_multipart", "prometheus_client", "ray"})
     ),
     "live": Package(4, frozenset({"numpy", "sounddevice", "pulsectl"})),
-    "cli": Package(5, frozenset({"numpy", "click", "rich"})),
+    "cli": Package(5, frozenset({"numpy", "click", "tqdm"})),
     "__main__": Package(6),
 }
 PACKAGE_EXTRAS = ("media", "eval", "asr", "live", "train", "serve", "ray", "remote")
@@ -58,7 +58,7 @@ DISTRIBUTIONS = {
     "python-multipart": "python_multipart",
     "prometheus-client": "prometheus_client",
 }  # where pip's name and the import's differ
-LAZY_AT_IMPORT = {"click", "unhiss", "rich"}  # all that cli may import while it is being imported
+LAZY_AT_IMPORT = {"click", "unhiss"}  # all that cli may import while it is being imported
 
 MODULES = sorted(SOURCE.rglob("*.py"))
 WRITTEN = sorted(path for folder in ("src", "tests", "scripts", "bench") for path in (ROOT / folder).rglob("*.py"))

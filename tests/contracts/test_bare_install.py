@@ -21,7 +21,7 @@ HEAVY = {
     *("pesq", "pystoi", "speechmos", "onnx", "safetensors"),
     *("starlette", "uvicorn", "websockets", "python_multipart", "prometheus_client"),
 }
-BASE = {"numpy", "soundfile", "soxr", "onnxruntime", "click", "rich", "pillow", "filelock"}
+BASE = {"numpy", "soundfile", "soxr", "onnxruntime", "click", "tqdm", "pillow", "filelock"}
 PUBLIC = ["Denoiser", "Stream", "UnhissError", "denoise", "denoise_file", "models", "read", "write"]
 
 
@@ -65,7 +65,7 @@ def probe() -> Probe:
 
 def test_import_unhiss_loads_nothing_heavy(probe: Probe) -> None:
     assert "unhiss" in probe.packages["import"]
-    assert not set(probe.packages["import"]) & (HEAVY | {"click", "rich"})
+    assert not set(probe.packages["import"]) & (HEAVY | {"click", "tqdm"})
 
 
 def test_import_unhiss_prints_nothing_and_starts_no_thread(probe: Probe) -> None:
@@ -74,7 +74,7 @@ def test_import_unhiss_prints_nothing_and_starts_no_thread(probe: Probe) -> None
 
 def test_help_loads_nothing_heavy(probe: Probe) -> None:
     assert "click" in probe.packages["--help"]
-    assert not set(probe.packages["--help"]) & (HEAVY | {"rich"})
+    assert not set(probe.packages["--help"]) & (HEAVY | {"tqdm"})
 
 
 @pytest.mark.parametrize("name", COMMANDS)

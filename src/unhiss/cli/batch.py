@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 from unhiss.cli.file_progress import FileProgress, ProgressArray, progress_array, progress_callback
 from unhiss.cli.tasks import PIPE, DenoiseTask
-from unhiss.cli.terminal import progress_bar, silence_c_libraries
+from unhiss.cli.terminal import silence_c_libraries
 from unhiss.errors import AudioError, UnhissError, describe_os_error
 
 if TYPE_CHECKING:
@@ -50,8 +50,8 @@ def denoise_all(tasks: list[DenoiseTask], options: BatchOptions, raise_errors: b
     _denoiser(**options.model)
     in_process = not options.ray and (options.jobs == 1 or len(tasks) == 1)
     array = progress_array(len(tasks), shared=not (in_process or options.ray))
-    with silence_c_libraries(), progress_bar(auto_refresh=False) as bar:
-        progress = FileProgress(bar, [Path(_display_name(task.source)).name for task in tasks], array)
+    with silence_c_libraries():
+        progress = FileProgress([Path(_display_name(task.source)).name for task in tasks], array)
         outcomes = _run_on_workers(tasks, options, array)
         if in_process:
             denoise = _denoise if raise_errors else _try_denoise

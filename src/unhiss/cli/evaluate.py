@@ -118,15 +118,11 @@ def _recogniser(spec: str | None, has_text: bool) -> Recogniser | None:
 
 
 def _evaluate(systems: list[System], pairs: list[Pair], folder: Path | None, **options: Any) -> Report:
-    from unhiss.cli.terminal import progress_bar, silence_c_libraries
+    from unhiss.cli.terminal import ProgressBar, silence_c_libraries
     from unhiss.score.report import evaluate
 
-    with silence_c_libraries(), progress_bar("rows") as bar:
-        task = bar.add_task("scoring", total=None)
-        return evaluate(
-            systems, pairs, folder=folder, **options,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
-        )  # fmt: skip
+    with silence_c_libraries(), ProgressBar("scoring", unit="rows") as bar:
+        return evaluate(systems, pairs, folder=folder, progress=bar.update, **options)
 
 
 def _write(report: Report, systems: list[System], output: Path, settings: dict[str, Any], jobs: int) -> None:

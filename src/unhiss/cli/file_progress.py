@@ -9,12 +9,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from unhiss.cli.terminal import DRAW_LOCK
-
-if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
+from unhiss.cli.terminal import ProgressBar
 
 REFRESH_S = 0.2
 MAX_NAME = 28  # characters, so that bar and time fit beside the name in 80 columns
@@ -53,42 +50,42 @@ def progress_callback(array: ProgressArray | None, index: int) -> Callable[[floa
 class FileProgress:
     """Draws the contents of a progress array periodically inside `refreshing()`."""
 
-    def __init__(self, bar: Progress, names: list[str], array: ProgressArray) -> None:
+    def __init__(self, names: list[str], array: ProgressArray) -> None:
         import numpy as np
 
-        self._bar, self._names = bar, [_shorten(name) for name in names]
+        self._names = [_shorten(name) for name in names]
         self._fields = np.frombuffer(array, float).reshape(-1, _FIELDS)
-        self._bar_ids: dict[int, TaskID] = {}
+        self._lock = threading.Lock()  # the thread that draws, and the one that finishes recordings
         self._finished, self._finished_s, self._start_s = 0, 0.0, time.perf_counter()
-        self._total = bar.add_task(f"{len(names)} recordings", total=len(names), visible=len(names) > 1)
+        self._total = ProgressBar(f"{len(names)} recordings", len(names)) if len(names) > 1 else None
+        self._bars: dict[int, ProgressBar] = {}
 
     def finish(self, index: int, duration_s: float) -> None:
         """Count a recording as finished and remove its bar."""
-        with DRAW_LOCK:
+        with self._lock:
             self._finished += 1
             self._finished_s += duration_s
             self._fields[index] = 0.0
-            if index in self._bar_ids:
-                self._bar.remove_task(self._bar_ids.pop(index))
+            if index in self._bars:
+                self._bars.pop(index).close()
 
     def draw(self) -> None:
-        with DRAW_LOCK:
+        with self._lock:
             done, audio_s = float(self._finished), self._finished_s
             for index in self._fields[:, 2].nonzero()[0].tolist():  # only the few in progress
                 fraction, duration_s, elapsed_s = self._fields[index].tolist()
                 name = self._names[index]
-                if index not in self._bar_ids:
-                    self._bar_ids[index] = self._bar.add_task(name, total=1.0)
-                line = _with_speed(name, fraction * duration_s, elapsed_s)
-                self._bar.update(self._bar_ids[index], completed=fraction, description=line)
+                if index not in self._bars:
+                    self._bars[index] = ProgressBar(name, 1.0)
+                self._bars[index].update(fraction, label=_with_speed(name, fraction * duration_s, elapsed_s))
                 done, audio_s = done + fraction, audio_s + fraction * duration_s
-            line = _with_speed(f"{len(self._names)} recordings", audio_s, time.perf_counter() - self._start_s)
-            self._bar.update(self._total, completed=done, description=line)
-            self._bar.refresh()
+            if self._total:
+                line = _with_speed(f"{len(self._names)} recordings", audio_s, time.perf_counter() - self._start_s)
+                self._total.update(done, label=line)
 
     @contextmanager
     def refreshing(self) -> Iterator[None]:
-        """Draw every REFRESH_S until the block ends, and once more then."""
+        """Draw every REFRESH_S until the block ends; then remove all bars."""
         stop = threading.Event()
 
         def refresh() -> None:
@@ -102,7 +99,8 @@ class FileProgress:
         finally:
             stop.set()
             thread.join()
-            self.draw()
+            for bar in (*self._bars.values(), *([self._total] if self._total else [])):
+                bar.close()
 
 
 def _with_speed(name: str, audio_s: float, elapsed_s: float) -> str:

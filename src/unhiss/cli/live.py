@@ -49,9 +49,9 @@ def command(
         return _list()
     if install or remove:
         return _virtual_mic(install)
-    from contextlib import ExitStack, suppress
+    from contextlib import ExitStack, closing, suppress
 
-    from unhiss.cli.live_screen import open_screen, watch
+    from unhiss.cli.live_screen import Screen, watch
     from unhiss.infer.stream import Stream
     from unhiss.live.recorder import Recorder
     from unhiss.live.session import LiveSession
@@ -60,7 +60,7 @@ def command(
     _exit_cleanly()
     stream = Stream(options.pop("rate"), options.pop("channels"), options.pop("model") or DEFAULT, **options)
     with ExitStack() as stack:
-        screen = stack.enter_context(open_screen())
+        screen = stack.enter_context(closing(Screen()))
         recorder = Recorder(record, stream, force=force) if record else None
         session = LiveSession(stream, source, target, buffer_s=buffer_ms / 1000, recorder=recorder, notify=screen.say)
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -9,8 +10,6 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rich.live import Live
-
     from unhiss.live.session import LiveSession
 
 FLOOR_DBFS = -60.0  # left end of a meter
@@ -22,35 +21,28 @@ KeyReader = Callable[[float], str]  # waits at most so many seconds for a key
 
 
 class Screen:
-    """Lines on stderr, and on a terminal one line that is redrawn."""
+    """Lines on stderr and, where it is a terminal, one line below them that is redrawn and removed at the end."""
 
-    def __init__(self, live: Live | None = None) -> None:
-        self._live = live
+    def __init__(self) -> None:
+        self._drawn = 0  # characters of that line
 
     def say(self, line: str) -> None:
-        if self._live:
-            self._live.console.print(line, markup=False, highlight=False)
-        else:
-            print(line, file=sys.stderr, flush=True)
+        self._replace(f"{line}\n")
 
     def draw(self, line: str) -> None:
-        if self._live:
-            from rich.text import Text
+        if sys.stderr.isatty():
+            line = line[: shutil.get_terminal_size().columns - 1]
+            self._replace(line)
+            self._drawn = len(line)
 
-            self._live.update(Text(line, no_wrap=True), refresh=True)
+    def close(self) -> None:
+        self._replace("")
 
-
-@contextmanager
-def open_screen() -> Iterator[Screen]:
-    """A screen; without a terminal rich is not even imported."""
-    if not sys.stderr.isatty():
-        yield Screen()
-        return
-    from rich.console import Console
-    from rich.live import Live
-
-    with Live(console=Console(stderr=True), auto_refresh=False, transient=True) as live:
-        yield Screen(live)
+    def _replace(self, text: str) -> None:
+        erase = f"\r{'':{self._drawn}}\r" if self._drawn else ""
+        self._drawn = 0
+        sys.stderr.write(erase + text)
+        sys.stderr.flush()
 
 
 def watch(session: LiveSession, screen: Screen, seconds: float | None) -> None:

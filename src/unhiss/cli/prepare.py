@@ -112,7 +112,7 @@ def _sources(speech: tuple[str, ...], noise: tuple[str, ...]) -> list[ClipSource
 
 
 def _source(spec: str, role: str) -> ClipSource:
-    from unhiss.cli.terminal import progress_bar
+    from unhiss.cli.terminal import ProgressBar
     from unhiss.data import remote_corpus, synth
     from unhiss.data.corpora import parse_spec
     from unhiss.data.prepare import ClipSource
@@ -125,8 +125,7 @@ def _source(spec: str, role: str) -> ClipSource:
     corpus, path, part = parse_spec(spec, role)
     if isinstance(path, Path):
         return ClipSource(spec, path, corpus.read(path, part, role))
-    with progress_bar() as bar:
-        bar.add_task(f"listing {path}", total=None)
+    with ProgressBar(f"listing {path}"):
         return remote_corpus.read_remote(spec, corpus, path, part, role)
 
 
@@ -134,16 +133,15 @@ def _prepare(
     sources: list[ClipSource], output: Path | RemotePath, seed: int, fleet: Fleet, *, min_snr: float | None,
     min_dnsmos: float | None, valid_share: float, **settings: Any,
 ) -> Store:  # fmt: skip
-    from unhiss.cli.terminal import progress_bar
+    from unhiss.cli.terminal import ProgressBar
     from unhiss.data.prepare import prepare
     from unhiss.data.shards import Preprocessing
 
     preprocessing = Preprocessing(min_snr_db=min_snr, min_mos=min_dnsmos, **settings)
-    with progress_bar("clips") as bar:
-        task = bar.add_task("preparing")
+    with ProgressBar("preparing", unit="clips") as bar:
         return prepare(
             sources, output, preprocessing, valid_share=valid_share, seed=seed, fleet=fleet, rater=_rater(min_dnsmos),
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
+            progress=bar.update,
         )  # fmt: skip
 
 
@@ -207,10 +205,9 @@ def _write_mixtures(
     what: str, total: int, write: Callable[..., dict[str, int]], store: Store, folder: Path, *arguments: Any
 ) -> None:
     """Write pairs or spectrograms with a progress bar, then print how many."""
-    from unhiss.cli.terminal import progress_bar
+    from unhiss.cli.terminal import ProgressBar
 
-    with progress_bar(what) as bar:
-        task = bar.add_task("mixing", total=total)
-        counts = write(store, folder, *arguments, lambda done: bar.update(task, completed=done))
+    with ProgressBar("mixing", total, unit=what) as bar:
+        counts = write(store, folder, *arguments, bar.update)
     shares = ", ".join(f"{number:,} {split}" for split, number in counts.items())
     click.echo(f"{sum(counts.values()):,} {what} in {folder} ({shares})")

@@ -7,55 +7,75 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.progress import Progress
+    from tqdm import tqdm
 
-_bar_console: Console | None = None
-DRAW_LOCK = threading.RLock()  # rich miscounts its lines if one thread prints while another draws
+_open_bars: set[ProgressBar] = set()
 
 
-class _NullProgress:
-    """Has the methods of a progress bar and shows nothing."""
+class ProgressBar:
+    """A bar on stderr with count and remaining time, removed when its block ends. Several are drawn below each other.
 
-    def __getattr__(self, method: str) -> Any:
-        return lambda *args, **options: 0
+    Where stderr is no terminal it shows nothing, and tqdm is not imported.
 
-
-@contextmanager
-def progress_bar(unit: str = "", auto_refresh: bool = True) -> Iterator[Progress]:
-    """A rich progress bar on stderr with count and remaining time; rich is not imported if stderr is no terminal.
-
-    auto_refresh: redraw ten times a second; otherwise only when `refresh` is called, with DRAW_LOCK held.
+    label: what is done. total: None until it is known. unit: what is counted, such as "clips"; without one the bar
+    shows per cent. done: how much there is of it at the start.
     """
-    if not sys.stderr.isatty():
-        yield cast("Progress", _NullProgress())
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    global _bar_console
-    console = Console(stderr=True)
-    count = (MofNCompleteColumn(), TextColumn(unit)) if unit else (TextColumn("{task.percentage:3.0f} %"),)
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), *count, TimeRemainingColumn())
-    with Progress(*columns, console=console, auto_refresh=auto_refresh, transient=True) as bar:
-        _bar_console = console
-        try:
-            yield bar
-        finally:
-            _bar_console = None
+    def __init__(self, label: str, total: float | None = None, unit: str = "", done: float = 0) -> None:
+        count = f"{{n_fmt}}/{{total_fmt}} {unit}" if unit else "{percentage:3.0f} %"
+        bar_format = "{desc} {elapsed}" if total is None and not unit else f"{{desc}} {{bar}} {count} {{remaining}}"
+        self._bar = _tqdm(desc=label, total=total, initial=done, bar_format=bar_format) if _is_terminal() else None
+        if self._bar is not None:
+            _open_bars.add(self)
+
+    def update(self, done: float, total: float | None = None, label: str | None = None) -> None:
+        """Set what is given; the bar is drawn ten times a second at most."""
+        if self._bar is None:
+            return
+        if total is not None:
+            self._bar.total = total
+        if label is not None:
+            self._bar.set_description_str(label, refresh=False)
+        self._bar.update(done - self._bar.n)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            _open_bars.discard(self)
+            self._bar.close()
+
+    def __enter__(self) -> ProgressBar:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+def _is_terminal() -> bool:
+    """Whether bars can be drawn on stderr."""
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def _tqdm(**options: Any) -> tqdm[Any]:
+    from tqdm import tqdm
+
+    if not _open_bars:
+        tqdm.monitor_interval = 0  # its thread would redraw bars that are not updated; ours are
+        tqdm.set_lock(threading.RLock())  # its own one is shared with other processes, which draw nothing here
+    return tqdm(file=sys.stderr, leave=False, dynamic_ncols=True, miniters=0, **options)
 
 
 def echo(line: str, err: bool = False) -> None:
     """Print a line, above the progress bars if there are any; undecodable bytes of file names are replaced."""
     text = line.encode(errors="surrogateescape").decode(errors="replace")
-    if _bar_console and (err or sys.stdout.isatty()):  # stdout and stderr are the same terminal
-        with DRAW_LOCK:
-            _bar_console.print(text, markup=False, highlight=False, soft_wrap=True)
+    if _open_bars and (err or sys.stdout.isatty()):  # stdout and stderr are the same terminal
+        from tqdm import tqdm
+
+        tqdm.write(text, file=sys.stderr)
     else:
         click.echo(text, err=err)
 

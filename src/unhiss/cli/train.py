@@ -84,7 +84,7 @@ def _check(output: Path, resume: bool, init: str | None) -> None:
 
 def _train(run: Run) -> None:
     """Train with a progress bar on a terminal, and a printed line an epoch; only the first process shows them."""
-    from unhiss.cli.terminal import progress_bar
+    from unhiss.cli.terminal import ProgressBar, echo
     from unhiss.train.loop import train
 
     config = run.experiment.train
@@ -92,13 +92,13 @@ def _train(run: Run) -> None:
         for _ in train(run):
             pass
         return
-    with progress_bar("examples") as bar:
-        task = bar.add_task("training", total=config.steps * config.batch_size, completed=run.step * config.batch_size)
+    total, done = config.steps * config.batch_size, run.step * config.batch_size
+    with ProgressBar("training", total, unit="examples", done=done) as bar:
         for state in train(run):
             speed = f"{state.samples_per_second:,.0f} examples/s"
-            bar.update(task, completed=state.examples, description=f"loss {state.loss:.4f}  {speed}")
+            bar.update(state.examples, label=f"loss {state.loss:.4f}  {speed}")
             if row := state.metrics:
-                click.echo(
+                echo(
                     f"epoch {row['epoch']}/{config.epochs}  loss {row['loss']:.5f}  valid {row['valid_loss']:.5f}  "
                     f"SNR {row['valid_noisy_snr_db']:.1f} -> {row['valid_snr_db']:.1f} dB  {speed}"
                 )
