@@ -6,6 +6,8 @@ import platform
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,14 @@ MAX_RETRIES = 10  # of a chunk whose process or machine is lost
 CHUNK = 8  # items at most that are sent together: each of Ray's messages takes about a millisecond
 STORE_BYTES = 80 << 20  # results are small: numbers and names
 
-_prepared_run = ""  # the run that this process of Ray has been set up for; Ray keeps processes between runs
-_kept: object = None  # what the setup returned
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One call of `map_on_ray`, as its chunks know it; two are equal if their ids are."""
+
+    id: str
+    cwd: str = field(compare=False)
+    setup: WorkerSetup = field(compare=False)
 
 
 def map_on_ray(
@@ -30,7 +38,7 @@ def map_on_ray(
     unhiss installed and see the same files. Raises WorkerCrashed when one chunk lost its process too often.
     """
     with _connected(address, jobs) as ray:
-        run_id, cwd = uuid.uuid4().hex, str(Path.cwd())
+        run = _Run(uuid.uuid4().hex, str(Path.cwd()), setup)
         remote_chunk = ray.remote(_run_chunk).options(num_cpus=1, max_retries=MAX_RETRIES if retry else 0)
         size = max(1, min(CHUNK, len(items) // (4 * _capacity(ray))))
         waiting = [list(range(first, min(first + size, len(items)))) for first in range(0, len(items), size)][::-1]
@@ -39,8 +47,7 @@ def map_on_ray(
             while waiting or running:
                 while waiting and len(running) < 2 * _capacity(ray):  # two each, so that no process waits for work
                     chunk = waiting.pop()
-                    work = [items[index] for index in chunk]
-                    running[remote_chunk.remote(task, work, setup.function, setup.args, run_id, cwd)] = chunk
+                    running[remote_chunk.remote(task, [items[index] for index in chunk], run)] = chunk
                 for reference in ray.wait(list(running), num_returns=1)[0]:
                     yield from zip(running.pop(reference), _results(ray, reference), strict=True)
         except BaseException:
@@ -51,22 +58,25 @@ def map_on_ray(
             raise
 
 
-def _run_chunk(
-    task: Callable[..., Any], items: list[tuple[Any, ...]], function: Callable[..., object] | None,
-    args: tuple[Any, ...], run_id: str, cwd: str,
-) -> list[Any]:  # fmt: skip
+def _run_chunk(task: Callable[..., Any], items: list[tuple[Any, ...]], run: _Run) -> list[Any]:
     """In a process of Ray, in the working directory of the command, as paths may be relative."""
-    global _kept, _prepared_run
     try:
-        os.chdir(cwd)
+        os.chdir(run.cwd)
     except OSError as error:
         raise UnhissError(
-            f"{platform.node()} has no folder {cwd}; run unhiss from one that every machine of the cluster sees"
+            f"{platform.node()} has no folder {run.cwd}; run unhiss from one that every machine of the cluster sees"
         ) from error
-    if function and _prepared_run != run_id:
-        _kept = function(*args)
-    _prepared_run = run_id
+    _set_up(run)
     return [task(*item) for item in items]
+
+
+@lru_cache(maxsize=1)
+def _set_up(run: _Run) -> object:
+    """Set this process up, once for all chunks of a run that it gets: Ray starts processes itself, for any run.
+
+    What the setup returns, such as a lock, is kept until the process gets a chunk of another run.
+    """
+    return run.setup.function(*run.setup.args) if run.setup.function else None
 
 
 def _results(ray: Any, reference: Any) -> list[Any]:
