@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -27,8 +28,13 @@ def exit_at_once(value: int) -> None:
     os._exit(value)
 
 
-def note(folder: Path) -> None:
-    (folder / str(os.getpid())).touch()
+def note(folder: Path) -> int:
+    (folder / f"{os.getpid()} {uuid.uuid4()}").touch()
+    return os.getpid()
+
+
+def add_to_state(state: int, number: int) -> tuple[int, int]:
+    return state - os.getpid(), number
 
 
 def terminate_itself(folder: Path, number: int) -> None:
@@ -78,9 +84,12 @@ def test_the_first_exception_ends_all(jobs: int | None) -> None:
         list(map_processes(square, [(13,), (1,)], jobs))
 
 
-def test_the_setup_runs_once_in_each_worker(tmp_path: Path) -> None:
-    list(map_processes(square, [(n,) for n in range(8)], 2, WorkerSetup(function=note, args=(tmp_path,))))
-    assert 1 <= len(list(tmp_path.iterdir())) <= 2
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_each_process_makes_its_state_once_and_hands_it_to_every_task(jobs: int, tmp_path: Path) -> None:
+    setup = WorkerSetup(state=note, args=(tmp_path,))
+    done = sorted(map_processes(add_to_state, [(n,) for n in range(8)], jobs, setup))
+    assert done == [(n, (0, n)) for n in range(8)]
+    assert 1 <= len(list(tmp_path.iterdir())) <= jobs
 
 
 @pytest.mark.parametrize("task", [terminate_itself, swallow_exit, send_late])

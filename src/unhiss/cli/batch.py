@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     Outcomes = Iterator[tuple[int, FileReport | str]]  # index of the task, report or error message
 
 PRELOAD = ("unhiss.infer.denoiser", "unhiss.cli.batch")  # imported once by the fork server for all processes
-_progress_array: ProgressArray = None  # of the parent process, in a worker
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ def _run_on_workers(tasks: list[DenoiseTask], options: BatchOptions, array: Prog
     overwrite = replace(options, file=replace(options.file, force=True))
     protected = set(had_output)
     items = [(index, task, options if index in protected else overwrite) for index, task in enumerate(tasks)]
-    setup = WorkerSetup(function=_init_worker, args=(None if options.ray else array, run_id), preload=PRELOAD)
+    setup = WorkerSetup(state=_init_worker, args=(None if options.ray else array, run_id), preload=PRELOAD)
     fleet = Fleet(options.jobs or None, options.ray)
     failures = 0
     try:
@@ -122,16 +121,15 @@ def _is_failure(outcome: FileReport | str) -> bool:
     return isinstance(outcome, str)
 
 
-def _init_worker(array: ProgressArray, run_id: str) -> None:
+def _init_worker(array: ProgressArray | None, run_id: str) -> ProgressArray | None:
     from unhiss.atomic import tag
 
-    global _progress_array
-    _progress_array = array
     tag(run_id)
+    return array
 
 
-def _run_task(index: int, task: DenoiseTask, options: BatchOptions) -> FileReport | str:
-    return _try_denoise(task, options, progress_callback(_progress_array, index))
+def _run_task(array: ProgressArray | None, index: int, task: DenoiseTask, options: BatchOptions) -> FileReport | str:
+    return _try_denoise(task, options, progress_callback(array, index))
 
 
 def _try_denoise(task: DenoiseTask, options: BatchOptions, progress: Progress) -> FileReport | str:

@@ -78,12 +78,18 @@ def run_workers(
     """
     progress(done)
     if fleet.ray:  # its processes outlive the run
-        task, items, setup = _run_locked, [(folder, task, item) for item in items], WorkerSetup()
+        results = map_items(_run_locked, [(folder, task, item) for item in items], fleet, ledger=ledger)
     else:
-        setup = WorkerSetup(function=hold_worker_lock, args=(folder,), preload=PRELOAD)
-    for index, _ in map_items(task, items, fleet, setup, ledger=ledger):
+        setup = WorkerSetup(state=hold_worker_lock, args=(folder,), preload=PRELOAD)
+        results = map_items(_run_while_locked, [(task, item) for item in items], fleet, setup, ledger=ledger)
+    for index, _ in results:
         done += sizes[index]
         progress(done)
+
+
+def _run_while_locked(lock: FileLock, task: Callable[..., Any], item: tuple[Any, ...]) -> None:
+    """A task in a process, which holds `lock` until it ends."""
+    task(*item)
 
 
 def _run_locked(folder: Path, task: Callable[..., Any], item: tuple[Any, ...]) -> None:

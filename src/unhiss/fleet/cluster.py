@@ -25,12 +25,12 @@ class _Run:
 
     id: str
     cwd: str = field(compare=False)
-    setup: WorkerSetup = field(compare=False)
+    setup: WorkerSetup | None = field(compare=False)
 
 
 def map_on_ray(
-    task: Callable[..., Any], items: Sequence[tuple[Any, ...]], address: str, jobs: int | None, setup: WorkerSetup,
-    retry: bool,
+    task: Callable[..., Any], items: Sequence[tuple[Any, ...]], address: str, jobs: int | None,
+    setup: WorkerSetup | None, retry: bool,
 ) -> Iterator[tuple[int, Any]]:  # fmt: skip
     """(index, task(*item)) of every item, as each chunk finishes: `processes.map_processes`, on Ray.
 
@@ -66,17 +66,15 @@ def _run_chunk(task: Callable[..., Any], items: list[tuple[Any, ...]], run: _Run
         raise UnhissError(
             f"{platform.node()} has no folder {run.cwd}; run unhiss from one that every machine of the cluster sees"
         ) from error
-    _set_up(run)
-    return [task(*item) for item in items]
+    first = (_state(run),) if run.setup else ()
+    return [task(*first, *item) for item in items]
 
 
 @lru_cache(maxsize=1)
-def _set_up(run: _Run) -> object:
-    """Set this process up, once for all chunks of a run that it gets: Ray starts processes itself, for any run.
-
-    What the setup returns, such as a lock, is kept until the process gets a chunk of another run.
-    """
-    return run.setup.function(*run.setup.args) if run.setup.function else None
+def _state(run: _Run) -> Any:
+    """The state of this process, made once for all chunks of a run: Ray starts processes itself, for any run."""
+    assert run.setup
+    return run.setup()
 
 
 def _results(ray: Any, reference: Any) -> list[Any]:

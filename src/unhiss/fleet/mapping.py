@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from unhiss.fleet.ledger import Ledger
-from unhiss.fleet.processes import NO_SETUP, WorkerCrashed, WorkerSetup, map_processes
+from unhiss.fleet.processes import WorkerCrashed, WorkerSetup, map_processes
 
 MAX_CRASHES = 3  # in a row, with no item finished between them: then the work itself crashes workers
 RETRY_PAUSE_S = 0.2  # before the second attempt; a busy disk or server may have recovered by then
@@ -35,11 +35,12 @@ ALL_PROCESSORS = Fleet()
 
 
 def map_items(
-    task: Callable[..., Any], items: Sequence[tuple[Any, ...]], fleet: Fleet, setup: WorkerSetup = NO_SETUP, *,
+    task: Callable[..., Any], items: Sequence[tuple[Any, ...]], fleet: Fleet, setup: WorkerSetup | None = None, *,
     is_failure: IsFailure = never_fails, ledger: Ledger | None = None, retry: bool = True,
 ) -> Iterator[tuple[int, Any]]:  # fmt: skip
     """(index, task(*item)) of every item, once, as each finishes; `in_order` sorts them.
 
+    setup: makes a state in each process; it is task(state, *item) then.
     An item that raises, or whose result `is_failure`, is tried once more; then the exception ends the run, and the
     failed result is yielded. ledger: its results are yielded first and not computed again; new ones are added to it,
     except failures. retry: work lost to a crashed worker is done again, so an item may be computed twice; without
@@ -66,13 +67,14 @@ def map_items(
 
 
 def _map_once(
-    work: list[tuple[Any, ...]], fleet: Fleet, setup: WorkerSetup, isolated: bool, retry: bool
+    work: list[tuple[Any, ...]], fleet: Fleet, setup: WorkerSetup | None, isolated: bool, retry: bool
 ) -> Iterator[tuple[int, Any]]:
+    task = attempt_with_state if setup else attempt
     if fleet.ray:
         from unhiss.fleet import cluster
 
-        return cluster.map_on_ray(attempt, work, fleet.ray, fleet.jobs, setup, retry)
-    return map_processes(attempt, work, fleet.jobs, setup, isolated)
+        return cluster.map_on_ray(task, work, fleet.ray, fleet.jobs, setup, retry)
+    return map_processes(task, work, fleet.jobs, setup, isolated)
 
 
 def attempt(task: Callable[..., Any], is_failure: IsFailure, item: tuple[Any, ...]) -> Any:
@@ -83,6 +85,11 @@ def attempt(task: Callable[..., Any], is_failure: IsFailure, item: tuple[Any, ..
             return result
     time.sleep(RETRY_PAUSE_S)
     return task(*item)
+
+
+def attempt_with_state(state: Any, task: Callable[..., Any], is_failure: IsFailure, item: tuple[Any, ...]) -> Any:
+    """In a worker: `task(state, *item)`, once more if it fails."""
+    return attempt(task, is_failure, (state, *item))
 
 
 def in_order(results: Iterator[tuple[int, Any]]) -> Iterator[tuple[int, Any]]:

@@ -27,25 +27,25 @@ class WorkerCrashed(UnhissError):
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerSetup:
-    """What a worker does before its first item: `function(*args)`. Its result is kept until the worker ends.
+    """What each process prepares before its first item: `state(*args)`, the first argument of its tasks.
 
     preload: modules that the fork server imports once for all workers.
     """
 
-    function: Callable[..., object] | None = None
+    state: Callable[..., Any]
     args: tuple[Any, ...] = ()
     preload: Sequence[str] = ()
 
-
-NO_SETUP = WorkerSetup()
+    def __call__(self) -> Any:
+        return self.state(*self.args)
 
 
 class _Worker:
-    """State of a worker process, which the pool's initializer and its tasks share."""
+    """State of a worker process: only so can the initializer of a pool hand something to its tasks."""
 
     busy = False  # a task is running
     terminated = False  # SIGTERM has arrived
-    kept: object = None  # what WorkerSetup.function returned
+    first: tuple[Any, ...] = ()  # of the arguments of each task: the state that WorkerSetup made, if there is one
 
 
 def cpu_count() -> int:
@@ -54,21 +54,23 @@ def cpu_count() -> int:
 
 
 def map_processes(
-    task: Callable[..., Any], items: Sequence[tuple[Any, ...]], jobs: int | None = None, setup: WorkerSetup = NO_SETUP,
-    isolated: bool = False,
+    task: Callable[..., Any], items: Sequence[tuple[Any, ...]], jobs: int | None = None,
+    setup: WorkerSetup | None = None, isolated: bool = False,
 ) -> Iterator[tuple[int, Any]]:  # fmt: skip
     """(index, task(*item)) of every item as each finishes, in up to `jobs` processes (None: one a processor).
 
-    The first exception of a task ends the run. With one job the task runs in this process and no worker starts,
-    unless `isolated`: for items that may crash their process. Raises WorkerCrashed when a worker was killed.
+    With a setup it is task(state, *item), with the state that this process has made. The first exception of a task
+    ends the run. With one job the task runs in this process and no worker starts, unless `isolated`: for items that
+    may crash their process. Raises WorkerCrashed when a worker was killed.
     """
     count = min(cpu_count() if jobs is None else jobs, len(items))
     if count <= 1 and not (isolated and items):
+        first = (setup(),) if setup and items else ()
         for index, item in enumerate(items):
-            yield index, task(*item)
+            yield index, task(*first, *item)
         return
     before = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(count, _context(setup.preload), _start_worker, (setup.function, setup.args))
+    pool = ProcessPoolExecutor(count, _context(setup.preload if setup else ()), _start_worker, (setup,))
     try:
         futures = {pool.submit(_run_task, task, item): index for index, item in enumerate(items)}
         for future in as_completed(futures):
@@ -83,13 +85,13 @@ def map_processes(
 
 
 def _run_task(task: Callable[..., Any], item: tuple[Any, ...]) -> Any:
-    """In a worker: `task(*item)`. After SIGTERM the worker ends and takes no further item.
+    """In a worker: `task(*item)`, or `task(state, *item)`. After SIGTERM the worker ends and takes no further item.
 
     Raising SystemExit is not enough: callbacks of C, finalisers and tasks may swallow it, and the pool would go on.
     """
     try:
         _Worker.busy = True
-        result = task(*item)
+        result = task(*_Worker.first, *item)
     except SystemExit:
         os._exit(EXIT_TERMINATED)
     finally:
@@ -141,12 +143,12 @@ def _choose_socket_folder() -> None:
         tempfile.tempdir = saved
 
 
-def _start_worker(function: Callable[..., object] | None, args: tuple[Any, ...]) -> None:
+def _start_worker(setup: WorkerSetup | None) -> None:
     """In a worker: leave Ctrl-C to the parent, run the setup, and end when the parent ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _on_sigterm)
-    if function:
-        _Worker.kept = function(*args)
+    if setup:
+        _Worker.first = (setup(),)
     end_with_parent()
 
 

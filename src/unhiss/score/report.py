@@ -14,11 +14,10 @@ from unhiss.errors import ConfigError
 from unhiss.fleet.ledger import Ledger
 from unhiss.fleet.mapping import Fleet, map_items
 from unhiss.fleet.processes import WorkerSetup
-from unhiss.score import scorer
 from unhiss.score.pairs import Pair
 from unhiss.score.recognition import Recogniser
 from unhiss.score.registry import DEFAULT, check_packages
-from unhiss.score.scorer import ScoreRow
+from unhiss.score.scorer import Scorer, ScoreRow
 from unhiss.score.systems import System
 
 NOISY = "noisy input"
@@ -74,7 +73,7 @@ def evaluate(
     missing = sorted((item for item in items if item not in rows), key=lambda item: (-pairs[item[1]].size, item[1]))
     tasks = [(number, pairs[number], name) for name, number in missing]
     scorer_args = (tuple(systems), tuple(metrics), recogniser)
-    for index, row in map_scorer(scorer.score_item, tasks, Fleet(jobs, ray), scorer_args):
+    for index, row in map_scorer(Scorer.score, tasks, Fleet(jobs, ray), scorer_args):
         rows[missing[index]] = row
         if cache and not row.failure:  # failures are tried again
             cache.add(keys[missing[index]], {name: getattr(row, name) for name in CACHED})
@@ -85,12 +84,11 @@ def evaluate(
 def map_scorer(
     task: Callable[..., Any], items: Sequence[tuple[Any, ...]], fleet: Fleet, scorer_args: tuple[Any, ...]
 ) -> Iterator[tuple[int, Any]]:
-    """(index, task(*item)) of every item, as each finishes; task is a function of `scorer`, prepared by init_worker.
+    """(index, task(scorer, *item)) of every item, as each finishes; scorer_args: of the Scorer of each process.
 
     Workers, and programs they run, use one thread each: recordings are scored in parallel.
     """
-    scorer.init_worker(*scorer_args)
-    setup = WorkerSetup(function=scorer.init_worker, args=scorer_args, preload=PRELOAD)
+    setup = WorkerSetup(state=Scorer, args=scorer_args, preload=PRELOAD)
     previous = {name: os.environ[name] for name in THREADS if name in os.environ}
     os.environ.update(dict.fromkeys(THREADS, "1"))
     try:

@@ -5,7 +5,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any
 
 import numpy as np
 
@@ -66,10 +65,13 @@ class Scorer:
         except Exception as error:  # a system is third-party code; its failure is a result
             return ScoreRow(name, pair, dict.fromkeys(self._metrics, float("nan")), failure=one_line(error))
 
-    def output(self, number: int, pair: Pair, name: str) -> np.ndarray:
-        """The output of a system for a recording, fitted to the length of the recording."""
-        noisy, _, rate = self._load_pair(number, pair)
-        return run_system(self._load_system(name), noisy, rate)[0]
+    def output(self, number: int, pair: Pair, name: str) -> np.ndarray | str:
+        """The output of a system for a recording, fitted to its length, or the error message if the system fails."""
+        try:
+            noisy, _, rate = self._load_pair(number, pair)
+            return run_system(self._load_system(name), noisy, rate)[0]
+        except Exception as error:
+            return one_line(error)
 
     def _load_pair(self, number: int, pair: Pair) -> tuple[np.ndarray, np.ndarray | None, int]:
         if number not in self._loaded:
@@ -119,27 +121,3 @@ def _processor_s() -> float:
 
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return time.process_time() + usage.ru_utime + usage.ru_stime
-
-
-_scorer: Scorer | None = None  # of this process
-
-
-def init_worker(*args: Any) -> None:
-    """Prepare a process for score_item() and system_output(); the arguments are those of Scorer."""
-    global _scorer
-    _scorer = Scorer(*args)
-
-
-def score_item(number: int, pair: Pair, name: str) -> ScoreRow:
-    """Scorer.score of this process."""
-    assert _scorer is not None
-    return _scorer.score(number, pair, name)
-
-
-def system_output(number: int, pair: Pair, name: str) -> np.ndarray | str:
-    """Scorer.output of this process, or the error message if the system fails."""
-    assert _scorer is not None
-    try:
-        return _scorer.output(number, pair, name)
-    except Exception as error:
-        return one_line(error)

@@ -13,10 +13,10 @@ from unhiss.errors import AudioError
 from unhiss.fleet.mapping import Fleet
 from unhiss.media.plots import loudest_db, spectrogram
 from unhiss.media.writer import write
-from unhiss.score import scorer
 from unhiss.score.pairs import Pair
 from unhiss.score.registry import METRICS
 from unhiss.score.report import NOISY, Report, map_scorer
+from unhiss.score.scorer import Scorer
 from unhiss.score.statistics import baseline
 from unhiss.score.systems import System
 
@@ -70,7 +70,7 @@ def make_clips(report: Report, systems: Sequence[System], jobs: int) -> list[Cli
     if not ranked:
         return []
     items = [(number, pair, system.name) for number, pair in enumerate(ranked.values()) for system in systems]
-    results = map_scorer(scorer.system_output, items, Fleet(jobs), (tuple(systems), report.metrics, None))
+    results = map_scorer(Scorer.output, items, Fleet(jobs), (tuple(systems), report.metrics, None))
     outputs = {(items[index][0], items[index][2]): output for index, output in results}
     return [
         _make_clip(rank, pair, {system.name: outputs[number, system.name] for system in systems})
