@@ -29,17 +29,20 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
+LONG, SHORT = "examples=64 train.valid_examples=16", "examples=8 train.valid_examples=4"
+
+
 @pytest.mark.usefixtures("environment")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # jupyter's sockets
-def test_the_notebook_prepares_trains_and_plays(tmp_path: Path) -> None:
+@pytest.mark.parametrize("length", [SHORT, pytest.param(LONG, marks=pytest.mark.soak)])
+def test_the_notebook_prepares_trains_and_plays(length: str, tmp_path: Path) -> None:
     import nbformat
     from nbclient import NotebookClient
 
     notebook = nbformat.read(NOTEBOOK, as_version=4)
-    long, short = "examples=64 train.valid_examples=16", "examples=8 train.valid_examples=4"
-    training = next(cell for cell in notebook.cells if long in cell.source)
-    training.source = training.source.replace(long, short)
+    training = next(cell for cell in notebook.cells if LONG in cell.source)
+    training.source = training.source.replace(LONG, length)
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(NOTEBOOK.parent)}}).execute()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     text = "".join(output.get("text", "") for output in outputs)

@@ -20,6 +20,9 @@ SETTINGS = {
     "AWS_EC2_METADATA_DISABLED": "true", "AWS_MAX_ATTEMPTS": "1",
 }  # fmt: skip
 
+# Three of sixteen requests to the server fail; in `make soak` three of eight, which waits longer.
+OFTEN_AND_MORE_OFTEN = pytest.mark.parametrize("faulty", [16, pytest.param(8, marks=pytest.mark.soak)], indirect=True)
+
 
 def reach(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Point this process and its children at the server, and leave retries to s3fs and unhiss."""

@@ -20,12 +20,12 @@ from unhiss.remote import RemotePath, _filesystem  # noqa: E402
 
 @pytest.fixture(scope="module")
 def serve() -> Iterator[Callable[[int], str]]:
-    """Start a server with this number of faults; returns its address."""
+    """Start a server, three of so many of whose requests fail; returns its address."""
     begun = []
 
-    def start(faults: int) -> str:
+    def start(period: int) -> str:
         process = subprocess.Popen(
-            [sys.executable, HERE / "faulty_s3.py", str(faults)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            [sys.executable, HERE / "faulty_s3.py", str(period)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             text=True, cwd=HERE, env=os.environ | {"PYTHONWARNINGS": "ignore"},
         )  # fmt: skip
         begun.append(process)
@@ -38,8 +38,8 @@ def serve() -> Iterator[Callable[[int], str]]:
 
 
 @pytest.fixture(scope="module")
-def faulty(serve: Callable[[int], str]) -> str:
-    return serve(1)
+def faulty(request: pytest.FixtureRequest, serve: Callable[[int], str]) -> str:
+    return serve(getattr(request, "param", 16))
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
-"""A faulty S3 server: `python faulty_s3.py FAULTS` prints its address and serves until stdin ends.
+"""A faulty S3 server: `python faulty_s3.py PERIOD` prints its address and serves until stdin ends.
 
-Of every sixteen requests one is answered 503, one is cut off before any answer, and one in the middle of it; with
-FAULTS = 0 none fails, with FAULTS = 9 all do.
+Of every PERIOD requests one is answered 503, one is cut off before any answer, and one in the middle of it; with
+PERIOD = 0 none fails, with PERIOD = 1 all are answered 503.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import threading
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-FAULTS = int(sys.argv[1])
-KINDS = {3: "503", 8: "cut", 13: "half"}
+PERIOD = int(sys.argv[1])
+KINDS = {3 * PERIOD // 4: "half", PERIOD // 2: "cut", PERIOD // 4: "503"}
 inside = DomainDispatcherApplication(create_backend_app)
 numbers = itertools.count()
 
@@ -35,7 +35,7 @@ def reset(environ: dict) -> None:
 
 
 def stumbling(environ: dict, start):
-    kind = "503" if FAULTS == 9 else KINDS.get(next(numbers) % 16) if FAULTS else None
+    kind = KINDS.get(next(numbers) % PERIOD) if PERIOD else None
     if kind == "503":
         environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         start("503 Slow Down", [("Content-Length", "0")])

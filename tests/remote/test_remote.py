@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
-from buckets import HERE, reach, run
+from buckets import HERE, OFTEN_AND_MORE_OFTEN, reach, run
 
 from unhiss.data.store import Store
 from unhiss.errors import UnhissError
 from unhiss.remote import RemotePath, _filesystem, parse_path
 
 
+@OFTEN_AND_MORE_OFTEN
 def test_a_folder_in_a_bucket_is_denoised_into_another(bucket: RemotePath, tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     (tmp_path / "in" / "deep").mkdir(parents=True)
@@ -74,7 +75,7 @@ def test_what_is_not_there_is_one_line(bucket: RemotePath, tmp_path: Path) -> No
 def test_a_server_that_never_answers_well_is_one_line(
     serve: Callable[[int], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reach(serve(9), monkeypatch)
+    reach(serve(1), monkeypatch)
     monkeypatch.setattr("unhiss.remote.BACKOFF_S", 0.001)
     with pytest.raises(UnhissError, match=r"s3://some/a.wav: .*\(tried 6 times\)"):
         RemotePath("s3://some/a.wav").download(tmp_path / "a.wav")
