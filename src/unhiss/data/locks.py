@@ -5,6 +5,7 @@ not lock reliably; so each worker holds an exclusive lock on a file of its own, 
 Lock files have temporary names (see `atomic`), so a killed run leaves nothing that a later one does not remove.
 """
 
+import multiprocessing
 import shutil
 import tempfile
 import time
@@ -80,15 +81,20 @@ def run_workers(
     if fleet.ray:  # its processes outlive the run
         results = map_items(_run_locked, [(folder, task, item) for item in items], fleet, ledger=ledger)
     else:
-        setup = WorkerSetup(state=hold_worker_lock, args=(folder,), preload=PRELOAD)
+        setup = WorkerSetup(state=_lock_of_worker, args=(folder,), preload=PRELOAD)
         results = map_items(_run_while_locked, [(task, item) for item in items], fleet, setup, ledger=ledger)
     for index, _ in results:
         done += sizes[index]
         progress(done)
 
 
-def _run_while_locked(lock: FileLock, task: Callable[..., Any], item: tuple[Any, ...]) -> None:
-    """A task in a process, which holds `lock` until it ends."""
+def _lock_of_worker(folder: Path) -> FileLock | None:
+    """The lock that a worker holds; with one job there is none, and the run has its own."""
+    return hold_worker_lock(folder) if multiprocessing.parent_process() else None
+
+
+def _run_while_locked(lock: FileLock | None, task: Callable[..., Any], item: tuple[Any, ...]) -> None:
+    """A task in a worker, which holds `lock` until it ends."""
     task(*item)
 
 
