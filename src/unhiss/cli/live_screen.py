@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from unhiss.live.session import LiveSession
 
 FLOOR_DBFS = -60.0  # left end of a meter
-METER_WIDTH = 24  # characters
+METER_WIDTH = 24  # characters, where the terminal is wide enough
 REFRESH_S = 0.1
 STALLED_S = 3.0  # without a block from the microphone
 
@@ -31,7 +31,7 @@ class Screen:
 
     def draw(self, line: str) -> None:
         if sys.stderr.isatty():
-            line = line[: shutil.get_terminal_size().columns - 1]
+            line = line[: terminal_width()]
             self._replace(line)
             self._drawn = len(line)
 
@@ -45,6 +45,11 @@ class Screen:
         sys.stderr.flush()
 
 
+def terminal_width() -> int:
+    """Characters of a line that a terminal shows without beginning another one; 79 if its width is unknown."""
+    return shutil.get_terminal_size().columns - 1
+
+
 def watch(session: LiveSession, screen: Screen, seconds: float | None) -> None:
     """Draw the status and obey the keys until the time is over, q is pressed, or the session ends by itself."""
     deadline = time.monotonic() + seconds if seconds else float("inf")
@@ -55,7 +60,7 @@ def watch(session: LiveSession, screen: Screen, seconds: float | None) -> None:
             if stalled and not was_stalled:
                 screen.say("no audio from the microphone; is it muted, suspended or unplugged?")
             was_stalled = stalled
-            screen.draw(status_line(session))
+            screen.draw(status_line(session, terminal_width()))
             key = read_key(min(REFRESH_S, max(0.0, deadline - time.monotonic())))
             if key == "b":
                 session.stream.bypass = not session.stream.bypass
@@ -63,22 +68,26 @@ def watch(session: LiveSession, screen: Screen, seconds: float | None) -> None:
                 return
 
 
-def status_line(session: LiveSession) -> str:
+def status_line(session: LiveSession, width: int) -> str:
+    """Levels, load, latency and keys; the meters take what is left of the width."""
     status = session.status
-    return (
-        f"in {meter(status.noisy_dbfs)} out {meter(status.clean_dbfs)} load {100 * status.load:3.0f} % "
-        f"{status.latency_ms:.0f} ms{f' dropped {status.dropped}' if status.dropped else ''} "
+    numbers = (
+        f"load {100 * status.load:3.0f} % {status.latency_ms:.0f} ms"
+        f"{f' dropped {status.dropped}' if status.dropped else ''} "
         f"{'BYPASS' if session.stream.bypass else ''}[b bypass, q quit]"
     )
+    size = max(0, min(METER_WIDTH, (width - len(numbers) - len("in   -30 dB out   -30 dB ")) // 2))
+    return f"in {meter(status.noisy_dbfs, size)} out {meter(status.clean_dbfs, size)} {numbers}"
 
 
-def meter(level_dbfs: float) -> str:
-    """
-    >>> meter(-30.0)
-    '████████████············  -30 dB'
+def meter(level_dbfs: float, size: int) -> str:
+    """A bar of `size` characters from FLOOR_DBFS to 0 dBFS, and the level.
+
+    >>> meter(-30.0, 12)
+    '██████······  -30 dB'
     """
     filled = min(1.0, max(0.0, 1 - level_dbfs / FLOOR_DBFS))
-    return f"{'█' * round(METER_WIDTH * filled):·<{METER_WIDTH}} {max(-99, round(level_dbfs)):4} dB"
+    return f"{'█' * round(size * filled):·<{size}} {max(-99, round(level_dbfs)):4} dB"
 
 
 @contextmanager
