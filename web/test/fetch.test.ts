@@ -1,5 +1,5 @@
 import { gzipSync } from "node:zlib";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { gunzip } from "../src/ui/fetch";
 
 const plain = Uint8Array.from({ length: 5000 }, (_, index) => (index * index) % 251);
@@ -14,4 +14,10 @@ test("gzipped files are unpacked, and others stay as they are: a browser may hav
 
 test("a gzipped file that ends early is an error, not half a module", async () => {
   await expect(gunzip(buffer(gzipSync(plain).subarray(0, 100)))).rejects.toThrow();
+});
+
+test("an old browser is told what it lacks", async () => {
+  vi.stubGlobal("DecompressionStream", undefined);
+  await expect(gunzip(buffer(gzipSync(plain)))).rejects.toThrow("no DecompressionStream; try a newer one");
+  vi.unstubAllGlobals();
 });

@@ -10,5 +10,6 @@ export async function fetchBytes(url: string): Promise<ArrayBuffer> {
 export async function gunzip(bytes: ArrayBuffer): Promise<ArrayBuffer> {
   const [first, second] = new Uint8Array(bytes, 0, Math.min(2, bytes.byteLength));
   if (first !== 0x1f || second !== 0x8b) return bytes;
+  if (typeof DecompressionStream === "undefined") throw new Error("this browser has no DecompressionStream; try a newer one");
   return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
 }
