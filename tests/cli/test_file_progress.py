@@ -31,7 +31,7 @@ class RecordedBar:
 
     shown: ClassVar[list[RecordedBar]] = []  # as they were opened
 
-    def __init__(self, label: str, total: float) -> None:
+    def __init__(self, label: str, total: float, interval_s: float) -> None:
         self.label, self.total, self.done = label, total, 0.0
         self.shown.append(self)
 
@@ -125,4 +125,6 @@ def test_on_a_terminal_lines_remain_and_bars_disappear(jobs: int, tmp_path: Path
     assert len(screen(sent)) == 6, screen(sent)
     assert any("bad.wav: not a readable recording" in line for line in screen(sent))
     assert not any("█" in line or " %" in line for line in screen(sent))
-    assert re.search(r"4 recordings .*\d+ %", sent.decode()), "there were bars"
+    drawn = sent.decode()
+    assert re.search(r"4 recordings, \d+ x real time", drawn) and "█" in drawn
+    assert re.search(r"\d+ % \d\d:\d\d", drawn)

@@ -10,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent.parent
 NOTEBOOK = ROOT / "examples" / "train.ipynb"
+LONG, SHORT = "examples=64 train.valid_examples=16", "examples=8 train.valid_examples=4"
 
 
 @pytest.fixture
@@ -27,9 +28,6 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JUPYTER_PLATFORM_DIRS", "1")  # otherwise jupyter warns of folders that will move
     for name in ("UNHISS_SPEECH", "UNHISS_NOISE"):
         monkeypatch.delenv(name, raising=False)
-
-
-LONG, SHORT = "examples=64 train.valid_examples=16", "examples=8 train.valid_examples=4"
 
 
 @pytest.mark.usefixtures("environment")

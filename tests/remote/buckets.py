@@ -20,8 +20,8 @@ SETTINGS = {
     "AWS_EC2_METADATA_DISABLED": "true", "AWS_MAX_ATTEMPTS": "1",
 }  # fmt: skip
 
-# Three of sixteen requests to the server fail; in `make soak` three of eight, which waits longer.
-OFTEN_AND_MORE_OFTEN = pytest.mark.parametrize("faulty", [16, pytest.param(8, marks=pytest.mark.soak)], indirect=True)
+FAULT_PERIOD = 16  # three of so many requests to the server fail; in `make soak` three of eight, which waits longer
+FAULT_RATES = pytest.mark.parametrize("faulty", [FAULT_PERIOD, pytest.param(8, marks=pytest.mark.soak)], indirect=True)
 
 
 def reach(address: str, monkeypatch: pytest.MonkeyPatch) -> None:

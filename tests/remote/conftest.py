@@ -13,7 +13,7 @@ import pytest
 for package in ("s3fs", "moto", "flask_cors"):
     pytest.importorskip(package, reason="pip install -e '.[dev]'")
 
-from buckets import HERE, reach  # noqa: E402
+from buckets import FAULT_PERIOD, HERE, reach  # noqa: E402
 
 from unhiss.remote import RemotePath, _filesystem  # noqa: E402
 
@@ -39,7 +39,7 @@ def serve() -> Iterator[Callable[[int], str]]:
 
 @pytest.fixture(scope="module")
 def faulty(request: pytest.FixtureRequest, serve: Callable[[int], str]) -> str:
-    return serve(getattr(request, "param", 16))
+    return serve(getattr(request, "param", FAULT_PERIOD))
 
 
 @pytest.fixture

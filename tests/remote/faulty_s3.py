@@ -17,7 +17,7 @@ from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 PERIOD = int(sys.argv[1])
-KINDS = {3 * PERIOD // 4: "half", PERIOD // 2: "cut", PERIOD // 4: "503"}
+KINDS = {3 * PERIOD // 4: "half", PERIOD // 2: "cut", PERIOD // 4: "503"}  # the last one counts for PERIOD = 1
 inside = DomainDispatcherApplication(create_backend_app)
 numbers = itertools.count()
 

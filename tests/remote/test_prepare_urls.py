@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
-from buckets import OFTEN_AND_MORE_OFTEN, SOURCE, run
+from buckets import FAULT_RATES, SOURCE, run
 from click.testing import CliRunner
 
 from unhiss.cli import unhiss
@@ -81,7 +81,7 @@ def finished_shards(output: RemotePath) -> dict[str, object]:
     return {name: entry["LastModified"] for name, entry in entries.items() if name.endswith(".json")}
 
 
-@OFTEN_AND_MORE_OFTEN
+@FAULT_RATES
 def test_from_bucket_to_bucket_is_from_folder_to_folder(bucket: RemotePath, corpus: Path, scratch: Path) -> None:
     here = run(*words(corpus, corpus.parent / "set", "-j", "1"))
     there = run(*words(bucket / "corpus", bucket / "set", "-j", "2"))

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
-from buckets import HERE, OFTEN_AND_MORE_OFTEN, reach, run
+from buckets import FAULT_RATES, HERE, reach, run
 
 from unhiss.data.store import Store
 from unhiss.errors import UnhissError
 from unhiss.remote import RemotePath, _filesystem, parse_path
 
 
-@OFTEN_AND_MORE_OFTEN
+@FAULT_RATES
 def test_a_folder_in_a_bucket_is_denoised_into_another(bucket: RemotePath, tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     (tmp_path / "in" / "deep").mkdir(parents=True)

@@ -57,7 +57,7 @@ class FileProgress:
         self._fields = np.frombuffer(array, float).reshape(-1, _FIELDS)
         self._lock = threading.Lock()  # the thread that draws, and the one that finishes recordings
         self._finished, self._finished_s, self._start_s = 0, 0.0, time.perf_counter()
-        self._total = ProgressBar(f"{len(names)} recordings", len(names)) if len(names) > 1 else None
+        self._total = _bar(f"{len(names)} recordings", len(names)) if len(names) > 1 else None
         self._bars: dict[int, ProgressBar] = {}
 
     def finish(self, index: int, duration_s: float) -> None:
@@ -76,7 +76,7 @@ class FileProgress:
                 fraction, duration_s, elapsed_s = self._fields[index].tolist()
                 name = self._names[index]
                 if index not in self._bars:
-                    self._bars[index] = ProgressBar(name, 1.0)
+                    self._bars[index] = _bar(name, 1.0)
                 self._bars[index].update(fraction, label=_with_speed(name, fraction * duration_s, elapsed_s))
                 done, audio_s = done + fraction, audio_s + fraction * duration_s
             if self._total:
@@ -85,7 +85,7 @@ class FileProgress:
 
     @contextmanager
     def refreshing(self) -> Iterator[None]:
-        """Draw every REFRESH_S until the block ends; then remove all bars."""
+        """Draw every REFRESH_S until the block ends, and once more then; remove all bars."""
         stop = threading.Event()
 
         def refresh() -> None:
@@ -99,8 +99,13 @@ class FileProgress:
         finally:
             stop.set()
             thread.join()
-            for bar in (*self._bars.values(), *([self._total] if self._total else [])):
+            self.draw()
+            for bar in filter(None, (*self._bars.values(), self._total)):
                 bar.close()
+
+
+def _bar(label: str, total: float) -> ProgressBar:
+    return ProgressBar(label, total, interval_s=0.0)  # `draw` is called seldom enough
 
 
 def _with_speed(name: str, audio_s: float, elapsed_s: float) -> str:

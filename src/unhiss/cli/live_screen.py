@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -25,6 +26,7 @@ class Screen:
 
     def __init__(self) -> None:
         self._drawn = 0  # characters of that line
+        self._lock = threading.Lock()  # a session says what happens on a thread of its own
 
     def say(self, line: str) -> None:
         self._replace(f"{line}\n")
@@ -32,17 +34,18 @@ class Screen:
     def draw(self, line: str) -> None:
         if sys.stderr.isatty():
             line = line[: terminal_width()]
-            self._replace(line)
-            self._drawn = len(line)
+            self._replace(line, len(line))
 
     def close(self) -> None:
         self._replace("")
 
-    def _replace(self, text: str) -> None:
-        erase = f"\r{'':{self._drawn}}\r" if self._drawn else ""
-        self._drawn = 0
-        sys.stderr.write(erase + text)
-        sys.stderr.flush()
+    def _replace(self, text: str, drawn: int = 0) -> None:
+        """Write in the place of that line; drawn: the characters of the text that are to be replaced in turn."""
+        with self._lock:
+            erase = f"\r{'':{self._drawn}}\r" if self._drawn else ""
+            sys.stderr.write(erase + text)
+            sys.stderr.flush()
+            self._drawn = drawn
 
 
 def terminal_width() -> int:

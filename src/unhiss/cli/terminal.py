@@ -23,18 +23,21 @@ class ProgressBar:
     Where stderr is no terminal it shows nothing, and tqdm is not imported.
 
     label: what is done. total: None until it is known. unit: what is counted, such as "clips"; without one the bar
-    shows per cent. done: how much there is of it at the start.
+    shows per cent. done: how much there is of it at the start. interval_s: least time between two drawings.
     """
 
-    def __init__(self, label: str, total: float | None = None, unit: str = "", done: float = 0) -> None:
+    def __init__(
+        self, label: str, total: float | None = None, unit: str = "", done: float = 0, interval_s: float = 0.1
+    ) -> None:
         count = f"{{n_fmt}}/{{total_fmt}} {unit}" if unit else "{percentage:3.0f} %"
         bar_format = "{desc} {elapsed}" if total is None and not unit else f"{{desc}} {{bar}} {count} {{remaining}}"
-        self._bar = _tqdm(desc=label, total=total, initial=done, bar_format=bar_format) if _is_terminal() else None
-        if self._bar is not None:
+        self._bar = None
+        if _is_terminal():
+            self._bar = _tqdm(desc=label, total=total, initial=done, bar_format=bar_format, mininterval=interval_s)
             _open_bars.add(self)
 
     def update(self, done: float, total: float | None = None, label: str | None = None) -> None:
-        """Set what is given; the bar is drawn ten times a second at most."""
+        """Set what is given, and draw it unless that was done just now."""
         if self._bar is None:
             return
         if total is not None:

@@ -25,12 +25,12 @@ class _Run:
 
     id: str
     cwd: str = field(compare=False)
-    setup: WorkerSetup | None = field(compare=False)
+    setup: WorkerSetup = field(compare=False)
 
 
 def map_on_ray(
-    task: Callable[..., Any], items: Sequence[tuple[Any, ...]], address: str, jobs: int | None,
-    setup: WorkerSetup | None, retry: bool,
+    task: Callable[..., Any], items: Sequence[tuple[Any, ...]], address: str, jobs: int | None, setup: WorkerSetup,
+    retry: bool,
 ) -> Iterator[tuple[int, Any]]:  # fmt: skip
     """(index, task(*item)) of every item, as each chunk finishes: `processes.map_processes`, on Ray.
 
@@ -66,15 +66,13 @@ def _run_chunk(task: Callable[..., Any], items: list[tuple[Any, ...]], run: _Run
         raise UnhissError(
             f"{platform.node()} has no folder {run.cwd}; run unhiss from one that every machine of the cluster sees"
         ) from error
-    first = (_state(run),) if run.setup else ()
-    return [task(*first, *item) for item in items]
+    return [task(*_first_arguments(run), *item) for item in items]
 
 
 @lru_cache(maxsize=1)
-def _state(run: _Run) -> Any:
-    """The state of this process, made once for all chunks of a run: Ray starts processes itself, for any run."""
-    assert run.setup
-    return run.setup()
+def _first_arguments(run: _Run) -> tuple[Any, ...]:
+    """Of the tasks of a run in this process, made once for all its chunks: Ray starts processes itself, for any run."""
+    return run.setup.first_arguments()
 
 
 def _results(ray: Any, reference: Any) -> list[Any]:

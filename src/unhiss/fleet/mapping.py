@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from unhiss.fleet.ledger import Ledger
-from unhiss.fleet.processes import WorkerCrashed, WorkerSetup, map_processes
+from unhiss.fleet.processes import NO_SETUP, WorkerCrashed, WorkerSetup, map_processes
 
 MAX_CRASHES = 3  # in a row, with no item finished between them: then the work itself crashes workers
 RETRY_PAUSE_S = 0.2  # before the second attempt; a busy disk or server may have recovered by then
@@ -35,12 +35,12 @@ ALL_PROCESSORS = Fleet()
 
 
 def map_items(
-    task: Callable[..., Any], items: Sequence[tuple[Any, ...]], fleet: Fleet, setup: WorkerSetup | None = None, *,
+    task: Callable[..., Any], items: Sequence[tuple[Any, ...]], fleet: Fleet, setup: WorkerSetup = NO_SETUP, *,
     is_failure: IsFailure = never_fails, ledger: Ledger | None = None, retry: bool = True,
 ) -> Iterator[tuple[int, Any]]:  # fmt: skip
     """(index, task(*item)) of every item, once, as each finishes; `in_order` sorts them.
 
-    setup: makes a state in each process; it is task(state, *item) then.
+    setup: with a state, which each process makes, it is task(state, *item).
     An item that raises, or whose result `is_failure`, is tried once more; then the exception ends the run, and the
     failed result is yielded. ledger: its results are yielded first and not computed again; new ones are added to it,
     except failures. retry: work lost to a crashed worker is done again, so an item may be computed twice; without
@@ -67,9 +67,9 @@ def map_items(
 
 
 def _map_once(
-    work: list[tuple[Any, ...]], fleet: Fleet, setup: WorkerSetup | None, isolated: bool, retry: bool
+    work: list[tuple[Any, ...]], fleet: Fleet, setup: WorkerSetup, isolated: bool, retry: bool
 ) -> Iterator[tuple[int, Any]]:
-    task = attempt_with_state if setup else attempt
+    task = attempt_with_state if setup.state else attempt
     if fleet.ray:
         from unhiss.fleet import cluster
 

@@ -27,17 +27,21 @@ class WorkerCrashed(UnhissError):
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerSetup:
-    """What each process prepares before its first item: `state(*args)`, the first argument of its tasks.
+    """What each process makes before its first item: `state(*args)`, the first argument of its tasks.
 
-    preload: modules that the fork server imports once for all workers.
+    state: None for tasks without one. preload: modules that the fork server imports once for all workers.
     """
 
-    state: Callable[..., Any]
+    state: Callable[..., Any] | None = None
     args: tuple[Any, ...] = ()
     preload: Sequence[str] = ()
 
-    def __call__(self) -> Any:
-        return self.state(*self.args)
+    def first_arguments(self) -> tuple[Any, ...]:
+        """A new state alone, or nothing: what precedes the item in the arguments of each task of this process."""
+        return (self.state(*self.args),) if self.state else ()
+
+
+NO_SETUP = WorkerSetup()
 
 
 class _Worker:
@@ -45,7 +49,7 @@ class _Worker:
 
     busy = False  # a task is running
     terminated = False  # SIGTERM has arrived
-    first: tuple[Any, ...] = ()  # of the arguments of each task: the state that WorkerSetup made, if there is one
+    first_arguments: tuple[Any, ...] = ()  # of each task, which WorkerSetup made
 
 
 def cpu_count() -> int:
@@ -54,23 +58,23 @@ def cpu_count() -> int:
 
 
 def map_processes(
-    task: Callable[..., Any], items: Sequence[tuple[Any, ...]], jobs: int | None = None,
-    setup: WorkerSetup | None = None, isolated: bool = False,
+    task: Callable[..., Any], items: Sequence[tuple[Any, ...]], jobs: int | None = None, setup: WorkerSetup = NO_SETUP,
+    isolated: bool = False,
 ) -> Iterator[tuple[int, Any]]:  # fmt: skip
     """(index, task(*item)) of every item as each finishes, in up to `jobs` processes (None: one a processor).
 
-    With a setup it is task(state, *item), with the state that this process has made. The first exception of a task
-    ends the run. With one job the task runs in this process and no worker starts, unless `isolated`: for items that
-    may crash their process. Raises WorkerCrashed when a worker was killed.
+    With a state it is task(state, *item). The first exception of a task ends the run. With one job the task runs in
+    this process and no worker starts, unless `isolated`: for items that may crash their process. Raises WorkerCrashed
+    when a worker was killed.
     """
     count = min(cpu_count() if jobs is None else jobs, len(items))
     if count <= 1 and not (isolated and items):
-        first = (setup(),) if setup and items else ()
+        first_arguments = setup.first_arguments() if items else ()
         for index, item in enumerate(items):
-            yield index, task(*first, *item)
+            yield index, task(*first_arguments, *item)
         return
     before = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(count, _context(setup.preload if setup else ()), _start_worker, (setup,))
+    pool = ProcessPoolExecutor(count, _context(setup.preload), _start_worker, (setup,))
     try:
         futures = {pool.submit(_run_task, task, item): index for index, item in enumerate(items)}
         for future in as_completed(futures):
@@ -91,7 +95,7 @@ def _run_task(task: Callable[..., Any], item: tuple[Any, ...]) -> Any:
     """
     try:
         _Worker.busy = True
-        result = task(*_Worker.first, *item)
+        result = task(*_Worker.first_arguments, *item)
     except SystemExit:
         os._exit(EXIT_TERMINATED)
     finally:
@@ -143,12 +147,11 @@ def _choose_socket_folder() -> None:
         tempfile.tempdir = saved
 
 
-def _start_worker(setup: WorkerSetup | None) -> None:
-    """In a worker: leave Ctrl-C to the parent, run the setup, and end when the parent ends."""
+def _start_worker(setup: WorkerSetup) -> None:
+    """In a worker: leave Ctrl-C to the parent, make the state, and end when the parent ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _on_sigterm)
-    if setup:
-        _Worker.first = (setup(),)
+    _Worker.first_arguments = setup.first_arguments()
     end_with_parent()
 
 
