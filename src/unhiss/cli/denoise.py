@@ -45,6 +45,8 @@ cat noisy.wav | unhiss denoise - -o - > clean.wav
 @click.option("--subtype", help="Output coding, such as PCM_24 or FLOAT.  [default: that of the input]")
 @click.option("--clip-mode", type=click.Choice(["clip", "rescale", "none"]), default="clip", show_default=True,
               help="What to do with peaks above full scale; none: clip without a warning.")  # fmt: skip
+@click.option("--strict", is_flag=True,
+              help="Refuse a recording that is truncated or whose header lies, as --in-place always does.")  # fmt: skip
 @click.option("-j", "--jobs", default=1, show_default=True, help="Recordings in parallel; 0: one per core.")
 @click.option("--ray", metavar="ADDRESS",
               help="Run on Ray: local, or a cluster's auto or HOST:PORT. Repeat the command to continue an "

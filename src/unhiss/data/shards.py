@@ -93,7 +93,7 @@ def _read(clip: Clip, preprocessing: Preprocessing, temp_folder: Path | None) ->
         raise Rejected("long", f"{clip.seconds:.2f} s")
     try:
         with local_copy(clip.url or clip.path, temp_folder) as path:
-            audio, rate = read(path, limit)
+            audio, rate = read(path, limit, strict=True)
     except RemoteNotFound as error:
         raise Rejected("missing", "no such file") from error
     except TooLongError as error:

@@ -51,6 +51,8 @@ class FileOptions:
     subtype: libsndfile's name of the coding to write, rate: Hz to write; None: those of the source. start_s, end_s:
     the section to keep. clip_mode: for peaks that the coding cannot represent: "clip", "rescale" (the whole output
     gets quieter) or "none" (clip without a warning). residual: a file for what was removed, input minus output.
+    strict: refuse a recording that is truncated, or whose header lies, as in_place always does; else it is read as far
+    as possible, and the report says so.
     Raises ConfigError for an option out of range.
     """
 
@@ -62,6 +64,7 @@ class FileOptions:
     end_s: float | None = None
     clip_mode: str = "clip"
     residual: str | Path | None = None
+    strict: bool = False
 
     def __post_init__(self) -> None:
         if self.clip_mode not in CLIP_MODES:
@@ -89,7 +92,8 @@ class FileJob:
 
     def __init__(self, source: Source | str | Path, target: str | Path, options: FileOptions) -> None:
         self._started = time.perf_counter()
-        self.source = source = source if isinstance(source, Source) else open_source(source)
+        strict = options.strict or options.in_place
+        self.source = source = source if isinstance(source, Source) else open_source(source, strict)
         self.target, self.options = Path(target), options
         self._residual = None if options.residual is None else Path(options.residual)
         _check_targets(source.path, self.target, self._residual, options)
@@ -122,6 +126,7 @@ class FileJob:
         meter, warnings = self._write_target(denoised, progress)
         if self._residual:
             warnings += self._write_residual(self._residual)
+        warnings = [*self.source.warnings, *warnings]
         return FileReport(
             source=str(self.source.path), target=str(self.target), model=model, seconds=meter.count / self.rate,
             elapsed_s=time.perf_counter() - self._started, rate=self.rate, channels=self.source.channels,

@@ -1,12 +1,19 @@
-"""What all readers of recordings share: the format, and reading in one piece."""
+"""What all readers of recordings share: the format, what is wrong with the file, and reading in one piece."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
+from unhiss.errors import AudioError
 from unhiss.media.formats import AudioFormat
+
+_READ = "; all that is there was read"
+
+
+class UnreadableError(AudioError):
+    """A library does not recognise a file as a recording, or its coding."""
 
 
 class Source(ABC):
@@ -15,23 +22,41 @@ class Source(ABC):
     rate: Hz; frames: samples per channel. exact_length: whether `frames` is the true count; an MP3's header only
     estimates it. has_video: whether it holds moving pictures (cover art does not count).
     tag_family: the kind of its metadata (see `tags.family`); None if `tags.copy` cannot copy it.
+    warnings: what is wrong with the file though it can be read, complete after a pass. strict: that is an AudioError.
     """
 
     exact_length = True
     has_video = False
     tag_family: str | None = None
 
-    def __init__(self, path: Path, audio_format: AudioFormat) -> None:
-        self.path, self.format = path, audio_format
+    def __init__(self, path: Path, strict: bool = False) -> None:
+        self.path, self.strict = path, strict
+        self.warnings = list[str]()
+
+    def _set_format(self, audio_format: AudioFormat) -> None:
+        if self.warnings and not audio_format.frames:
+            note = self.warnings[0].removesuffix(_READ)
+            raise AudioError(f"{self.path}: {note}, so nothing of it can be read; get the whole file")
+        self.format = audio_format
         self.rate, self.channels, self.frames = audio_format.rate, audio_format.channels, audio_format.frames
         self.seconds = audio_format.seconds
+
+    def _warn(self, note: str) -> None:
+        """Keep a note on the file, a clause without its end. Raises AudioError if it must be whole."""
+        if self.strict:
+            advice = "--strict and --in-place refuse it, -o FILE without --strict reads what is there"
+            raise AudioError(f"{self.path}: {note}; {advice}")
+        warning = note + _READ
+        if warning not in self.warnings:
+            self.warnings.append(warning)
 
     @abstractmethod
     def blocks(self, size: int, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
         """The samples `start` to `stop` in blocks, float32 `(C, size)`, the last one shorter; bounded memory.
 
         start, stop: as in a slice, in samples of each channel; the samples are those of a pass from the start.
-        Each call is one pass. Raises AudioError for damaged or truncated data, and for NaN or infinite samples.
+        Each call is one pass. Raises AudioError for damaged data, for NaN or infinite samples, and if `strict` for a
+        truncated file.
         """
 
     def read(self) -> np.ndarray:
@@ -39,3 +64,18 @@ class Source(ABC):
         parts = list(self.blocks(1 << 18))
         audio = np.concatenate(parts, axis=1) if parts else np.zeros((self.channels, 0), np.float32)
         return audio[0] if self.channels == 1 else audio
+
+
+def regrouped(parts: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
+    """`(C, ...)` of any lengths -> `(C, size)`, the last one shorter."""
+    buffer, buffered = list[np.ndarray](), 0
+    for part in parts:
+        buffer.append(part)
+        buffered += part.shape[1]
+        if buffered >= size:
+            joined = np.concatenate(buffer, axis=1) if len(buffer) > 1 else part
+            for at in range(0, buffered - size + 1, size):
+                yield np.ascontiguousarray(joined[:, at : at + size])
+            buffer, buffered = [joined[:, buffered - buffered % size :]], buffered % size
+    if buffered:
+        yield np.ascontiguousarray(np.concatenate(buffer, axis=1))

@@ -67,6 +67,7 @@ def reason(error: BaseException) -> str:
     """The message of libsndfile without its prefix, FFmpeg's last and most specific one, or that of the system."""
     log, texts = getattr(error, "log", None), (getattr(error, name, None) for name in ("error_string", "strerror"))
     text = str(log[2] if log else next(filter(None, texts), error)).replace("Error : ", "").strip(". \n")
+    text = "data that cannot be decoded" if text.startswith("Error number") else text
     return "no sound found in it" if "not a regular file" in text else text  # its message for an MP3 without a frame
 
 

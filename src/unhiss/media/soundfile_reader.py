@@ -1,6 +1,7 @@
 """Decoding with libsndfile."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -9,74 +10,107 @@ import soundfile as sf
 from unhiss.dsp.audio import MAX_RATE, MIN_RATE, check_samples
 from unhiss.errors import AudioError
 from unhiss.media import formats, tags
-from unhiss.media.audio_source import Source
+from unhiss.media.audio_source import Source, UnreadableError, regrouped
 from unhiss.media.file_range import FileRange
 from unhiss.media.formats import AudioFormat
+from unhiss.media.piece_file import PieceFile
+from unhiss.media.repair import Part, examine
 
 _SEEKABLE = ("PCM", "FLOAT", "DOUBLE", "ULAW", "ALAW", "ALAC")  # codings in which each sample is coded by itself
 
 
 class SoundfileReader(Source):
-    """A recording that libsndfile reads; the file opened for probing serves the first pass.
+    """A recording that libsndfile reads; the files opened for probing serve the first pass.
 
-    data: its bytes. Raises AudioError if libsndfile cannot read it, or it is truncated.
+    data: its bytes. Where its header does not say what it holds, it is read as the parts that `examine` finds.
+    Raises AudioError if libsndfile cannot read it, or it is truncated and must not be.
     """
 
-    def __init__(self, path: Path, data: FileRange) -> None:
-        self.path = path
+    def __init__(self, path: Path, data: FileRange, strict: bool = False) -> None:
+        super().__init__(path, strict)
         self.tag_family = tags.family(data)
-        missing = formats.missing_bytes(data)
-        try:
-            file = self._open()
-            missing = missing or formats.mismatch(file.extra_info)
-        except AudioError:
-            if not missing:
-                raise
-        if missing:
-            raise AudioError(f"{path}: truncated, {missing}; get the whole file")
-        if file.frames >= formats.UNKNOWN_FRAMES:
-            raise AudioError(f"{path}: written to a pipe, so its header leaves the length open; rewrite it to a file")
-        self._probed: sf.SoundFile | None = file
-        self.exact_length = file.format != "MP3"
+        found = examine(data)
+        self._parts = found.parts or (Part((data,)),)
+        self._is_whole = not found.parts
+        with ExitStack() as on_error:
+            files = [on_error.enter_context(self._open(part)) for part in self._parts]
+            for note in found.notes or filter(None, [formats.mismatch(files[0].extra_info)]):
+                self._warn(note)
+            self._lengths = [part.frames or file.frames for part, file in zip(self._parts, files, strict=True)]
+            if max(self._lengths) >= formats.UNKNOWN_FRAMES:
+                raise AudioError(f"{path}: its header leaves the length open; rewrite it to a file")
+            self._check_alike(files)
+            on_error.pop_all()
+        self._probed: list[sf.SoundFile] | None = files
+        file, frames = files[0], sum(self._lengths)
+        self.exact_length = not file.subtype.startswith("MPEG")
         texts = {name: value for name, value in file.copy_metadata().items() if name in formats.TAGS}
-        lossy = file.frames and file.subtype.startswith(formats.LOSSY)
+        lossy = frames and file.subtype.startswith(formats.LOSSY)
         size = tags.audio_bytes(data, self.tag_family)
-        bit_rate = round(8 * size * file.samplerate / file.frames) if lossy else 0
-        shape = (file.samplerate, file.channels, file.frames)
-        super().__init__(path, AudioFormat(*shape, file.format, file.subtype, texts, bit_rate))
+        bit_rate = round(8 * size * file.samplerate / frames) if lossy else 0
+        shape = (file.samplerate, file.channels, frames)
+        self._set_format(AudioFormat(*shape, file.format, file.subtype, texts, bit_rate))
 
-    def _open(self) -> sf.SoundFile:
+    def _open(self, part: Part) -> sf.SoundFile:
         try:
-            file = sf.SoundFile(formats.native(self.path))
+            file = sf.SoundFile(formats.native(self.path) if self._is_whole else PieceFile(self.path, part.pieces))
             # soundfile seeks after each read of a seekable file. In an MP3 without LAME's tag that corrupts the audio:
             # the decoder loses the bit reservoir of the frames before.
             file.seekable = lambda: False
         except (sf.SoundFileError, RuntimeError, TypeError) as error:
             why = formats.reason(error)
-            raise AudioError(f"{self.path}: not a readable recording ({why}); is it WAV, FLAC, Ogg or MP3?") from error
+            line = f"{self.path}: not a readable recording ({why}); is it WAV, FLAC, Ogg or MP3?"
+            raise UnreadableError(line) from error
         if MIN_RATE <= file.samplerate <= MAX_RATE:
             return file
         file.close()
         rate = f"{file.samplerate:,} Hz (a rate is {MIN_RATE:,} to {MAX_RATE:,})"
         raise AudioError(f"{self.path}: damaged, or no speech: {rate}; get a whole copy")
 
+    def _check_alike(self, files: list[sf.SoundFile]) -> None:
+        """Raise AudioError if the parts have different rates or channels."""
+        first, seconds = files[0], 0.0
+        for file, length in zip(files, self._lengths, strict=True):
+            if (file.samplerate, file.channels) != (first.samplerate, first.channels):
+                raise AudioError(f"{self.path}: its rate or channels change at {seconds:.2f} s; cut it there first")
+            seconds += length / first.samplerate
+
     def blocks(self, size: int, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
-        file, self._probed = self._probed or self._open(), None
-        with file:
-            position = self._seek(file, start) if start else 0
-            while stop is None or position < stop:
-                count = size if stop is None else min(size, stop - position)
-                block = self._decode(file, count, position)
-                if invalid := check_samples(block.T, position, file.samplerate):
-                    raise AudioError(f"{self.path}: {invalid}")
-                position += len(block)
-                if len(block):
-                    yield np.ascontiguousarray(block.T)
-                if len(block) < count:
-                    if position < file.frames and self.exact_length:
-                        missing = f"holds {position:,} of {file.frames:,} samples"
-                        raise AudioError(f"{self.path}: truncated, {missing}; get the whole file")
-                    break
+        files, self._probed = self._probed or [self._open(part) for part in self._parts], None
+        with ExitStack() as opened:
+            for file in files:
+                opened.enter_context(file)
+            yield from regrouped(self._samples(files, size, start, stop), size)
+
+    def _samples(self, files: list[sf.SoundFile], size: int, start: int, stop: int | None) -> Iterator[np.ndarray]:
+        """The samples of all parts, `(C, T)` in blocks of at most `size`."""
+        begin = 0
+        for file, length in zip(files, self._lengths, strict=True):
+            end = begin + length
+            is_last = file is files[-1]
+            if start < end or is_last:
+                position = begin + (self._seek(file, start - begin) if start > begin else 0)
+                # The header of an MP3 only estimates the length, so the last part is read until it ends.
+                limits = [end] if self.exact_length or not is_last else []
+                limits += [] if stop is None else [stop]
+                yield from self._part(file, size, position, min(limits, default=None))
+            begin = end
+
+    def _part(self, file: sf.SoundFile, size: int, position: int, limit: int | None) -> Iterator[np.ndarray]:
+        """The samples of one part from `position` in the recording to `limit`, or to its end if None."""
+        while limit is None or position < limit:
+            count = size if limit is None else min(size, limit - position)
+            block = self._decode(file, count, position)
+            if invalid := check_samples(block.T, position, file.samplerate):
+                raise AudioError(f"{self.path}: {invalid}")
+            position += len(block)
+            if len(block):
+                yield block.T
+            if len(block) < count:
+                if limit is not None and self.exact_length:
+                    missing = f"holds {position:,} of {self.frames:,} samples"
+                    raise AudioError(f"{self.path}: truncated, {missing}; get the whole file")
+                return
 
     def _decode(self, file: sf.SoundFile, size: int, position: int) -> np.ndarray:
         """The next samples, float32 `(T, C)`."""

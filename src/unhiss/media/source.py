@@ -1,28 +1,31 @@
 """Recordings of any readable format: opened once, probed once, decoded in as many passes as needed."""
 
 import shutil
+import warnings
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
-from unhiss.errors import AudioError
-from unhiss.media import formats, pyav
-from unhiss.media.audio_source import Source
-from unhiss.media.file_range import whole
+from unhiss.errors import AudioError, MissingExtra
+from unhiss.media import formats, kinds, pyav
+from unhiss.media.audio_source import Source, UnreadableError
+from unhiss.media.file_range import FileRange, whole
 from unhiss.media.pyav.reader import PyavReader
+from unhiss.media.repair import examine
 from unhiss.media.soundfile_reader import SoundfileReader
 
 READABLE = formats.EXTENSIONS | pyav.EXTENSIONS  # extensions, with their dot, of all formats unhiss reads
 _HEAD = 1 << 16  # bytes in which every format is recognised
 
 
-def open_source(path: str | Path) -> Source:
+def open_source(path: str | Path, strict: bool = False) -> Source:
     """Open and probe a recording of any format in READABLE; nothing is decoded where the headers suffice.
 
-    The format is recognised by the extension, or by the first bytes. libsndfile reads what it can, PyAV the rest.
-    Raises AudioError if the file is missing, empty, damaged, truncated or not a recording; MissingExtra for a
-    format that needs PyAV where it is not installed.
+    The format is recognised by the first bytes, else by the extension. libsndfile reads what it can, PyAV the rest.
+    strict: refuse a file that is truncated, or whose header does not state what it holds; else `Source.warnings` says
+    so. Raises AudioError if the file is missing, empty, damaged or not a recording; MissingExtra for a format that
+    needs PyAV where it is not installed.
     """
     path = Path(path)
     if not path.exists():
@@ -38,9 +41,27 @@ def open_source(path: str | Path) -> Source:
             head = file.read(_HEAD)
             if not head:
                 raise AudioError(f"{path}: 0 bytes, not a recording")
-            return PyavReader(path, head) if pyav.handles(path, head) else SoundfileReader(path, whole(file))
+            return _reader(path, head, whole(file), strict)
     except OSError as error:
         raise AudioError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _reader(path: Path, head: bytes, data: FileRange, strict: bool) -> Source:
+    """The reader for what the file is, whatever its name."""
+    if kinds.needs_pyav(path, head, data):
+        return PyavReader(path, head, strict, examine(data).notes if kinds.is_container(head) else ())
+    try:
+        return SoundfileReader(path, data, strict)
+    except UnreadableError as refusal:
+        # A container that libsndfile knows around a coding that it lacks, such as MP3 in a WAV.
+        if not kinds.is_container(head):
+            raise
+        try:
+            return PyavReader(path, head, strict, examine(data).notes)
+        except MissingExtra as missing:
+            raise MissingExtra(f"{refusal}; {missing}") from refusal
+        except UnreadableError:
+            raise refusal from None
 
 
 class TooLongError(AudioError):
@@ -51,16 +72,22 @@ class TooLongError(AudioError):
         self.seconds = seconds
 
 
-def read(path: str | Path, max_seconds: float | None = None) -> tuple[np.ndarray, int]:
+def read(
+    path: str | Path, max_seconds: float | None = None, *, strict: bool = False
+) -> tuple[np.ndarray, int]:  # fmt: skip
     """All samples of a recording as float32, `(T,)` if mono, else `(C, T)`, and its rate in Hz.
 
     max_seconds: a recording longer than this by its header is not decoded; TooLongError is raised.
+    strict: raise AudioError for a file that is truncated or whose header lies; else a UserWarning says so.
     Raises AudioError as `open_source` and `Source.blocks` do. An empty recording is valid and gives `T = 0`.
     """
-    source = open_source(path)
+    source = open_source(path, strict)
     if max_seconds is not None and source.seconds > max_seconds:
         raise TooLongError(source.path, source.seconds, max_seconds)
-    return source.read(), source.rate
+    audio = source.read()
+    for warning in source.warnings:
+        warnings.warn(f"{path}: {warning}", stacklevel=2)
+    return audio, source.rate
 
 
 def spool(stream: BinaryIO, path: Path) -> Path:

@@ -52,10 +52,10 @@ class Pair:
             if len(paths) != 1:
                 names = ", ".join(path.name for path in paths)
                 raise AudioError(f"more than one {side} file: {names}" if paths else f"no {side} file")
-        noisy, rate = read(self.noisy[0])
+        noisy, rate = read(self.noisy[0], strict=True)
         if self.noisy_only:
             return noisy, None, rate
-        clean, clean_rate = read(self.clean[0])
+        clean, clean_rate = read(self.clean[0], strict=True)
         if rate != clean_rate:
             raise AudioError(f"noisy is at {rate} Hz and clean at {clean_rate} Hz; store both at one rate")
         if noisy.shape != clean.shape:

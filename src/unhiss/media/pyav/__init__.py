@@ -7,15 +7,7 @@ Only ALAC, FLAC, TTA, WavPack and PCM keep every sample; of other codings the le
 and FLV cannot mark priming: whole packets of it are left out there.
 """
 
-from pathlib import Path
-
 from unhiss.media.pyav.tracks import MUXERS
 
 _READ_ONLY = {".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".vob", ".ogv", ".eac3", ".dts", ".ape", ".amr", ".mpc"}
-EXTENSIONS = frozenset(MUXERS) | _READ_ONLY
-_MARKS = ((4, b"ftyp"), (0, b"\x1a\x45\xdf\xa3"), (0, b"\x30\x26\xb2\x75"))  # of MP4, Matroska and ASF (WMA)
-
-
-def handles(path: Path, head: bytes) -> bool:
-    """Whether PyAV reads a file, by its extension or its first bytes."""
-    return path.suffix.lower() in EXTENSIONS or any(head[at : at + len(mark)] == mark for at, mark in _MARKS)
+EXTENSIONS = frozenset(MUXERS) | _READ_ONLY  # with their dot

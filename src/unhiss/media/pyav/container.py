@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from unhiss.dsp.audio import MAX_RATE, MIN_RATE
 from unhiss.errors import AudioError, need
+from unhiss.media.audio_source import UnreadableError
 from unhiss.media.formats import reason
 
 if TYPE_CHECKING:
@@ -37,11 +38,13 @@ def open_media(path: Path) -> av.container.InputContainer:
     try:
         return av.open(str(path.resolve()), metadata_errors="surrogateescape", container_options=options)
     except (av.FFmpegError, OSError, ValueError) as error:
-        raise AudioError(f"{path}: not a readable recording ({reason(error)}); is it whole?") from error
+        raise UnreadableError(f"{path}: not a readable recording ({reason(error)}); is it whole?") from error
 
 
-def asf_size(head: bytes) -> int:
-    """Bytes that the header of a WMA or WMV states (in ASF's file properties, unless it is a broadcast); else 0."""
+def stated_size(head: bytes) -> int:
+    """Bytes of the file as the header of an AVI, or of a WMA or WMV that is no broadcast, states them; else 0."""
+    if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
+        return 8 + int.from_bytes(head[4:8], "little")  # of the first part, where there are several
     at = head.find(_ASF_FILE_PROPERTIES)
     flags = head[at + 88 : at + 89]
     return 0 if at < 0 or not flags or flags[0] & 1 else int.from_bytes(head[at + 40 : at + 48], "little")

@@ -1,6 +1,6 @@
 """Decoding with PyAV: the format of a recording, and its audio from where a player starts it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -10,31 +10,39 @@ import numpy as np
 from unhiss.dsp.audio import check_samples
 from unhiss.errors import AudioError
 from unhiss.media import formats
-from unhiss.media.audio_source import Source
+from unhiss.media.audio_source import Source, regrouped
+from unhiss.media.file_range import whole
 from unhiss.media.formats import AudioFormat, reason
-from unhiss.media.pyav.container import asf_size, first_audio, has_video, open_media, subtype
+from unhiss.media.pyav.container import first_audio, has_video, open_media, stated_size, subtype
+from unhiss.media.tags import id3
 
 MIN_GAP_S = 0.1  # timestamps jump by less through rounding and clock drift, by more where audio is missing
 MAX_GAP_S = 3600.0  # a larger jump is a damaged timestamp
 _ROUNDING_S = Fraction(1, 500)  # headers state durations in milliseconds
-_ONE_DURATION = ("matroska", "asf")  # demuxers whose header states the duration of the longest track only
+_BARE = ("aac", "ac3", "eac3", "dts", "mpegts", "wv", "tta")  # demuxers of frames without a count of them
+_HEADER = 128  # bytes of a small tag, and of a frame's header that packets do not count
+_EQUAL = ("ac3", "dts")  # those whose packets all have one size, but for a rounding
+_LOST = 1 << 16  # bytes; where more of them cannot be demuxed, the file is damaged and not only its end
+_ONE_DURATION = ("matroska", "asf", "avi", "flv")  # demuxers whose header states the duration of the longest track only
 _CONSTANT_RATE = ("PCM", "FLOAT", "DOUBLE", "ALAC", "ALAW", "ULAW")  # codings without a bit rate of their own
 
 
 class PyavReader(Source):
     """A recording that PyAV reads. In `blocks` the encoder's priming is left out; gaps of timestamps are silence.
 
-    head: the first 64 KB of the file. Where only decoding tells the number of samples, it is decoded once.
-    Raises AudioError, or MissingExtra without PyAV.
+    head: the first 64 KB of the file. notes: what is known to be wrong with it. Where only decoding tells the number
+    of samples, it is decoded once. Raises AudioError, or MissingExtra without PyAV.
     """
 
-    def __init__(self, path: Path, head: bytes) -> None:
-        stated, available = asf_size(head), path.stat().st_size
+    def __init__(self, path: Path, head: bytes, strict: bool = False, notes: tuple[str, ...] = ()) -> None:
+        super().__init__(path, strict)
+        for note in notes:
+            self._warn(note)
+        stated, available = stated_size(head), path.stat().st_size
         if available < stated:
-            raise AudioError(f"{path}: truncated, holds {available:,} of {stated:,} bytes; get the whole file")
-        self.path = path
+            self._warn(f"truncated, holds {available:,} of {stated:,} bytes")
         with open_media(path) as container:
-            packets = _Pass(container, path)
+            packets = _Pass(container, path, self._warn)
             track, self.has_video = packets.track, has_video(container)
             frames, size = packets.count_by_packets() or self._count_by_decoding()
             tags = {name.lower(): text for name, text in {**track.metadata, **container.metadata}.items()}
@@ -44,45 +52,41 @@ class PyavReader(Source):
             kept = {name: tags[name] for name in formats.TAGS if tags.get(name)}
             bit_rate = 0 if coding.startswith(_CONSTANT_RATE) else round(8 * size / seconds)
             shape = (track.rate, track.channels, frames)
-        super().__init__(path, AudioFormat(*shape, path.suffix[1:].upper(), coding, kept, bit_rate))
+        if not frames:
+            self._warn("no sound found in it")
+        self._set_format(AudioFormat(*shape, path.suffix[1:].upper(), coding, kept, bit_rate))
 
     def _count_by_decoding(self) -> tuple[int, int]:
         with open_media(self.path) as container:
-            decoding = _Pass(container, self.path)
+            decoding = _Pass(container, self.path, self._warn)
             return sum(frame.shape[1] for frame in decoding.frames()), decoding.size
 
     def blocks(self, size: int, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
-        buffer: list[np.ndarray] = []
+        yield from regrouped(self._samples(start, stop), size)
+
+    def _samples(self, start: int, stop: int | None) -> Iterator[np.ndarray]:
         with open_media(self.path) as container:
-            decoding, position, buffered = _Pass(container, self.path), 0, 0
+            decoding, position = _Pass(container, self.path, self._warn), 0
             for frame in decoding.frames():
                 if invalid := check_samples(frame, position, decoding.track.rate):
                     raise AudioError(f"{self.path}: {invalid}")
-                part = frame[:, max(0, start - position) : None if stop is None else max(0, stop - position)]
+                yield frame[:, max(0, start - position) : None if stop is None else max(0, stop - position)]
                 position += frame.shape[1]
-                buffer.append(part)
-                buffered += part.shape[1]
-                if buffered >= size:
-                    joined = np.concatenate(buffer, axis=1)
-                    for at in range(0, buffered - size + 1, size):
-                        yield np.ascontiguousarray(joined[:, at : at + size])
-                    buffer, buffered = [joined[:, buffered - buffered % size :]], buffered % size
                 if stop is not None and position >= stop:
                     break
-        if buffered:
-            yield np.concatenate(buffer, axis=1)
 
 
 class _Pass:
     """One pass over the audio track of an open container, and what it counts on the way.
 
-    size: bytes of the track's packets. The times, in seconds, are exact fractions.
+    size: bytes of the track's packets. _position: where the last one ends in the file. Times are exact fractions of s.
     """
 
-    def __init__(self, container: Any, path: Path) -> None:
-        self.container, self._path = container, path
+    def __init__(self, container: Any, path: Path, warn: Callable[[str], None]) -> None:
+        self.container, self._path, self._warn = container, path, warn
         self.track: Any = first_audio(container, path)
-        self.size = 0
+        self.size = self._position = self._first_size = self._last_size = 0
+        self._damage = ""  # what was wrong with the last packets
         self._end_s = self._last_end_s = Fraction(0)  # where the audio ends; where the last of all tracks does
         self._next_s: Fraction | None = None  # where the next packet starts if none is missing
         self._span_s = self._first_span_s = Fraction(0)  # durations of the packet before and of the first one
@@ -95,16 +99,10 @@ class _Pass:
 
     def count_by_packets(self) -> tuple[int, int] | None:
         """(samples, bytes) as an MP4's packets state them; None for other containers, and if a packet is missing."""
-        import av
-
         if not self._exact:
             return None
-        try:
-            for packet in self._packets():
-                if packet.size:
-                    self._note(packet, float(self._end_s))
-        except av.FFmpegError as error:
-            raise self._damage(float(self._end_s), reason(error)) from error
+        for packet in self._packets():
+            self._note(packet)
         self._check_complete()
         start_s = Fraction(self.track.start_time or 0) * (self.track.time_base or 0)
         samples = max(0, round((self._end_s - start_s) * self.track.rate))
@@ -112,54 +110,79 @@ class _Pass:
 
     def frames(self) -> Iterator[np.ndarray]:
         """Decoded audio, float32 `(C, T)`, delayed by one frame: only the end shows how long the last one is."""
-        import av
-
         rate, decoded = self.track.rate, 0
         origin_s: Fraction | None = None
         pending: np.ndarray | None = None
-        try:
-            for packet in self._packets():
-                for frame in packet.decode():
-                    if frame.rate != rate or len(frame.layout.channels) != self.track.channels:
-                        changed = f"its rate or channels change at {decoded / rate:.2f} s"
-                        raise AudioError(f"{self._path}: {changed}; cut it there first")
-                    start_s = frame.pts * frame.time_base if frame.pts is not None else None
-                    origin_s = start_s if origin_s is None else origin_s
-                    if pending is not None:
-                        yield pending
-                    if start_s is not None and origin_s is not None:
-                        for silence in self._gap(round((start_s - origin_s) * rate) - decoded, decoded):
-                            decoded += silence.shape[1]
-                            yield silence
-                    pending = _samples(frame)
-                    decoded += pending.shape[1]
-                if packet.size:
-                    self._note(packet, decoded / rate)
-        except av.FFmpegError as error:
-            raise self._damage(decoded / rate, reason(error)) from error
+        for packet in self._packets():
+            for frame in self._decode(packet):
+                if frame.rate != rate or len(frame.layout.channels) != self.track.channels:
+                    changed = f"its rate or channels change at {decoded / rate:.2f} s"
+                    raise AudioError(f"{self._path}: {changed}; cut it there first")
+                start_s = frame.pts * frame.time_base if frame.pts is not None else None
+                origin_s = start_s if origin_s is None else origin_s
+                if pending is not None:
+                    yield pending
+                if start_s is not None and origin_s is not None:
+                    for silence in self._gap(round((start_s - origin_s) * rate) - decoded, decoded):
+                        decoded += silence.shape[1]
+                        yield silence
+                pending = _samples(frame)
+                decoded += pending.shape[1]
+            self._note(packet)
         self._check_complete()
         if pending is not None:
             # The last packet of an MP4 states its true length; the rest of its frame is padding.
             excess = max(0, decoded - round((self._end_s - (origin_s or 0)) * rate)) if self._exact else 0
             yield pending[:, : pending.shape[1] - min(excess, pending.shape[1])]
 
+    def _decode(self, packet: Any) -> list[Any]:
+        """The frames of a packet; none if it is damaged."""
+        import av
+
+        try:
+            return list(packet.decode())
+        except av.FFmpegError as error:
+            self._note_damage(reason(error))
+            return []
+
     def _packets(self) -> Iterator[Any]:
-        """The packets of the audio track; the end of the other tracks is noted where the duration is theirs too."""
+        """The whole packets of the audio track; the end of the other tracks is noted where the duration is theirs too.
+
+        Damage is an error if more packets follow it, else the end of the recording.
+        """
         import av
 
         for other in self.container.streams:
             if other is not self.track and not self._all_tracks:
                 other.discard = av.stream.Discard.all
-        for packet in self.container.demux(*([] if self._all_tracks else [self.track])):
+        packets = self.container.demux(*([] if self._all_tracks else [self.track]))
+        while True:
+            try:
+                packet: Any = next(packets, None)
+            except av.FFmpegError as error:
+                if not self._has_rest(_HEADER):
+                    return  # of padding there is no packet
+                self._note_damage(reason(error))
+                if self._path.stat().st_size - self._position > _LOST:
+                    raise self._error() from error
+                return
+            if packet is None:
+                return
             if packet.size and packet.pts is not None:
                 self._last_end_s = max(self._last_end_s, (packet.pts + (packet.duration or 0)) * packet.time_base)
-            if packet.stream is self.track:
+            if packet.stream is not self.track:
+                continue
+            if packet.size and self._damage:
+                raise self._error()
+            if packet.is_corrupt:
+                self._note_damage("a packet is not whole")
+            else:
                 yield packet
 
-    def _note(self, packet: Any, seconds: float) -> None:
-        if packet.is_corrupt:
-            raise self._damage(seconds, "a packet is not whole")
+    def _note(self, packet: Any) -> None:
+        self._position = max(self._position, (packet.pos or 0) + packet.size)
         self.size += packet.size
+        self._first_size, self._last_size = self._first_size or packet.size, packet.size or self._last_size
         if packet.pts is None or packet.is_discard:
             return
         start_s, span_s = packet.pts * packet.time_base, (packet.duration or 0) * packet.time_base
@@ -182,7 +205,7 @@ class _Pass:
             yield np.zeros((self.track.channels, min(rate, left)), np.float32)
 
     def _check_complete(self) -> None:
-        """Compare where packets ended with the duration in the header. Raises AudioError."""
+        """Compare where packets ended with the duration in the header."""
         track, stated_s, end_s = self.track, Fraction(0), self._end_s
         if self.container.format.name.startswith("mov") and track.duration:
             stated_s = (track.duration + (track.start_time or 0)) * track.time_base
@@ -191,10 +214,25 @@ class _Pass:
         slack = 2 * (track.codec_context.frame_size or 4608)  # a last packet, and Matroska counts the priming too
         if end_s < stated_s - Fraction(slack, track.rate) - _ROUNDING_S:
             missing = f"holds {float(end_s):.2f} of {float(stated_s):.2f} s"
-            raise AudioError(f"{self._path}: truncated, {missing}; get the whole file")
+            self._warn(f"truncated, {missing}")
+        elif self._damage:
+            self._warn(self._damage)
+        elif self.container.format.name in _BARE and self._has_rest():
+            self._warn("truncated, ends within a frame")
 
-    def _damage(self, seconds: float, why: str) -> AudioError:
-        return AudioError(f"{self._path}: damaged after {seconds:.2f} s ({why}); get a whole copy")
+    def _has_rest(self, least: int = 1) -> bool:
+        """Whether half a packet comes last: neither padding nor a tag, or a smaller packet than the others of AC-3."""
+        if self.container.format.name in _EQUAL and self._last_size < self._first_size - 8:
+            return True
+        with self._path.open("rb") as file:
+            rest = bytes(id3.split(whole(file)[self._position :])[1][:_LOST])
+        return len(rest.strip(b"\0")) >= least
+
+    def _note_damage(self, why: str) -> None:
+        self._damage = self._damage or f"damaged after {float(self._end_s):.2f} s ({why})"
+
+    def _error(self) -> AudioError:
+        return AudioError(f"{self._path}: {self._damage}; get a whole copy")
 
 
 def _samples(frame: Any) -> np.ndarray:

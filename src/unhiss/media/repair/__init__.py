@@ -1,0 +1,27 @@
+"""Recordings whose headers do not say what they hold, presented to libsndfile as files that do.
+
+Recorders are cut off before they write a size, sizes of 32 bits overflow, tools put files end to end, taggers append.
+A decoder that believes the header then returns a part of the recording, or nothing, without an error. `examine` reads
+the structure itself: the chunks of WAV, W64, AIFF, AU and CAF, the frames of FLAC and MP3, the pages of Ogg.
+"""
+
+from unhiss.media.file_range import FileRange
+from unhiss.media.repair import chunks, flac, headers, mpeg, oggs
+from unhiss.media.repair.part import Examination, Part
+from unhiss.media.tags import id3
+
+__all__ = ["Examination", "Part", "examine"]
+
+
+def examine(data: FileRange) -> Examination:
+    """What a recording that libsndfile reads holds, by its own structure; empty where its header can be believed."""
+    head = bytes(data[:4])
+    if head in headers.MARKS:
+        return chunks.examine(data)
+    if head == b"OggS":
+        return oggs.examine(data)
+    before, audio, _ = id3.split(data)
+    if bytes(audio[:4]) == b"fLaC":
+        return flac.examine(data[audio.start - data.start :])
+    is_mpeg = bytes(audio[:2])[:1] == b"\xff" or before
+    return mpeg.examine(audio) if is_mpeg else Examination()

@@ -1,0 +1,24 @@
+"""What an examination of a recording finds."""
+
+from dataclasses import dataclass
+
+from unhiss.media.file_range import Piece
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A complete file for libsndfile, in pieces. frames: samples per channel it must give; None: as libsndfile says."""
+
+    pieces: tuple[Piece, ...]
+    frames: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """parts: the recording as files that say what they hold, one after another; none if it does so itself.
+
+    notes: what is wrong with it, for the user, each a clause without its end ("holds 3 of 4 bytes of sound").
+    """
+
+    parts: tuple[Part, ...] = ()
+    notes: tuple[str, ...] = ()

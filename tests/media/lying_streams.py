@@ -1,0 +1,163 @@
+"""Compressed recordings that lie about themselves, and those that are not what their names say."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+from functools import cache
+
+import av
+import numpy as np
+from lying_files import BEHIND, FRAME, ID3V2, RATE, SIZE, Liar, by_pyav, chunked, decoded, riff, speech, whole
+
+
+def flac() -> Iterator[Liar]:
+    """(a), (b) and (c) of FLAC."""
+    data, right = whole("flac"), speech()
+    packed = int.from_bytes(data[18:26], "big")
+
+    def stating(samples: int) -> bytes:
+        return data[:18] + (packed >> 36 << 36 | samples).to_bytes(8, "big") + data[26:]
+
+    yield Liar("flac from a pipe", "flac", stating(0), SIZE, said=False, exact=right)
+    for samples in (1, SIZE // 2, SIZE - 1, SIZE + 1, 10 * SIZE):
+        yield Liar(f"flac stating {samples}", "flac", stating(samples), SIZE, exact=right)
+    for part in (0.2, 0.5, 0.9, 0.999):
+        cut = data[: int(part * len(data))]
+        yield Liar(f"flac cut off at {part}", "flac", cut, decoded(cut), FRAME["flac"])
+        cut = stating(0)[: int(part * len(data))]
+        yield Liar(f"flac from a pipe cut off at {part}", "flac", cut, decoded(cut), FRAME["flac"])
+    ape = b"APETAGEX" + struct.pack("<IIII", 2000, 32, 0, 0) + bytes(8)
+    for name, tag in {
+        "ID3v1": b"TAG" + bytes(125),
+        "zeros": bytes(700),
+        "APE": ape,
+        "text": b"a note of the player",
+    }.items():
+        yield Liar(f"flac with {name} behind", "flac", data + tag, SIZE, said=False, exact=right)
+        known = name != "text"  # anything else behind a stream without a length may be the rest of a frame
+        slack, exact = (0, right) if known else (FRAME["flac"], None)
+        yield Liar(f"flac from a pipe with {name} behind", "flac", stating(0) + tag, SIZE, slack, not known, exact)
+    yield Liar(
+        "flac with ID3v2 in front", "flac", b"ID3\4\0\0\0\0\0\x0a" + bytes(10) + data, SIZE, said=False, exact=right
+    )
+    yield Liar("flac twice", "flac", data + data, 2 * SIZE, exact=np.concatenate([right, right]))
+    yield Liar(
+        "flac twice from a pipe", "flac", stating(0) + stating(0), 2 * SIZE, exact=np.concatenate([right, right])
+    )
+
+
+def ogg() -> Iterator[Liar]:
+    """(b) and (c) of Vorbis and Opus, and of Speex and FLAC in Ogg."""
+    for kind in ("ogg", "opus"):
+        data = whole(kind)
+        last = data.rindex(b"OggS")
+        for count in (2, 3):
+            yield Liar(f"{kind} {count} times", kind, data * count, count * SIZE, count * FRAME[kind], said=False)
+        unmarked = reflagged(data, last, 0)
+        yield Liar(f"{kind} without an end", kind, unmarked, SIZE, FRAME[kind])
+        yield Liar(f"{kind} without an end in the middle", kind, unmarked + data, 2 * SIZE, 2 * FRAME[kind])
+        for part in (0.5, 0.7, 0.99):
+            cut = data[: max(int(part * len(data)), 4700)]
+            scale = RATE / 48000 if kind == "opus" else 1
+            yield Liar(f"{kind} cut off at {part}", kind, cut, int(decoded(cut) * scale), FRAME[kind])
+        yield Liar(f"{kind} cut off in the second", kind, data + data[:-300], int(1.5 * SIZE), SIZE // 2 + 2048)
+        for name, tag in BEHIND.items():
+            yield Liar(f"{kind} with {name} behind", kind, data + tag, SIZE, FRAME[kind], said=False)
+
+
+def reflagged(data: bytes, at: int, flags: int) -> bytes:
+    """An Ogg file whose page at an offset has other flags."""
+    page = bytearray(data[at:])
+    page[5], page[22:26] = flags, bytes(4)
+    value = 0
+    for byte in page:
+        value ^= byte << 24
+        for _ in range(8):
+            value = value << 1 ^ (0x04C11DB7 if value >> 31 else 0)
+            value &= 0xFFFFFFFF
+    page[22:26] = struct.pack("<I", value)
+    return data[:at] + bytes(page)
+
+
+def mp3() -> Iterator[Liar]:
+    """(b) and (c) of MP3."""
+    frame = FRAME["mp3"]
+    with_xing, bare = by_pyav("mp3", "libmp3lame"), by_pyav("mp3", "libmp3lame", xing=False)
+    variable = vbr_without_xing()
+    own = whole("mp3")
+    for name, data in {"bare": bare, "variable": variable}.items():
+        yield Liar(f"mp3 {name}", "mp3", data, decoded(data), frame, said=False)
+        yield Liar(f"mp3 {name} twice", "mp3", data * 2, 2 * decoded(data), 2 * frame, said=False)
+        for part in (0.3, 0.9):
+            cut = data[: int(part * len(data))]
+            yield Liar(f"mp3 {name} cut off at {part}", "mp3", cut, decoded(cut), frame)
+        for what, junk in BEHIND.items():
+            yield Liar(f"mp3 {name} with {what} behind", "mp3", data + junk, decoded(data), frame, said=False)
+    for name, data in {"of LAME": with_xing, "of libsndfile": own}.items():
+        yield Liar(f"mp3 {name} twice", "mp3", data * 2, 2 * SIZE, 6 * frame)
+        yield Liar(f"mp3 {name} twice with a tag between", "mp3", data + ID3V2 + data, 2 * SIZE, 6 * frame)
+        yield Liar(f"mp3 {name} and without a count", "mp3", data + variable, SIZE + decoded(variable), 6 * frame)
+        for part in (0.3, 0.8):
+            cut = data[: int(part * len(data))]
+            yield Liar(f"mp3 {name} cut off at {part}", "mp3", cut, decoded(cut), 3 * frame)
+        at = max(data.find(b"Xing"), data.find(b"Info")) + 8
+        for stated in (3, 9000):
+            wrong = data[:at] + struct.pack(">II", stated, 417 * stated) + data[at + 8 :]
+            yield Liar(f"mp3 {name} stating {stated} frames", "mp3", wrong, SIZE, 3 * frame)
+    middle = bare + b"\x01" * 3000 + bare
+    yield Liar("mp3 with junk between", "mp3", middle, 2 * decoded(bare), 3 * frame, said=False)
+
+
+@cache
+def vbr_without_xing() -> bytes:
+    """Frames of several bit rates, and no count of them; a quiet start, so that the first frames are small."""
+    quiet = by_pyav("mp3", "libmp3lame", bit_rate=24000, xing=False)
+    loud = by_pyav("mp3", "libmp3lame", bit_rate=96000, xing=False)
+    return loud + quiet
+
+
+def foreign() -> Iterator[Liar]:
+    """(d): what libsndfile cannot read, under its own name and others, cut off, and with padding behind."""
+    files: dict[str, tuple[str, Callable[[], bytes]]] = {
+        "mp3 in wav": ("wav", lambda: by_pyav("wav", "libmp3lame")),
+        "yamaha adpcm in wav": ("wav", lambda: by_pyav("wav", "adpcm_yamaha")),
+        "aac in wav": ("wav", lambda: by_pyav("wav", "aac")),
+        "flac in ogg": ("ogg", lambda: by_pyav("ogg", "flac")),
+        "speex in ogg": ("ogg", lambda: by_pyav("ogg", "libspeex")),
+        "aac": ("aac", lambda: by_pyav("adts", "aac")),
+        "m4a": ("m4a", lambda: by_pyav("ipod", "aac")),
+        "alac": ("m4a", lambda: by_pyav("ipod", "alac")),
+        "mka": ("mka", lambda: by_pyav("matroska", "aac")),
+        "webm": ("webm", lambda: by_pyav("webm", "libopus")),
+        "wma": ("wma", lambda: by_pyav("asf", "wmav2", 44100)),
+        "ac3": ("ac3", lambda: by_pyav("ac3", "ac3", 48000)),
+        "wv": ("wv", lambda: by_pyav("wv", "wavpack")),
+        "tta": ("tta", lambda: by_pyav("tta", "tta")),
+        "alac in caf": ("caf", lambda: by_pyav("caf", "alac")),
+        "ts": ("ts", lambda: by_pyav("mpegts", "aac")),
+        "avi": ("avi", lambda: by_pyav("avi", "libmp3lame")),
+        "flv": ("flv", lambda: by_pyav("flv", "libmp3lame", 44100)),
+    }
+    for name, (suffix, make) in files.items():
+        try:
+            data = make()
+        except (av.FFmpegError, ValueError):
+            continue  # an encoder that this build of FFmpeg lacks
+        slack = 4096
+        own = name not in ("alac in caf", "mp3 in wav")  # which libsndfile reads
+        right = decoded(data)
+        yield Liar(name, suffix, data, right, slack, said=False, media=own)
+        for other in ("wav", "mp3", "flac", "dat", "m4a"):
+            if other != suffix:
+                yield Liar(f"{name} named {other}", other, data, right, slack, said=False, media=own)
+        yield Liar(
+            f"{name} with zeros behind", suffix, data + bytes(600), right, slack, said=name in ("wma", "ac3"), media=own
+        )
+        for part in (0.4, 0.8):
+            cut = data[: int(part * len(data))]
+            yield Liar(f"{name} cut off at {part}", suffix, cut, decoded(cut), slack, media=own)
+
+
+def liars() -> list[Liar]:
+    return [liar for make in (chunked, riff, flac, ogg, mp3, foreign) for liar in make()]
