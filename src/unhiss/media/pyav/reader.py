@@ -217,13 +217,17 @@ class _Pass:
             self._warn(f"truncated, {missing}")
         elif self._damage:
             self._warn(self._damage)
-        elif self.container.format.name in _BARE and self._has_rest():
+        elif self.container.format.name in _BARE and self._has_rest(1):
             self._warn("truncated, ends within a frame")
 
-    def _has_rest(self, least: int = 1) -> bool:
-        """Whether half a packet comes last: neither padding nor a tag, or a smaller packet than the others of AC-3."""
+    def _has_rest(self, least: int) -> bool:
+        """Whether half a packet comes last: neither padding nor a tag, or a smaller packet than the others of AC-3.
+
+        least: bytes of the smallest half.
+        """
         if self.container.format.name in _EQUAL and self._last_size < self._first_size - 8:
             return True
+        least = _HEADER if self.container.format.name == "wv" else least
         with self._path.open("rb") as file:
             rest = bytes(id3.split(whole(file)[self._position :])[1][:_LOST])
         return len(rest.strip(b"\0")) >= least
