@@ -19,7 +19,7 @@ from unhiss.media.tags import id3
 MIN_GAP_S = 0.1  # timestamps jump by less through rounding and clock drift, by more where audio is missing
 MAX_GAP_S = 3600.0  # a larger jump is a damaged timestamp
 _ROUNDING_S = Fraction(1, 500)  # headers state durations in milliseconds
-_BARE = ("aac", "ac3", "eac3", "dts", "mpegts", "wv", "tta")  # demuxers of frames without a count of them
+_BARE = ("aac", "ac3", "eac3", "dts", "mpegts", "wv")  # demuxers of frames without a count of them
 _HEADER = 128  # bytes of a small tag, and of a frame's header that packets do not count
 _EQUAL = ("ac3", "dts")  # those whose packets all have one size, but for a rounding
 _LOST = 1 << 16  # bytes; where more of them cannot be demuxed, the file is damaged and not only its end
