@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import io
+import json
 import re
 import shutil
 import threading
@@ -177,7 +178,7 @@ def test_a_worker_writes_each_block_before_it_denoises_the_next(
     monkeypatch.setattr(worker, "encode_samples", encode_and_record)
     worker.denoise(tmp_path / "recording", tmp_path, DenoiseRequest(model=str(leveller)), Limits())
     assert len(sizes) > 3 and sizes == sorted(set(sizes)), "the file grows with every block"
-    size, _, _ = map(int, (tmp_path / worker.INFO).read_text().split())
+    size = json.loads((tmp_path / worker.INFO).read_text())[0]
     assert size == (tmp_path / worker.OUTPUT).stat().st_size
 
 
@@ -190,7 +191,7 @@ def test_a_response_starts_before_the_worker_is_done(
     half, future = len(output) // 2, Future[None]()
     future.set_running_or_notify_cancel()
     (tmp_path / worker.OUTPUT).write_bytes(output[:half])
-    (tmp_path / worker.INFO).write_text(f"{len(output)} 48000 1")
+    (tmp_path / worker.INFO).write_text(json.dumps([len(output), 48000, 1]))
     monkeypatch.setattr(server.service.workers, "submit", lambda *_: DenoiseJob(future, tmp_path))
     with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=TIMEOUT_S)) as connection:
         connection.request("POST", "/v1/denoise", b"a recording")

@@ -47,6 +47,8 @@ cat noisy.wav | unhiss denoise - -o - > clean.wav
               help="What to do with peaks above full scale; none: clip without a warning.")  # fmt: skip
 @click.option("--strict", is_flag=True,
               help="Refuse a recording that is truncated or whose header lies, as --in-place always does.")  # fmt: skip
+@click.option("--loudness", "--loudness-lufs", "loudness_lufs", type=float, metavar="LUFS",
+              help="Loudness of the output (EBU R 128), such as -16. True peak at most -1 dBTP.")  # fmt: skip
 @click.option("-j", "--jobs", default=1, show_default=True, help="Recordings in parallel; 0: one per core.")
 @click.option("--ray", metavar="ADDRESS",
               help="Run on Ray: local, or a cluster's auto or HOST:PORT. Repeat the command to continue an "
@@ -202,6 +204,10 @@ def _print_report(task: DenoiseTask, report: FileReport, plot: Path | None, as_j
     snr = f"{report.input_snr_db:.0f} -> {report.output_snr_db:.0f} dB"
     echo(f"{summary} in {report.elapsed_s:.2f} s, {speed}, model {report.model}", err=to_stderr)
     echo(f"  level {report.input_dbfs:.1f} -> {report.output_dbfs:.1f} dBFS, SNR about {snr}", err=to_stderr)
+    if report.gain_db is not None:
+        lufs = "-" if report.output_lufs is None else f"{report.output_lufs:.1f}"
+        loudness = f"loudness {lufs} LUFS, true peak {report.output_dbtp:.1f} dBTP, gain {report.gain_db:+.1f} dB"
+        echo(f"  {loudness}", err=to_stderr)
     paths = {"clean": "stdout" if to_stderr else task.target, "residual": task.residual, "spectrograms": plot}
     for name, path in paths.items():
         if path:

@@ -1,5 +1,6 @@
 """Denoiser: arrays and files in, the same denoised out, in bounded memory."""
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -12,6 +13,7 @@ from unhiss.errors import ConfigError
 from unhiss.infer.causal_model import CausalModel
 from unhiss.infer.checks import check_audio, check_not_transposed, check_options, check_rate
 from unhiss.infer.files import BLOCK_S, FileJob, FileOptions, FileReport, Pass, Progress
+from unhiss.infer.loudness import check_loudness, scaled_to
 from unhiss.infer.models import load
 from unhiss.infer.stream import Stream
 from unhiss.media.audio_source import Source
@@ -45,16 +47,29 @@ class Denoiser:
         self.name, self.latency_ms = self._model.name, self._model.latency_ms
         self.rate = None if isinstance(self._model, CausalModel) else self._model.rate
 
-    def __call__(self, audio: np.ndarray, rate: int) -> np.ndarray:
+    def __call__(self, audio: np.ndarray, rate: int, *, loudness_lufs: float | None = None) -> np.ndarray:
         """Denoise float `(T,)` or `(C, T)` at `rate` Hz; returns float32 of the same shape.
 
+        loudness_lufs: the integrated loudness of the result (EBU R 128), by one gain for all channels; None: as it is.
+        Where a true peak of -1 dBTP does not allow it, or there is no loudness to measure, a UserWarning says so.
         Raises AudioError for NaN or infinite samples and for an array that looks like `(T, C)`.
         """
+        return self._denoise(audio, rate, loudness_lufs)
+
+    def _denoise(self, audio: np.ndarray, rate: int, loudness_lufs: float | None) -> np.ndarray:
+        """As `__call__`; warnings name the line that called the caller."""
+        check_loudness(loudness_lufs)
         check_rate(rate)
         check_not_transposed(audio)
         channels = check_audio(audio)
         blocks = list(self.denoise_blocks(lambda: [channels], rate, len(channels)))
-        return np.concatenate([channels[:, :0], *blocks], axis=1).reshape(np.shape(audio))
+        denoised = np.concatenate([channels[:, :0], *blocks], axis=1).reshape(np.shape(audio))
+        if loudness_lufs is None:
+            return denoised
+        denoised, gain = scaled_to(loudness_lufs, denoised, rate)
+        if gain.warning:
+            warnings.warn(gain.warning, stacklevel=3)
+        return denoised
 
     def file(
         self, source: str | Path | Source, target: str | Path, *,
@@ -62,7 +77,7 @@ class Denoiser:
     ) -> FileReport:  # fmt: skip
         """Denoise a file into another of the same rate, channels, number of samples, coding and tags.
 
-        options: force, in_place, subtype, rate, start_s, end_s, clip_mode, residual; see FileOptions.
+        options: force, in_place, subtype, rate, start_s, end_s, clip_mode, residual, loudness_lufs; see FileOptions.
         progress: called with the part done, 0 to 1, and the seconds of audio in total.
         Raises AudioError if the source cannot be read, or the target exists (without force) or cannot be written; then
         no partial file is left. Raises ConfigError for an option out of range.
@@ -141,14 +156,16 @@ def _shared(model: str | Path, **options: float | None) -> Denoiser:
 
 def denoise(
     audio: np.ndarray, rate: int, *, model: str | Path = DEFAULT, atten_limit_db: float | None = None,
-    mix: float = 1.0, guard: bool = True,
+    mix: float = 1.0, guard: bool = True, loudness_lufs: float | None = None,
 ) -> np.ndarray:  # fmt: skip
     """Denoise float audio `(T,)` or `(C, T)` at `rate` Hz; returns float32 of the same shape.
 
     model: an installed name or an .onnx path. atten_limit_db: the most attenuation. mix: 1 is denoised, 0 the
-    input. guard: protect clean speech (causal models). Raises AudioError, ModelError and ConfigError.
+    input. guard: protect clean speech (causal models). loudness_lufs: of the result (None: as it is), as far as a
+    true peak of -1 dBTP allows; see Denoiser. Raises AudioError, ModelError and ConfigError.
     """
-    return _shared(model, atten_limit_db=atten_limit_db, mix=mix, guard=guard)(audio, rate)
+    denoiser = _shared(model, atten_limit_db=atten_limit_db, mix=mix, guard=guard)
+    return denoiser._denoise(audio, rate, loudness_lufs)
 
 
 def denoise_file(

@@ -2,15 +2,18 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from unhiss.dsp.audio import MAX_RATE, MIN_RATE
+from unhiss.dsp.loudness import LoudnessGain
 from unhiss.dsp.meter import LevelMeter
 from unhiss.dsp.resampling import resampled
 from unhiss.errors import AudioError, ConfigError
+from unhiss.infer.loudness import check_loudness, normalised
 from unhiss.media.audio_source import Source
 from unhiss.media.formats import can_exceed_full_scale
 from unhiss.media.source import open_source
@@ -19,12 +22,16 @@ from unhiss.media.writer import holds_video, open_writer
 BLOCK_S = 2.0  # seconds read at a time
 CLIP_MODES = ("clip", "rescale", "none")
 Progress = Callable[[float, float], None]  # called with the part done, 0 to 1, and the seconds of audio in total
+MEASURED = 0.9  # of the progress, when the loudness is known and the file is still to be written
 Pass = Callable[[], Iterable[np.ndarray]]  # starts a new pass over a recording and returns its blocks (C, T)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileReport:
-    """The result for one file: seconds of audio and of work, levels, and SNRs as estimated blindly."""
+    """The result for one file: seconds of audio and of work, levels, and SNRs as estimated blindly.
+
+    With a loudness target: output_lufs (None: there is none to measure), output_dbtp, the true peak, and gain_db.
+    """
 
     source: str
     target: str
@@ -37,6 +44,9 @@ class FileReport:
     output_dbfs: float
     input_snr_db: float
     output_snr_db: float
+    output_lufs: float | None = None
+    output_dbtp: float | None = None
+    gain_db: float | None = None
     warnings: tuple[str, ...] = ()
 
     @property
@@ -53,6 +63,7 @@ class FileOptions:
     gets quieter) or "none" (clip without a warning). residual: a file for what was removed, input minus output.
     strict: refuse a recording that is truncated, or whose header lies, as in_place always does; else it is read as far
     as possible, and the report says so.
+    loudness_lufs: integrated loudness of the output (EBU R 128), as far as a true peak of -1 dBTP allows.
     Raises ConfigError for an option out of range.
     """
 
@@ -65,6 +76,7 @@ class FileOptions:
     clip_mode: str = "clip"
     residual: str | Path | None = None
     strict: bool = False
+    loudness_lufs: float | None = None
 
     def __post_init__(self) -> None:
         if self.clip_mode not in CLIP_MODES:
@@ -73,6 +85,9 @@ class FileOptions:
             raise ConfigError(f"start_s = {self.start_s}, end_s = {self.end_s}; expected 0 <= start < end, in seconds")
         if self.rate is not None and not MIN_RATE <= self.rate <= MAX_RATE:
             raise ConfigError(f"rate = {self.rate}; expected {MIN_RATE:,} to {MAX_RATE:,} Hz")
+        check_loudness(self.loudness_lufs)
+        if self.residual and self.loudness_lufs is not None:
+            raise ConfigError("a residual is input minus output at one level; leave residual or loudness_lufs out")
         if self.residual and self.in_place:
             raise ConfigError("a residual is input minus output, and in_place leaves no input; name another output")
         if self.residual and self.rate:
@@ -123,7 +138,7 @@ class FileJob:
 
     def write(self, denoised: Pass, model: str, progress: Progress) -> FileReport:
         """Write the blocks of `denoised()`, which are at the source's rate; a second pass if they must be rescaled."""
-        meter, warnings = self._write_target(denoised, progress)
+        meter, gain, warnings = self._write_target(denoised, progress)
         if self._residual:
             warnings += self._write_residual(self._residual)
         warnings = [*self.source.warnings, *warnings]
@@ -132,27 +147,58 @@ class FileJob:
             elapsed_s=time.perf_counter() - self._started, rate=self.rate, channels=self.source.channels,
             input_dbfs=self._input_meter.level_dbfs, output_dbfs=meter.level_dbfs,
             input_snr_db=self._input_meter.snr_db, output_snr_db=meter.snr_db, warnings=tuple(warnings),
+            **({"output_lufs": gain.lufs, "output_dbtp": gain.true_peak_dbtp, "gain_db": gain.gain_db} if gain else {}),
         )  # fmt: skip
 
-    def _write_target(self, denoised: Pass, progress: Progress) -> tuple[LevelMeter, list[str]]:
-        """The level of what was written, and warnings."""
+    def _write_target(self, denoised: Pass, progress: Progress) -> tuple[LevelMeter, LoudnessGain | None, list[str]]:
+        """The level of what was written, the gain to the loudness target, and warnings."""
         gain, clip_mode = 1.0, self.options.clip_mode
         while True:
             meter = LevelMeter(self.rate)
             try:
-                with open_writer(self.target, self._format, self.options.subtype, self.source) as file:
+                with (
+                    open_writer(self.target, self._format, self.options.subtype, self.source) as file,
+                    self._output(denoised, progress) as (blocks, loudness),
+                ):
                     clips = not can_exceed_full_scale(file.subtype)
-                    for block in resampled(denoised(), self.source.rate, self.rate, self.source.channels):
+                    for block in blocks:
                         scaled = block if gain == 1 else block * np.float32(gain)
                         meter.add(scaled)
                         file.write(scaled)
-                        progress(min(1.0, meter.count / max(1, self._format.frames)), self._format.seconds)
                     if clips and clip_mode == "rescale" and meter.over:
                         raise _TooLoud
-                warnings = [f"not kept: {track}, which {self.target.suffix} cannot hold" for track in file.dropped]
-                return meter, [*_level_warnings(meter, gain, clips and clip_mode == "clip"), *warnings]
+                warnings = [loudness.warning] if loudness and loudness.warning else []
+                warnings += [f"not kept: {track}, which {self.target.suffix} cannot hold" for track in file.dropped]
+                return meter, loudness, [*_level_warnings(meter, gain, clips and clip_mode == "clip"), *warnings]
             except _TooLoud:
                 gain = (1 - 2**-15) / meter.peak
+
+    @contextmanager
+    def _output(self, denoised: Pass, progress: Progress) -> Iterator[tuple[Iterable[np.ndarray], LoudnessGain | None]]:
+        """A pass over the blocks to write, and the gain they got for the loudness target, if there is one."""
+        target, rate, channels = self.options.loudness_lufs, self.rate, self.source.channels
+        first = 1.0 if target is None else MEASURED
+        blocks = resampled(denoised(), self.source.rate, rate, channels)
+        blocks = self._reported(blocks, lambda part, seconds: progress(first * part, seconds))
+        try:
+            with normalised(blocks, target, rate, channels, self.target.resolve().parent) as (scaled, gain):
+                if gain:
+                    rest = 1 - first
+                    scaled = self._reported(scaled, lambda part, seconds: progress(first + rest * part, seconds))
+                yield scaled, gain
+        except OSError as error:
+            if target is None:
+                raise
+            what = f"cannot be written, which takes 4 bytes a sample beside it meanwhile ({error.strerror})"
+            raise AudioError(f"{self.target}: {what}; is the disk full?") from error
+
+    def _reported(self, blocks: Iterable[np.ndarray], progress: Progress) -> Iterator[np.ndarray]:
+        """The blocks; the progress is reported when the next one is asked for."""
+        count = 0
+        for block in blocks:
+            yield block
+            count += block.shape[1]
+            progress(min(1.0, count / max(1, self._format.frames)), self._format.seconds)
 
     def _write_residual(self, path: Path) -> list[str]:
         """Write input minus output, computed from both files; warnings.

@@ -12,6 +12,7 @@ from __future__ import annotations
 import http.client
 import json
 import shutil
+import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
@@ -54,7 +55,8 @@ class Client:
     def denoise_file(self, source: str | Path, target: str | Path, **options: Any) -> None:
         """Denoise a recording; `target` appears when it is complete.
 
-        options: model, atten_limit_db, mix, guard, format (default: by the extension of `target`). Raises ServerError.
+        options: model, atten_limit_db, mix, guard, loudness_lufs, format (default: by the extension of `target`).
+        A warning of the server, such as of a loudness that peaks do not allow, is a UserWarning. Raises ServerError.
         """
         target = Path(target)
         options.setdefault("format", target.suffix[1:].lower() or "wav")
@@ -71,6 +73,8 @@ class Client:
             shutil.copyfileobj(response, out, 1 << 16)
             if response.length:
                 raise ServerError(f"{target}: the response ended {response.length:,} bytes early; try again")
+        if warning := response.headers.get("x-warning"):
+            warnings.warn(f"{source}: {warning}", stacklevel=2)
 
     def models(self) -> list[dict[str, Any]]:
         """The models of the server. Raises ServerError."""

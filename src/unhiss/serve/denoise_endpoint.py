@@ -14,14 +14,17 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
 
+from unhiss.errors import ConfigError
+from unhiss.infer.loudness import check_loudness
 from unhiss.media.source import READABLE
 from unhiss.serve.protocol import Controls, RequestError, value_error
 from unhiss.serve.security import bearer_token, client_address, error_response
 from unhiss.serve.service import Service
-from unhiss.serve.worker import FORMATS, DenoiseRequest
+from unhiss.serve.worker import FORMATS, DenoiseRequest, OutputInfo
 from unhiss.serve.worker_pool import DenoiseJob
 
-FIELDS = ("model", "atten_limit_db", "mix", "guard", "format")
+FIELDS = ("model", "atten_limit_db", "mix", "guard", "loudness_lufs", "format")
+_NUMBERS = ("atten_limit_db", "mix", "loudness_lufs")
 LINGER_S = 2.0  # that a rejected upload is still read: a socket closed with unread bytes loses the response
 _FORMAT_OF_TYPE = {
     "audio/wav": "wav", "audio/x-wav": "wav", "audio/wave": "wav", "audio/flac": "flac", "audio/x-flac": "flac",
@@ -93,7 +96,7 @@ class DenoiseEndpoint:
         output = info_task.result()
         headers = Headers({
             "content-type": media_type, "content-length": str(output.size), "x-sample-rate": str(output.rate),
-            "x-channels": str(output.channels),
+            "x-channels": str(output.channels), **_loudness_headers(output),
         })  # fmt: skip
         self._response_started = True
         await self._send({"type": "http.response.start", "status": 200, "headers": headers.raw})
@@ -175,20 +178,34 @@ class DenoiseEndpoint:
                         more_body = (await self._raw_receive()).get("more_body", False)
 
 
+def _loudness_headers(output: OutputInfo) -> dict[str, str]:
+    """What was reached of a loudness target, and the warnings, in ASCII."""
+    values = {"x-output-lufs": output.output_lufs, "x-output-dbtp": output.output_dbtp, "x-gain-db": output.gain_db}
+    headers = {name: f"{value:.2f}" for name, value in values.items() if value is not None}
+    if output.warning:
+        headers["x-warning"] = " ".join(output.warning.encode("ascii", "replace").decode().split())
+    return headers
+
+
 def parse_options(service: Service, options: Mapping[str, str], accept: str) -> DenoiseRequest:
     """The options of a query or form. Raises RequestError: 400 for a value, 404 for a model, 406 for the format."""
     unknown = sorted(set(options) - set(FIELDS))
     if unknown:
         raise RequestError(400, f"unknown option {unknown[0][:60]!r}; expected one of {', '.join(FIELDS)}", "value")
     path = service.model_path(options.get("model", service.default))
-    values: dict[str, Any] = {name: _number(options, name) for name in ("atten_limit_db", "mix") if name in options}
+    values: dict[str, Any] = {name: _number(options, name) for name in _NUMBERS if name in options}
+    loudness_lufs = values.pop("loudness_lufs", None)
+    try:
+        check_loudness(loudness_lufs)
+    except ConfigError as error:
+        raise RequestError(400, str(error), "value") from None
     controls = Controls(**values)
     guard = options.get("guard", "true")
     if guard not in ("true", "false"):
         raise value_error("guard", guard, "true or false")
     return DenoiseRequest(
         model=path, atten_limit_db=controls.atten_limit_db, mix=controls.mix, guard=guard == "true",
-        format=_output_format(options.get("format"), accept),
+        loudness_lufs=loudness_lufs, format=_output_format(options.get("format"), accept),
     )  # fmt: skip
 
 

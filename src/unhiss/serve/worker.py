@@ -4,13 +4,14 @@ The worker writes to the request's folder: first INFO, then OUTPUT, which the se
 deletes the folder when the client has left; the worker then stops.
 """
 
+import json
 import os
 import signal
 import struct
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ from unhiss.errors import AudioError
 from unhiss.fleet.processes import end_with_parent
 from unhiss.infer.denoiser import Denoiser
 from unhiss.infer.files import BLOCK_S
+from unhiss.infer.loudness import normalised
 from unhiss.media.audio_source import Source
 from unhiss.media.source import open_source
 from unhiss.serve.limits import Limits
@@ -42,15 +44,20 @@ class DenoiseRequest:
     atten_limit_db: float | None = None
     mix: float = 1.0
     guard: bool = True
-    format: str = field(default="wav", compare=False)  # a denoiser serves every format
+    loudness_lufs: float | None = field(default=None, compare=False)  # a denoiser serves every loudness and format
+    format: str = field(default="wav", compare=False)
 
 
 class OutputInfo(NamedTuple):
-    """Size in bytes, sample rate in Hz and channels of an output."""
+    """Size in bytes, sample rate in Hz and channels of an output; with a loudness target what FileReport has, too."""
 
     size: int
     rate: int
     channels: int
+    output_lufs: float | None = None
+    output_dbtp: float | None = None
+    gain_db: float | None = None
+    warning: str = ""
 
 
 class _ClientGoneError(Exception):
@@ -104,12 +111,21 @@ def _write_streamable(recording: Source, folder: Path, request: DenoiseRequest, 
     is_wav = request.format == "wav"
     is_float = recording.format.subtype in ("FLOAT", "DOUBLE") if is_wav else request.format == "float32"
     header = _wav_header(rate, channels, frames, is_float) if is_wav else b""
-    with (folder / OUTPUT).open("wb") as file:
+    size = len(header) + frames * channels * (4 if is_float else 2)
+
+    def denoised() -> Iterator[np.ndarray]:  # runs from the first block on, when the response has begun
+        read = partial(_read_blocks, recording, block_size, folder)
+        yield from _denoiser(request).denoise_blocks(read, rate, channels)
+
+    with (
+        (folder / OUTPUT).open("wb") as file,
+        normalised(denoised(), request.loudness_lufs, rate, channels, folder) as (blocks, gain),
+    ):
         file.write(header)
         file.flush()
-        _write_info(folder, OutputInfo(len(header) + frames * channels * (4 if is_float else 2), rate, channels))
-        denoiser = _denoiser(request)
-        for block in denoiser.denoise_blocks(lambda: _read_blocks(recording, block_size, folder), rate, channels):
+        loudness = (gain.lufs, gain.true_peak_dbtp, gain.gain_db, gain.warning) if gain else ()
+        _write_info(folder, OutputInfo(size, rate, channels, *loudness))
+        for block in blocks:
             file.write(encode_samples(block, "float32" if is_float else "pcm16"))
             file.flush()
 
@@ -127,15 +143,18 @@ def _check_folder(folder: Path) -> None:
 
 def _write_buffered(recording: Source, folder: Path, request: DenoiseRequest) -> None:
     target = folder / f"complete.{request.format}"
-    report = _denoiser(request).file(recording, target, progress=lambda *_: _check_folder(folder))
+    report = _denoiser(request).file(
+        recording, target, loudness_lufs=request.loudness_lufs, progress=lambda *_: _check_folder(folder)
+    )
     size = target.stat().st_size
     target.rename(folder / OUTPUT)
-    _write_info(folder, OutputInfo(size, report.rate, report.channels))
+    loudness = (report.output_lufs, report.output_dbtp, report.gain_db, "; ".join(report.warnings))
+    _write_info(folder, OutputInfo(size, report.rate, report.channels, *loudness))
 
 
 def _write_info(folder: Path, output: OutputInfo) -> None:
     with atomic_write(folder / INFO) as temporary:
-        temporary.write_text(" ".join(map(str, output)))
+        temporary.write_text(json.dumps(output))
 
 
 def _wav_header(rate: int, channels: int, frames: int, is_float: bool) -> bytes:

@@ -1,6 +1,7 @@
 """Worker processes that denoise uploaded recordings, and their output, read while it is written."""
 
 import asyncio
+import json
 import multiprocessing
 from collections.abc import AsyncIterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -29,7 +30,7 @@ class DenoiseJob:
             await asyncio.sleep(POLL_S)
         if self._future.done():
             self._raise_error()
-        return worker.OutputInfo(*map(int, path.read_text().split()))
+        return worker.OutputInfo(*json.loads(path.read_text()))
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The output while it is written. Raises RequestError if the job fails."""
