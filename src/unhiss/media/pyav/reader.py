@@ -13,13 +13,13 @@ from unhiss.media import formats
 from unhiss.media.audio_source import Source, regrouped
 from unhiss.media.file_range import whole
 from unhiss.media.formats import AudioFormat, reason
-from unhiss.media.pyav.container import first_audio, has_video, open_media, stated_size, subtype
+from unhiss.media.pyav.container import ends_within_ts_packet, first_audio, has_video, open_media, stated_size, subtype
 from unhiss.media.tags import id3
 
 MIN_GAP_S = 0.1  # timestamps jump by less through rounding and clock drift, by more where audio is missing
 MAX_GAP_S = 3600.0  # a larger jump is a damaged timestamp
 _ROUNDING_S = Fraction(1, 500)  # headers state durations in milliseconds
-_BARE = ("aac", "ac3", "eac3", "dts", "mpegts", "wv")  # demuxers of frames without a count of them
+_BARE = ("aac", "ac3", "eac3", "dts", "wv")  # demuxers of frames without a count of them
 _HEADER = 128  # bytes of a small tag, and of a frame's header that packets do not count
 _EQUAL = ("ac3", "dts")  # those whose packets all have one size, but for a rounding
 _LOST = 1 << 16  # bytes; where more of them cannot be demuxed, the file is damaged and not only its end
@@ -36,7 +36,7 @@ class PyavReader(Source):
 
     def __init__(self, path: Path, head: bytes, strict: bool = False, notes: tuple[str, ...] = ()) -> None:
         super().__init__(path, strict)
-        for note in notes:
+        for note in notes or ends_within_ts_packet(path, head):
             self._warn(note)
         stated, available = stated_size(head), path.stat().st_size
         if available < stated:
