@@ -8,7 +8,7 @@ import soundfile as sf
 
 from unhiss.dsp.audio import MAX_RATE, MIN_RATE, check_samples
 from unhiss.errors import AudioError
-from unhiss.media import formats, tags
+from unhiss.media import formats, layout_headers, tags
 from unhiss.media.audio_source import Source
 from unhiss.media.file_range import FileRange
 from unhiss.media.formats import AudioFormat
@@ -42,8 +42,9 @@ class SoundfileReader(Source):
         lossy = file.frames and file.subtype.startswith(formats.LOSSY)
         size = tags.audio_bytes(data, self.tag_family)
         bit_rate = round(8 * size * file.samplerate / file.frames) if lossy else 0
+        layout, self._order = layout_headers.read(data, file)
         shape = (file.samplerate, file.channels, file.frames)
-        super().__init__(path, AudioFormat(*shape, file.format, file.subtype, texts, bit_rate))
+        super().__init__(path, AudioFormat(*shape, file.format, file.subtype, texts, bit_rate, layout))
 
     def _open(self) -> sf.SoundFile:
         try:
@@ -71,7 +72,7 @@ class SoundfileReader(Source):
                     raise AudioError(f"{self.path}: {invalid}")
                 position += len(block)
                 if len(block):
-                    yield np.ascontiguousarray(block.T)
+                    yield np.ascontiguousarray(block.T[list(self._order)])
                 if len(block) < count:
                     if position < file.frames and self.exact_length:
                         missing = f"holds {position:,} of {file.frames:,} samples"

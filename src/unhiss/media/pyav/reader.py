@@ -9,7 +9,7 @@ import numpy as np
 
 from unhiss.dsp.audio import check_samples
 from unhiss.errors import AudioError
-from unhiss.media import formats
+from unhiss.media import formats, layouts
 from unhiss.media.audio_source import Source
 from unhiss.media.formats import AudioFormat, reason
 from unhiss.media.pyav.container import asf_size, first_audio, has_video, open_media, subtype
@@ -44,7 +44,8 @@ class PyavReader(Source):
             kept = {name: tags[name] for name in formats.TAGS if tags.get(name)}
             bit_rate = 0 if coding.startswith(_CONSTANT_RATE) else round(8 * size / seconds)
             shape = (track.rate, track.channels, frames)
-        super().__init__(path, AudioFormat(*shape, path.suffix[1:].upper(), coding, kept, bit_rate))
+            layout = packets.layout or (layouts.usual(track.channels) if track.channels <= 2 else "")
+        super().__init__(path, AudioFormat(*shape, path.suffix[1:].upper(), coding, kept, bit_rate, layout))
 
     def _count_by_decoding(self) -> tuple[int, int]:
         with open_media(self.path) as container:
@@ -82,6 +83,8 @@ class _Pass:
     def __init__(self, container: Any, path: Path) -> None:
         self.container, self._path = container, path
         self.track: Any = first_audio(container, path)
+        self.layout, order = layouts.from_positions([channel.name for channel in self.track.layout.channels])
+        self._order = list(order)
         self.size = 0
         self._end_s = self._last_end_s = Fraction(0)  # where the audio ends; where the last of all tracks does
         self._next_s: Fraction | None = None  # where the next packet starts if none is missing
@@ -131,7 +134,7 @@ class _Pass:
                         for silence in self._gap(round((start_s - origin_s) * rate) - decoded, decoded):
                             decoded += silence.shape[1]
                             yield silence
-                    pending = _samples(frame)
+                    pending = _samples(frame)[self._order]
                     decoded += pending.shape[1]
                 if packet.size:
                     self._note(packet, decoded / rate)

@@ -8,12 +8,14 @@ import numpy as np
 
 from unhiss.dsp.resampling import Resampler
 from unhiss.errors import AudioError, need
+from unhiss.media import layouts
 from unhiss.media.audio_source import Source
 from unhiss.media.audio_writer import AudioWriter
 from unhiss.media.formats import AudioFormat, reason
+from unhiss.media.pyav.codings import Coding, choose_coding
 from unhiss.media.pyav.container import first_audio, open_media
 from unhiss.media.pyav.container import subtype as subtype_name
-from unhiss.media.pyav.tracks import AUDIO_ONLY, BRANDS, MUXERS, Coding, TrackCopier, choose_coding, family
+from unhiss.media.pyav.tracks import AUDIO_ONLY, BRANDS, MUXERS, TrackCopier, family
 from unhiss.media.tags import mp4
 
 _NO_PRIMING = ("adts", "avi", "flv")  # containers that cannot mark priming: packets of priming are left out
@@ -42,6 +44,9 @@ class PyavWriter(AudioWriter):
             audio = self._open_source()
             self._coding = choose_coding(self._target, like, subtype, audio)
             self.subtype = subtype_name(self._coding.encoder, self._coding.sample_format)
+            self._order = list(layouts.place(like.layout, self._coding.positions) or range(like.channels))
+            note = layouts.loss(like.layout, self._coding.positions, self._coding.bit_rate > 0, extension)
+            self.notes = (note,) if note else ()
             self._resampler = Resampler(like.rate, self._coding.rate, like.channels)
             self._create()
             self._open(audio)
@@ -98,6 +103,8 @@ class PyavWriter(AudioWriter):
             stream.bit_rate = coding.bit_rate
         if coding.encoder == "libopus":
             stream.options = {"vbr": "constrained"}  # without it, tones exceed the bit rate
+            if self._like.channels > 2:  # by default, FFmpeg mixes up the order of 5 and 7 channels
+                stream.options |= {"mapping_family": "1" if coding.positions else "255"}
         return stream
 
     def write(self, block: np.ndarray) -> None:
@@ -110,7 +117,7 @@ class PyavWriter(AudioWriter):
             return
         if not self._written and (padding := self._padding()):
             block, self._written = np.pad(block, ((0, 0), (padding, 0))), -padding
-        packed = np.ascontiguousarray(block.T, dtype=np.float32).reshape(1, -1)
+        packed = np.ascontiguousarray(block[self._order].T, dtype=np.float32).reshape(1, -1)
         frame = av.AudioFrame.from_ndarray(packed, "flt", self._coding.layout)
         frame.sample_rate, frame.time_base = self._coding.rate, Fraction(1, self._coding.rate)
         frame.pts = self._offset + self._written
