@@ -51,6 +51,7 @@ class FileOptions:
     subtype: libsndfile's name of the coding to write, rate: Hz to write; None: those of the source. start_s, end_s:
     the section to keep. clip_mode: for peaks that the coding cannot represent: "clip", "rescale" (the whole output
     gets quieter) or "none" (clip without a warning). residual: a file for what was removed, input minus output.
+    track: which of several audio tracks to denoise, from 1; None: the one that a player plays.
     Raises ConfigError for an option out of range.
     """
 
@@ -62,6 +63,7 @@ class FileOptions:
     end_s: float | None = None
     clip_mode: str = "clip"
     residual: str | Path | None = None
+    track: int | None = None
 
     def __post_init__(self) -> None:
         if self.clip_mode not in CLIP_MODES:
@@ -70,6 +72,8 @@ class FileOptions:
             raise ConfigError(f"start_s = {self.start_s}, end_s = {self.end_s}; expected 0 <= start < end, in seconds")
         if self.rate is not None and not MIN_RATE <= self.rate <= MAX_RATE:
             raise ConfigError(f"rate = {self.rate}; expected {MIN_RATE:,} to {MAX_RATE:,} Hz")
+        if self.track is not None and self.track < 1:
+            raise ConfigError(f"track = {self.track}; expected 1 or more")
         if self.residual and self.in_place:
             raise ConfigError("a residual is input minus output, and in_place leaves no input; name another output")
         if self.residual and self.rate:
@@ -89,7 +93,9 @@ class FileJob:
 
     def __init__(self, source: Source | str | Path, target: str | Path, options: FileOptions) -> None:
         self._started = time.perf_counter()
-        self.source = source = source if isinstance(source, Source) else open_source(source)
+        if isinstance(source, Source) and options.track not in (None, source.track):
+            raise ConfigError(f"track = {options.track}; a source that is open has its track, expected {source.track}")
+        self.source = source = source if isinstance(source, Source) else open_source(source, options.track)
         self.target, self.options = Path(target), options
         self._residual = None if options.residual is None else Path(options.residual)
         _check_targets(source.path, self.target, self._residual, options)
@@ -105,6 +111,7 @@ class FileJob:
         frames = (source.frames if self._stop is None else self._stop) - self._first
         self.rate = options.rate or source.rate
         self._format = replace(source.format, rate=self.rate, frames=round(frames * self.rate / source.rate))
+        self._target_track: int | None = None
         self._input_meter = LevelMeter(source.rate)
 
     def start_pass(self) -> Iterator[np.ndarray]:
@@ -145,6 +152,8 @@ class FileJob:
                     if clips and clip_mode == "rescale" and meter.over:
                         raise _TooLoud
                 warnings = [f"not kept: {track}, which {self.target.suffix} cannot hold" for track in file.dropped]
+                warnings += filter(None, (self.source.track_notice, *file.notes))
+                self._target_track = file.track
                 return meter, [*_level_warnings(meter, gain, clips and clip_mode == "clip"), *warnings]
             except _TooLoud:
                 gain = (1 - 2**-15) / meter.peak
@@ -157,7 +166,7 @@ class FileJob:
         integers = self.source.format.subtype.startswith(("PCM", "ALAC"))
         meter, format_ = LevelMeter(self.source.rate), self.source.format
         with open_writer(path, format_ if integers else replace(format_, subtype="FLOAT")) as file:
-            output = open_source(self.target).blocks(max(1, int(BLOCK_S * self.source.rate)))
+            output = open_source(self.target, self._target_track).blocks(max(1, int(BLOCK_S * self.source.rate)))
             for noisy in self._section():
                 denoised = next(output, noisy[:, :0])
                 denoised = np.pad(denoised, ((0, 0), (0, max(0, noisy.shape[1] - denoised.shape[1]))))

@@ -1,12 +1,19 @@
 """What all readers of recordings share: the format, and reading in one piece."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from unhiss.errors import AudioError
 from unhiss.media.formats import AudioFormat
+
+
+def no_such_track(path: Path, number: int, tracks: Iterable[str]) -> AudioError:
+    """The error for an audio track that a file does not hold. tracks: those that it holds, in words."""
+    listed = "; ".join(f"{index}: {text}" for index, text in enumerate(tracks, 1))
+    return AudioError(f"{path}: no audio track {number}; it holds {listed}")
 
 
 class Source(ABC):
@@ -17,6 +24,9 @@ class Source(ABC):
     tag_family: the kind of its metadata (see `tags.family`); None if `tags.copy` cannot copy it.
     """
 
+    track: int | None = None  # the audio track, from 1, if the user chose one
+    other_tracks: Sequence[str] = ()  # the audio tracks that are not read, in words
+    track_notice = ""  # which track is read, where there are several and the user did not choose
     exact_length = True
     has_video = False
     tag_family: str | None = None

@@ -24,6 +24,7 @@ class AudioWriter(ABC):
     subtype: str
     dropped: Sequence[str] = ()
     notes: Sequence[str] = ()
+    track: int | None = None  # of the file's audio tracks, from 1
 
     def __init__(self, path: str | Path, like: AudioFormat) -> None:
         self.path, self._like = Path(path), like

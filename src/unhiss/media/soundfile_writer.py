@@ -34,12 +34,13 @@ class SoundfileWriter(AudioWriter):
         self.subtype = subtype or formats.nearest_coding(container, self._target.suffix, like.subtype)
         container = formats.large_container(container, self.subtype, like.channels * like.frames)
         self._usual_layout = like.channels <= 2 and like.layout in ("", layouts.usual(like.channels))
-        if container == "WAV" and layouts.mask_of(like.layout) and not self._usual_layout:
+        if container == "WAV" and like.layout and not self._usual_layout:
             container = "WAVEX" if sf.check_format("WAVEX", self.subtype) else "WAV"  # its header has a mask
         self._container = container
         self._order = _stream_order(container, self.subtype, like)
         self._peak = formats.max_sample(self._container, self.subtype)
         self._copy_from = copy_from if copy_from and tags.copies(copy_from.tag_family, self._container) else None
+        self.dropped = copy_from.other_tracks if copy_from else ()
         self._create()
         try:
             self._file = self._open()

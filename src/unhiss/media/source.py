@@ -8,7 +8,7 @@ import numpy as np
 
 from unhiss.errors import AudioError
 from unhiss.media import formats, pyav
-from unhiss.media.audio_source import Source
+from unhiss.media.audio_source import Source, no_such_track
 from unhiss.media.file_range import whole
 from unhiss.media.pyav.reader import PyavReader
 from unhiss.media.soundfile_reader import SoundfileReader
@@ -17,9 +17,10 @@ READABLE = formats.EXTENSIONS | pyav.EXTENSIONS  # extensions, with their dot, o
 _HEAD = 1 << 16  # bytes in which every format is recognised
 
 
-def open_source(path: str | Path) -> Source:
+def open_source(path: str | Path, track: int | None = None) -> Source:
     """Open and probe a recording of any format in READABLE; nothing is decoded where the headers suffice.
 
+    track: which of several audio tracks, from 1; None: the one that a player plays.
     The format is recognised by the extension, or by the first bytes. libsndfile reads what it can, PyAV the rest.
     Raises AudioError if the file is missing, empty, damaged, truncated or not a recording; MissingExtra for a
     format that needs PyAV where it is not installed.
@@ -38,7 +39,13 @@ def open_source(path: str | Path) -> Source:
             head = file.read(_HEAD)
             if not head:
                 raise AudioError(f"{path}: 0 bytes, not a recording")
-            return PyavReader(path, head) if pyav.handles(path, head) else SoundfileReader(path, whole(file))
+            if pyav.handles(path, head):
+                return PyavReader(path, head, track)
+            source = SoundfileReader(path, whole(file))
+            if track in (None, 1):
+                return source
+            channels = f"{source.channels} channel{'s' * (source.channels > 1)}"
+            raise no_such_track(path, track, [f"{source.format.subtype}, {channels}"])
     except OSError as error:
         raise AudioError(f"{path}: cannot be read ({error.strerror})") from error
 
@@ -51,13 +58,13 @@ class TooLongError(AudioError):
         self.seconds = seconds
 
 
-def read(path: str | Path, max_seconds: float | None = None) -> tuple[np.ndarray, int]:
+def read(path: str | Path, max_seconds: float | None = None, track: int | None = None) -> tuple[np.ndarray, int]:
     """All samples of a recording as float32, `(T,)` if mono, else `(C, T)`, and its rate in Hz.
 
-    max_seconds: a recording longer than this by its header is not decoded; TooLongError is raised.
+    track: which of several audio tracks, from 1. max_seconds: a recording longer than this by its header is not decoded; TooLongError is raised.
     Raises AudioError as `open_source` and `Source.blocks` do. An empty recording is valid and gives `T = 0`.
     """
-    source = open_source(path)
+    source = open_source(path, track)
     if max_seconds is not None and source.seconds > max_seconds:
         raise TooLongError(source.path, source.seconds, max_seconds)
     return source.read(), source.rate

@@ -21,7 +21,7 @@ from unhiss.serve.service import Service
 from unhiss.serve.worker import FORMATS, DenoiseRequest
 from unhiss.serve.worker_pool import DenoiseJob
 
-FIELDS = ("model", "atten_limit_db", "mix", "guard", "format")
+FIELDS = ("model", "atten_limit_db", "mix", "guard", "format", "track")
 LINGER_S = 2.0  # that a rejected upload is still read: a socket closed with unread bytes loses the response
 _FORMAT_OF_TYPE = {
     "audio/wav": "wav", "audio/x-wav": "wav", "audio/wave": "wav", "audio/flac": "flac", "audio/x-flac": "flac",
@@ -186,9 +186,12 @@ def parse_options(service: Service, options: Mapping[str, str], accept: str) -> 
     guard = options.get("guard", "true")
     if guard not in ("true", "false"):
         raise value_error("guard", guard, "true or false")
+    track = options.get("track")
+    if track is not None and not (track.isascii() and track.isdecimal() and 0 < int(track) < 1000):
+        raise value_error("track", track, "the number of an audio track, from 1")
     return DenoiseRequest(
         model=path, atten_limit_db=controls.atten_limit_db, mix=controls.mix, guard=guard == "true",
-        format=_output_format(options.get("format"), accept),
+        format=_output_format(options.get("format"), accept), track=int(track) if track else None,
     )  # fmt: skip
 
 

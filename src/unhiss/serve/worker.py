@@ -43,6 +43,7 @@ class DenoiseRequest:
     mix: float = 1.0
     guard: bool = True
     format: str = field(default="wav", compare=False)  # a denoiser serves every format
+    track: int | None = field(default=None, compare=False)  # of several audio tracks, from 1
 
 
 class OutputInfo(NamedTuple):
@@ -71,7 +72,7 @@ def denoise(source: Path, folder: Path, request: DenoiseRequest, limits: Limits)
     Raises RequestError for a file that is not a recording (422), or one beyond the limits.
     """
     try:
-        recording = open_source(source)
+        recording = open_source(source, request.track)
         limits.check_audio(recording.rate, recording.channels, recording.seconds)
         if request.format in BUFFERED:
             _write_buffered(recording, folder, request)

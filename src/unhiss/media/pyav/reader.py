@@ -12,7 +12,7 @@ from unhiss.errors import AudioError
 from unhiss.media import formats, layouts
 from unhiss.media.audio_source import Source
 from unhiss.media.formats import AudioFormat, reason
-from unhiss.media.pyav.container import asf_size, first_audio, has_video, open_media, subtype
+from unhiss.media.pyav.container import asf_size, audio_track, describe, has_video, open_media, subtype
 
 MIN_GAP_S = 0.1  # timestamps jump by less through rounding and clock drift, by more where audio is missing
 MAX_GAP_S = 3600.0  # a larger jump is a damaged timestamp
@@ -24,18 +24,19 @@ _CONSTANT_RATE = ("PCM", "FLOAT", "DOUBLE", "ALAC", "ALAW", "ULAW")  # codings w
 class PyavReader(Source):
     """A recording that PyAV reads. In `blocks` the encoder's priming is left out; gaps of timestamps are silence.
 
-    head: the first 64 KB of the file. Where only decoding tells the number of samples, it is decoded once.
+    head: the first 64 KB of the file; number: the audio track, from 1. Where only decoding tells the number of samples, it is decoded once.
     Raises AudioError, or MissingExtra without PyAV.
     """
 
-    def __init__(self, path: Path, head: bytes) -> None:
+    def __init__(self, path: Path, head: bytes, number: int | None = None) -> None:
         stated, available = asf_size(head), path.stat().st_size
         if available < stated:
             raise AudioError(f"{path}: truncated, holds {available:,} of {stated:,} bytes; get the whole file")
-        self.path = path
+        self.path, self.track = path, number
         with open_media(path) as container:
-            packets = _Pass(container, path)
+            packets = _Pass(container, path, number)
             track, self.has_video = packets.track, has_video(container)
+            self._note_other_tracks(container.streams.audio, track)
             frames, size = packets.count_by_packets() or self._count_by_decoding()
             tags = {name.lower(): text for name, text in {**track.metadata, **container.metadata}.items()}
             tags["tracknumber"] = tags.get("track", "")
@@ -47,15 +48,23 @@ class PyavReader(Source):
             layout = packets.layout or (layouts.usual(track.channels) if track.channels <= 2 else "")
         super().__init__(path, AudioFormat(*shape, path.suffix[1:].upper(), coding, kept, bit_rate, layout))
 
+    def _note_other_tracks(self, tracks: Any, chosen: Any) -> None:
+        names = [f"{index}: {describe(track)}" for index, track in enumerate(tracks, 1)]
+        self.other_tracks = [f"audio track {name}" for name, track in zip(names, tracks, strict=True) if track is not chosen]
+        if self.other_tracks and self.track is None:
+            listed, taken = "; ".join(names), 1 + list(tracks).index(chosen)
+            how = f"--track N (in Python track=N) takes another of {listed}"
+            self.track_notice = f"audio track {taken} of {len(names)} is taken; {how}"
+
     def _count_by_decoding(self) -> tuple[int, int]:
         with open_media(self.path) as container:
-            decoding = _Pass(container, self.path)
+            decoding = _Pass(container, self.path, self.track)
             return sum(frame.shape[1] for frame in decoding.frames()), decoding.size
 
     def blocks(self, size: int, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
         buffer: list[np.ndarray] = []
         with open_media(self.path) as container:
-            decoding, position, buffered = _Pass(container, self.path), 0, 0
+            decoding, position, buffered = _Pass(container, self.path, self.track), 0, 0
             for frame in decoding.frames():
                 if invalid := check_samples(frame, position, decoding.track.rate):
                     raise AudioError(f"{self.path}: {invalid}")
@@ -80,9 +89,9 @@ class _Pass:
     size: bytes of the track's packets. The times, in seconds, are exact fractions.
     """
 
-    def __init__(self, container: Any, path: Path) -> None:
+    def __init__(self, container: Any, path: Path, number: int | None) -> None:
         self.container, self._path = container, path
-        self.track: Any = first_audio(container, path)
+        self.track: Any = audio_track(container, path, number)
         self.layout, order = layouts.from_positions([channel.name for channel in self.track.layout.channels])
         self._order = list(order)
         self.size = 0
