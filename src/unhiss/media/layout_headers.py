@@ -143,6 +143,8 @@ def write(path: Path, container: str, subtype: str, layout: str, channels: int) 
 
 def _restated(data: FileRange, container: str, mask: int, complete: bool) -> list[Piece]:
     """A file with a mask in its header; nothing if it stays as it is. complete: the mask has a bit for each channel."""
+    if container == "FLAC" and _flac_mask(data) == mask:
+        return []
     if container == "FLAC":
         return vorbis.flac_with_comment(data, _COMMENT, f"0x{mask:X}".encode())
     if container == "W64":
@@ -156,14 +158,20 @@ def _restated(data: FileRange, container: str, mask: int, complete: bool) -> lis
     return [b"FORM" + struct.pack(">I", len(data) - 8 + len(chunk)), data[8:12], chunk, data[12:]]
 
 
+def extensible(form: bytes, mask: int) -> bytes:
+    """A WAVEFORMATEXTENSIBLE made from the 16 bytes of a `fmt ` chunk of PCM or floats."""
+    tag, bits = struct.unpack("<H12xH", form)
+    return b"\xfe\xff" + form[2:] + struct.pack("<HHIH", 22, bits, mask, tag) + _GUID_TAIL
+
+
 def _w64_with_mask(data: FileRange, mask: int) -> list[Piece]:
     """A W64 of PCM or floats whose `fmt ` chunk is a WAVEFORMATEXTENSIBLE."""
     head = bytes(data[:_W64_FMT_END])
     form = head[64:]
-    tag, bits = struct.unpack("<H12xH", form[:16])
+    tag = int.from_bytes(form[:2], "little")
     if head[40:44] != b"fmt " or struct.unpack("<Q", head[56:64])[0] != 24 + len(form) or tag not in (1, 3) or not mask:
         return []
-    extended = b"\xfe\xff" + form[2:16] + struct.pack("<HHIH", 22, bits, mask, tag) + _GUID_TAIL
+    extended = extensible(form, mask)
     added = len(extended) - len(form)
     sizes = [struct.pack("<Q", value) for value in (len(data) + added, 24 + len(extended))]
     return [head[:16], sizes[0], head[24:56], sizes[1], extended, data[_W64_FMT_END:]]

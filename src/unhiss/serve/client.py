@@ -54,7 +54,8 @@ class Client:
     def denoise_file(self, source: str | Path, target: str | Path, **options: Any) -> None:
         """Denoise a recording; `target` appears when it is complete.
 
-        options: model, atten_limit_db, mix, guard, format (default: by the extension of `target`). Raises ServerError.
+        options: model, atten_limit_db, mix, guard, track, format (default: by the extension of `target`). Raises
+        ServerError.
         """
         target = Path(target)
         options.setdefault("format", target.suffix[1:].lower() or "wav")

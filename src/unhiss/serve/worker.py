@@ -21,6 +21,7 @@ from unhiss.errors import AudioError
 from unhiss.fleet.processes import end_with_parent
 from unhiss.infer.denoiser import Denoiser
 from unhiss.infer.files import BLOCK_S
+from unhiss.media import layout_headers, layouts
 from unhiss.media.audio_source import Source
 from unhiss.media.source import open_source
 from unhiss.serve.limits import Limits
@@ -104,7 +105,7 @@ def _write_streamable(recording: Source, folder: Path, request: DenoiseRequest, 
         limits.check_audio(rate, channels, frames / rate)
     is_wav = request.format == "wav"
     is_float = recording.format.subtype in ("FLOAT", "DOUBLE") if is_wav else request.format == "float32"
-    header = _wav_header(rate, channels, frames, is_float) if is_wav else b""
+    header = _wav_header(rate, channels, frames, is_float, recording.format.layout) if is_wav else b""
     with (folder / OUTPUT).open("wb") as file:
         file.write(header)
         file.flush()
@@ -139,11 +140,16 @@ def _write_info(folder: Path, output: OutputInfo) -> None:
         temporary.write_text(" ".join(map(str, output)))
 
 
-def _wav_header(rate: int, channels: int, frames: int, is_float: bool) -> bytes:
-    """A WAV header for samples that follow. Sizes above 4 GB are set to the maximum: "until the end"."""
+def _wav_header(rate: int, channels: int, frames: int, is_float: bool, layout: str = "") -> bytes:
+    """A WAV header for samples that follow. Sizes above 4 GB are set to the maximum: "until the end".
+
+    layout: of the speakers; a special one, or one of more than two, makes it a WAVEFORMATEXTENSIBLE.
+    """
     width, maximum = 4 if is_float else 2, 0xFFFFFFFF
     frame_size = width * channels
     form = struct.pack("<HHIIHH", 3 if is_float else 1, channels, rate, rate * frame_size, frame_size, width * 8)
+    if layout and (channels > 2 or layout != layouts.usual(channels)):
+        form = layout_headers.extensible(form, layouts.mask_of(layout))
     fact = b"fact" + struct.pack("<II", 4, min(frames, maximum)) if is_float else b""
     body = b"WAVEfmt " + struct.pack("<I", len(form)) + form + fact + b"data"
     size = frames * frame_size
