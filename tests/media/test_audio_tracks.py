@@ -18,7 +18,7 @@ from unhiss.cli.denoise import command
 from unhiss.errors import AudioError, ConfigError
 from unhiss.media.source import open_source, read
 
-OFF = {"model": "nano", "mix": 0.0}  # the output is the input
+OFF: dict[str, Any] = {"model": "nano", "mix": 0.0}  # the output is the input
 TRACKS = [("aac", "eng", "Camera"), ("ac3", "fra", "Microphone"), ("flac", "und", "")]
 
 

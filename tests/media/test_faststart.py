@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -25,7 +26,7 @@ def atoms(path: Path) -> list[str]:
 def decoded(path: Path, kind: str) -> list[bytes]:
     """What FFmpeg decodes of a track; damage is an error."""
     with av.open(str(path)) as container:
-        stream = next(track for track in container.streams if track.type == kind)
+        stream: Any = next(track for track in container.streams if track.type == kind)
         stream.codec_context.options = {"err_detect": "explode"}
         return [np.ascontiguousarray(frame.to_ndarray()).tobytes() for frame in container.decode(stream)]
 

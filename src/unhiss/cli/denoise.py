@@ -39,7 +39,7 @@ cat noisy.wav | unhiss denoise - -o - > clean.wav
 @click.option("--guard/--no-guard", default=True, help="Leave clean speech unchanged (causal models; default: on).")
 @click.option("--residual", type=LocalPath(path_type=Path), help="Also write what was removed: input minus output.")
 @click.option("--track", type=click.IntRange(min=1), metavar="N",
-              help="Which audio track of a video or Matroska file, from 1.  [default: the one that a player plays]")  # fmt: skip
+              help="Which of several audio tracks, from 1.  [default: the one that a player plays]")  # fmt: skip
 @click.option("--start", "start_s", type=float, default=0.0, metavar="SECONDS", help="Start of the part to keep.")
 @click.option("--end", "end_s", type=float, metavar="SECONDS", help="End of the part to keep.")
 @click.option("--rate", type=int, metavar="HZ", help="Output sample rate.  [default: that of the input]")

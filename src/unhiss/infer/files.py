@@ -177,7 +177,7 @@ class FileJob:
             return [f"{meter.over:,} samples of the residual above full scale were clipped; write it as a float WAV"]
         if not file.subtype.startswith(("FLOAT", "DOUBLE", *(("PCM", "ALAC") if integers else ()))):
             return [f"{path}: the residual is rounded, as {file.subtype} is; a .wav keeps all of it"]
-        return []
+        return [f"{path}: {note}" for note in file.notes]
 
 
 def _level_warnings(output: LevelMeter, gain: float, clipped: bool) -> Iterator[str]:

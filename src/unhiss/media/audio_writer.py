@@ -18,7 +18,8 @@ class AudioWriter(ABC):
     """A context manager that writes a recording block by block; made by `writer.open_writer`.
 
     The file appears at `path` when the block ends; an exception inside leaves the old file, or none.
-    `.subtype`: the coding chosen; `.dropped`: tracks of the source that the container cannot hold. `.notes`: what else is not kept.
+    `.subtype`: the coding chosen; `.dropped`: tracks of the source that the container cannot hold; `.notes`: what
+    else is not kept.
     """
 
     subtype: str

@@ -33,6 +33,7 @@ _TAGS = {
     142: "C L R Ls Rs Cs LFE", 143: "C L R Ls Rs Lb Rb", 144: "C L R Ls Rs Lb Rb Cs",
 }  # fmt: skip
 _BITMAP, _DESCRIPTIONS = 1, 0  # tags: a mask follows, or a label for each channel
+_BEHIND = {5: "SL", 6: "SR", 33: "BL", 34: "BR"}  # labels where one pair is at the side and one at the back
 _NOTED_MASK = re.compile(r"(?m)^ +Channel Mask +: 0x([0-9A-F]+)")  # in libsndfile's notes on a header
 _COMMENT = b"WAVEFORMATEXTENSIBLE_CHANNEL_MASK"
 _GUID_TAIL = bytes.fromhex("000000001000800000aa00389b71")  # of a format of WAVEFORMATEXTENSIBLE, after its number
@@ -109,8 +110,9 @@ def _core_audio_positions(body: bytes) -> tuple[str, ...]:
         return layouts.positions(layouts.from_mask(bitmap, bitmap.bit_count()))
     if tag == _DESCRIPTIONS and len(body) >= 12 + 20 * count:
         labels = [int.from_bytes(body[12 + 20 * index : 16 + 20 * index]) for index in range(count)]
-        names = [layouts.UNASSIGNED, *layouts.POSITIONS]  # a label is one more than the bit of a mask
-        return tuple(names[label] if label < len(names) else layouts.UNASSIGNED for label in labels)
+        names = dict(enumerate(layouts.POSITIONS, 1))  # a label is one more than the bit of a mask
+        names |= _BEHIND if {*_BEHIND} & {*labels} - {*names} else {}
+        return tuple(names.get(label, layouts.UNASSIGNED) for label in labels)
     return tuple(_SPEAKERS[name] for name in _TAGS.get(tag >> 16, "").split())
 
 

@@ -9,7 +9,9 @@ speaker, and "" if it says nothing. Sources: WAVEFORMATEXTENSIBLE (Microsoft); V
 from collections.abc import Sequence
 
 # By bit of a WAV's channel mask.
-POSITIONS = tuple("FL FR FC LFE BL BR FLC FRC BC SL SR TC TFL TFC TFR TBL TBC TBR".split())
+POSITIONS = (
+    "FL", "FR", "FC", "LFE", "BL", "BR", "FLC", "FRC", "BC", "SL", "SR", "TC", "TFL", "TFC", "TFR", "TBL", "TBC", "TBR",
+)  # fmt: skip
 UNASSIGNED = "UNK"  # the position of a channel that a mask has no bit for
 _MASKS = {
     "mono": 0x4, "stereo": 0x3, "2.1": 0xB, "3.0": 0x7, "3.0(back)": 0x103, "4.0": 0x107, "quad": 0x33,
@@ -147,4 +149,6 @@ def loss(layout: str, stored: Sequence[str], lossy: bool, where: str) -> str:
     if not lossy or "LFE" not in stored:
         return ""
     channel = f"channel {1 + order[list(stored).index('LFE')]} keeps low frequencies alone"
-    return f"{channel}: {where} stores it as the LFE of {became}, since the input names no speakers; {known} keep it whole"
+    return (
+        f"{channel}: {where} stores it as the LFE of {became}, since the input names no speakers; {known} keep it whole"
+    )

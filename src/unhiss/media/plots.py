@@ -27,7 +27,9 @@ _LINES = ((150, 150, 150), (0, 114, 178), (213, 94, 0))  # colours of the level 
 Panel = tuple[np.ndarray, int, float]  # levels in dB, the rate in Hz, the seconds
 
 
-def levels(path: Path, start_s: float = 0.0, end_s: float | None = None, columns: int = WIDTH, track: int | None = None) -> Panel:
+def levels(
+    path: Path, start_s: float = 0.0, end_s: float | None = None, columns: int = WIDTH, track: int | None = None
+) -> Panel:
     """Power spectra over time in dB `(bins, N)`, the rate in Hz, and the length in seconds, in bounded memory.
 
     Each of at most `columns` columns is the mean over an equal part of the recording; channels are averaged.

@@ -43,6 +43,7 @@ def open_source(path: str | Path, track: int | None = None) -> Source:
                 return PyavReader(path, head, track)
             source = SoundfileReader(path, whole(file))
             if track in (None, 1):
+                source.track = track
                 return source
             channels = f"{source.channels} channel{'s' * (source.channels > 1)}"
             raise no_such_track(path, track, [f"{source.format.subtype}, {channels}"])
@@ -61,7 +62,8 @@ class TooLongError(AudioError):
 def read(path: str | Path, max_seconds: float | None = None, track: int | None = None) -> tuple[np.ndarray, int]:
     """All samples of a recording as float32, `(T,)` if mono, else `(C, T)`, and its rate in Hz.
 
-    track: which of several audio tracks, from 1. max_seconds: a recording longer than this by its header is not decoded; TooLongError is raised.
+    max_seconds: a recording longer than this by its header is not decoded; TooLongError is raised.
+    track: which of several audio tracks, from 1.
     Raises AudioError as `open_source` and `Source.blocks` do. An empty recording is valid and gives `T = 0`.
     """
     source = open_source(path, track)

@@ -97,7 +97,9 @@ def _keeps(muxer: str, encoder: str, layout: str, like: AudioFormat) -> bool:
         return encoder.startswith("pcm") or (encoder == "libopus" and layout == like.layout)
     if encoder in _READ_BACK:
         return layout in _READ_BACK[encoder]
-    no_mask = (encoder.startswith("pcm") and family(muxer) == "matroska") or (encoder == "wavpack" and like.channels <= 2)
+    no_mask = (encoder.startswith("pcm") and family(muxer) == "matroska") or (
+        encoder == "wavpack" and like.channels <= 2
+    )
     return not no_mask or layout in ("mono", "stereo")
 
 
@@ -133,5 +135,3 @@ def _try_encoder(muxer: str, encoder: str, like: AudioFormat, layout: str) -> Co
     except (av.FFmpegError, ValueError, IndexError):
         return None
     return Coding(encoder, rate, bit_rate, form, layout, ())
-
-

@@ -77,7 +77,7 @@ def describe(track: av.AudioStream) -> str:
     language, title = texts.get("language", "und"), texts.get("title") or texts.get("handler_name", "")
     parts = ["unknown coding"]
     if track.codec_context is not None:
-        parts = [track.name, f"{track.channels} channel{'s' * (track.channels != 1)}"]
+        parts = [str(track.name), f"{track.channels} channel{'s' * (track.channels != 1)}"]
     parts += [language] * (language != "und")
     generic = any(word in title.lower() for word in ("handler", "core media"))  # what muxers call any track
     return ", ".join(parts + [title] * bool(title and not generic))

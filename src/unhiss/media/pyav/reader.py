@@ -24,7 +24,8 @@ _CONSTANT_RATE = ("PCM", "FLOAT", "DOUBLE", "ALAC", "ALAW", "ULAW")  # codings w
 class PyavReader(Source):
     """A recording that PyAV reads. In `blocks` the encoder's priming is left out; gaps of timestamps are silence.
 
-    head: the first 64 KB of the file; number: the audio track, from 1. Where only decoding tells the number of samples, it is decoded once.
+    head: the first 64 KB of the file; number: the audio track, from 1. Where only decoding tells the number of samples,
+    it is decoded once.
     Raises AudioError, or MissingExtra without PyAV.
     """
 
@@ -50,7 +51,9 @@ class PyavReader(Source):
 
     def _note_other_tracks(self, tracks: Any, chosen: Any) -> None:
         names = [f"{index}: {describe(track)}" for index, track in enumerate(tracks, 1)]
-        self.other_tracks = [f"audio track {name}" for name, track in zip(names, tracks, strict=True) if track is not chosen]
+        self.other_tracks = [
+            f"audio track {name}" for name, track in zip(names, tracks, strict=True) if track is not chosen
+        ]
         if self.other_tracks and self.track is None:
             listed, taken = "; ".join(names), 1 + list(tracks).index(chosen)
             how = f"--track N (in Python track=N) takes another of {listed}"
