@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
+from unhiss.errors import AudioError
 from unhiss.media import layouts
 from unhiss.media.audio_writer import AudioWriter
 from unhiss.media.formats import AudioFormat
@@ -264,3 +265,20 @@ def test_pcm_with_speakers_goes_into_matroska_as_flac_of_its_depth(tmp_path: Pat
         track = container.streams.audio[0]
         assert (track.codec_context.name, track.layout.name) == ("flac", "5.1(side)")
     np.testing.assert_array_equal(read(made.path)[0], read(tmp_path / "a.wav")[0])
+
+
+def test_an_order_on_which_ffmpeg_crashes_never_reaches_it(tmp_path: Path) -> None:
+    """FFmpeg 8 corrupts its memory on the tag of C L R Ls Rs LFE; these would end this process."""
+    tag = struct.pack(">I", 124 << 16 | 6)
+    caf = tmp_path / "a.caf"
+    sf.write(caf, in_turn(6).T, RATE, "PCM_16")
+    data = caf.read_bytes()
+    caf.write_bytes(data[:52] + b"chan" + struct.pack(">q", 12) + tag + bytes(8) + data[52:])
+    made = convert(caf, tmp_path / "b.m4a")
+    assert turns(read(made.path)[0]) == [2, 0, 1, 4, 5, 3]  # the order of 5.1: FL FR FC LFE BL BR
+    movie = by_ffmpeg(tmp_path / "a.mov", "mov", "pcm_s16le", "5.1(side)")
+    data = movie.read_bytes()
+    at = data.index(b"chan") + 8
+    movie.write_bytes(data[:at] + tag + data[at + 4 :])
+    with pytest.raises(AudioError, match="names an order of channels that FFmpeg cannot read"):
+        open_source(movie)

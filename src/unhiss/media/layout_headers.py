@@ -15,7 +15,7 @@ import soundfile as sf
 from unhiss.atomic import temp_path
 from unhiss.media import layouts
 from unhiss.media.file_range import FileRange, Piece, whole, write_pieces
-from unhiss.media.tags import ogg, riff, vorbis
+from unhiss.media.tags import mp4, ogg, riff, vorbis
 
 _MASKED = ("WAVEX", "RF64", "W64", "FLAC", "CAF", "AIFF")
 _SPEAKERS = {
@@ -32,6 +32,7 @@ _TAGS = {
     137: "L R C LFE Cs", 138: "L R Ls Rs LFE", 139: "L R Ls Rs C Cs", 140: "L R Ls Rs C Lb Rb", 141: "C L R Ls Rs Cs",
     142: "C L R Ls Rs Cs LFE", 143: "C L R Ls Rs Lb Rb", 144: "C L R Ls Rs Lb Rb Cs",
 }  # fmt: skip
+_FIRST_TAG, _LAST_TAG = 100, 146  # of layouts; the next is for channels in any order
 _BITMAP, _DESCRIPTIONS = 1, 0  # tags: a mask follows, or a label for each channel
 _BEHIND = {5: "SL", 6: "SR", 33: "BL", 34: "BR"}  # labels where one pair is at the side and one at the back
 _NOTED_MASK = re.compile(r"(?m)^ +Channel Mask +: 0x([0-9A-F]+)")  # in libsndfile's notes on a header
@@ -114,6 +115,30 @@ def _core_audio_positions(body: bytes) -> tuple[str, ...]:
         names |= _BEHIND if {*_BEHIND} & {*labels} - {*names} else {}
         return tuple(names.get(label, layouts.UNASSIGNED) for label in labels)
     return tuple(_SPEAKERS[name] for name in _TAGS.get(tag >> 16, "").split())
+
+
+def crashes_ffmpeg(data: FileRange) -> bool:
+    """Whether a CAF, AIFF or QuickTime file names an order of channels on which FFmpeg 8 corrupts its memory.
+
+    That is a tag for another order than that of WAV: reading it, FFmpeg writes beyond its list of channels.
+    """
+    head = bytes(data[:12])
+    if head[:4] == b"caff":
+        bodies = [bytes(body[:4]) for name, body in _caf_chunks(data) if name == b"chan"]
+    elif riff.form(head) == b"FORM":
+        bodies = [bytes(body[:4]) for name, body in riff.chunks(data) if name == b"CHAN"]
+    elif head[4:10] == b"ftypqt" or head[4:8] in (b"moov", b"mdat", b"wide", b"free", b"skip"):
+        parts = mp4.index(data).split(b"chan")[1:]
+        bodies = [part[4:8] for part in parts]  # after the version and flags of the atom
+    else:
+        return False
+    return any(_has_own_order(int.from_bytes(body) >> 16) for body in bodies)
+
+
+def _has_own_order(tag: int) -> bool:
+    names = [_SPEAKERS[name] for name in _TAGS.get(tag, "").split()]
+    known = bool(names) and layouts.from_positions(names)[1] == tuple(range(len(names)))
+    return _FIRST_TAG <= tag <= _LAST_TAG and not known
 
 
 def write(path: Path, container: str, subtype: str, layout: str, channels: int) -> None:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from unhiss.dsp.audio import MAX_RATE, MIN_RATE
 from unhiss.errors import AudioError, need
+from unhiss.media import layout_headers
 from unhiss.media.audio_source import no_such_track
+from unhiss.media.file_range import whole
 from unhiss.media.formats import reason
 
 if TYPE_CHECKING:
@@ -36,6 +38,10 @@ def open_media(path: Path) -> av.container.InputContainer:
 
     options = {"format_whitelist": _DEMUXERS}
     try:
+        with path.open("rb") as file:
+            if layout_headers.crashes_ffmpeg(whole(file)):
+                order = "its header names an order of channels that FFmpeg cannot read"
+                raise AudioError(f"{path}: {order}; convert it to WAV with QuickTime or afconvert first")
         return av.open(str(path.resolve()), metadata_errors="surrogateescape", container_options=options)
     except (av.FFmpegError, OSError, ValueError) as error:
         raise AudioError(f"{path}: not a readable recording ({reason(error)}); is it whole?") from error

@@ -81,6 +81,12 @@ def _shifted(content: bytes, shift: int, wide: bool) -> bytes:
     return b"".join(done)
 
 
+def index(file: FileRange) -> bytes:
+    """The content of `moov`; b"" if it is missing, or larger than any that is sensible."""
+    atom = next((atom for name, atom in _top_atoms(file) if name == b"moov"), file[:0])
+    return bytes(atom[8:]) if len(atom) <= _MAX_INDEX else b""
+
+
 def _read_index(path: Path) -> tuple[int, bytes] | None:
     """The offset of `moov` and its content; None if it is missing or damaged."""
     with path.open("rb") as file:
