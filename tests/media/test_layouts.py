@@ -282,3 +282,8 @@ def test_an_order_on_which_ffmpeg_crashes_never_reaches_it(tmp_path: Path) -> No
     movie.write_bytes(data[:at] + tag + data[at + 4 :])
     with pytest.raises(AudioError, match="names an order of channels that FFmpeg cannot read"):
         open_source(movie)
+    coded = by_ffmpeg(tmp_path / "b.mov", "mov", "alac", "5.1")  # in which the tag does no harm
+    data = coded.read_bytes()
+    at = data.index(b"chan") + 8
+    coded.write_bytes(data[:at] + tag + data[at + 4 :])
+    assert turns(read(coded)[0]) == list(range(6))

@@ -32,6 +32,7 @@ _TAGS = {
     137: "L R C LFE Cs", 138: "L R Ls Rs LFE", 139: "L R Ls Rs C Cs", 140: "L R Ls Rs C Lb Rb", 141: "C L R Ls Rs Cs",
     142: "C L R Ls Rs Cs LFE", 143: "C L R Ls Rs Lb Rb", 144: "C L R Ls Rs Lb Rb Cs",
 }  # fmt: skip
+_PCM = (b"lpcm", b"sowt", b"twos", b"in24", b"in32", b"fl32", b"fl64", b"raw ", b"NONE", b"ulaw", b"alaw")
 _FIRST_TAG, _LAST_TAG = 100, 146  # of layouts; the next is for channels in any order
 _BITMAP, _DESCRIPTIONS = 1, 0  # tags: a mask follows, or a label for each channel
 _BEHIND = {5: "SL", 6: "SR", 33: "BL", 34: "BR"}  # labels where one pair is at the side and one at the back
@@ -118,18 +119,20 @@ def _core_audio_positions(body: bytes) -> tuple[str, ...]:
 
 
 def crashes_ffmpeg(data: FileRange) -> bool:
-    """Whether a CAF, AIFF or QuickTime file names an order of channels on which FFmpeg 8 corrupts its memory.
+    """Whether a CAF, AIFF or QuickTime file of PCM names an order of channels on which FFmpeg 8 corrupts its memory.
 
     That is a tag for another order than that of WAV: reading it, FFmpeg writes beyond its list of channels.
     """
-    head = bytes(data[:12])
-    if head[:4] == b"caff":
+    head = bytes(data[:32])
+    if head[:4] == b"caff" and head[28:] in _PCM:
         bodies = [bytes(body[:4]) for name, body in _caf_chunks(data) if name == b"chan"]
     elif riff.form(head) == b"FORM":
         bodies = [bytes(body[:4]) for name, body in riff.chunks(data) if name == b"CHAN"]
     elif head[4:10] == b"ftypqt" or head[4:8] in (b"moov", b"mdat", b"wide", b"free", b"skip"):
-        parts = mp4.index(data).split(b"chan")[1:]
-        bodies = [part[4:8] for part in parts]  # after the version and flags of the atom
+        bodies = []
+        for entry in mp4.index(data).split(b"stsd")[1:]:  # the coding follows at 12, somewhere after it the layout
+            coding, (_, *layout) = entry[12:16], entry.split(b"chan", 1)
+            bodies += [layout[0][4:8]] if layout and coding in _PCM else []
     else:
         return False
     return any(_has_own_order(int.from_bytes(body) >> 16) for body in bodies)
