@@ -152,7 +152,7 @@ def foreign() -> Iterator[Liar]:
             if other != suffix:
                 yield Liar(f"{name} named {other}", other, data, right, slack, said=False, media=own)
         yield Liar(
-            f"{name} with zeros behind", suffix, data + bytes(600), right, slack, said=name in ("wma", "ac3"), media=own
+            f"{name} with zeros behind", suffix, data + bytes(600), right, slack, said=name in ("wma", "ac3", "ts"), media=own
         )
         for part in (0.4, 0.8):
             cut = data[: int(part * len(data))]

@@ -31,6 +31,9 @@ from serving import (
 )
 
 import unhiss
+from unhiss.media.formats import AudioFormat
+from unhiss.media.source import open_source
+from unhiss.media.writer import open_writer
 from unhiss.serve import worker
 from unhiss.serve.client import ServerError
 from unhiss.serve.limits import Limits
@@ -85,6 +88,19 @@ def test_the_output_has_the_requested_format(
     assert (info.format, info.samplerate, info.frames) == (written, 16000, 30000)
 
 
+def test_a_response_names_the_speakers_that_the_upload_names(
+    server: RunningServer, rng: np.random.Generator, tmp_path: Path
+) -> None:
+    like = AudioFormat(16000, 6, 3000, "WAV", "PCM_16", layout="5.1(side)")
+    with open_writer(tmp_path / "a.wav", like) as out:
+        out.write(noise(rng, 6, 3000))
+    for query in ("", "?format=flac"):
+        _, _, content = request(server, "POST", f"/v1/denoise{query}", (tmp_path / "a.wav").read_bytes())
+        (tmp_path / "b").write_bytes(content)
+        assert open_source(tmp_path / "b").format.layout == "5.1(side)"
+        assert sf.info(io.BytesIO(content)).frames == 3000
+
+
 def test_a_lossy_upload_keeps_its_number_of_samples(server: RunningServer, rng: np.random.Generator) -> None:
     buffer = io.BytesIO()
     sf.write(buffer, noise(rng, 1, 33333)[0], 16000, format="MP3")
@@ -99,6 +115,8 @@ def test_a_lossy_upload_keeps_its_number_of_samples(server: RunningServer, rng: 
         ("?mix=half", b"x", 400, "mix = 'half'; expected a number"),
         ("?atten_limit_db=nan", b"x", 400, "atten_limit_db = 'nan'; expected a number"),
         ("?guard=maybe", b"x", 400, "guard = 'maybe'; expected true or false"),
+        ("?track=0", b"x", 400, "track = '0'; expected the number of an audio track, from 1"),
+        ("?track=2", wav(np.zeros((1, 9), np.float32), 8000), 422, "no audio track 2; it holds 1: FLOAT, 1 channel"),
         ("?format=doc", b"x", 400, "format = 'doc'; expected one of wav"),
         ("?colour=red", b"x", 400, "unknown option 'colour'; expected one of model"),
         ("?model=tiny", b"x", 404, "no model 'tiny'"),

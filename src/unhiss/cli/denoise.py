@@ -38,6 +38,8 @@ cat noisy.wav | unhiss denoise - -o - > clean.wav
 @click.option("--mix", type=float, default=1.0, show_default=True, help="1 is the denoised signal, 0 the input.")
 @click.option("--guard/--no-guard", default=True, help="Leave clean speech unchanged (causal models; default: on).")
 @click.option("--residual", type=LocalPath(path_type=Path), help="Also write what was removed: input minus output.")
+@click.option("--track", type=click.IntRange(min=1), metavar="N",
+              help="Which of several audio tracks, from 1.  [default: the one that a player plays]")  # fmt: skip
 @click.option("--start", "start_s", type=float, default=0.0, metavar="SECONDS", help="Start of the part to keep.")
 @click.option("--end", "end_s", type=float, metavar="SECONDS", help="End of the part to keep.")
 @click.option("--rate", type=int, metavar="HZ", help="Output sample rate.  [default: that of the input]")
@@ -164,10 +166,14 @@ def _denoise_and_report(tasks: list[DenoiseTask], options: BatchOptions, plot: P
 
 def _draw(plot: Path, task: DenoiseTask, options: BatchOptions) -> None:
     from unhiss.media.plots import compare, levels
+    from unhiss.media.source import open_source
 
     assert isinstance(task.source, Path) and isinstance(task.target, Path)  # _check_plot refuses others
-    before = levels(task.source, options.file.start_s, options.file.end_s)
-    compare(plot, {"before": before, "after": levels(task.target)})
+    track = options.file.track
+    before = levels(task.source, options.file.start_s, options.file.end_s, track=track)
+    if track:
+        track = min(track, 1 + len(open_source(task.target).other_tracks))
+    compare(plot, {"before": before, "after": levels(task.target, track=track)})
 
 
 def _check_plot(plot: Path | None, tasks: list[DenoiseTask], force: bool, in_place: bool) -> None:

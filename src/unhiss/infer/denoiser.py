@@ -77,7 +77,8 @@ class Denoiser:
     ) -> FileReport:  # fmt: skip
         """Denoise a file into another of the same rate, channels, number of samples, coding and tags.
 
-        options: force, in_place, subtype, rate, start_s, end_s, clip_mode, residual, loudness_lufs; see FileOptions.
+        options: force, in_place, subtype, rate, start_s, end_s, clip_mode, residual, strict, track, loudness_lufs; see
+        FileOptions.
         progress: called with the part done, 0 to 1, and the seconds of audio in total.
         Raises AudioError if the source cannot be read, or the target exists (without force) or cannot be written; then
         no partial file is left. Raises ConfigError for an option out of range.

@@ -64,6 +64,7 @@ class FileOptions:
     strict: refuse a recording that is truncated, or whose header lies, as in_place always does; else it is read as far
     as possible, and the report says so.
     loudness_lufs: integrated loudness of the output (EBU R 128), as far as a true peak of -1 dBTP allows.
+    track: which of several audio tracks to denoise, from 1; None: the one that a player plays.
     Raises ConfigError for an option out of range.
     """
 
@@ -77,6 +78,7 @@ class FileOptions:
     residual: str | Path | None = None
     strict: bool = False
     loudness_lufs: float | None = None
+    track: int | None = None
 
     def __post_init__(self) -> None:
         if self.clip_mode not in CLIP_MODES:
@@ -88,6 +90,8 @@ class FileOptions:
         check_loudness(self.loudness_lufs)
         if self.residual and self.loudness_lufs is not None:
             raise ConfigError("a residual is input minus output at one level; leave residual or loudness_lufs out")
+        if self.track is not None and self.track < 1:
+            raise ConfigError(f"track = {self.track}; expected 1 or more")
         if self.residual and self.in_place:
             raise ConfigError("a residual is input minus output, and in_place leaves no input; name another output")
         if self.residual and self.rate:
@@ -107,8 +111,10 @@ class FileJob:
 
     def __init__(self, source: Source | str | Path, target: str | Path, options: FileOptions) -> None:
         self._started = time.perf_counter()
+        if isinstance(source, Source) and options.track not in (None, source.track):
+            raise ConfigError(f"track = {options.track}; a source that is open has its track, expected {source.track}")
         strict = options.strict or options.in_place
-        self.source = source = source if isinstance(source, Source) else open_source(source, strict)
+        self.source = source = source if isinstance(source, Source) else open_source(source, options.track, strict)
         self.target, self.options = Path(target), options
         self._residual = None if options.residual is None else Path(options.residual)
         _check_targets(source.path, self.target, self._residual, options)
@@ -124,6 +130,7 @@ class FileJob:
         frames = (source.frames if self._stop is None else self._stop) - self._first
         self.rate = options.rate or source.rate
         self._format = replace(source.format, rate=self.rate, frames=round(frames * self.rate / source.rate))
+        self._target_track: int | None = None
         self._input_meter = LevelMeter(source.rate)
 
     def start_pass(self) -> Iterator[np.ndarray]:
@@ -169,6 +176,8 @@ class FileJob:
                         raise _TooLoud
                 warnings = [loudness.warning] if loudness and loudness.warning else []
                 warnings += [f"not kept: {track}, which {self.target.suffix} cannot hold" for track in file.dropped]
+                warnings += filter(None, (self.source.track_notice, *file.notes))
+                self._target_track = file.track
                 return meter, loudness, [*_level_warnings(meter, gain, clips and clip_mode == "clip"), *warnings]
             except _TooLoud:
                 gain = (1 - 2**-15) / meter.peak
@@ -208,7 +217,7 @@ class FileJob:
         integers = self.source.format.subtype.startswith(("PCM", "ALAC"))
         meter, format_ = LevelMeter(self.source.rate), self.source.format
         with open_writer(path, format_ if integers else replace(format_, subtype="FLOAT")) as file:
-            output = open_source(self.target).blocks(max(1, int(BLOCK_S * self.source.rate)))
+            output = open_source(self.target, self._target_track).blocks(max(1, int(BLOCK_S * self.source.rate)))
             for noisy in self._section():
                 denoised = next(output, noisy[:, :0])
                 denoised = np.pad(denoised, ((0, 0), (0, max(0, noisy.shape[1] - denoised.shape[1]))))
@@ -219,7 +228,7 @@ class FileJob:
             return [f"{meter.over:,} samples of the residual above full scale were clipped; write it as a float WAV"]
         if not file.subtype.startswith(("FLOAT", "DOUBLE", *(("PCM", "ALAC") if integers else ()))):
             return [f"{path}: the residual is rounded, as {file.subtype} is; a .wav keeps all of it"]
-        return []
+        return [f"{path}: {note}" for note in file.notes]
 
 
 def _level_warnings(output: LevelMeter, gain: float, clipped: bool) -> Iterator[str]:

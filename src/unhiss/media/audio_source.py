@@ -1,7 +1,7 @@
 """What all readers of recordings share: the format, what is wrong with the file, and reading in one piece."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,12 @@ class UnreadableError(AudioError):
     """A library does not recognise a file as a recording, or its coding."""
 
 
+def no_such_track(path: Path, number: int, tracks: Iterable[str]) -> AudioError:
+    """The error for an audio track that a file does not hold. tracks: those that it holds, in words."""
+    listed = "; ".join(f"{index}: {text}" for index, text in enumerate(tracks, 1))
+    return AudioError(f"{path}: no audio track {number}; it holds {listed}")
+
+
 class Source(ABC):
     """A recording opened by `source.open_source`: its format, and access to its samples.
 
@@ -25,6 +31,9 @@ class Source(ABC):
     warnings: what is wrong with the file though it can be read, complete after a pass. strict: that is an AudioError.
     """
 
+    track: int | None = None  # the audio track, from 1, if the user chose one
+    other_tracks: Sequence[str] = ()  # the audio tracks that are not read, in words
+    track_notice = ""  # which track is read, where there are several and the user did not choose
     exact_length = True
     has_video = False
     tag_family: str | None = None

@@ -18,11 +18,14 @@ class AudioWriter(ABC):
     """A context manager that writes a recording block by block; made by `writer.open_writer`.
 
     The file appears at `path` when the block ends; an exception inside leaves the old file, or none.
-    `.subtype`: the coding chosen; `.dropped`: tracks of the source that the container cannot hold.
+    `.subtype`: the coding chosen; `.dropped`: tracks of the source that the container cannot hold; `.notes`: what
+    else is not kept.
     """
 
     subtype: str
     dropped: Sequence[str] = ()
+    notes: Sequence[str] = ()
+    track: int | None = None  # of the file's audio tracks, from 1
 
     def __init__(self, path: str | Path, like: AudioFormat) -> None:
         self.path, self._like = Path(path), like

@@ -38,6 +38,7 @@ class AudioFormat:
     """Rate in Hz, channels, frames (samples per channel), libsndfile's names of container and coding, and tags.
 
     bit_rate: bits per second of a lossy coding (MP3, Vorbis, Opus, AAC), tags and pictures not counted; else 0.
+    layout: which speaker each channel is for, by FFmpeg's name, such as "5.1"; "" if unknown (see layouts.py).
     """
 
     rate: int
@@ -47,6 +48,7 @@ class AudioFormat:
     subtype: str = ""
     tags: dict[str, str] = field(default_factory=dict)
     bit_rate: int = 0
+    layout: str = ""
 
     @property
     def seconds(self) -> float:

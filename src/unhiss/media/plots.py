@@ -27,12 +27,14 @@ _LINES = ((150, 150, 150), (0, 114, 178), (213, 94, 0))  # colours of the level 
 Panel = tuple[np.ndarray, int, float]  # levels in dB, the rate in Hz, the seconds
 
 
-def levels(path: Path, start_s: float = 0.0, end_s: float | None = None, columns: int = WIDTH) -> Panel:
+def levels(
+    path: Path, start_s: float = 0.0, end_s: float | None = None, columns: int = WIDTH, track: int | None = None
+) -> Panel:
     """Power spectra over time in dB `(bins, N)`, the rate in Hz, and the length in seconds, in bounded memory.
 
     Each of at most `columns` columns is the mean over an equal part of the recording; channels are averaged.
     """
-    source = open_source(path)
+    source = open_source(path, track)
     first = round(start_s * source.rate)
     stop = source.frames if end_s is None else min(source.frames, round(end_s * source.rate))
     size = max(1, -(-(stop - first) // columns))

@@ -9,7 +9,7 @@ import soundfile as sf
 
 from unhiss.dsp.audio import MAX_RATE, MIN_RATE, check_samples
 from unhiss.errors import AudioError
-from unhiss.media import formats, tags
+from unhiss.media import formats, layout_headers, tags
 from unhiss.media.audio_source import Source, UnreadableError, regrouped
 from unhiss.media.file_range import FileRange
 from unhiss.media.formats import AudioFormat
@@ -48,8 +48,9 @@ class SoundfileReader(Source):
         lossy = frames and file.subtype.startswith(formats.LOSSY)
         size = tags.audio_bytes(data, self.tag_family)
         bit_rate = round(8 * size * file.samplerate / frames) if lossy else 0
+        layout, self._order = layout_headers.read(data, file)
         shape = (file.samplerate, file.channels, frames)
-        self._set_format(AudioFormat(*shape, file.format, file.subtype, texts, bit_rate))
+        self._set_format(AudioFormat(*shape, file.format, file.subtype, texts, bit_rate, layout))
 
     def _open(self, part: Part) -> sf.SoundFile:
         try:
@@ -105,7 +106,7 @@ class SoundfileReader(Source):
                 raise AudioError(f"{self.path}: {invalid}")
             position += len(block)
             if len(block):
-                yield block.T
+                yield block.T[list(self._order)]
             if len(block) < count:
                 if limit is not None and self.exact_length:
                     missing = f"holds {position:,} of {self.frames:,} samples"

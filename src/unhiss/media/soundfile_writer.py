@@ -7,9 +7,10 @@ import numpy as np
 import soundfile as sf
 
 from unhiss.errors import AudioError
-from unhiss.media import bitrates, formats, tags
+from unhiss.media import bitrates, formats, layout_headers, layouts, tags
 from unhiss.media.audio_source import Source
 from unhiss.media.audio_writer import AudioWriter
+from unhiss.media.file_range import whole
 from unhiss.media.formats import AudioFormat
 
 _SYSTEM_ERROR = 2  # libsndfile's code for a read or write that failed
@@ -31,9 +32,15 @@ class SoundfileWriter(AudioWriter):
             known = ", ".join(sorted(sf.available_subtypes(container)))
             raise AudioError(f"{self.path}: {container} has no coding {subtype!r}; known: {known}")
         self.subtype = subtype or formats.nearest_coding(container, self._target.suffix, like.subtype)
-        self._container = formats.large_container(container, self.subtype, like.channels * like.frames)
+        container = formats.large_container(container, self.subtype, like.channels * like.frames)
+        self._usual_layout = like.channels <= 2 and like.layout in ("", layouts.usual(like.channels))
+        if container == "WAV" and like.layout and not self._usual_layout:
+            container = "WAVEX" if sf.check_format("WAVEX", self.subtype) else "WAV"  # its header has a mask
+        self._container = container
+        self._order = _stream_order(container, self.subtype, like)
         self._peak = formats.max_sample(self._container, self.subtype)
         self._copy_from = copy_from if copy_from and tags.copies(copy_from.tag_family, self._container) else None
+        self.dropped = copy_from.other_tracks if copy_from else ()
         self._create()
         try:
             self._file = self._open()
@@ -67,7 +74,7 @@ class SoundfileWriter(AudioWriter):
 
     def write(self, block: np.ndarray) -> None:
         try:
-            self._file.write(np.clip(block, -self._peak, self._peak).T)
+            self._file.write(np.clip(block, -self._peak, self._peak)[self._order].T)
         except _WRITE_ERRORS as error:
             raise self._write_error(error) from error
         self._written += block.shape[1]
@@ -84,6 +91,22 @@ class SoundfileWriter(AudioWriter):
                 tags.copy(source.path, self._temporary, in_place=aligned)
             except OSError as error:
                 raise self._write_error(error) from error
+        self._state_layout()
+
+    def _state_layout(self) -> None:
+        """Put the layout into the header, and a note into `notes` if some of it is lost."""
+        like = self._like
+        if self._usual_layout:
+            return
+        try:
+            layout_headers.write(self._temporary, self._container, self.subtype, like.layout, like.channels)
+            with self._temporary.open("rb") as data, sf.SoundFile(formats.native(self._temporary)) as file:
+                stored, _ = layout_headers.read(whole(data), file)
+        except (OSError, EOFError, sf.SoundFileError) as error:
+            raise self._write_error(error) from error
+        lossy = self.subtype in ("OPUS", "VORBIS")
+        note = layouts.loss(like.layout, layouts.positions(stored), lossy, self._target.suffix)
+        self.notes = (note,) if note else ()
 
     def _close(self) -> None:
         if isinstance(self._file, bitrates.TwoPassEncoder):
@@ -108,3 +131,11 @@ class SoundfileWriter(AudioWriter):
 
     def _misfit(self, why: str, hint: str = ".wav or .flac") -> AudioError:
         return AudioError(f"{self.path}: {self._container}/{self.subtype} {why}; try {hint}")
+
+
+def _stream_order(container: str, subtype: str, like: AudioFormat) -> list[int]:
+    """For each channel of the file, the index of that of `like`: codings without a mask have orders of their own."""
+    fixed = layouts.implied(container, subtype, like.channels)
+    if not fixed or layout_headers.holds_mask(container, subtype):
+        return list(range(like.channels))
+    return list(layouts.place(like.layout, fixed))

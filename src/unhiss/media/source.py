@@ -9,7 +9,7 @@ import numpy as np
 
 from unhiss.errors import AudioError, MissingExtra
 from unhiss.media import formats, kinds, pyav
-from unhiss.media.audio_source import Source, UnreadableError
+from unhiss.media.audio_source import Source, UnreadableError, no_such_track
 from unhiss.media.file_range import FileRange, whole
 from unhiss.media.pyav.reader import PyavReader
 from unhiss.media.repair import examine
@@ -19,10 +19,11 @@ READABLE = formats.EXTENSIONS | pyav.EXTENSIONS  # extensions, with their dot, o
 _HEAD = 1 << 16  # bytes in which every format is recognised
 
 
-def open_source(path: str | Path, strict: bool = False) -> Source:
+def open_source(path: str | Path, track: int | None = None, strict: bool = False) -> Source:
     """Open and probe a recording of any format in READABLE; nothing is decoded where the headers suffice.
 
     The format is recognised by the first bytes, else by the extension. libsndfile reads what it can, PyAV the rest.
+    track: which of several audio tracks, from 1; None: the one that a player plays.
     strict: refuse a file that is truncated, or whose header does not state what it holds; else `Source.warnings` says
     so. Raises AudioError if the file is missing, empty, damaged or not a recording; MissingExtra for a format that
     needs PyAV where it is not installed.
@@ -41,27 +42,32 @@ def open_source(path: str | Path, strict: bool = False) -> Source:
             head = file.read(_HEAD)
             if not head:
                 raise AudioError(f"{path}: 0 bytes, not a recording")
-            return _reader(path, head, whole(file), strict)
+            return _reader(path, head, whole(file), track, strict)
     except OSError as error:
         raise AudioError(f"{path}: cannot be read ({error.strerror})") from error
 
 
-def _reader(path: Path, head: bytes, data: FileRange, strict: bool) -> Source:
+def _reader(path: Path, head: bytes, data: FileRange, track: int | None, strict: bool) -> Source:
     """The reader for what the file is, whatever its name."""
     if kinds.needs_pyav(path, head, data):
-        return PyavReader(path, head, strict, examine(data).notes if kinds.is_container(head) else ())
+        return PyavReader(path, head, track, strict, examine(data).notes if kinds.is_container(head) else ())
     try:
-        return SoundfileReader(path, data, strict)
+        source = SoundfileReader(path, data, strict)
     except UnreadableError as refusal:
         # A container that libsndfile knows around a coding that it lacks, such as MP3 in a WAV.
         if not kinds.is_container(head):
             raise
         try:
-            return PyavReader(path, head, strict, examine(data).notes)
+            return PyavReader(path, head, track, strict, examine(data).notes)
         except MissingExtra as missing:
             raise MissingExtra(f"{refusal}; {missing}") from refusal
         except UnreadableError:
             raise refusal from None
+    if track not in (None, 1):
+        channels = f"{source.channels} channel{'s' * (source.channels > 1)}"
+        raise no_such_track(path, track, [f"{source.format.subtype}, {channels}"])
+    source.track = track
+    return source
 
 
 class TooLongError(AudioError):
@@ -73,15 +79,16 @@ class TooLongError(AudioError):
 
 
 def read(
-    path: str | Path, max_seconds: float | None = None, *, strict: bool = False
+    path: str | Path, max_seconds: float | None = None, track: int | None = None, *, strict: bool = False
 ) -> tuple[np.ndarray, int]:  # fmt: skip
     """All samples of a recording as float32, `(T,)` if mono, else `(C, T)`, and its rate in Hz.
 
     max_seconds: a recording longer than this by its header is not decoded; TooLongError is raised.
+    track: which of several audio tracks, from 1.
     strict: raise AudioError for a file that is truncated or whose header lies; else a UserWarning says so.
     Raises AudioError as `open_source` and `Source.blocks` do. An empty recording is valid and gives `T = 0`.
     """
-    source = open_source(path, strict)
+    source = open_source(path, track, strict)
     if max_seconds is not None and source.seconds > max_seconds:
         raise TooLongError(source.path, source.seconds, max_seconds)
     audio = source.read()

@@ -1,6 +1,7 @@
 """Writing recordings of any writable format."""
 
 import io
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -40,13 +41,16 @@ def holds_video(path: Path) -> bool:
 def write(path: str | Path, audio: np.ndarray, rate: int, subtype: str | None = None) -> None:
     """Write float32 `(T,)` or `(C, T)`; the container follows the extension, complete or not at all.
 
-    subtype: libsndfile's name of a coding, such as "FLOAT". Raises AudioError.
+    subtype: libsndfile's name of a coding, such as "FLOAT". Raises AudioError; warns of a
+    channel that the format stores as a low-frequency one.
     """
     audio = np.atleast_2d(audio)
     if audio.ndim > 2 or looks_transposed(audio):
         raise AudioError(f"audio of shape {audio.shape}; expected (T,) or (C, T), such as audio.T")
     with open_writer(path, AudioFormat(rate, len(audio), audio.shape[1]), subtype) as file:
         file.write(audio)
+    for note in file.notes:
+        warnings.warn(f"{path}: {note}", UserWarning, stacklevel=2)
 
 
 def wav_bytes(audio: np.ndarray, rate: int) -> bytes:

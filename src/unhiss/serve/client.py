@@ -55,8 +55,9 @@ class Client:
     def denoise_file(self, source: str | Path, target: str | Path, **options: Any) -> None:
         """Denoise a recording; `target` appears when it is complete.
 
-        options: model, atten_limit_db, mix, guard, loudness_lufs, format (default: by the extension of `target`).
-        A warning of the server, such as of a loudness that peaks do not allow, is a UserWarning. Raises ServerError.
+        options: model, atten_limit_db, mix, guard, loudness_lufs, track, format (default: by the extension of
+        `target`). A warning of the server, such as of a loudness that peaks do not allow, is a UserWarning. Raises
+        ServerError.
         """
         target = Path(target)
         options.setdefault("format", target.suffix[1:].lower() or "wav")

@@ -23,7 +23,7 @@ from unhiss.serve.service import Service
 from unhiss.serve.worker import FORMATS, DenoiseRequest, OutputInfo
 from unhiss.serve.worker_pool import DenoiseJob
 
-FIELDS = ("model", "atten_limit_db", "mix", "guard", "loudness_lufs", "format")
+FIELDS = ("model", "atten_limit_db", "mix", "guard", "loudness_lufs", "format", "track")
 _NUMBERS = ("atten_limit_db", "mix", "loudness_lufs")
 LINGER_S = 2.0  # that a rejected upload is still read: a socket closed with unread bytes loses the response
 _FORMAT_OF_TYPE = {
@@ -203,9 +203,13 @@ def parse_options(service: Service, options: Mapping[str, str], accept: str) -> 
     guard = options.get("guard", "true")
     if guard not in ("true", "false"):
         raise value_error("guard", guard, "true or false")
+    track = options.get("track")
+    if track is not None and not (track.isascii() and track.isdecimal() and 0 < int(track) < 1000):
+        raise value_error("track", track, "the number of an audio track, from 1")
     return DenoiseRequest(
         model=path, atten_limit_db=controls.atten_limit_db, mix=controls.mix, guard=guard == "true",
         loudness_lufs=loudness_lufs, format=_output_format(options.get("format"), accept),
+        track=int(track) if track else None,
     )  # fmt: skip
 
 

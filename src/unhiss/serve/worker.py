@@ -23,6 +23,7 @@ from unhiss.fleet.processes import end_with_parent
 from unhiss.infer.denoiser import Denoiser
 from unhiss.infer.files import BLOCK_S
 from unhiss.infer.loudness import normalised
+from unhiss.media import layout_headers, layouts
 from unhiss.media.audio_source import Source
 from unhiss.media.source import open_source
 from unhiss.serve.limits import Limits
@@ -46,6 +47,7 @@ class DenoiseRequest:
     guard: bool = True
     loudness_lufs: float | None = field(default=None, compare=False)  # a denoiser serves every loudness and format
     format: str = field(default="wav", compare=False)
+    track: int | None = field(default=None, compare=False)  # of several audio tracks, from 1
 
 
 class OutputInfo(NamedTuple):
@@ -78,7 +80,7 @@ def denoise(source: Path, folder: Path, request: DenoiseRequest, limits: Limits)
     Raises RequestError for a file that is not a recording (422), or one beyond the limits.
     """
     try:
-        recording = open_source(source)
+        recording = open_source(source, request.track)
         limits.check_audio(recording.rate, recording.channels, recording.seconds)
         if request.format in BUFFERED:
             _write_buffered(recording, folder, request)
@@ -110,7 +112,7 @@ def _write_streamable(recording: Source, folder: Path, request: DenoiseRequest, 
         limits.check_audio(rate, channels, frames / rate)
     is_wav = request.format == "wav"
     is_float = recording.format.subtype in ("FLOAT", "DOUBLE") if is_wav else request.format == "float32"
-    header = _wav_header(rate, channels, frames, is_float) if is_wav else b""
+    header = _wav_header(rate, channels, frames, is_float, recording.format.layout) if is_wav else b""
     size = len(header) + frames * channels * (4 if is_float else 2)
 
     def denoised() -> Iterator[np.ndarray]:  # runs from the first block on, when the response has begun
@@ -123,8 +125,11 @@ def _write_streamable(recording: Source, folder: Path, request: DenoiseRequest, 
     ):
         file.write(header)
         file.flush()
-        loudness = (gain.lufs, gain.true_peak_dbtp, gain.gain_db, gain.warning) if gain else ()
-        _write_info(folder, OutputInfo(size, rate, channels, *loudness))
+        warnings = [*recording.warnings, *([gain.warning] if gain and gain.warning else [])]
+        info = OutputInfo(size, rate, channels, warning="; ".join(warnings))
+        if gain:
+            info = info._replace(output_lufs=gain.lufs, output_dbtp=gain.true_peak_dbtp, gain_db=gain.gain_db)
+        _write_info(folder, info)
         for block in blocks:
             file.write(encode_samples(block, "float32" if is_float else "pcm16"))
             file.flush()
@@ -157,11 +162,16 @@ def _write_info(folder: Path, output: OutputInfo) -> None:
         temporary.write_text(json.dumps(output))
 
 
-def _wav_header(rate: int, channels: int, frames: int, is_float: bool) -> bytes:
-    """A WAV header for samples that follow. Sizes above 4 GB are set to the maximum: "until the end"."""
+def _wav_header(rate: int, channels: int, frames: int, is_float: bool, layout: str = "") -> bytes:
+    """A WAV header for samples that follow. Sizes above 4 GB are set to the maximum: "until the end".
+
+    layout: of the speakers; a special one, or one of more than two, makes it a WAVEFORMATEXTENSIBLE.
+    """
     width, maximum = 4 if is_float else 2, 0xFFFFFFFF
     frame_size = width * channels
     form = struct.pack("<HHIIHH", 3 if is_float else 1, channels, rate, rate * frame_size, frame_size, width * 8)
+    if layout and (channels > 2 or layout != layouts.usual(channels)):
+        form = layout_headers.extensible(form, layouts.mask_of(layout))
     fact = b"fact" + struct.pack("<II", 4, min(frames, maximum)) if is_float else b""
     body = b"WAVEfmt " + struct.pack("<I", len(form)) + form + fact + b"data"
     size = frames * frame_size

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from unhiss.dsp.audio import MAX_RATE, MIN_RATE
 from unhiss.errors import AudioError, need
-from unhiss.media.audio_source import UnreadableError
+from unhiss.media import layout_headers
+from unhiss.media.audio_source import UnreadableError, no_such_track
+from unhiss.media.file_range import whole
 from unhiss.media.formats import reason
 
 if TYPE_CHECKING:
@@ -37,6 +39,10 @@ def open_media(path: Path) -> av.container.InputContainer:
 
     options = {"format_whitelist": _DEMUXERS}
     try:
+        with path.open("rb") as file:
+            if layout_headers.crashes_ffmpeg(whole(file)):
+                order = "its header names an order of channels that FFmpeg cannot read"
+                raise AudioError(f"{path}: {order}; convert it to WAV with QuickTime or afconvert first")
         return av.open(str(path.resolve()), metadata_errors="surrogateescape", container_options=options)
     except (av.FFmpegError, OSError, ValueError) as error:
         raise UnreadableError(f"{path}: not a readable recording ({reason(error)}); is it whole?") from error
@@ -60,21 +66,39 @@ def stated_size(head: bytes) -> int:
     return 0 if at < 0 or not flags or flags[0] & 1 else int.from_bytes(head[at + 40 : at + 48], "little")
 
 
-def first_audio(container: av.container.InputContainer, path: Path) -> av.AudioStream:
-    """The track that a player plays: the default one, else the first. Raises AudioError if there is none."""
+def audio_track(container: av.container.InputContainer, path: Path, number: int | None = None) -> av.AudioStream:
+    """An audio track by its number, from 1; None: the one that a player plays, which is the default or the first.
+
+    Raises AudioError if there is none.
+    """
     import av
 
     tracks = container.streams.audio
     if not tracks:
         others = ", ".join(sorted({track.type for track in container.streams})) or "nothing"
         raise AudioError(f"{path}: holds no sound, only {others}; name a file with sound")
-    track = next((t for t in tracks if t.disposition & av.stream.Disposition.default), tracks[0])
+    if number is not None and not 1 <= number <= len(tracks):
+        raise no_such_track(path, number, map(describe, tracks))
+    default = next((t for t in tracks if t.disposition & av.stream.Disposition.default), tracks[0])
+    track = tracks[number - 1] if number else default
     if track.codec_context is None:
         raise AudioError(f"{path}: its sound is in a coding unknown to FFmpeg; convert it to WAV first")
     rate, channels = track.rate, track.channels
     if not (MIN_RATE <= rate <= MAX_RATE and channels > 0):
         raise AudioError(f"{path}: damaged, or no speech: {channels} channels at {rate:,} Hz; get a whole copy")
     return track
+
+
+def describe(track: av.AudioStream) -> str:
+    """A track in a list of tracks: its coding, channels, and if they are known, its language and title."""
+    texts = {name.lower(): text for name, text in track.metadata.items()}
+    language, title = texts.get("language", "und"), texts.get("title") or texts.get("handler_name", "")
+    parts = ["unknown coding"]
+    if track.codec_context is not None:
+        parts = [str(track.name), f"{track.channels} channel{'s' * (track.channels != 1)}"]
+    parts += [language] * (language != "und")
+    generic = any(word in title.lower() for word in ("handler", "core media"))  # what muxers call any track
+    return ", ".join(parts + [title] * bool(title and not generic))
 
 
 def has_video(container: av.container.InputContainer) -> bool:

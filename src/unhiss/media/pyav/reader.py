@@ -9,11 +9,19 @@ import numpy as np
 
 from unhiss.dsp.audio import check_samples
 from unhiss.errors import AudioError
-from unhiss.media import formats
+from unhiss.media import formats, layouts
 from unhiss.media.audio_source import Source, regrouped
 from unhiss.media.file_range import whole
 from unhiss.media.formats import AudioFormat, reason
-from unhiss.media.pyav.container import ends_within_ts_packet, first_audio, has_video, open_media, stated_size, subtype
+from unhiss.media.pyav.container import (
+    audio_track,
+    describe,
+    ends_within_ts_packet,
+    has_video,
+    open_media,
+    stated_size,
+    subtype,
+)  # fmt: skip
 from unhiss.media.tags import id3
 
 MIN_GAP_S = 0.1  # timestamps jump by less through rounding and clock drift, by more where audio is missing
@@ -30,20 +38,25 @@ _CONSTANT_RATE = ("PCM", "FLOAT", "DOUBLE", "ALAC", "ALAW", "ULAW")  # codings w
 class PyavReader(Source):
     """A recording that PyAV reads. In `blocks` the encoder's priming is left out; gaps of timestamps are silence.
 
-    head: the first 64 KB of the file. notes: what is known to be wrong with it. Where only decoding tells the number
-    of samples, it is decoded once. Raises AudioError, or MissingExtra without PyAV.
+    head: the first 64 KB of the file; number: the audio track, from 1; notes: what is known to be wrong with the file.
+    Where only decoding tells the number of samples, it is decoded once.
+    Raises AudioError, or MissingExtra without PyAV.
     """
 
-    def __init__(self, path: Path, head: bytes, strict: bool = False, notes: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, path: Path, head: bytes, number: int | None = None, strict: bool = False, notes: tuple[str, ...] = ()
+    ) -> None:  # fmt: skip
         super().__init__(path, strict)
+        self.track = number
         for note in notes or ends_within_ts_packet(path, head):
             self._warn(note)
         stated, available = stated_size(head), path.stat().st_size
         if available < stated:
             self._warn(f"truncated, holds {available:,} of {stated:,} bytes")
         with open_media(path) as container:
-            packets = _Pass(container, path, self._warn)
+            packets = _Pass(container, path, number, self._warn)
             track, self.has_video = packets.track, has_video(container)
+            self._note_other_tracks(container.streams.audio, track)
             frames, size = packets.count_by_packets() or self._count_by_decoding()
             tags = {name.lower(): text for name, text in {**track.metadata, **container.metadata}.items()}
             tags["tracknumber"] = tags.get("track", "")
@@ -52,13 +65,24 @@ class PyavReader(Source):
             kept = {name: tags[name] for name in formats.TAGS if tags.get(name)}
             bit_rate = 0 if coding.startswith(_CONSTANT_RATE) else round(8 * size / seconds)
             shape = (track.rate, track.channels, frames)
+            layout = packets.layout or (layouts.usual(track.channels) if track.channels <= 2 else "")
         if not frames:
             self._warn("no sound found in it")
-        self._set_format(AudioFormat(*shape, path.suffix[1:].upper(), coding, kept, bit_rate))
+        self._set_format(AudioFormat(*shape, path.suffix[1:].upper(), coding, kept, bit_rate, layout))
+
+    def _note_other_tracks(self, tracks: Any, chosen: Any) -> None:
+        names = [f"{index}: {describe(track)}" for index, track in enumerate(tracks, 1)]
+        self.other_tracks = [
+            f"audio track {name}" for name, track in zip(names, tracks, strict=True) if track is not chosen
+        ]
+        if self.other_tracks and self.track is None:
+            listed, taken = "; ".join(names), 1 + list(tracks).index(chosen)
+            how = f"--track N (in Python track=N) takes another of {listed}"
+            self.track_notice = f"audio track {taken} of {len(names)} is taken; {how}"
 
     def _count_by_decoding(self) -> tuple[int, int]:
         with open_media(self.path) as container:
-            decoding = _Pass(container, self.path, self._warn)
+            decoding = _Pass(container, self.path, self.track, self._warn)
             return sum(frame.shape[1] for frame in decoding.frames()), decoding.size
 
     def blocks(self, size: int, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
@@ -66,7 +90,7 @@ class PyavReader(Source):
 
     def _samples(self, start: int, stop: int | None) -> Iterator[np.ndarray]:
         with open_media(self.path) as container:
-            decoding, position = _Pass(container, self.path, self._warn), 0
+            decoding, position = _Pass(container, self.path, self.track, self._warn), 0
             for frame in decoding.frames():
                 if invalid := check_samples(frame, position, decoding.track.rate):
                     raise AudioError(f"{self.path}: {invalid}")
@@ -82,13 +106,16 @@ class _Pass:
     size: bytes of the track's packets. _position: where the last one ends in the file. Times are exact fractions of s.
     """
 
-    def __init__(self, container: Any, path: Path, warn: Callable[[str], None]) -> None:
+    def __init__(self, container: Any, path: Path, number: int | None, warn: Callable[[str], None]) -> None:
         self.container, self._path, self._warn = container, path, warn
-        self.track: Any = first_audio(container, path)
+        self.track: Any = audio_track(container, path, number)
+        self.layout, order = layouts.from_positions([channel.name for channel in self.track.layout.channels])
+        self._order = list(order)
         self.size = self._position = self._first_size = self._last_size = 0
         self._damage = ""  # what was wrong with the last packets
         self._end_s = self._last_end_s = Fraction(0)  # where the audio ends; where the last of all tracks does
         self._next_s: Fraction | None = None  # where the next packet starts if none is missing
+        self._step_s = Fraction(0)  # the longest time from one packet's start to the next one's
         self._span_s = self._first_span_s = Fraction(0)  # durations of the packet before and of the first one
         self._contiguous = True  # each packet starts where the one before ends, and all but the last are equally long
         name = container.format.name
@@ -126,7 +153,7 @@ class _Pass:
                     for silence in self._gap(round((start_s - origin_s) * rate) - decoded, decoded):
                         decoded += silence.shape[1]
                         yield silence
-                pending = _samples(frame)
+                pending = _samples(frame)[self._order]
                 decoded += pending.shape[1]
             self._note(packet)
         self._check_complete()
@@ -187,6 +214,7 @@ class _Pass:
             return
         start_s, span_s = packet.pts * packet.time_base, (packet.duration or 0) * packet.time_base
         if self._next_s is not None:
+            self._step_s = max(self._step_s, start_s - self._next_s + self._span_s)
             equal = span_s <= self._span_s == (self._first_span_s or self._span_s)
             self._contiguous &= start_s == self._next_s and equal
             self._first_span_s = self._first_span_s or self._span_s
@@ -211,8 +239,9 @@ class _Pass:
             stated_s = (track.duration + (track.start_time or 0)) * track.time_base
         elif self._all_tracks and self.container.duration:
             stated_s, end_s = Fraction(self.container.duration, 1_000_000), self._last_end_s
-        slack = 2 * (track.codec_context.frame_size or 4608)  # a last packet, and Matroska counts the priming too
-        if end_s < stated_s - Fraction(slack, track.rate) - _ROUNDING_S:
+        # The last packet may state no duration, and Matroska counts the priming too.
+        slack_s = 2 * max(Fraction(track.codec_context.frame_size or 4608, track.rate), self._step_s)
+        if end_s < stated_s - slack_s - _ROUNDING_S:
             missing = f"holds {float(end_s):.2f} of {float(stated_s):.2f} s"
             self._warn(f"truncated, {missing}")
         elif self._damage:

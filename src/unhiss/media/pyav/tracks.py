@@ -1,14 +1,12 @@
-"""What a container can hold: the coding of its audio, and the tracks copied from the source."""
+"""What a container can hold beside its audio: the tracks copied from the source."""
 
-import io
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from unhiss.errors import AudioError
-from unhiss.media.formats import AudioFormat, reason
+from unhiss.media.formats import reason
 from unhiss.media.pyav.container import has_video, is_cover, open_media
 
 _MP4, _MATROSKA = ("aac", "alac"), ("libopus", "flac")
@@ -24,92 +22,15 @@ MUXERS = {
 AUDIO_ONLY = (".m4a", ".m4b", ".mka", ".weba", ".wma", ".aac", ".ac3", ".wv", ".tta")  # no moving pictures
 BRANDS = {".m4a": "M4A ", ".m4b": "M4B "}  # of an MP4 that holds audio alone
 SINGLE = ("adts", "ac3", "wv", "tta")  # muxers of one track
-# Codings (as named by the user, libsndfile or FFmpeg) whose encoder has another name.
-_ENCODERS = {
-    "OPUS": "libopus", "MPEG_LAYER_III": "libmp3lame", "MP3": "libmp3lame", "MPEG_LAYER_II": "mp2",
-    "ALAC_16": "alac", "ALAC_24": "alac", "ALAC_20": "alac", "ALAC_32": "alac", "AMR_NB": "libopencore_amrnb",
-    "PCM_16": "pcm_s16le", "PCM_24": "pcm_s24le", "PCM_32": "pcm_s32le", "FLOAT": "pcm_f32le", "DOUBLE": "pcm_f64le",
-    "PCM_U8": "pcm_u8", "PCM_S8": "pcm_s8", "ALAW": "pcm_alaw", "ULAW": "pcm_mulaw",
-}  # fmt: skip
-_IN_MP4 = ("aac", "alac", "ac3", "eac3", "opus")
-# By number of channels, the most common first.
-_LAYOUTS = {
-    1: ("mono",), 2: ("stereo",), 3: ("3.0", "2.1"), 4: ("4.0", "quad"), 5: ("5.0",), 6: ("5.1",),
-    7: ("6.1", "6.1(back)"), 8: ("7.1", "7.1(wide)"),
-}  # fmt: skip
 _FAMILIES = {"mp4": "mov", "3gp": "mov", "webm": "matroska"}
 # Metadata of the file, or of the audio that is replaced, which the muxer writes itself.
 _MUXER_TAGS = ("major_brand", "minor_version", "compatible_brands", "encoder", "duration", "itunsmpb")
 _MUXER_PREFIXES = ("bps", "number_of_", "_statistics", "duration-")
 
 
-@dataclass(frozen=True, slots=True)
-class Coding:
-    """An encoder that a container supports, and its settings: bits/s (0: lossless), sample format, layout."""
-
-    encoder: str
-    rate: int
-    bit_rate: int
-    sample_format: str
-    layout: str
-
-
 def family(muxer: str) -> str:
     """The demuxer's name for what a muxer writes."""
     return _FAMILIES.get(muxer, muxer)
-
-
-def choose_coding(path: Path, like: AudioFormat, subtype: str | None, source: Any | None) -> Coding:
-    """How to encode audio for a file of this name: `subtype`, else the source's coding, else the container's usual one.
-
-    source: the track that is replaced, if it is known. Raises AudioError if the container supports none of them.
-    """
-    muxer, usual = MUXERS[path.suffix.lower()]
-    candidates = [subtype] if subtype else [*_source_coding(muxer, like, source), *usual]
-    layouts = list(_LAYOUTS.get(like.channels, ()))
-    if source is not None and source.channels == like.channels and not source.layout.name.endswith("channels"):
-        layouts.insert(0, source.layout.name)
-    for name in candidates:
-        encoder = _ENCODERS.get(name.upper(), name.lower())
-        for layout in layouts:
-            if opened := _try_encoder(muxer, encoder, like, layout):
-                return opened
-    what = f"{subtype} of {like.shape}" if subtype else like.shape
-    raise AudioError(f"{path}: {path.suffix} cannot hold {what}; try .m4a, .mkv or .wav")
-
-
-def _source_coding(muxer: str, like: AudioFormat, source: Any | None) -> list[str]:
-    """The source's coding, unless an MP4 would hold something that its players do not expect."""
-    name = like.subtype if source is None else source.codec_context.codec.canonical_name
-    same = source is not None and source.container.format.name.split(",")[0] == family(muxer)
-    return [name] if same or family(muxer) != "mov" or name.lower().startswith(_IN_MP4) else []
-
-
-def _try_encoder(muxer: str, encoder: str, like: AudioFormat, layout: str) -> Coding | None:
-    """The settings with which an encoder opens; None if it does not, or the muxer does not support it."""
-    import av
-
-    if not encoder or encoder not in av.codecs_available:
-        return None
-    with av.open(io.BytesIO(), "w", format=muxer) as trial:
-        if encoder not in trial.supported_codecs:
-            return None
-    lossless = encoder in ("alac", "flac", "tta", "wavpack")
-    try:
-        codec = av.Codec(encoder, "w")
-        rate = 48000 if encoder == "libopus" and like.rate not in (codec.audio_rates or ()) else like.rate
-        names = [form.name for form in codec.audio_formats or ()]
-        deep = any(mark in like.subtype for mark in ("24", "32", "FLOAT", "DOUBLE"))
-        form = next((n for n in names if n.startswith("s32" if deep else "s16")), names[0]) if lossless else names[0]
-        # Without a source bit rate, one at which speech and music lose nothing audible.
-        bit_rate = like.bit_rate or (64_000 if encoder == "libopus" else 96_000) * like.channels
-        bit_rate = 0 if lossless or encoder.startswith("pcm") else bit_rate
-        context: Any = av.CodecContext.create(codec, "w")
-        context.sample_rate, context.layout, context.format, context.bit_rate = rate, layout, form, bit_rate
-        context.open()
-    except (av.FFmpegError, ValueError, IndexError):
-        return None
-    return Coding(encoder, rate, bit_rate, form, layout)
 
 
 class TrackCopier:

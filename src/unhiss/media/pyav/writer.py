@@ -8,12 +8,14 @@ import numpy as np
 
 from unhiss.dsp.resampling import Resampler
 from unhiss.errors import AudioError, need
+from unhiss.media import layouts
 from unhiss.media.audio_source import Source
 from unhiss.media.audio_writer import AudioWriter
 from unhiss.media.formats import AudioFormat, reason
-from unhiss.media.pyav.container import first_audio, open_media
+from unhiss.media.pyav.codings import Coding, choose_coding
+from unhiss.media.pyav.container import audio_track, open_media
 from unhiss.media.pyav.container import subtype as subtype_name
-from unhiss.media.pyav.tracks import AUDIO_ONLY, BRANDS, MUXERS, Coding, TrackCopier, choose_coding, family
+from unhiss.media.pyav.tracks import AUDIO_ONLY, BRANDS, MUXERS, TrackCopier, family
 from unhiss.media.tags import mp4
 
 _NO_PRIMING = ("adts", "avi", "flv")  # containers that cannot mark priming: packets of priming are left out
@@ -42,6 +44,9 @@ class PyavWriter(AudioWriter):
             audio = self._open_source()
             self._coding = choose_coding(self._target, like, subtype, audio)
             self.subtype = subtype_name(self._coding.encoder, self._coding.sample_format)
+            self._order = list(layouts.place(like.layout, self._coding.positions) or range(like.channels))
+            note = layouts.loss(like.layout, self._coding.positions, self._coding.bit_rate > 0, extension)
+            self.notes = (note,) if note else ()
             self._resampler = Resampler(like.rate, self._coding.rate, like.channels)
             self._create()
             self._open(audio)
@@ -55,7 +60,7 @@ class PyavWriter(AudioWriter):
             return None
         try:
             self._source = open_media(self._copy_from.path)
-            return first_audio(self._source, self._copy_from.path)
+            return audio_track(self._source, self._copy_from.path, self._copy_from.track)
         except AudioError:
             return None  # libsndfile reads such a source, and its tags are in `like`
 
@@ -89,6 +94,7 @@ class PyavWriter(AudioWriter):
             else:
                 copier.add(track)
         self.dropped = copier.dropped
+        self.track = 1 + list(self._out.streams.audio).index(self._stream)
         self._offset = round(copier.start_s(audio) * self._coding.rate)
 
     def _add_stream(self, coding: Coding) -> Any:
@@ -98,6 +104,8 @@ class PyavWriter(AudioWriter):
             stream.bit_rate = coding.bit_rate
         if coding.encoder == "libopus":
             stream.options = {"vbr": "constrained"}  # without it, tones exceed the bit rate
+            if self._like.channels > 2:  # by default, FFmpeg mixes up the order of 5 and 7 channels
+                stream.options |= {"mapping_family": "1" if coding.positions else "255"}
         return stream
 
     def write(self, block: np.ndarray) -> None:
@@ -110,7 +118,7 @@ class PyavWriter(AudioWriter):
             return
         if not self._written and (padding := self._padding()):
             block, self._written = np.pad(block, ((0, 0), (padding, 0))), -padding
-        packed = np.ascontiguousarray(block.T, dtype=np.float32).reshape(1, -1)
+        packed = np.ascontiguousarray(block[self._order].T, dtype=np.float32).reshape(1, -1)
         frame = av.AudioFrame.from_ndarray(packed, "flt", self._coding.layout)
         frame.sample_rate, frame.time_base = self._coding.rate, Fraction(1, self._coding.rate)
         frame.pts = self._offset + self._written
@@ -163,15 +171,22 @@ class PyavWriter(AudioWriter):
             if self._copier is not None:
                 self._copier.copy_until(None)
             self._out.close()
-            if self._copy_from is not None and self._shares_tags(self._copy_from.path):
-                mp4.copy_tags(self._copy_from.path, self._temporary)
+            self._finish_mp4()
         except (av.FFmpegError, OSError) as error:
             raise self._write_error(error) from error
 
+    def _finish_mp4(self) -> None:
+        """Give an MP4 made from an MP4 the tags of it, and its index the same place: last, or first."""
+        if self._copy_from is None or self._source is None or not self._source.format.name.startswith("mov"):
+            return
+        source = self._copy_from.path
+        if self._shares_tags(source):
+            mp4.copy_tags(source, self._temporary)
+        if family(self._muxer) == "mov" and mp4.starts_fast(source):
+            mp4.put_index_first(self._temporary)
+
     def _shares_tags(self, source: Path) -> bool:
         """Whether both files are MP4, or both QuickTime, which stores its tags elsewhere."""
-        if self._source is None or not self._source.format.name.startswith("mov"):
-            return False
         quicktime = [path.suffix.lower() == ".mov" for path in (source, self._target)]
         return family(self._muxer) == "mov" and quicktime[0] == quicktime[1]
 

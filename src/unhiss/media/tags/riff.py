@@ -28,7 +28,7 @@ def form(head: bytes) -> bytes | None:
     return b"FORM" if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC") else None
 
 
-def _chunks(file: FileRange) -> Iterator[tuple[bytes, FileRange]]:
+def chunks(file: FileRange) -> Iterator[tuple[bytes, FileRange]]:
     """The names and bodies of a file's chunks, up to the first that is damaged."""
     kind = bytes(file[:4])
     order = ">I" if kind == b"FORM" else "<I"
@@ -56,7 +56,7 @@ def metadata_chunks(file: FileRange, in_place: bool) -> list[Piece]:
     """
     kind = form(bytes(file[:12])) or b""
     pieces: list[Piece] = []
-    for name, chunk in _chunks(file):
+    for name, chunk in chunks(file):
         body: list[Piece] = [chunk]
         listed = bytes(chunk[:4]) if name == b"LIST" else b""
         if name in _OWN.get(kind, ()) or listed == b"wavl":

@@ -3,6 +3,8 @@
 Sources: xiph.org/vorbis/doc/v-comment.html; RFC 9639 (FLAC), section 8.
 """
 
+from collections.abc import Sequence
+
 from unhiss.media.file_range import FileRange, Piece
 from unhiss.media.tags.id3 import is_stale, tag_size
 
@@ -19,9 +21,14 @@ def merge_comments(written: bytes, source: bytes) -> bytes:
     """
     names = [(comment.partition(b"=")[0].decode("latin-1").lower(), comment) for comment in read_comments(source)]
     kept = [comment for name, comment in names if not is_stale(name) and name not in _ENCODERS]
+    return _comment_block(written, kept)
+
+
+def _comment_block(written: bytes, comments: list[bytes]) -> bytes:
+    """A block with the vendor string of the written one."""
     size = 4 + int.from_bytes(written[:4], "little")
-    body = b"".join(len(comment).to_bytes(4, "little") + comment for comment in kept)
-    return written[:size] + len(kept).to_bytes(4, "little") + body
+    body = b"".join(len(comment).to_bytes(4, "little") + comment for comment in comments)
+    return written[:size] + len(comments).to_bytes(4, "little") + body
 
 
 def read_comments(block: bytes) -> list[bytes]:
@@ -60,6 +67,22 @@ def _flac_blocks(file: FileRange) -> tuple[list[tuple[int, FileRange]], FileRang
     return blocks, file
 
 
+def flac_comments(file: FileRange) -> list[bytes]:
+    """The `NAME=value` of a FLAC file."""
+    return next((read_comments(bytes(body)) for kind, body in _flac_blocks(file)[0] if kind == _COMMENT), [])
+
+
+def flac_with_comment(file: FileRange, name: bytes, value: bytes) -> list[Piece]:
+    """A FLAC file with one comment more, in place of one of the same name; nothing if the file is damaged."""
+    blocks, audio = _flac_blocks(file)
+    block = next((bytes(body) for kind, body in blocks if kind == _COMMENT), bytes(8))
+    if not blocks or blocks[0][0] != _STREAMINFO:
+        return []
+    comments = [old for old in read_comments(block) if old.partition(b"=")[0].upper() != name]
+    changed = (_COMMENT, _comment_block(block, [*comments, name + b"=" + value]))
+    return _flac_file([blocks[0], changed, *[entry for entry in blocks[1:] if entry[0] != _COMMENT]], audio)
+
+
 def flac_with_metadata(source: FileRange, written: FileRange, in_place: bool) -> list[Piece]:
     """A FLAC file: stream info and audio of `written`, the metadata of `source`; nothing if `written` is damaged.
 
@@ -77,7 +100,11 @@ def flac_with_metadata(source: FileRange, written: FileRange, in_place: bool) ->
             kept.append((kind, block))
     if _COMMENT not in (kind for kind, _ in kept):
         kept.insert(1, (_COMMENT, vendor))
+    return _flac_file(kept, audio)
+
+
+def _flac_file(blocks: Sequence[tuple[int, Piece]], audio: FileRange) -> list[Piece]:
     pieces: list[Piece] = [b"fLaC"]
-    for number, (kind, body) in enumerate(kept, 1):
-        pieces += [bytes([kind | _LAST * (number == len(kept))]) + len(body).to_bytes(3), body]
+    for number, (kind, body) in enumerate(blocks, 1):
+        pieces += [bytes([kind | _LAST * (number == len(blocks))]) + len(body).to_bytes(3), body]
     return [*pieces, audio]
