@@ -151,9 +151,8 @@ def foreign() -> Iterator[Liar]:
         for other in ("wav", "mp3", "flac", "dat", "m4a"):
             if other != suffix:
                 yield Liar(f"{name} named {other}", other, data, right, slack, said=False, media=own)
-        yield Liar(
-            f"{name} with zeros behind", suffix, data + bytes(600), right, slack, said=name in ("wma", "ac3", "ts"), media=own
-        )
+        taken = name in ("wma", "ac3", "ts")  # FFmpeg takes the zeros for packets
+        yield Liar(f"{name} with zeros behind", suffix, data + bytes(600), right, slack, taken, media=own)
         for part in (0.4, 0.8):
             cut = data[: int(part * len(data))]
             yield Liar(f"{name} cut off at {part}", suffix, cut, decoded(cut), slack, media=own)

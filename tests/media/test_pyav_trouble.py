@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -240,3 +241,16 @@ def test_a_damaged_picture_does_not_stop_the_audio(tmp_path: Path) -> None:
     made = halve(source, tmp_path / "b.mkv")
     with av.open(str(made.path)) as container:
         assert len([packet for packet in container.demux(video=0) if packet.size]) == len(pictures)
+
+
+def test_a_whole_file_whose_packets_state_no_duration_is_not_called_truncated(tmp_path: Path) -> None:
+    path = tmp_path / "a.mka"
+    with av.open(str(path), "w", format="matroska") as out:
+        stream: Any = out.add_stream("wavpack", rate=48000, layout="4.0")
+        stream.format = "s16p"
+        noise = np.random.default_rng(1).integers(-9000, 9000, (4, 60_000)).astype(np.int16)
+        frame = av.AudioFrame.from_ndarray(noise, "s16p", "4.0")
+        frame.rate, frame.pts, frame.time_base = 48000, 0, Fraction(1, 48000)
+        out.mux([*stream.encode(frame), *stream.encode(None)])
+    source = open_source(path, strict=True)
+    assert source.read().shape == (4, 60_000)

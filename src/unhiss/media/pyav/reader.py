@@ -115,7 +115,7 @@ class _Pass:
         self._damage = ""  # what was wrong with the last packets
         self._end_s = self._last_end_s = Fraction(0)  # where the audio ends; where the last of all tracks does
         self._next_s: Fraction | None = None  # where the next packet starts if none is missing
-        self._step_s = Fraction(0)  # the longest time from one packet's start to the next one's
+        self._step_s = Fraction(0)  # the longest time between packets that state no duration
         self._span_s = self._first_span_s = Fraction(0)  # durations of the packet before and of the first one
         self._contiguous = True  # each packet starts where the one before ends, and all but the last are equally long
         name = container.format.name
@@ -214,7 +214,8 @@ class _Pass:
             return
         start_s, span_s = packet.pts * packet.time_base, (packet.duration or 0) * packet.time_base
         if self._next_s is not None:
-            self._step_s = max(self._step_s, start_s - self._next_s + self._span_s)
+            if not self._span_s:
+                self._step_s = max(self._step_s, start_s - self._next_s)
             equal = span_s <= self._span_s == (self._first_span_s or self._span_s)
             self._contiguous &= start_s == self._next_s and equal
             self._first_span_s = self._first_span_s or self._span_s
