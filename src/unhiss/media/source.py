@@ -6,7 +6,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from unhiss.errors import AudioError
+from unhiss.errors import AudioError, missing_file
 from unhiss.media import formats, pyav
 from unhiss.media.audio_source import Source
 from unhiss.media.file_range import whole
@@ -26,7 +26,7 @@ def open_source(path: str | Path) -> Source:
     """
     path = Path(path)
     if not path.exists():
-        raise AudioError(f"{path}: no such file")
+        raise AudioError(missing_file(path))
     if path.is_dir():
         raise AudioError(f"{path} is a folder, not a recording; name the files in it")
     if path.is_fifo():
@@ -37,7 +37,7 @@ def open_source(path: str | Path) -> Source:
         with path.open("rb") as file:
             head = file.read(_HEAD)
             if not head:
-                raise AudioError(f"{path}: 0 bytes, not a recording")
+                raise AudioError(f"{path}: 0 bytes, not a recording; get a whole copy")
             return PyavReader(path, head) if pyav.handles(path, head) else SoundfileReader(path, whole(file))
     except OSError as error:
         raise AudioError(f"{path}: cannot be read ({error.strerror})") from error

@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from unhiss.errors import AudioError
+from unhiss.errors import AudioError, WrongAudioOption
 from unhiss.media.formats import AudioFormat, reason
 from unhiss.media.pyav.container import has_video, is_cover, open_media
 
@@ -74,8 +74,8 @@ def choose_coding(path: Path, like: AudioFormat, subtype: str | None, source: An
         for layout in layouts:
             if opened := _try_encoder(muxer, encoder, like, layout):
                 return opened
-    what = f"{subtype} of {like.shape}" if subtype else like.shape
-    raise AudioError(f"{path}: {path.suffix} cannot hold {what}; try .m4a, .mkv or .wav")
+    what, kind = (f"{subtype} of {like.shape}", WrongAudioOption) if subtype else (like.shape, AudioError)
+    raise kind(f"{path}: {path.suffix} cannot hold {what}; try .m4a, .mkv or .wav")
 
 
 def _source_coding(muxer: str, like: AudioFormat, source: Any | None) -> list[str]:
