@@ -59,7 +59,7 @@ def missing_file(path: Path) -> str:
     names: list[str] = []
     with suppress(OSError):  # a folder whose files may not be listed
         names = [other.name for other in path.parent.iterdir()]
-    matches = difflib.get_close_matches(path.name, names, n=1)
+    matches = difflib.get_close_matches(path.name, names, n=1, cutoff=0.7)
     return f"{path}: no such file; " + (f"did you mean {matches[0]!r}?" if matches else "check the name")
 
 

@@ -168,8 +168,7 @@ def _denoise_and_report(plan: Plan, options: BatchOptions, plot: Path | None, as
         speed = audio_s / max(1e-9, time.perf_counter() - start_s)
         recordings = f"{done} recording{'s' * (done > 1)}"
         echo(f"{recordings}, {_format_duration(audio_s)} of audio, {speed:.0f} x real time", err=as_json)
-    failed = len(messages.errors)
-    if failed and not single:
+    if (failed := len(messages.errors)) and not single:
         echo(f"unhiss: {failed} of {len(tasks)} recordings failed", err=True)
     return failed
 

@@ -75,9 +75,7 @@ def command(
     echo(f"  at most {limits.max_streams} live streams and {limits.max_files} uploads, "
         f"{'token required' if token else 'no token'}; Ctrl-C ends", err=True)  # fmt: skip
     if not page:
-        echo(
-            "  no page: this install lacks it; these commands add it, with Node 18 and npm, then start again:", err=True
-        )
+        echo("  no page: this install lacks it; these commands add it (Node 18, npm); then start again:", err=True)
         for line in page_commands():
             echo(f"    {line}", err=True)
     HttpServer(Service(config)).run([listener])
