@@ -27,7 +27,7 @@ main()
 def documented(shell: str) -> str:
     """The line that the manual and, for bash, the help name."""
     text = (ROOT / "docs" / "denoising.md").read_text(encoding="utf-8")
-    (line,) = re.findall(rf"(?m)^(\S.*_UNHISS_COMPLETE={shell}_source unhiss.*?)(?: +#.*)?$", text)
+    (line,) = re.findall(rf"(?m)^(.*_UNHISS_COMPLETE={shell}_source unhiss.*?)(?: +#.*)?$", text)
     return str(line)
 
 

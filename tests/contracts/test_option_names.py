@@ -40,7 +40,7 @@ def test_python_http_streams_and_the_api_reference_have_the_name() -> None:
     for function in (unhiss.denoise, unhiss.Denoiser, unhiss.Stream):
         assert NAME in inspect.signature(function).parameters
     assert NAME in denoise_endpoint.FIELDS
-    assert NAME in {field for field in protocol.Controls.__dataclass_fields__}
+    assert NAME in protocol.Controls.__dataclass_fields__
     document = json.loads(openapi.TEMPLATE.read_text(encoding="utf-8"))
     assert NAME in {parameter["name"] for parameter in document["paths"]["/v1/denoise"]["post"]["parameters"]}
 
