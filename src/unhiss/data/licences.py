@@ -21,7 +21,7 @@ def merged_licences(licences: dict[str, dict[str, Any]]) -> dict[str, dict[str, 
         total = merged.setdefault(
             names.setdefault(name.casefold(), name), {"clips": 0, "hours": 0.0, "commercial_use": True}
         )
-        total["clips"] += entry["clips"]
+        total["clips"] += entry.get("clips", 0)  # older sets do not count them
         total["hours"] = round(total["hours"] + entry["hours"], 4)
         total["commercial_use"] = total["commercial_use"] and entry.get("commercial_use", False)
     return dict(sorted(merged.items()))
