@@ -24,6 +24,7 @@ from typing import Any
 import card_commands
 from update_readme import CHIEF, NO_SCORES, NOISY, cell, ordered, peers_results, replaced, table
 
+from unhiss.data.licences import merged_licences
 from unhiss.score.registry import METRICS
 from unhiss.weights import models
 
@@ -77,7 +78,7 @@ def commands(name: str) -> str:
     if measured(name):
         steps.append(card_commands.evaluate(_read(name, "scores")["settings"]))
     text = "```bash\n" + "\n".join(steps) + "\n```"
-    barred = [key for key, entry in sorted(record["data"]["licences"].items()) if not entry["commercial_use"]]
+    barred = [key for key, entry in merged_licences(record["data"]["licences"]).items() if not entry["commercial_use"]]
     why = (
         f"It bars commercial use because these do: {'; '.join(barred)}."
         if barred
@@ -102,7 +103,7 @@ def training(name: str) -> str:
         ["data", "clips", "hours", "commercial use"],
         [
             [key, f"{entry['clips']:,}", f"{entry['hours']:.2f}", "yes" if entry["commercial_use"] else "no"]
-            for key, entry in sorted(record["data"]["licences"].items())
+            for key, entry in merged_licences(record["data"]["licences"]).items()
         ],
     )
     parts = ", ".join(f"{key} {entry['hours']:.2f} h" for key, entry in sorted(record["data"]["splits"].items()))

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 import sys
-import sysconfig
 import tarfile
 import tomllib
 import zipfile
@@ -17,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fresh_environment import fresh_python, run
 
 import unhiss
 
@@ -25,13 +23,6 @@ REPOSITORY = "https://github.com/unhiss/unhiss"
 RAW = "https://raw.githubusercontent.com/unhiss/unhiss/main"
 MODELS = {"nano", "rced", "small", "unet"}
 PAGE = "unhiss/serve/static/index.html"
-
-
-def run(words: list[str | Path], folder: Path, **environment: str) -> str:
-    """The standard output of a program that ends with 0, run in a folder."""
-    done = subprocess.run([*map(str, words)], cwd=folder, capture_output=True, text=True, env=os.environ | environment)
-    assert done.returncode == 0, f"{words}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
 
 
 def build(target: str, source: Path, folder: Path) -> Path:
@@ -58,19 +49,10 @@ def wheel(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python of a fresh environment with the wheel installed; its dependencies are those of this environment.
-
-    A .pth file adds this environment's site-packages behind the fresh one's. The .pth files in there do not apply, such
-    as that of an editable unhiss.
-    """
-    folder = tmp_path_factory.mktemp("venv")
-    run([sys.executable, "-m", "venv", "--without-pip", folder], folder)
-    fresh = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
+    """The Python of a fresh environment with the wheel installed; its dependencies are those of this environment."""
+    fresh = fresh_python(tmp_path_factory.mktemp("venv"))
     install: list[str | Path] = ["install", "--quiet", "--no-deps", "--no-index", "--no-compile", wheel]
-    run([sys.executable, "-m", "pip", "--python", fresh, *install], folder)
-    site = run([fresh, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], folder).strip()
-    here = dict.fromkeys([sysconfig.get_path("purelib"), sysconfig.get_path("platlib")])
-    Path(site, "dependencies.pth").write_text("\n".join(here), encoding="utf-8")
+    run([sys.executable, "-m", "pip", "--python", fresh, *install], ROOT)
     return fresh
 
 

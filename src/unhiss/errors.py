@@ -2,6 +2,7 @@
 
 import errno
 import importlib
+from pathlib import Path
 
 
 class UnhissError(Exception):
@@ -32,8 +33,34 @@ class ModelError(UnhissError):
     """A model or checkpoint is missing, damaged, or of the wrong kind."""
 
 
+class WrongAudioOption(AudioError, ConfigError):
+    """An option of a recording, such as its coding, has a value that it cannot have."""
+
+
+class WrongCorpus(CorpusError, ConfigError):
+    """There is no such corpus, or it has no such part."""
+
+
+class WrongModel(ModelError, ConfigError):
+    """There is no such model, or it cannot do what is asked."""
+
+
 class MissingExtra(UnhissError):
     """A feature needs packages that are not part of the base installation."""
+
+
+def missing_file(path: Path) -> str:
+    """A line for a file that does not exist, with the closest name in its folder."""
+    import difflib
+    from contextlib import suppress
+
+    if not path.parent.is_dir():
+        return f"{path}: no such file, since there is no folder {path.parent}; check the path"
+    names: list[str] = []
+    with suppress(OSError):  # a folder whose files may not be listed
+        names = [other.name for other in path.parent.iterdir()]
+    matches = difflib.get_close_matches(path.name, names, n=1, cutoff=0.7)
+    return f"{path}: no such file; " + (f"did you mean {matches[0]!r}?" if matches else "check the name")
 
 
 def describe_os_error(error: OSError) -> str:

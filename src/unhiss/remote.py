@@ -197,7 +197,7 @@ class RemotePath:
             except UnhissError:
                 raise
             except FileNotFoundError as error:
-                raise RemoteNotFound(f"{self}: no such file") from error
+                raise RemoteNotFound(f"{self}: no such file; check the address") from error
             except Exception as error:  # every store has its own: of its client, of the network, of the system
                 if isinstance(error, OSError) and error.errno in DISK_FULL:
                     reason = f"no room here for a copy ({error.strerror}); TMPDIR says where temporary files lie"

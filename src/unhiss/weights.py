@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from unhiss.errors import ModelError, nearest
+from unhiss.errors import ModelError, WrongModel, nearest
 
 SHIPPED = Path(__file__).parent / "models"
 DEFAULT = "small"
@@ -80,7 +80,7 @@ def find(name: str | Path) -> Path:
     path = Path(name)
     if path.suffix == ".onnx" or len(path.parts) > 1:
         if not path.is_file():
-            raise ModelError(f"{path}: no such model file; unhiss export makes one from a checkpoint")
+            raise WrongModel(f"{path}: no such model file; unhiss export makes one from a checkpoint")
         return path
     path = _installed(name, ".onnx", f"no model {str(name)!r}")
     if hashlib.sha256(path.read_bytes()).hexdigest() != ModelCard.read(path.with_suffix(".json")).sha256:
@@ -92,5 +92,5 @@ def _installed(name: str | Path, suffix: str, problem: str) -> Path:
     path = SHIPPED / f"{name}{suffix}"
     if not path.is_file():
         known = [item.stem for item in SHIPPED.glob(f"*{suffix}")]
-        raise ModelError(f"{problem}, and no {suffix} file of this path; {nearest(str(name), known)}")
+        raise WrongModel(f"{problem}, and no {suffix} file of this path; {nearest(str(name), known)}")
     return path

@@ -185,7 +185,7 @@ def test_plot_draws_empty_and_tiny_recordings(run: Run, size: int, tmp_path: Pat
 
 
 def test_models_lists_every_card(run: Run) -> None:
-    done = run("models")
+    done = run("models", "--verbose")
     assert done.returncode == 0, done.stderr
     for card in unhiss.models():
         text = done.stdout.decode()
@@ -193,6 +193,21 @@ def test_models_lists_every_card(run: Run) -> None:
         assert f"{card.parameters:,} parameters" in text
         assert card.licence in text
         assert card.data in text
+
+
+def test_models_is_a_table_of_one_line_a_model(run: Run) -> None:
+    head, *rows, _, note = run("models").stdout.decode().splitlines()
+    cards = unhiss.models()
+    assert [row.split()[0] for row in rows] == [card.name for card in cards]
+    for card, row in zip(cards, rows, strict=True):
+        live = "32 ms late" if card.causal else "files only"
+        assert f" {card.parameters:,} " in row and live in row and card.licence in row
+        assert ("non-commercial" in row) == (not card.commercial_use)
+        assert (" * " in row) == (card.name == "small")
+        end = row.index(f"{card.parameters:,}") + len(f"{card.parameters:,}")
+        assert end == head.index("parameters") + len("parameters"), "numbers stand below each other"
+    assert max(map(len, (head, *rows, note))) <= 100
+    assert "--verbose" in note
 
 
 def test_models_json_gives_one_object_a_line(run: Run) -> None:

@@ -107,8 +107,9 @@ def test_a_second_ctrl_c_ends_the_server_at_once(causal_model: Callable[..., Pat
         (["--host", "0.0.0.0"], 2, "which others can reach, and no token; give --token"),
         (["--host", "::"], 2, "which others can reach"),
         (["--max-streams", "0"], 2, "max-streams = 0; expected more than 0"),
-        (["--model", "smal"], 1, "did you mean 'small'"),
-        (["--model", "none.onnx"], 1, "none.onnx"),
+        (["--model", "smal"], 2, "did you mean 'small'"),
+        (["--model", "none.onnx"], 2, "none.onnx"),
+        (["--allow-origin", "example.org"], 2, "origin = 'example.org'; expected such as https://example.org"),
         (["--host", "192.0.2.1", "--insecure"], 1, "cannot be listened on"),
     ],
 )

@@ -6,6 +6,7 @@ import io
 import re
 import sys
 import time
+import warnings
 
 import pytest
 
@@ -88,3 +89,19 @@ def test_without_a_terminal_there_is_no_bar(term: str | None, monkeypatch: pytes
         bar.update(5)
         echo("a line")
     assert terminal.getvalue() == "a line\n"
+
+
+def test_a_warning_of_python_comes_above_the_bar_and_then_as_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = open_terminal(monkeypatch)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        monkeypatch.setattr(warnings, "showwarning", print_warning := lambda *_: terminal.write("as ever\n"))
+        with ProgressBar("mixing", 10, unit="pairs"), ProgressBar("a.wav", 1.0):
+            warnings.warn("12 samples were clipped", UserWarning, stacklevel=1)
+        lines = [line for line in terminal.getvalue().split("\n") if "UserWarning: 12 samples" in line]
+        assert len(lines) == 1
+        shown = lines[0].split("\r")[-1]
+        assert re.fullmatch(r"\S+test_terminal\.py:\d+: UserWarning: 12 samples were clipped", shown)
+        assert warnings.showwarning is print_warning
+        warnings.warn("another", UserWarning, stacklevel=1)
+        assert terminal.getvalue().endswith("as ever\n")

@@ -139,16 +139,16 @@ def test_a_pipe_of_garbage_is_reported(
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (("none.wav", "-o", "b.wav"), "none.wav: no such file"),
-        (("empty.wav", "-o", "b.wav"), "empty.wav: 0 bytes, not a recording"),
+        (("none.wav", "-o", "b.wav"), "none.wav: no such file; check the name"),
+        (("thera.wav", "-o", "b.wav"), "thera.wav: no such file; did you mean 'there.wav'?"),
+        (("no/a.wav", "-o", "b.wav"), "no/a.wav: no such file, since there is no folder no; check the path"),
+        (("empty.wav", "-o", "b.wav"), "empty.wav: 0 bytes, not a recording; get a whole copy"),
         (("a.wav", "-o", "there.wav"), "there.wav exists; --force (in Python force=True) overwrites it"),
         (("a.wav", "-o", "a.wav"), "a.wav is the input itself; choose another output, or replace it with --in-place"),
         (("a.wav", "-o", "link.wav", "--force"), "link.wav is the input itself; choose another output"),
         (("a.wav", "-o", "no/b.wav"), "no is no folder; make it first: mkdir -p no"),
-        (("a.wav", "-o", "b.xyz"), "b.xyz: cannot write .xyz; try .wav or .flac"),
-        (("a.wav", "-o", "b"), "b: no such folder; mkdir -p b makes it, or name a file: b.wav"),
         (("a.wav", "-o", "b.wav", "--plot", "no/p.png"), "no/p.png: --plot needs a file name in a folder that exists"),
-        (("a.wav", "-o", "b.wav", "--plot", "a.wav", "--force"), "a.wav is a recording here; choose another file"),
+        (("a.png", "-o", "b.wav", "--plot", "a.png", "--force"), "a.png is a recording here; choose another file"),
         (("a.wav", "-o", "b.wav", "--plot", "there.png"), "there.png exists; --force overwrites it"),
         (("a.wav", "-o", "b.opus"), "b.opus: OGG/OPUS cannot hold 1 channel at 22,050 Hz (Opus only supports"),
     ],
@@ -162,6 +162,7 @@ def test_an_unusable_path_is_reported(
     (tmp_path / "empty.wav").touch()
     (tmp_path / "folder").mkdir()
     (tmp_path / "link.wav").symlink_to("a.wav")
+    (tmp_path / "a.png").symlink_to("a.wav")
     assert refusal(*words).startswith(line)
 
 
@@ -171,7 +172,13 @@ def test_an_unusable_path_is_reported(
         (("a.wav", "b.wav", "-o", "c.wav"), "2 recordings need a folder, not c.wav"),
         (("folder", "-o", "b.wav"), "folder holds no recording that unhiss reads"),
         (("nothing*.wav", "-o", "out"), "nothing*.wav matches no file"),
-        (("a.wav", "folder/a.wav", "-o", "folder"), "several inputs are named a.wav"),
+        (("a.wav", "-o", "b.xyz"), "b.xyz: unhiss writes no .xyz files; try .wav or .flac"),
+        (("a.wav", "-o", "b.wav", "--residual", "r.xyz"), "r.xyz: unhiss writes no .xyz files; try .wav or .flac"),
+        (("a.wav", "-o", "b"), "-o b: no such folder; -o b/ makes it, or name a file: b.wav"),
+        (("a.wav", "-o", "b.wav", "--plot", "p.jpg"), "--plot p.jpg: the picture is a PNG; name it p.png"),
+        (("a.wav", "-o", "b.wav", "--subtype", "PCM_99"), "b.wav: WAV has no coding 'PCM_99'; known: ALAW, "),
+        (("a.wav", "-o", "b.flac", "--subtype", "FLOAT"), "b.flac: FLAC has no coding 'FLOAT'; known: PCM_16"),
+        (("a.wav", "-o", "b.m4a", "--subtype", "pcm_99"), "b.m4a: .m4a cannot hold pcm_99"),
         (("a.wav", "-o", "b.wav", "--mix", "2"), "mix = 2.0; expected 0 (the input) to 1"),
         (("a.wav", "-o", "b.wav", "--atten-limit-db", "-3"), "atten_limit_db = -3.0; expected dB from 0"),
         (("a.wav", "-o", "b.wav", "--rate", "0"), "rate = 0; expected 1,000 to 10,000,000 Hz"),
@@ -182,7 +189,7 @@ def test_an_unusable_path_is_reported(
         ),
         (("a.wav", "--in-place", "--residual", "r.wav"), "leave -o, --residual, --format and pipes out"),
         (("a.wav", "--in-place", "--plot", "p.png"), "--in-place leaves no input; use -o"),
-        (("a.wav",), "no output: give -o clean.wav, -o FOLDER, or --in-place"),
+        (("-",), "no output beside stdin: give -o clean.wav, -o FOLDER/, or -o - for stdout"),
         (("-o", "b.wav"), "Missing argument"),
     ],
 )
@@ -209,8 +216,9 @@ def test_unusable_models_are_reported(tmp_path: Path, refusal: Callable[..., str
     (tmp_path / "broken.onnx").write_bytes(b"not onnx at all")
     whole = frame_model().read_bytes()
     (tmp_path / "cut.onnx").write_bytes(whole[: len(whole) // 2])
-    assert refusal(*words, model="nonesuch").startswith("no model 'nonesuch', and no .onnx file of this path; known: ")
-    assert refusal(*words, model="none.onnx").startswith("none.onnx: no such model file; unhiss export makes one")
+    unknown, missing = (refusal(*words, model=name, code=2) for name in ("nonesuch", "none.onnx"))
+    assert unknown.startswith("no model 'nonesuch', and no .onnx file of this path; known: ")
+    assert missing.startswith("none.onnx: no such model file; unhiss export makes one")
     assert refusal(*words, model="broken.onnx").startswith("broken.onnx: no model onnxruntime can load (")
     assert refusal(*words, model="cut.onnx").startswith("cut.onnx: no model onnxruntime can load (")
     newer = frame_model(unhiss_format="2")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 import shlex
 import shutil
 import sys
@@ -13,7 +14,7 @@ from types import ModuleType
 import pytest
 
 from unhiss.config import load
-from unhiss.weights import ModelCard
+from unhiss.weights import ModelCard, models
 
 ROOT = Path(__file__).parent.parent.parent
 WEIGHTS = ROOT / "checkpoints" / "small.safetensors"
@@ -179,3 +180,19 @@ def test_an_existing_card_keeps_its_prose(cards: ModuleType, tmp_path: Path) -> 
 def test_a_record_contains_no_local_path(cards: ModuleType) -> None:
     record = json.loads((cards.CARDS / "small.training.json").read_text())
     assert not [spec for spec in record["data"]["sources"] if "/" in spec or ".." in spec]
+
+
+@pytest.mark.parametrize("card", models(), ids=lambda card: card.name)
+def test_a_card_names_each_corpus_once_with_all_its_hours(card: ModelCard) -> None:
+    """`dataset.json` may have one corpus in two spellings."""
+    record = json.loads((ROOT / "docs" / "models" / f"{card.name}.training.json").read_text(encoding="utf-8"))
+    hours: dict[str, float] = {}
+    for name, entry in record["data"]["licences"].items():
+        hours[name.lower()] = hours.get(name.lower(), 0) + entry["hours"]
+    shown = dict(re.findall(r"([^;]+?) \(([\d.]+) h\)(?:; |$)", card.data))
+    assert {name.lower(): float(text) for name, text in shown.items()} == {
+        name: pytest.approx(total, abs=0.051) for name, total in hours.items()
+    }
+    page = (ROOT / "docs" / "models" / f"{card.name}.md").read_text(encoding="utf-8")
+    rows = [row.split(" | ")[0].lower() for row in page.splitlines() if row.endswith(("| yes |", "| no |"))]
+    assert len(rows) == len(set(rows))

@@ -68,7 +68,7 @@ def test_pairs_in_a_bucket_have_the_scores_they_have_here(
 
 def test_what_is_not_there_is_one_line(bucket: RemotePath, tmp_path: Path) -> None:
     done = run("denoise", bucket / "none.wav", "-o", tmp_path / "out.wav")
-    assert (done.returncode, done.stderr) == (1, f"unhiss: {bucket}/none.wav: no such file\n")
+    assert (done.returncode, done.stderr) == (1, f"unhiss: {bucket}/none.wav: no such file; check the address\n")
     assert list(tmp_path.iterdir()) == []
 
 

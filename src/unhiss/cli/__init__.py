@@ -38,7 +38,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, context: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args[0] not in COMMANDS:
+        if args[0] not in COMMANDS and not context.resilient_parsing:  # as while a shell completes a line
             context.fail(f"no command {args[0]!r}; {nearest(args[0], list(COMMANDS))}")
         return super().resolve_command(context, args)
 
@@ -55,6 +55,9 @@ def unhiss() -> None:
     \b
     unhiss denoise noisy.wav -o clean.wav
     unhiss models
+    \b
+    Completion of commands, options and models in bash (docs/denoising.md has zsh and fish):
+    eval "$(_UNHISS_COMPLETE=bash_source unhiss)"
     """
 
 

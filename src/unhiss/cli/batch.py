@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from unhiss.cli.file_progress import FileProgress, ProgressArray, progress_array, progress_callback
-from unhiss.cli.tasks import PIPE, DenoiseTask
+from unhiss.cli.inputs import PIPE
+from unhiss.cli.tasks import DenoiseTask
 from unhiss.cli.terminal import silence_c_libraries
 from unhiss.errors import AudioError, UnhissError, describe_os_error
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from unhiss.cli.batch import BatchOptions
-from unhiss.cli.parameters import LocalPath, PathOrUrl
-from unhiss.cli.tasks import PIPE, DenoiseTask, plan_tasks
+from unhiss.cli.inputs import PIPE, describe_left_out
+from unhiss.cli.message_table import RunMessages
+from unhiss.cli.parameters import LocalPath, OutputPath, PathOrUrl, RenamedOption, Seconds, complete_model
+from unhiss.cli.plot_option import check_plot, draw_plot
+from unhiss.cli.tasks import DenoiseTask, Plan, plan_tasks
 from unhiss.cli.terminal import echo
 
 if TYPE_CHECKING:
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = """
 \b
+unhiss denoise noisy.wav                              writes noisy.clean.wav
 unhiss denoise noisy.wav -o clean.wav
 unhiss denoise noisy.flac -o clean.flac --plot before-after.png
 unhiss denoise recordings/ -o clean/ -j 4 --skip-existing
@@ -29,19 +34,22 @@ cat noisy.wav | unhiss denoise - -o - > clean.wav
 
 @click.command("denoise", epilog=EXAMPLES)
 @click.argument("sources", nargs=-1, required=True, type=PathOrUrl())
-@click.option("-o", "--output", type=PathOrUrl(),
-              help="Output file; a folder for several recordings; - for stdout.")  # fmt: skip
+@click.option("-o", "--output", type=OutputPath(),
+              help="Output file; FOLDER/; - for stdout.  [default: NAME.clean.wav beside NAME.wav, FOLDER.clean/ "
+              "beside FOLDER/]")  # fmt: skip
 @click.option("--in-place", is_flag=True, help="Replace each recording when its denoised version is complete.")
-@click.option("--model", metavar="NAME", help="An installed model (see unhiss models) or an .onnx file.")
-@click.option("--atten-lim", "--atten-limit-db", "atten_limit_db", type=float, metavar="DB",
+@click.option("--model", metavar="NAME", help="An installed model (see unhiss models) or an .onnx file.",
+              shell_complete=complete_model)  # fmt: skip
+@click.option("--atten-limit-db", "--atten-lim", "atten_limit_db", cls=RenamedOption, type=float, metavar="DB",
               help="Attenuate noise by at most this many dB.")  # fmt: skip
 @click.option("--mix", type=float, default=1.0, show_default=True, help="1 is the denoised signal, 0 the input.")
 @click.option("--guard/--no-guard", default=True, help="Leave clean speech unchanged (causal models; default: on).")
 @click.option("--residual", type=LocalPath(path_type=Path), help="Also write what was removed: input minus output.")
 @click.option("--track", type=click.IntRange(min=1), metavar="N",
               help="Which of several audio tracks, from 1.  [default: the one that a player plays]")  # fmt: skip
-@click.option("--start", "start_s", type=float, default=0.0, metavar="SECONDS", help="Start of the part to keep.")
-@click.option("--end", "end_s", type=float, metavar="SECONDS", help="End of the part to keep.")
+@click.option("--start", "start_s", type=Seconds(), default=0.0, metavar="TIME",
+              help="Start of the part to keep, such as 90.5 or 1:02:03.5.")  # fmt: skip
+@click.option("--end", "end_s", type=Seconds(), metavar="TIME", help="End of the part to keep.")
 @click.option("--rate", type=int, metavar="HZ", help="Output sample rate.  [default: that of the input]")
 @click.option("--format", "extension", metavar="EXT", help="Output format, such as flac: in a folder, or on stdout.")
 @click.option("--subtype", help="Output coding, such as PCM_24 or FLOAT.  [default: that of the input]")
@@ -62,24 +70,29 @@ cat noisy.wav | unhiss denoise - -o - > clean.wav
 @click.option("--dry-run", is_flag=True, help="Only print what would be done.")
 @click.option("--plot", type=LocalPath(path_type=Path), help="Write spectrograms before and after to this PNG file.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per recording on stdout.")
+@click.option("--verbose", is_flag=True, help="Print each error and warning as it comes, and no table of them.")
 @click.option("--end-to-end", is_flag=True, help="Frames of the reference system, without overlap (for comparison).")
 def command(
-    sources: tuple[Path | RemotePath, ...], output: Path | RemotePath | None, in_place: bool, residual: Path | None,
-    extension: str | None, jobs: int, ray: str | None, skip_existing: bool, dry_run: bool, plot: Path | None,
-    as_json: bool, **options: Any,
+    sources: tuple[Path | RemotePath, ...], output: tuple[Path | RemotePath, bool] | None, in_place: bool,
+    residual: Path | None, extension: str | None, jobs: int, ray: str | None, skip_existing: bool, dry_run: bool,
+    plot: Path | None, as_json: bool, verbose: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Remove noise from recordings: files, folders with their subfolders, or quoted patterns.
 
     The output keeps rate, channels, number of samples, coding, tags and, of a video, the picture.
     Exit code 1 if a recording failed, 2 for a wrong option.
     """
-    tasks = plan_tasks(sources, output, in_place=in_place, residual=residual, extension=extension)
-    _check_plot(plot, tasks, options["force"], in_place)
+    output_path, into_folder = output or (None, False)
+    plan = plan_tasks(
+        sources, output_path, into_folder=into_folder, in_place=in_place, residual=residual, extension=extension
+    )
+    tasks = plan.tasks
+    check_plot(plot, tasks, options["force"], in_place)
     if jobs < 0:
         raise click.UsageError(f"-j {jobs}: expected 1 or more, or 0 for one a core")
-    if ray and (in_place or PIPE in (output, *sources)):
+    if ray and (in_place or PIPE in (output_path, *sources)):
         raise click.UsageError("--ray may repeat a recording, and takes neither pipes nor --in-place; use -o FOLDER")
-    ledger_folder = output if ray and tasks[0].make_folders and not skip_existing else None
+    ledger_folder = output_path if ray and tasks[0].make_folders and not skip_existing else None
     batch = _batch_options({"in_place": in_place, **options}, jobs, ray, ledger_folder, residual)
     planned = len(tasks)
     if skip_existing:
@@ -88,12 +101,12 @@ def command(
         for task in tasks:
             exists = task.target != PIPE and task.target.exists() and not (in_place or options["force"])
             echo(f"{task.source} -> {task.target}{' (exists: it needs --force)' if exists else ''}")
-        return
-    if not tasks:
+    elif not tasks:
         echo(f"nothing to do: all of {planned} have an output", err=as_json)
-        return
+    if dry_run or not tasks:
+        return _print_left_out(plan, as_json and not dry_run)
     _exit_on_signals()
-    if _denoise_and_report(tasks, batch, plot, as_json):
+    if _denoise_and_report(replace(plan, tasks=tasks), batch, plot, as_json, verbose):
         sys.exit(1)
 
 
@@ -124,15 +137,15 @@ def _exit_on_signals() -> None:
         signal.signal(getattr(signal, name), lambda number, _: sys.exit(128 + number))
 
 
-def _denoise_and_report(tasks: list[DenoiseTask], options: BatchOptions, plot: Path | None, as_json: bool) -> int:
+def _denoise_and_report(plan: Plan, options: BatchOptions, plot: Path | None, as_json: bool, verbose: bool) -> int:
     """Denoise all and print each result; returns the number of failures. The error of a single recording is raised."""
-    import json
     import time
 
     from unhiss.cli.batch import denoise_all
 
-    single = len(tasks) == 1
-    start_s, audio_s, done, failed = time.perf_counter(), 0.0, 0, 0
+    tasks, single = plan.tasks, len(plan.tasks) == 1
+    start_s, audio_s, done = time.perf_counter(), 0.0, 0
+    messages = RunMessages(verbose, as_json)
     try:
         outcomes = denoise_all(tasks, options, raise_errors=single and not as_json)
         if as_json and not single:
@@ -142,57 +155,40 @@ def _denoise_and_report(tasks: list[DenoiseTask], options: BatchOptions, plot: P
         for index, outcome in outcomes:
             task = tasks[index]
             if isinstance(outcome, str):
-                failed += 1
-                failure = json.dumps({"source": str(task.source), "error": outcome})
-                echo(failure if as_json else f"unhiss: {outcome}", err=not as_json)
+                messages.fail(task, outcome)
                 continue
             done, audio_s = done + 1, audio_s + outcome.seconds
             if plot:
-                _draw(plot, task, options)
+                draw_plot(plot, task, options)
+            messages.warn(task, outcome.warnings)
             _print_report(task, outcome, plot, as_json, single)
     except KeyboardInterrupt as interrupt:
         if single or options.file.in_place:
             raise
         message = f"{done} of {len(tasks)} recordings are done; --skip-existing does the rest"
         raise KeyboardInterrupt(message) from interrupt
+    finally:  # after Ctrl-C too, so that each failure is named
+        messages.print_tables()
+        _print_left_out(plan, as_json)
     if done and not single:
         speed = audio_s / max(1e-9, time.perf_counter() - start_s)
         recordings = f"{done} recording{'s' * (done > 1)}"
         echo(f"{recordings}, {_format_duration(audio_s)} of audio, {speed:.0f} x real time", err=as_json)
-    if failed and not single:
+    if (failed := len(messages.errors)) and not single:
         echo(f"unhiss: {failed} of {len(tasks)} recordings failed", err=True)
     return failed
 
 
-def _draw(plot: Path, task: DenoiseTask, options: BatchOptions) -> None:
-    from unhiss.media.plots import compare, levels
-    from unhiss.media.source import open_source
+def _print_left_out(plan: Plan, as_json: bool) -> None:
+    """Say which files of the folders were taken for no recordings; in JSON an object for each folder."""
+    import json
 
-    assert isinstance(task.source, Path) and isinstance(task.target, Path)  # _check_plot refuses others
-    track = options.file.track
-    before = levels(task.source, options.file.start_s, options.file.end_s, track=track)
-    if track:
-        track = min(track, 1 + len(open_source(task.target).other_tracks))
-    compare(plot, {"before": before, "after": levels(task.target, track=track)})
-
-
-def _check_plot(plot: Path | None, tasks: list[DenoiseTask], force: bool, in_place: bool) -> None:
-    """Raise UsageError or AudioError, before the work, if the picture cannot or must not be written."""
-    from unhiss.errors import AudioError
-
-    if not plot:
+    if as_json:
+        for source, counts in plan.left_out.items():
+            echo(json.dumps({"source": source, "left_out": dict(counts.most_common())}))
         return
-    source, target = tasks[0].source, tasks[0].target
-    if len(tasks) > 1 or not isinstance(source, Path) or not isinstance(target, Path) or PIPE in (source, target):
-        raise click.UsageError("--plot takes one recording, from a file to a file")
-    if in_place:
-        raise click.UsageError("--plot shows the input beside the output, and --in-place leaves no input; use -o")
-    if plot.is_dir() or not plot.absolute().parent.is_dir():
-        raise AudioError(f"{plot}: --plot needs a file name in a folder that exists, such as before-after.png")
-    if plot.resolve() in (source.resolve(), target.resolve()):
-        raise AudioError(f"{plot} is a recording here; choose another file for --plot, such as before-after.png")
-    if plot.exists() and not force:
-        raise AudioError(f"{plot} exists; --force overwrites it")
+    for line in describe_left_out(plan.left_out.values()):
+        echo(f"unhiss: {line}", err=True)
 
 
 def _print_report(task: DenoiseTask, report: FileReport, plot: Path | None, as_json: bool, single: bool) -> None:
@@ -200,8 +196,6 @@ def _print_report(task: DenoiseTask, report: FileReport, plot: Path | None, as_j
     if as_json:
         echo(_report_json(task, report), err=to_stderr)
         return
-    for warning in report.warnings:
-        echo(f"unhiss: {task.source}: {warning}", err=True)
     summary = f"{report.seconds:.1f} s of audio ({report.channels} ch, {report.rate:,} Hz)"
     speed = f"{report.times_real_time:.0f} x real time"
     if not single:

@@ -6,7 +6,9 @@ from typing import Any
 
 import click
 
+from unhiss.cli.parameters import RenamedOption, complete_model
 from unhiss.cli.terminal import echo
+from unhiss.errors import UnhissError
 
 EXAMPLES = """
 \b
@@ -15,6 +17,12 @@ unhiss live                                    from the default microphone
 unhiss live --in "USB" --out 3 --record meeting
 unhiss live --install-virtual-mic              once; then choose "Unhiss microphone" in the call program
 """
+NO_DEVICES = "no microphone and no speaker was found; connect one" + (
+    ", and check that a sound server runs: apt-get install pipewire-pulse (or pulseaudio), then log in again; "
+    "in a container or over SSH there may be none"
+    if sys.platform == "linux"
+    else ", and allow this terminal to use the microphone in the settings of the system"
+)
 
 
 @click.command("live", epilog=EXAMPLES)
@@ -22,8 +30,9 @@ unhiss live --install-virtual-mic              once; then choose "Unhiss microph
 @click.option("--in", "source", metavar="DEVICE", help="Microphone: its number, its name, or part of it.")
 @click.option("--out", "target", metavar="DEVICE",
               help="Where the output goes.  [default: Unhiss microphone if installed, else the speaker]")  # fmt: skip
-@click.option("--model", metavar="NAME", help="A causal model (see unhiss models) or an .onnx file.")
-@click.option("--atten-lim", "--atten-limit-db", "atten_limit_db", type=float, metavar="DB",
+@click.option("--model", metavar="NAME", help="A causal model (see unhiss models) or an .onnx file.",
+              shell_complete=complete_model)  # fmt: skip
+@click.option("--atten-limit-db", "--atten-lim", "atten_limit_db", cls=RenamedOption, type=float, metavar="DB",
               help="Attenuate by at most this many dB.")  # fmt: skip
 @click.option("--mix", type=float, default=1.0, show_default=True, help="1 is denoised, 0 the input.")
 @click.option("--bypass", is_flag=True, help="Start with the noisy input; key b switches while it runs.")
@@ -81,7 +90,10 @@ def _list() -> None:
     from unhiss.live.backends import list_devices
     from unhiss.live.devices import is_monitor
 
-    for device in list_devices():
+    devices = list_devices()
+    if not devices:
+        raise UnhissError(NO_DEVICES)
+    for device in devices:
         notes = "  default" * device.default + "  output of a speaker" * is_monitor(device)
         echo(f"{device.number:3}  {device.side:3}  {device.label}  [{device.name}]{notes}")
 

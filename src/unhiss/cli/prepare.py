@@ -116,11 +116,10 @@ def _source(spec: str, role: str) -> ClipSource:
     from unhiss.data import remote_corpus, synth
     from unhiss.data.corpora import parse_spec
     from unhiss.data.prepare import ClipSource
-    from unhiss.errors import CorpusError
 
     if spec.startswith("synth:"):
         if role == "speech":
-            raise CorpusError(f"{spec} is noise; give it to --noise")
+            raise click.UsageError(f"{spec} is noise; give it to --noise")
         return ClipSource(spec, Path("synth"), list(synth.clips(spec.removeprefix("synth:"))))
     corpus, path, part = parse_spec(spec, role)
     if isinstance(path, Path):

@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 import click
 
+from unhiss.cli.parameters import complete_model
 from unhiss.cli.terminal import echo
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -26,7 +27,8 @@ def _limit(option: str, kind: type[int | float], text: str) -> Callable[[F], F]:
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; others need a token.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True,
               help="Port to listen on; 0 takes a free one.")  # fmt: skip
-@click.option("--model", metavar="NAME", help="The default model: an installed one or an .onnx file.")
+@click.option("--model", metavar="NAME", help="The default model: an installed one or an .onnx file.",
+              shell_complete=complete_model)  # fmt: skip
 @click.option("--token", envvar="UNHISS_TOKEN", default="", help="Required of clients; better in UNHISS_TOKEN.")
 @click.option("--state-key", envvar="UNHISS_STATE_KEY", default="",
               help="Secret shared by servers that continue each other's streams.")  # fmt: skip
@@ -58,6 +60,7 @@ def command(
     need("serve", "starlette", "uvicorn", "websockets", "python_multipart", "prometheus_client")
     from unhiss.serve.http_server import HttpServer, check_host, listen, server_url
     from unhiss.serve.limits import Limits
+    from unhiss.serve.page import has_page, page_commands
     from unhiss.serve.service import ServerConfig, Service
     from unhiss.weights import DEFAULT, find
 
@@ -67,7 +70,12 @@ def command(
     find(config.model)
     listener = listen(host, port)
     url = server_url(host, listener)
-    echo(f"unhiss: {url} serves {config.model}: the page, POST /v1/denoise, WS /v1/stream; API reference: {url}/docs")
+    page = "the page, " if has_page() else ""
+    echo(f"unhiss: {url} serves {config.model}: {page}POST /v1/denoise, WS /v1/stream; API reference: {url}/docs")
     echo(f"  at most {limits.max_streams} live streams and {limits.max_files} uploads, "
         f"{'token required' if token else 'no token'}; Ctrl-C ends", err=True)  # fmt: skip
+    if not page:
+        echo("  no page: this install lacks it; these commands add it (Node 18, npm); then start again:", err=True)
+        for line in page_commands():
+            echo(f"    {line}", err=True)
     HttpServer(Service(config)).run([listener])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
 _open_bars: set[ProgressBar] = set()
+_show_warning: Callable[..., None] | None = None  # Python's own, while a bar is open
 
 
 class ProgressBar:
@@ -35,6 +37,7 @@ class ProgressBar:
         if _is_terminal():
             self._bar = _tqdm(desc=label, total=total, initial=done, bar_format=bar_format, mininterval=interval_s)
             _open_bars.add(self)
+            _show_warnings_above_bars()
 
     def update(self, done: float, total: float | None = None, label: str | None = None) -> None:
         """Set what is given, and draw it unless that was done just now."""
@@ -50,12 +53,30 @@ class ProgressBar:
         if self._bar is not None:
             _open_bars.discard(self)
             self._bar.close()
+            _show_warnings_above_bars()
 
     def __enter__(self) -> ProgressBar:
         return self
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+def _show_warnings_above_bars() -> None:
+    """Print Python's warnings above the bars while there are any: on stderr they would stand in the line of one."""
+    global _show_warning
+    if _open_bars and _show_warning is None:
+        _show_warning, warnings.showwarning = warnings.showwarning, _echo_warning
+    elif not _open_bars and _show_warning is not None:
+        if warnings.showwarning is _echo_warning:  # nobody else has set it meanwhile
+            warnings.showwarning = _show_warning
+        _show_warning = None
+
+
+def _echo_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: Any = None
+) -> None:
+    echo(warnings.formatwarning(message, category, filename, lineno, line).rstrip(), err=True)
 
 
 def _is_terminal() -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from unhiss.data.clips import ROLES
+from unhiss.data.licences import merged_licences
 from unhiss.data.manifest import ManifestRow
 from unhiss.data.storage import save_bytes, save_text
 from unhiss.dsp.charts import Panel, chart_png, histogram
@@ -37,7 +38,7 @@ def card_text(rows: list[ManifestRow], settings: dict[str, Any]) -> str:
     """The card in Markdown."""
     parts = sorted(settings["splits"].items())
     groups = {part: {row.kind for row in rows if f"{row.role}/{row.split}" == part} for part, _ in parts}
-    licences = sorted(settings["licences"].items())
+    licences = merged_licences(settings["licences"]).items()
     shown = {"sample_rate": settings["sample_rate"], "seed": settings["seed"]}
     shown |= {
         f"preprocessing.{key}": value

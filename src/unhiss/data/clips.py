@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from unhiss.data.manifest import ManifestRow
-from unhiss.errors import CorpusError, nearest
+from unhiss.errors import CorpusError, WrongCorpus, nearest
 from unhiss.media.source import READABLE
 from unhiss.remote import RemotePath
 
@@ -73,11 +73,11 @@ class Corpus:
         path, role = Path(path), role or self.role
         part = part or self.default_part(role)
         if part not in self.parts:
-            raise CorpusError(f"{self.name} has no part {part!r}; {nearest(part, list(self.parts))}")
+            raise WrongCorpus(f"{self.name} has no part {part!r}; {nearest(part, list(self.parts))}")
         if role not in ROLES:
-            raise CorpusError(f"{self.name} may be speech or noise; say which with --speech or --noise")
+            raise WrongCorpus(f"{self.name} may be speech or noise; say which with --speech or --noise")
         if self.role and role != self.role:
-            raise CorpusError(f"{self.name} holds {self.role}, not {role}; give it to --{self.role}")
+            raise WrongCorpus(f"{self.name} holds {self.role}, not {role}; give it to --{self.role}")
         if not path.is_dir() or listing(path) == "nothing":
             problem = "is empty" if path.is_dir() else "is a file" if path.exists() else "does not exist"
             raise CorpusError(f"{path} {problem}; give the folder the corpus was unpacked into")

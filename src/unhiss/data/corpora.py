@@ -4,7 +4,7 @@ from pathlib import Path
 
 from unhiss.data import common_voice, demand, esc50, folder, librispeech, musan, pairs, urbansound8k, voxceleb
 from unhiss.data.clips import Corpus
-from unhiss.errors import CorpusError, nearest
+from unhiss.errors import WrongCorpus, nearest
 from unhiss.remote import RemotePath, parse_path
 
 MODULES = (common_voice, voxceleb, librispeech, urbansound8k, esc50, musan, demand, pairs, folder)
@@ -24,15 +24,15 @@ def parse_spec(spec: str, role: str = "") -> tuple[Corpus, Path | RemotePath, st
     """
     name, _, rest = spec.partition(":")
     if name not in CORPORA:
-        raise CorpusError(f"no corpus {name!r} in {spec!r}; {nearest(name, list(CORPORA))}")
+        raise WrongCorpus(f"no corpus {name!r} in {spec!r}; {nearest(name, list(CORPORA))}")
     corpus = CORPORA[name]
     if not rest:
-        raise CorpusError(f"{spec!r} names no folder; expected {name}:PATH or {name}:PATH:{corpus.parts[0]}")
+        raise WrongCorpus(f"{spec!r} names no folder; expected {name}:PATH or {name}:PATH:{corpus.parts[0]}")
     head, _, tail = rest.rpartition(":")
     has_part = bool(head) and tail in corpus.parts
     path = parse_path(head if has_part else rest)
     if isinstance(path, Path):
         path = path.expanduser()
         if head and not has_part and not path.exists() and Path(head).expanduser().is_dir():
-            raise CorpusError(f"{name} has no part {tail!r}; {nearest(tail, list(corpus.parts))}")
+            raise WrongCorpus(f"{name} has no part {tail!r}; {nearest(tail, list(corpus.parts))}")
     return corpus, path, tail if has_part else corpus.default_part(role)

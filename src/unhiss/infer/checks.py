@@ -3,7 +3,7 @@
 import numpy as np
 
 from unhiss.dsp.audio import MAX_MAGNITUDE, MAX_RATE, MIN_RATE, looks_transposed
-from unhiss.errors import AudioError, ConfigError
+from unhiss.errors import AudioError, ConfigError, WrongAudioOption
 
 
 def check_rate(rate: float) -> None:
@@ -13,7 +13,9 @@ def check_rate(rate: float) -> None:
     except (TypeError, ValueError, OverflowError):
         valid = False
     if not valid:
-        raise AudioError(f"rate = {rate!r}; expected a whole number of Hz, {MIN_RATE:,} to {MAX_RATE:,}, such as 48000")
+        raise WrongAudioOption(
+            f"rate = {rate!r}; expected a whole number of Hz, {MIN_RATE:,} to {MAX_RATE:,}, such as 48000"
+        )
 
 
 def check_options(atten_limit_db: float | None, mix: float, threads: int) -> None:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from unhiss.errors import ModelError
+from unhiss.errors import WrongModel
 from unhiss.infer.causal_model import CausalModel
 from unhiss.infer.frame_model import FrameModel
 from unhiss.infer.session import OnnxSession
@@ -21,5 +21,5 @@ def load_causal(model: str | Path | CausalModel, threads: int) -> CausalModel:
     loaded = load(model, threads) if isinstance(model, str | Path) else model
     if not isinstance(loaded, CausalModel):
         why = f"looks {loaded.latency_ms:.0f} ms ahead and cannot stream"
-        raise ModelError(f"{loaded.name} {why}; choose a causal model (unhiss models lists them)")
+        raise WrongModel(f"{loaded.name} {why}; choose a causal model (unhiss models lists them)")
     return loaded

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import soundfile as sf
 
-from unhiss.errors import AudioError
+from unhiss.errors import AudioError, WrongAudioOption
 from unhiss.media import bitrates, formats, layout_headers, layouts, tags
 from unhiss.media.audio_source import Source
 from unhiss.media.audio_writer import AudioWriter
@@ -30,7 +30,7 @@ class SoundfileWriter(AudioWriter):
             raise AudioError(f"{self.path}: cannot write {extension}; try .wav or .flac")
         if subtype and not sf.check_format(container, subtype):
             known = ", ".join(sorted(sf.available_subtypes(container)))
-            raise AudioError(f"{self.path}: {container} has no coding {subtype!r}; known: {known}")
+            raise WrongAudioOption(f"{self.path}: {container} has no coding {subtype!r}; known: {known}")
         self.subtype = subtype or formats.nearest_coding(container, self._target.suffix, like.subtype)
         container = formats.large_container(container, self.subtype, like.channels * like.frames)
         self._usual_layout = like.channels <= 2 and like.layout in ("", layouts.usual(like.channels))

@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from unhiss.errors import AudioError, MissingExtra
+from unhiss.errors import AudioError, MissingExtra, missing_file
 from unhiss.media import formats, kinds, pyav
 from unhiss.media.audio_source import Source, UnreadableError, no_such_track
 from unhiss.media.file_range import FileRange, whole
@@ -30,7 +30,7 @@ def open_source(path: str | Path, track: int | None = None, strict: bool = False
     """
     path = Path(path)
     if not path.exists():
-        raise AudioError(f"{path}: no such file")
+        raise AudioError(missing_file(path))
     if path.is_dir():
         raise AudioError(f"{path} is a folder, not a recording; name the files in it")
     if path.is_fifo():
@@ -41,7 +41,7 @@ def open_source(path: str | Path, track: int | None = None, strict: bool = False
         with path.open("rb") as file:
             head = file.read(_HEAD)
             if not head:
-                raise AudioError(f"{path}: 0 bytes, not a recording")
+                raise AudioError(f"{path}: 0 bytes, not a recording; get a whole copy")
             return _reader(path, head, whole(file), track, strict)
     except OSError as error:
         raise AudioError(f"{path}: cannot be read ({error.strerror})") from error

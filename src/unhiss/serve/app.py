@@ -18,16 +18,11 @@ from unhiss.serve import protocol
 from unhiss.serve.denoise_endpoint import DenoiseEndpoint
 from unhiss.serve.metrics import CONTENT_TYPE
 from unhiss.serve.openapi import html_page, html_reference, openapi_document
+from unhiss.serve.page import MISSING_PAGE, STATIC, has_page
 from unhiss.serve.protocol import RequestError
 from unhiss.serve.security import SecurityMiddleware, bearer_token, error_response
 from unhiss.serve.service import Service
 from unhiss.serve.stream_endpoint import StreamEndpoint
-
-STATIC = Path(__file__).parent / "static"
-MISSING_PAGE = (
-    "<p>This server runs, but its page is not built. In a checkout, <code>make web</code> builds it; then restart the "
-    'server.</p><p>The API works without it: <a href="docs">reference</a>, <a href="openapi.json">openapi.json</a>.</p>'
-)
 
 
 def build_app(service: Service, static: Path = STATIC) -> Starlette:
@@ -70,7 +65,6 @@ def _routes(service: Service, static: Path) -> list[BaseRoute]:
     def constant(path: str, response: Response) -> Route:
         return Route(path, response, methods=["GET"])
 
-    has_page = (static / "index.html").is_file()
     upgrade = error_response(426, f"{protocol.PATH} is a WebSocket; connect with ws:// and send a start")
     return [
         Route("/v1/denoise", partial(DenoiseEndpoint, service)),
@@ -82,7 +76,7 @@ def _routes(service: Service, static: Path) -> list[BaseRoute]:
         constant("/openapi.json", JSONResponse(document)),
         constant("/docs", HTMLResponse(html_reference(document))),
         Mount("/", StaticFiles(directory=static, html=True))
-        if has_page
+        if has_page(static)
         else constant("/", HTMLResponse(html_page("unhiss", MISSING_PAGE), 503)),
     ]
 

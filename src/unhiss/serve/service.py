@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from unhiss.errors import ModelError, nearest
+from unhiss.errors import ConfigError, ModelError, nearest
 from unhiss.infer.causal_model import CausalModel
 from unhiss.infer.models import load, load_causal
 from unhiss.infer.stream import Stream
@@ -50,6 +51,11 @@ class ServerConfig:
     state_key: str = ""
     origins: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        for origin in self.origins:
+            if not re.fullmatch(r"https?://[^/\s]+/?", origin):
+                raise ConfigError(f"origin = {origin!r}; expected such as https://example.org, without a path")
 
 
 class Service:

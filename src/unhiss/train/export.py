@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from unhiss.atomic import atomic_write
+from unhiss.data.licences import describe_licences
 from unhiss.errors import ModelError
 from unhiss.runtime import cpu_session
 from unhiss.train import checkpoint
@@ -53,7 +54,7 @@ def export(
             name=name, summary=summary, sample_rate=graph.sample_rate, causal=graph.causal,
             latency_ms=graph.latency_ms, parameters=sum(p.numel() for p in model.parameters()),
             mmac_per_s=round(graph.macs_per_s / 1e6), licence=licence, commercial_use=commercial_use,
-            data="; ".join(f"{key} ({entry['hours']:.1f} h)" for key, entry in sorted(licences.items())),
+            data=describe_licences(licences),
             sha256=hashlib.sha256(draft.read_bytes()).hexdigest(),
         )  # fmt: skip
         card_draft.write_text(json.dumps(asdict(card), indent=1) + "\n", encoding="utf-8")

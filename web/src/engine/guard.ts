@@ -64,9 +64,9 @@ function leftInDb(kept: number, removed: number): number {
   return share > 0 ? Math.max(FLOOR_DB, 20 * Math.log10(share)) : FLOOR_DB;
 }
 
-/** Raises bins of `denoised` that are more than `limitDb` below `spectrum`; the phase changes continuously. */
-export function limit(spectrum: Spectra, denoised: Spectra, limitDb: number): void {
-  const share = 10 ** (-limitDb / 20);
+/** Raises bins of `denoised` that are more than `attenLimitDb` below `spectrum`; the phase changes continuously. */
+export function limit(spectrum: Spectra, denoised: Spectra, attenLimitDb: number): void {
+  const share = 10 ** (-attenLimitDb / 20);
   const [x, y] = [spectrum.data, denoised.data];
   for (let i = 0; i < x.length; i += 2) {
     const size = Math.hypot(x[i]!, x[i + 1]!);

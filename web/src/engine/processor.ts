@@ -28,7 +28,7 @@ export class SpectralProcessor {
   private overlap: Float32Array[]; // second half of the last frame
   private started = false;
 
-  constructor(windowS: number, rate: number, channels: number, private readonly limitDb: number, guard: boolean) {
+  constructor(windowS: number, rate: number, channels: number, private readonly attenLimitDb: number, guard: boolean) {
     const size = Math.round(windowS * rate);
     this.hop = size / 2;
     this.fft = new RealFft(size);
@@ -64,7 +64,7 @@ export class SpectralProcessor {
     if (!frames) return this.overlap.map(() => new Float32Array(0));
     this.stereo?.apply(spectrum, denoised);
     this.guard?.blend(spectrum, denoised);
-    if (Number.isFinite(this.limitDb)) limit(spectrum, denoised, this.limitDb);
+    if (Number.isFinite(this.attenLimitDb)) limit(spectrum, denoised, this.attenLimitDb);
     const frame = new Float32Array(2 * this.hop);
     const out = this.overlap.map((previous, channel) => {
       const sound = new Float32Array(frames * this.hop);

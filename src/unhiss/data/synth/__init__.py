@@ -15,7 +15,7 @@ from unhiss.data.synth.machines import air_conditioner, drill, engine, hum, jack
 from unhiss.data.synth.music import music
 from unhiss.data.synth.signals import alarm, car_horn, siren
 from unhiss.data.synth.weather import breathing, coloured, rain, wind
-from unhiss.errors import CorpusError, nearest
+from unhiss.errors import WrongCorpus, nearest
 
 CLIPS_PER_KIND = 60
 SECONDS = 6.0
@@ -48,9 +48,9 @@ def clips(kinds: str) -> Iterator[Clip]:
     for item in kinds.split(","):
         kind, _, count = item.partition("=")
         if kind not in KINDS:
-            raise CorpusError(f"no synthetic noise {kind!r}; {nearest(kind, list(KINDS))}")
+            raise WrongCorpus(f"no synthetic noise {kind!r}; {nearest(kind, list(KINDS))}")
         if count and not (count.isdecimal() and int(count)):
-            raise CorpusError(f"synth:{item}: {count!r} is no number of clips; try synth:{kind}={CLIPS_PER_KIND}")
+            raise WrongCorpus(f"synth:{item}: {count!r} is no number of clips; try synth:{kind}={CLIPS_PER_KIND}")
         for seed in range(int(count or CLIPS_PER_KIND)):
             yield Clip(
                 path=Path("synth", kind, str(seed)), corpus="synth", role="noise", kind=kind,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from unhiss.errors import AudioError
+from unhiss.errors import AudioError, WrongAudioOption
 from unhiss.media import layouts
 from unhiss.media.formats import AudioFormat
 from unhiss.media.pyav.tracks import MUXERS, family
@@ -64,8 +64,8 @@ def choose_coding(path: Path, like: AudioFormat, subtype: str | None, source: An
                 kept = _keeps(muxer, encoder, layout, like)
                 if (kept or not keeps) and (opened := _try_encoder(muxer, encoder, like, layout)):
                     return replace(opened, positions=layouts.positions(layout) if kept else ())
-    what = f"{subtype} of {like.shape}" if subtype else like.shape
-    raise AudioError(f"{path}: {path.suffix} cannot hold {what}; try .m4a, .mkv or .wav")
+    what, kind = (f"{subtype} of {like.shape}", WrongAudioOption) if subtype else (like.shape, AudioError)
+    raise kind(f"{path}: {path.suffix} cannot hold {what}; try .m4a, .mkv or .wav")
 
 
 def _groups(muxer: str, encoders: list[str], like: AudioFormat) -> list[list[str]]:

@@ -1,0 +1,82 @@
+"""Errors and warnings of a run over many recordings: the first few as they come, and all in a table at the end."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import textwrap
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from unhiss.cli.terminal import echo
+
+if TYPE_CHECKING:
+    from unhiss.cli.tasks import DenoiseTask
+
+SHOWN = 5  # messages that need no table
+MAX_WIDTH = 100  # characters of a line of names
+_NUMBER = re.compile(r"\d[\d.,]*\d|\d")
+
+
+class RunMessages:
+    """Prints what goes wrong in a run on stderr, or as JSON on stdout, where warnings are part of the reports.
+
+    verbose: print every message as it comes, and no table.
+    """
+
+    def __init__(self, verbose: bool, as_json: bool) -> None:
+        self._all, self._as_json = verbose or as_json, as_json
+        self.errors, self.warnings = MessageTable(), MessageTable()
+
+    def fail(self, task: DenoiseTask, message: str) -> None:
+        self.errors.add(task, message)
+        if self._as_json:
+            echo(json.dumps({"source": str(task.source), "error": message}))
+        elif self._all or len(self.errors) <= SHOWN:
+            echo(f"unhiss: {message}", err=True)
+
+    def warn(self, task: DenoiseTask, messages: Iterable[str]) -> None:
+        for message in () if self._as_json else messages:
+            self.warnings.add(task, message)
+            if self._all or len(self.warnings) <= SHOWN:
+                echo(f"unhiss: {task.source}: {message}", err=True)
+
+    def print_tables(self) -> None:
+        """The messages that were not printed, with those that were."""
+        for name, table in (("warnings", self.warnings), ("errors", self.errors)):
+            if len(table) > SHOWN and not self._all:
+                echo(f"unhiss: {len(table):,} {name} (--verbose prints each as it comes):", err=True)
+                for line in table.lines():
+                    echo(line, err=True)
+
+
+class MessageTable:
+    """Which recordings have which message."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, list[str]] = {}  # of recordings, by reason
+
+    def add(self, task: DenoiseTask, message: str) -> None:
+        self._names.setdefault(_reason(task, message), []).append(str(task.source))
+
+    def __len__(self) -> int:
+        return sum(map(len, self._names.values()))
+
+    def lines(self) -> Iterator[str]:
+        """How many recordings have which message, most first, each with their names."""
+        width = min(MAX_WIDTH, shutil.get_terminal_size().columns - 1)
+        indent = " " * 8
+        for reason, names in sorted(self._names.items(), key=lambda item: -len(item[1])):
+            yield f"{len(names):5,} x {reason}"
+            yield from textwrap.wrap(
+                ", ".join(names), width, initial_indent=indent, subsequent_indent=indent, break_long_words=False,
+                break_on_hyphens=False,
+            )  # fmt: skip
+
+
+def _reason(task: DenoiseTask, message: str) -> str:
+    """The message without what differs between recordings: paths and numbers."""
+    for path in (*task.outputs, task.source):
+        message = message.removeprefix(str(path)).lstrip(": ")
+    return _NUMBER.sub("…", message)
