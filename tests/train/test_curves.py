@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 import types
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -54,6 +56,17 @@ def test_the_picture_is_drawn_for_the_first_row_the_last_and_after_a_while(
 
 def test_a_long_run_is_drawn_too() -> None:
     assert len(draw_curves([row(epoch, 0.5 / epoch) for epoch in range(1, 200)])) > 5000
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 30])
+def test_the_noisy_line_of_the_legend_is_in_the_chart_from_the_first_epoch_on(epochs: int) -> None:
+    picture = Image.open(io.BytesIO(draw_curves([row(epoch) for epoch in range(1, epochs + 1)])))
+    grey = np.all(
+        np.asarray(picture.convert("RGB")) == (0x99, 0x99, 0x99), axis=2
+    )  # only the noisy line is of this grey
+    columns = np.flatnonzero(grey.any(axis=0))
+    assert columns.min() < 500 and columns.max() > 880  # from side to side of the right panel
+    assert columns.size > 150  # the legend's own mark is 30 pixels wide
 
 
 class Writer:

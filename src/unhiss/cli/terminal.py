@@ -36,6 +36,11 @@ class ProgressBar:
             self._bar = _tqdm(desc=label, total=total, initial=done, bar_format=bar_format, mininterval=interval_s)
             _open_bars.add(self)
 
+    @property
+    def is_drawn(self) -> bool:
+        """Whether stderr is a terminal, so that somebody sees the bar."""
+        return self._bar is not None
+
     def update(self, done: float, total: float | None = None, label: str | None = None) -> None:
         """Set what is given, and draw it unless that was done just now."""
         if self._bar is None:

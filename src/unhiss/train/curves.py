@@ -82,7 +82,8 @@ def draw_curves(rows: list[MetricsRow]) -> bytes:
     loss.plot(best["epoch"], best["valid_loss"], "o", **circle)
     loss.set(xlabel="epoch", title="Loss")
     snr.plot(epochs, [row["valid_snr_db"] for row in rows], color=VALID, marker=".", label="denoised")
-    snr.plot(epochs, [row["valid_noisy_snr_db"] for row in rows], color=NOISY, ls="--", label="noisy")
+    # The mixtures never change, so this is one number; as a line over all epochs it is there after the first one too.
+    snr.axhline(rows[-1]["valid_noisy_snr_db"], color=NOISY, ls="--", label="noisy")
     snr.set(xlabel="epoch", title="SNR in validation, dB")
     for axes in (loss, snr):
         axes.set_xlim(0, epochs[-1] * 1.05)
