@@ -123,7 +123,7 @@ def test_what_was_cut_or_dropped_is_told_with_hours_speakers_and_the_option_that
     assert f"4 recordings are cut at their silences into {cut[1]} clips" in card
     out, _ = prepared_output(*words, "--drop-long", "-o", tmp_path / "dropped")
     assert (
-        "left out: 5 long, 0.01 of 0.01 h of speech, 5 of 6 speakers entirely; without --drop-long they are cut into"
+        "left out: 5 long, 0.01 h of speech, 5 of 6 speakers entirely; without --drop-long they are cut into"
         " pieces, with a larger --max-seconds more stay whole (listed in"
     ) in out
     card = (tmp_path / "dropped" / "card.md").read_text(encoding="utf-8")

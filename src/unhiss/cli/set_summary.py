@@ -43,6 +43,6 @@ def print_summary(store: Store) -> None:
 def _loss(role: str, loss: dict[str, Any]) -> Iterator[str]:
     """Hours of a role, and speakers or kinds that are gone with all their clips, where there is something to tell."""
     if loss["hours"] >= SHOWN_HOURS:
-        yield f"{loss['hours']:.2f} of {loss['of_hours']:.2f} h of {role}"
+        yield f"{loss['hours']:.2f} h of {role}"
     if loss["kinds"]:
         yield f"{loss['kinds']:,} of {loss['of_kinds']:,} {NAMES[role]} entirely"

@@ -76,28 +76,24 @@ def summarise(
         "splits": parts,
         "licences": licences,
         "rejected": dict(sorted(Counter(item["reason"] for item in rejected).items())),
-        "lost": _losses(rows, rejected, preprocessing["sample_rate"]),
+        "lost": _losses(rows, rejected),
         "cut": _cuts(rows),
     }
 
 
-def _losses(rows: Sequence[ManifestRow], rejected: list[dict[str, str]], rate: int) -> dict[str, dict[str, Any]]:
-    """What the clips left out for each reason would have added, by role: hours, of how many, and speakers or kinds.
+def _losses(rows: Sequence[ManifestRow], rejected: list[dict[str, str]]) -> dict[str, dict[str, Any]]:
+    """What the clips left out for each reason would have added, by role: hours of recordings, and speakers or kinds.
 
     kinds: those that the set has no clip of, and that lost one for this reason. Hours count as far as they are known.
     A repeated clip is no loss.
     """
     kept = {role: {row.kind for row in rows if row.role == role} for role in ROLES}
-    hours = {role: sum(row.length for row in rows if row.role == role) / rate / 3600 for role in ROLES}
     lost = [item for item in rejected if item["reason"] != "repeated" and item.get("role")]
-    for item in lost:
-        hours[item["role"]] += float(item["seconds"] or 0) / 3600
     losses: dict[str, dict[str, Any]] = {}
     for reason, role in sorted({(item["reason"], item["role"]) for item in lost}):
         items = [item for item in lost if (item["reason"], item["role"]) == (reason, role)]
         losses.setdefault(reason, {})[role] = {
             "hours": round(sum(float(item["seconds"] or 0) for item in items) / 3600, 4),
-            "of_hours": round(hours[role], 4),
             "kinds": len({item["kind"] for item in items} - kept[role]),
             "of_kinds": len(kept[role] | {item["kind"] for item in lost if item["role"] == role}),
         }
