@@ -69,6 +69,13 @@ def test_the_noisy_line_of_the_legend_is_in_the_chart_from_the_first_epoch_on(ep
     assert columns.size > 150  # the legend's own mark is 30 pixels wide
 
 
+@pytest.mark.parametrize("losses", [(0.3, 0.2, 0.1), (0.1, -0.1, -0.3), (-0.1, -0.2, -0.3)])
+def test_the_loss_is_drawn_over_all_epochs_also_below_zero(losses: tuple[float, ...]) -> None:
+    picture = Image.open(io.BytesIO(draw_curves([row(epoch, loss) for epoch, loss in enumerate(losses, 1)])))
+    blue = np.all(np.asarray(picture.convert("RGB")) == (0x00, 0x72, 0xB2), axis=2)  # training
+    assert np.flatnonzero(blue.any(axis=0)).size > 150  # from epoch 1 to 3; the legend's mark has 30 pixels
+
+
 class Writer:
     """Stands in for tensorboard's SummaryWriter."""
 

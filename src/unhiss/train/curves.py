@@ -112,17 +112,19 @@ def draw_comparison(runs: dict[str, list[MetricsRow]]) -> bytes:
 
 
 def _png(figure: Any, integers: Any, logarithmic: Any) -> bytes:
-    """The figure with a grid; x axes in `integers` have whole numbers, and one y axis is logarithmic."""
+    """The figure with a grid; x axes in `integers` have whole numbers, and one y axis is logarithmic if it can be."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
 
     for axes in integers:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    logarithmic.set_yscale("log")
-    # Ticks such as 0.05 instead of 5 × 10⁻²; a run seldom spans a whole power of ten.
-    logarithmic.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 4, 5, 6, 8)))
-    logarithmic.yaxis.set_major_formatter(ScalarFormatter())
-    logarithmic.yaxis.set_minor_formatter(NullFormatter())
+    # A loss that counts SDR can be below zero, where a logarithmic axis shows nothing.
+    if all(min(line.get_ydata(), default=1) > 0 for line in logarithmic.lines):
+        logarithmic.set_yscale("log")
+        # Ticks such as 0.05 instead of 5 × 10⁻²; a run seldom spans a whole power of ten.
+        logarithmic.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 4, 5, 6, 8)))
+        logarithmic.yaxis.set_major_formatter(ScalarFormatter())
+        logarithmic.yaxis.set_minor_formatter(NullFormatter())
     for axes in figure.axes:
         axes.grid(alpha=0.3)
     picture = io.BytesIO()
