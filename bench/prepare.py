@@ -74,7 +74,7 @@ def commands(folder: Path, count: int, number: int) -> dict[str, list[str]]:
     unhiss = [
         sys.executable, "-m", "unhiss", "prepare", "--speech", f"folder:{folder / 'speech'}",
         "--noise", f"folder:{folder / 'noise'}", "-o", str(out / "set"), "--max-seconds", f"{MAX_SECONDS:g}",
-        "--pairs", str(count), "--wav", str(out / "pairs"),
+        "--drop-long", "--pairs", str(count), "--wav", str(out / "pairs"),
     ]  # fmt: skip
     script = [sys.executable, str(HERE), "--plain", str(folder), str(out / "plain"), "--pairs", str(count)]
     return {

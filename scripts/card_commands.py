@@ -17,6 +17,7 @@ PREPROCESSING = {
     "sample_rate": ("--sample-rate", 22050),
     "keep_silence": ("--keep-silence", False),
     "max_seconds": ("--max-seconds", 10.0),
+    "drop_long": ("--drop-long", False),
     "min_snr_db": ("--min-snr", None),
     "min_mos": ("--min-dnsmos", None),
     "commercial_only": ("--commercial-only", False),
@@ -30,8 +31,10 @@ def prepare(data: dict[str, Any]) -> str:
         noise = noise or _is_noise(spec)
         lines.append(f"{'--noise' if noise else '--speech'} {shlex.quote(spec)}")
     options = []
+    # Before the setting existed, long clips were left out.
+    settings = {"drop_long": True} | data["preprocessing"]
     for key, (option, default) in PREPROCESSING.items():
-        value = data["preprocessing"].get(key, default)
+        value = settings.get(key, default)
         if value != default:
             options.append(option if value is True else f"{option} {value:g}")
     options += [f"--seed {data['seed']}"] if data["seed"] else []

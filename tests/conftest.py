@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import causal_graphs
 import numpy as np
 import pytest
+from chromium import Chromium
+from missing_tools import skip_or_fail
 
 ROOT = Path(__file__).parent.parent
 CORPORA = Path(os.environ["UNHISS_DATA"]) if os.environ.get("UNHISS_DATA") else None
@@ -121,3 +124,13 @@ def causal_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path
         return path
 
     return make
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
+    """A browser for pages that are files; tests/web/ has one with a microphone."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if program is None:
+        skip_or_fail("no chromium to render the page; apt-get install chromium")
+    with Chromium(program, tmp_path_factory.mktemp("browser")) as chromium:
+        yield chromium

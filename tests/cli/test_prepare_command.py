@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from click.testing import CliRunner
 
-from unhiss.cli import main
+from unhiss.cli import COMMANDS, main
+from unhiss.cli import unhiss as commands
 from unhiss.data.store import Store
 
 RATE = 22050
@@ -86,6 +88,12 @@ def test_rows_of_a_table_without_a_file_are_listed(unhiss, speech: Path, tmp_pat
         assert [(row["id"], row["reason"]) for row in csv.DictReader(file)] == [
             ("common-voice/en/clips/gone.mp3", "missing")
         ]
+
+
+def test_no_help_shows_a_limit_that_is_none() -> None:
+    for name in COMMANDS:
+        result = CliRunner().invoke(commands, [name, "--help"])
+        assert result.exit_code == 0 and "None" not in result.output, name
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,8 @@ def one_clip(path: Path, role: str = "speech") -> Clip:
 
 
 def load_clip(clip: Clip, preprocessing: Preprocessing, **options):
-    return load_with_id("id", clip, preprocessing, **options)
+    (loaded,) = load_with_id("id", clip, preprocessing, **options)
+    return loaded
 
 
 def test_a_set_holds_every_clip_once_with_its_measures(prepared: Store) -> None:
@@ -83,7 +84,7 @@ def test_silence_goes_unless_it_is_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name, settings, reason",
     [
-        ("long", {"max_seconds": 1.0}, "long"),
+        ("long", {"max_seconds": 1.0, "drop_long": True}, "long"),
         ("silent", {}, "silent"),
         ("empty", {}, "silent"),
         ("short", {}, "silent"),

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from unhiss.media.writer import write
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "web"))  # for chromium.py
-from chromium import Chromium
-from missing_tools import skip_or_fail
 
 RATE = 16_000
 MANIFEST = """id,speaker,noise_kind,snr_db
@@ -43,12 +37,3 @@ def synthetic_pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def folder(synthetic_pairs: Path, tmp_path: Path) -> Path:
     """A copy of the synthetic pairs that a test may change."""
     return Path(shutil.copytree(synthetic_pairs, tmp_path / "pairs"))
-
-
-@pytest.fixture(scope="session")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if program is None:
-        skip_or_fail("no chromium to render the page; apt-get install chromium")
-    with Chromium(program, tmp_path_factory.mktemp("browser")) as chromium:
-        yield chromium

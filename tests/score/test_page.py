@@ -18,7 +18,7 @@ from unhiss.score.page.charts import WIDTH, Scale, cost_chart, legend_marker
 from unhiss.score.page.clips import make_clips, rank_recordings
 from unhiss.score.page.html import render_page
 from unhiss.score.pairs import Pair, find_pairs
-from unhiss.score.registry import METRICS
+from unhiss.score.registry import DEFAULT, METRICS
 from unhiss.score.report import NOISY, Report, evaluate
 from unhiss.score.scorer import ScoreRow
 from unhiss.score.statistics import Mean
@@ -206,3 +206,25 @@ def test_a_browser_shows_the_page_without_network_requests_or_errors(rendered, t
     assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 200  # text, charts and spectrograms, not a blank sheet
     inked = (picture != picture[0, 0]).any(axis=-1).any(axis=1)
     assert inked[: HEIGHT // 2].mean() > 0.3
+
+
+@pytest.mark.parametrize("metrics", [DEFAULT, tuple(METRICS)], ids=["default", "all"])
+def test_no_table_is_cut_at_1280_pixels(
+    tmp_path: Path, browser: Chromium, rng: np.random.Generator, metrics: tuple[str, ...]
+) -> None:
+    """With values as wide as they get, many systems, and the path of a model as a name."""
+    names = (NOISY, "small", "exports/2026-11-27/the-long-training/with-a-cosine/best-of-all.onnx", "noisereduce")
+    pairs = [Pair(id=f"{n}", clean=(), noisy=(), metadata={"snr_db": f"{n % 3 * 5}"}) for n in range(12)]
+    rows = [
+        ScoreRow(system=name, pair=pair, scores={m: rng.uniform(-99, -10) for m in metrics}, cost_us=12345.0)
+        for name in names for pair in pairs
+    ]  # fmt: skip
+    (tmp_path / "wide.html").write_text(render_page(Report(names, tuple(rows), metrics), [], {}), encoding="utf-8")
+    open_page(browser, tmp_path / "wide.html", 1280)
+    widths = "[...document.querySelectorAll('.scroll')].map(table => [table.scrollWidth, table.clientWidth])"
+    measured = browser.evaluate(widths)
+    assert len(measured) >= 2 and all(content <= shown for content, shown in measured), measured
+    assert browser.evaluate("document.documentElement.scrollWidth") <= 1280
+    shown = browser.evaluate("[...document.querySelectorAll('#summary th[scope=col]')].map(cell => cell.textContent)")
+    titles = [title for title in shown if title != "system"]
+    assert titles == [*(METRICS[name].title for name in metrics), "scored", "µs per 16 ms"]

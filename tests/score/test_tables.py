@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -30,12 +31,12 @@ def report():
         (NOISY, "a|b"),
         (
             row(NOISY, "1", 1.0, snr_db="10"),
-            row(NOISY, "2", 2.0, snr_db="-5"),
-            row(NOISY, "3", 3.0, "siren"),
+            row(NOISY, "2", 2.0),
+            row(NOISY, "3", 3.0, "siren", snr_db="10"),
             row(NOISY, "4", NAN, "siren", failure="no clean file"),
             row("a|b", "1", 2.0, snr_db="10"),
-            row("a|b", "2", NAN, snr_db="-5", undefined=("PESQ-WB has no value: why",)),
-            row("a|b", "3", 4.0, "siren"),
+            row("a|b", "2", NAN, undefined=("PESQ-WB has no value: why",)),
+            row("a|b", "3", 4.0, "siren", snr_db="10"),
             row("a|b", "4", NAN, "siren", failure="no clean file"),
         ),
     )
@@ -89,9 +90,9 @@ def test_markdown_holds_the_table_the_groups_in_number_order_and_the_listings(re
     # Of the 27 equal draws of 1, 2, 3 one is all ones and one all threes, 3.7 % each: both ends are reached.
     assert "| noisy input | 3 | 2.00 ±1.00 | 2.000 ±1.000 |" in text
     assert "| a\\|b | 3 | 3.00 ±1.00 |" in text
-    positions = [text.index(f"\n| {value} | noisy input |") for value in ("-5", "5", "10", "drill", "siren")]
+    positions = [text.index(f"\n| {value} | noisy input |") for value in ("5", "10", "drill", "siren")]
     assert positions == sorted(positions)
-    assert "| -5 | a\\|b | 1 | – | – |" in text
+    assert "| 5 | a\\|b | 1 | – | – |" in text
     assert "Not scored:\n\n- 4: no clean file\n" in text
     assert "left out of that mean:\n\n- 2, a|b: PESQ-WB has no value: why\n" in text
 
@@ -109,12 +110,47 @@ def test_groups_that_no_manifest_names_are_left_out(report):
     assert not {*statistics.GROUPS} & set(statistics.summary(bare)[0])
 
 
-def test_snrs_drawn_from_a_range_are_grouped_by_the_nearest_five_db():
-    snrs = [-5.0, -2.51, -2.49, 0.0, 2.49, 2.5, 7.49, 7.5, 11.0, 12.49, 12.5, 17.0, 19.99]
-    many = Report((NOISY,), tuple(row(NOISY, str(i), 1.0, snr_db=f"{snr_db:g}") for i, snr_db in enumerate(snrs)))
-    counts = {value: len(rows) for value, rows in statistics.group_rows(many, "snr_db").items()}
-    assert counts == {"-5": 2, "0": 3, "5": 2, "10": 3, "15": 2, "20": 1}
-    assert len(statistics.group_rows(Report((NOISY,), many.rows[:12]), "snr_db")) == 12
+def report_at(*snrs_db: float, kinds: str = "") -> Report:
+    """A recording for each SNR, of the kind of noise of the same number, with a value equal to its SNR."""
+    names = kinds or "k" * len(snrs_db)
+    rows = (row(NOISY, str(i), s, kind, f"{s:g}") for i, (s, kind) in enumerate(zip(snrs_db, names, strict=True)))
+    return Report((NOISY,), tuple(rows))
+
+
+def sizes(groups: dict[str, list[ScoreRow]]) -> dict[str, int]:
+    return {value: len(rows) for value, rows in groups.items()}
+
+
+@pytest.mark.parametrize(
+    ("snrs_db", "expected"),
+    [
+        ([5.0] * 2 + [-5.0] * 3 + [10.0] * 2, {"-5": 3, "5": 2, "10": 2}),  # levels that were chosen stay as they are
+        ([3.1, 4.7, 6.2, 9.9, 12.3], {"5 to 10": 5}),
+        ([-5.0, -2.51, -2.49, 0.0, 2.49, 2.5, 7.49, 7.5, 11.0, 12.49, 12.5, 17.0, 19.99],
+         {"-5 to 0": 5, "5 to 10": 5, "15 to 20": 3}),
+        ([-5.0] * 4 + [0.0] * 4 + [1.3] + [40.0], {"-5": 4, "0 to 40": 6}),  # uneven: one alone says nothing
+        ([7.0], {"5": 1}),
+        (np.arange(-5, 20, 0.1).tolist(), {"-5": 25, "0": 50, "5": 50, "10": 50, "15": 50, "20": 25}),
+    ],
+)  # fmt: skip
+def test_snrs_are_grouped_so_that_no_group_of_several_has_one_recording(
+    snrs_db: list[float], expected: dict[str, int]
+) -> None:
+    groups = statistics.group_rows(report_at(*snrs_db), "snr_db")
+    assert sizes(groups) == expected
+    values = [row.scores["stoi"] for rows in groups.values() for row in rows]
+    assert sorted(values) == sorted(snrs_db)  # each recording once
+    ends = [(min(values), max(values)) for values in ([row.scores["stoi"] for row in g] for g in groups.values())]
+    assert all(high < low for (_, high), (low, _) in pairwise(ends))
+
+
+def test_few_pairs_make_no_table_of_groups_of_one() -> None:
+    few = report_at(3.1, 4.7, 6.2, 9.9, 12.3, kinds="abcde")
+    assert "By" not in tables.to_markdown(few)
+    mixed = report_at(*[5.0] * 7, kinds="aabbcde")
+    assert sizes(statistics.shown_groups(mixed, "noise_kind")) == {"a": 2, "b": 2, "3 others": 3}
+    assert "By SNR" not in tables.to_markdown(mixed)  # of one group the means are those of all
+    assert "| 3 others | noisy input | 3 |" in tables.to_markdown(mixed)
 
 
 def test_json_is_strict_and_holds_summary_settings_versions_and_problems(report):
@@ -127,10 +163,10 @@ def test_json_is_strict_and_holds_summary_settings_versions_and_problems(report)
     assert first["all"]["pesq_wb"] == {
         "mean": 2.0, "half_95": 1.0, "low_95": 1.0, "high_95": 3.0, "n": 3
     }  # fmt: skip
-    assert second["snr_db"]["-5"]["stoi"] == {
+    assert second["snr_db"]["5"]["stoi"] == {
         "mean": None, "half_95": None, "low_95": None, "high_95": None, "n": 0
     }  # fmt: skip
-    assert list(first["snr_db"]) == ["-5", "5", "10"] and set(first["noise_kind"]) == {"drill", "siren"}
+    assert list(first["snr_db"]) == ["5", "10"] and set(first["noise_kind"]) == {"drill", "siren"}
     assert content["settings"]["pairs"] == "here" and content["settings"]["rate_hz"] == 16_000
     assert all(content["versions"][name] for name in ("pesq", "pystoi", "speechmos", "onnxruntime"))
     assert [(entry["system"], entry["pair"]) for entry in content["failures"]] == [(NOISY, "4"), ("a|b", "4")]
@@ -143,7 +179,7 @@ def test_csv_has_one_row_for_each_system_and_pair(report):
         (system, name) for system in (NOISY, "a|b") for name in "1234"
     ]
     assert list(rows[0]) == ["system", "id", "snr_db", "noise_kind", "language", *DEFAULT, "cost_us", "problem"]
-    assert float(rows[2]["estoi"]) == 3.0 and rows[2]["noise_kind"] == "siren" and rows[1]["snr_db"] == "-5"
+    assert float(rows[2]["estoi"]) == 3.0 and rows[2]["noise_kind"] == "siren" and rows[1]["snr_db"] == "5"
     assert math.isnan(float(rows[3]["ovrl"])) and rows[3]["problem"] == "no clean file"
 
 

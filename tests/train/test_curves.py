@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 import types
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -54,6 +56,24 @@ def test_the_picture_is_drawn_for_the_first_row_the_last_and_after_a_while(
 
 def test_a_long_run_is_drawn_too() -> None:
     assert len(draw_curves([row(epoch, 0.5 / epoch) for epoch in range(1, 200)])) > 5000
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 30])
+def test_the_noisy_line_of_the_legend_is_in_the_chart_from_the_first_epoch_on(epochs: int) -> None:
+    picture = Image.open(io.BytesIO(draw_curves([row(epoch) for epoch in range(1, epochs + 1)])))
+    grey = np.all(
+        np.asarray(picture.convert("RGB")) == (0x99, 0x99, 0x99), axis=2
+    )  # only the noisy line is of this grey
+    columns = np.flatnonzero(grey.any(axis=0))
+    assert columns.min() < 500 and columns.max() > 880  # from side to side of the right panel
+    assert columns.size > 150  # the legend's own mark is 30 pixels wide
+
+
+@pytest.mark.parametrize("losses", [(0.3, 0.2, 0.1), (0.1, -0.1, -0.3), (-0.1, -0.2, -0.3)])
+def test_the_loss_is_drawn_over_all_epochs_also_below_zero(losses: tuple[float, ...]) -> None:
+    picture = Image.open(io.BytesIO(draw_curves([row(epoch, loss) for epoch, loss in enumerate(losses, 1)])))
+    blue = np.all(np.asarray(picture.convert("RGB")) == (0x00, 0x72, 0xB2), axis=2)  # training
+    assert np.flatnonzero(blue.any(axis=0)).size > 150  # from epoch 1 to 3; the legend's mark has 30 pixels
 
 
 class Writer:

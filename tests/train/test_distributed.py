@@ -107,25 +107,34 @@ def single(wide: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def launched(store: Store, folder: Path, *options: str) -> subprocess.Popen[str]:
+    """The same run under torchrun, in two processes."""
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", *options]
+    words = ["-m", "unhiss", "train", str(ROOT / "configs" / "small.toml"), "--data", str(store.folder), "-o"]
+    environment = os.environ | {
+        "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1",
+    }  # fmt: skip
+    return subprocess.Popen(
+        [sys.executable, *launcher, *words, str(folder), *LONG],
+        env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+
+
+def workers(parent: subprocess.Popen[str]) -> list[int]:
+    """The processes that torchrun has started."""
+    return [int(number) for number in Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()]
+
+
 @pytest.fixture(scope="module")
 def double(wide: Store, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """The same run of two processes, and what they print. On Linux one is killed after the first epoch."""
     folder = tmp_path_factory.mktemp("double")
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--max-restarts=1"]
-    words = ["-m", "unhiss", "train", str(ROOT / "configs" / "small.toml"), "--data", str(wide.folder), "-o"]
-    environment = os.environ | {
-        "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1",
-    }  # fmt: skip
-    with subprocess.Popen(
-        [sys.executable, *launcher, *words, str(folder), *LONG],
-        env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    ) as parent:  # fmt: skip
+    with launched(wide, folder, "--max-restarts=1") as parent:
         while not read_metrics(folder / "metrics.jsonl"):
             assert parent.poll() is None, parent.communicate()[0]
             time.sleep(0.05)
         if LINUX:
-            workers = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
-            os.kill(int(workers[-1]), signal.SIGKILL)
+            os.kill(workers(parent)[-1], signal.SIGKILL)
         said = parent.communicate()[0]
         assert parent.returncode == 0, said
     return folder, said
@@ -153,3 +162,23 @@ def test_a_killed_worker_is_replaced_and_training_goes_on_from_the_last_save(dou
     folder, said = double
     assert "from step 0" in said and said.count("steps, from step") == 2, said
     assert [row["epoch"] for row in read_metrics(folder / "metrics.jsonl")] == [1, 2, 3, 4]
+
+
+@pytest.mark.skipif(not LINUX, reason="workers are found under /proc")
+def test_a_signal_to_one_process_stops_all_at_one_step_which_is_saved(
+    single: Path, wide: Store, tmp_path: Path
+) -> None:
+    """The second process gets the signal, the first one saves, and one process goes on as if nothing had been."""
+    with launched(wide, tmp_path) as parent:
+        while not read_metrics(tmp_path / "metrics.jsonl"):
+            assert parent.poll() is None, parent.communicate()[0]
+            time.sleep(0.02)
+        os.kill(workers(parent)[-1], signal.SIGINT)
+        said = parent.communicate()[0]
+    run = Run(load(ROOT / "configs" / "small.toml", LONG), wide, tmp_path, CPU)
+    run.resume()
+    assert f"stopped at step {run.step}, which is saved" in said, said
+    assert 10 <= run.step < 40
+    train_to_end(run)
+    losses = [[row["loss"] for row in read_metrics(folder / "metrics.jsonl")] for folder in (single, tmp_path)]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3)

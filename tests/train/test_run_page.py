@@ -6,12 +6,14 @@ import dataclasses
 import html.parser
 import re
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from chromium import Chromium
 from click.testing import CliRunner
 from PIL import Image
 from tiny_sets import TINY_CAUSAL, train_to_end
@@ -206,6 +208,41 @@ def test_runs_are_compared_on_one_page(runs: Path) -> None:
     assert {"train.lr", "model.kind"} <= set(settings) and "train.batch_size" not in settings
     # The two runs on one data set share each example's row: noisy, two cleaned, clean; the third has its own.
     assert [row.count("<audio") for row in text.split('class="example"')[1:]] == [4, 4, 4, 3, 3, 3]
+
+
+def show(browser: Chromium, page: Path) -> None:
+    browser.call("Emulation.setDeviceMetricsOverride", width=1280, height=900, deviceScaleFactor=1, mobile=False)
+    browser.call("Page.navigate", url=page.as_uri())
+    browser.wait_for(f"location.href === {page.as_uri()!r} && document.readyState === 'complete'")
+
+
+def test_a_run_that_is_killed_promises_no_end_for_long(
+    store: Store, tiny: Tiny, tmp_path: Path, browser: Chromium
+) -> None:
+    """What kills a process lets it write no word, so the page itself knows until when the next epoch was due."""
+    progress = train(Run(tiny("rced"), store, tmp_path, CPU))
+    assert any(now.metrics for now in progress)
+    text = (tmp_path / "index.html").read_text(encoding="utf-8")
+    progress.close()  # type: ignore[attr-defined]
+    due = int(re.findall(r'data-late="(\d+)"', text)[0])
+    assert 120 <= due - time.time() <= 180
+    for name, when, says in (("early", due, "to go"), ("late", time.time() - 1, "it may have ended")):
+        (tmp_path / f"{name}.html").write_text(text.replace(str(due), f"{when:.0f}"), encoding="utf-8")
+        show(browser, tmp_path / f"{name}.html")
+        assert says in browser.evaluate("document.querySelector('p').innerText")
+
+
+def test_the_tables_of_ten_runs_are_not_cut_at_1280_pixels(runs: Path, tmp_path: Path, browser: Chromium) -> None:
+    for number in range(10):
+        name = f"the_training_of_the_{number}th_with_more_noise"  # a browser breaks no line at an underscore
+        shutil.copytree(runs / ("fast", "slow")[number % 2], tmp_path / "ten" / name)
+    assert CliRunner().invoke(command, [str(tmp_path / "ten")]).exit_code == 0
+    show(browser, tmp_path / "ten" / "index.html")
+    measured = browser.evaluate(
+        "[...document.querySelectorAll('.wide')].map(part => [part.scrollWidth, part.clientWidth])"
+    )
+    assert measured and all(content <= shown for content, shown in measured), measured
+    assert browser.evaluate("document.querySelectorAll('table').length") == 2
 
 
 def test_a_run_without_its_last_checkpoint_is_still_compared(runs: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,10 +12,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner, Result
 
+from unhiss.cli import heartbeat
 from unhiss.cli.train import command
 from unhiss.data.store import Store
 from unhiss.errors import UnhissError
@@ -46,9 +49,9 @@ def refused(result: Result, code: int) -> str:
     return str(result.exception)
 
 
-def process(store: Store, folder: Path, *words: str) -> subprocess.Popen[str]:
-    call = "import torch; torch.set_num_threads(1); from unhiss.cli import main; main()"
-    line = [sys.executable, "-c", call, "train", RCED, "--data", str(store.folder), "-o", str(folder), *words, *SMALL]
+def process(store: Store, folder: Path, more: tuple[str, ...] = (), before: str = "") -> subprocess.Popen[str]:
+    call = f"import torch; torch.set_num_threads(1); {before}from unhiss.cli import main; main()"
+    line = [sys.executable, "-c", call, "train", RCED, "--data", str(store.folder), "-o", str(folder), *SMALL, *more]
     return subprocess.Popen(line, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -98,15 +101,75 @@ def test_killed_with_signal_9_and_resumed_it_ends_as_the_unbroken_run(
     assert rows[0] == rows[1]
 
 
-def test_ctrl_c_says_where_it_stopped_and_loses_no_checkpoint(store: Store, tmp_path: Path) -> None:
-    run = process(store, tmp_path / "run")
-    wait_for_step(tmp_path / "run", 2)
-    run.send_signal(signal.SIGINT)
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_ctrl_c_and_sigterm_save_the_step_they_stop_at(store: Store, tmp_path: Path, number: int, code: int) -> None:
+    run = process(store, tmp_path / "run", more=("train.save_every_steps=1000", "train.epochs=500"))
+    wait_for_step(tmp_path / "run", 6)  # saved once validated
+    run.send_signal(number)
     _, errors = run.communicate()
-    assert run.returncode == 130
+    assert run.returncode == code, errors
     assert "Traceback" not in errors
-    assert "--resume goes on from step" in errors and errors.endswith("unhiss: interrupted\n")
-    assert checkpoint.load_metadata(tmp_path / "run" / "last.safetensors")["step"] >= 2
+    step = checkpoint.load_metadata(tmp_path / "run" / "last.safetensors")["step"]
+    assert f"stopped at step {step:,}, which is saved; --resume goes on from there\n" in errors
+    page = (tmp_path / "run" / "index.html").read_text(encoding="utf-8")
+    assert f"stopped at step {step:,}</b>" in page and "to go" not in page and "<title>rced: stopped" in page
+
+
+def test_a_second_ctrl_c_ends_a_run_in_the_middle_of_a_step(store: Store, tmp_path: Path) -> None:
+    endless = "from unhiss.train.loop import Run; import time; Run.finish_step = lambda *_: time.sleep(600); "
+    run = process(store, tmp_path / "run", before=endless)
+    wait_for_step(tmp_path / "run", 0)
+    assert run.stderr is not None
+    run.send_signal(signal.SIGINT)
+    while "Ctrl-C again: at once" not in run.stderr.readline():
+        assert run.poll() is None
+    run.send_signal(signal.SIGINT)
+    _, errors = run.communicate(timeout=30)
+    assert run.returncode == 130
+    assert "--resume goes on from step 0" in errors and errors.endswith("unhiss: interrupted\n")
+
+
+class FakeClock:
+    """Passes without waiting, up to `end` seconds."""
+
+    def __init__(self, end: float) -> None:
+        self.now, self.end = 0.0, end
+
+    def wait(self, seconds: float) -> bool:
+        self.now += seconds
+        return self.now > self.end
+
+
+def test_without_a_terminal_a_line_comes_at_least_every_minute(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = FakeClock(3600)
+    times: list[float] = []
+
+    def line() -> str:
+        times.append(clock.now)
+        return f"at {clock.now:g} s"
+
+    heartbeat._beat(clock.wait, line)
+    gaps = np.diff([0.0, *times, clock.end])
+    assert gaps.max() <= 60 and gaps.min() > 5
+    assert capsys.readouterr().err.splitlines() == [f"at {time:g} s" for time in times]
+
+
+def test_the_line_says_how_far_the_run_is_while_a_step_takes_long(
+    train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heartbeat, "INTERVAL_S", 0.01)
+
+    def validate(run: object) -> dict[str, float]:
+        time.sleep(0.2)
+        return {"valid_loss": 0.5, "valid_snr_db": 1.0, "valid_noisy_snr_db": 0.0}
+
+    monkeypatch.setattr("unhiss.train.loop.Run.validate", validate)
+    result = train("-o", tmp_path / "run")
+    assert result.exit_code == 0, result.output
+    lines = [line for line in result.stderr.splitlines() if line.startswith("step ")]
+    assert any(re.fullmatch(r"step 6 of 12, epoch 2/2  loss \d\.\d{4}  [\d,]+ examples/s", line) for line in lines), (
+        lines
+    )
 
 
 def test_a_folder_with_a_run_is_not_overwritten(train: Train, tmp_path: Path) -> None:

@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 
 import numpy as np
+import torch
 
+from unhiss.config import Experiment
 from unhiss.data.manifest import ManifestRow
 from unhiss.data.store import Store
 from unhiss.train.loop import Run, train
@@ -27,6 +29,12 @@ def train_to_end(run: Run) -> None:
     """Train without looking at the progress."""
     for _ in train(run):
         pass
+
+
+def start(experiment: Experiment, store: Store, folder: Path) -> Run:
+    """A run on the processor, before its first step."""
+    folder.mkdir(exist_ok=True)
+    return Run(experiment, store, folder, torch.device("cpu"))
 
 
 def tone(seconds: float, rate: int, hz: float) -> np.ndarray:

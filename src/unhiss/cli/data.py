@@ -64,7 +64,7 @@ def merge(folders: tuple[Path | RemotePath, ...], output: Path | RemotePath) -> 
     """
     from unhiss.data.merge import merge_sets
 
-    _print_summary(merge_sets(folders, output))
+    _print_set(merge_sets(folders, output))
 
 
 @command.command()
@@ -99,10 +99,11 @@ def import_(tars: tuple[Path, ...], output: Path, role: str, sample_rate: int, k
     from unhiss.data.tars import find_tars, import_tars
 
     preprocessing = Preprocessing(sample_rate=sample_rate, keep_silence=keep_silence)
-    _print_summary(import_tars(list(find_tars(list(tars))), output, role, preprocessing))
+    _print_set(import_tars(list(find_tars(list(tars))), output, role, preprocessing))
 
 
-def _print_summary(store: Store) -> None:
-    for part, entry in sorted(store.settings["splits"].items()):
-        click.echo(f"{part:14} {entry['clips']:7,} clips {entry['hours']:8.2f} h")
+def _print_set(store: Store) -> None:
+    from unhiss.cli.set_summary import print_summary
+
+    print_summary(store)
     click.echo(f"ready: {store.folder} (card: {store.folder}/card.md)")

@@ -59,8 +59,8 @@ def command(
     """Compare denoisers on your recordings: models, Python functions and programs.
 
     The noisy input is always the first row. Means have a 95 % confidence interval, over all recordings and per SNR
-    (rounded to 5 dB if there are many), noise kind and language if manifest.csv has these columns. A system that fails
-    on a recording, or returns another length, is listed and counted.
+    (to the nearest 5 dB if they are many or uneven), noise kind and language if manifest.csv has these columns. A
+    system that fails on a recording, or returns another length, is listed and counted.
 
     \b
     unhiss evaluate --model small --pairs dev/

@@ -35,13 +35,19 @@ A run that was interrupted is resumed by the same command.
 """
 
 
+ADD = {
+    "noise": "Add --noise NAME:PATH, or synthetic noise, which needs no recordings: --noise synth:wind,rain,hum,siren",
+    "speech": "Add --speech NAME:PATH",
+}  # role -> what to do for it
+
+
 class Finite(click.FloatRange):
-    """A finite number: a limit of NaN would limit nothing."""
+    """A finite number within limits: NaN would limit nothing."""
 
     def convert(self, value: Any, parameter: Any, context: Any) -> float:
-        number: float = super().convert(value, parameter, context)
-        if not math.isfinite(number):
+        if not math.isfinite(click.FLOAT.convert(value, parameter, context)):
             self.fail(f"{value} is no number to compare with", parameter, context)
+        number: float = super().convert(value, parameter, context)
         return number
 
 
@@ -51,10 +57,11 @@ class Finite(click.FloatRange):
 @click.option("-o", "--output", required=True, type=FolderOrUrl(), help="Folder of the data set, local or on s3://….")
 @click.option("--sample-rate", type=click.IntRange(1000), default=22050, show_default=True, help="Hz of all clips.")
 @click.option("--keep-silence", is_flag=True, help="Keep silent frames.")
-@click.option("--max-seconds", type=Finite(0, min_open=True), default=10.0, show_default=True,
-              help="Leave longer clips of speech out.")  # fmt: skip
-@click.option("--min-snr", type=Finite(), help="Leave speech of a lower estimated SNR out, in dB.")
-@click.option("--min-dnsmos", type=Finite(), help="Leave speech of a lower DNSMOS OVRL out (unhiss[eval]).")
+@click.option("--max-seconds", type=Finite(1), default=10.0, show_default=True,
+              help="Longest clip of speech; longer recordings are cut at their silences.")  # fmt: skip
+@click.option("--drop-long", is_flag=True, help="Leave longer recordings of speech out, as the reference does.")
+@click.option("--min-snr", type=Finite(-100, 100), help="Leave speech of a lower estimated SNR out, in dB.")
+@click.option("--min-dnsmos", type=Finite(1, 5), help="Leave speech of a lower DNSMOS OVRL out (unhiss[eval]).")
 @click.option("--commercial-only", is_flag=True, help="Leave clips out whose licence bars commercial use.")
 @click.option("--valid-share", type=Finite(0, 0.5), default=0.05, show_default=True,
               help="Share of clips used for validation, where the corpus has no division of its own.")  # fmt: skip
@@ -96,7 +103,7 @@ def command(
 
     fleet = Fleet(jobs, ray)
     store = _prepare(_sources(speech, noise), output, seed, fleet, **settings)
-    _print_summary(store, speech=speech, noise=noise)
+    _print_summary(store, {"speech": speech, "noise": noise})
     if wav and pairs:
         _write_mixtures("noisy/clean pairs", pairs, mixture_files.write_pairs, store, wav, pairs, config, seed, fleet)
     if spectrograms:
@@ -144,24 +151,27 @@ def _prepare(
         )  # fmt: skip
 
 
-def _print_summary(store: Store, **specs_of: tuple[str, ...]) -> None:
-    """Print counts and rejections; warn if a role has no clip for validation.
+def _print_summary(store: Store, specs_of: dict[str, tuple[str, ...]]) -> None:
+    """Print what is in the set, what was left out, and what it lacks for a training.
 
     Raises DataError if a role was asked for and all its clips were left out.
     """
+    from unhiss.cli.set_summary import print_summary
     from unhiss.errors import DataError
 
-    for part, entry in sorted(store.settings["splits"].items()):
-        click.echo(f"{part:14} {entry['clips']:7,} clips {entry['hours']:8.2f} h")
-    for reason, count in store.settings["rejected"].items():
-        click.echo(f"left out: {count} {reason} (listed in {store.folder}/rejected.csv)")
+    print_summary(store)
     for role, specs in specs_of.items():
         if specs and role not in {role for role, _ in store.parts}:
             raise DataError(
                 f"no {role} is left of {', '.join(specs)}; {store.folder}/rejected.csv says why: "
                 "give another source or a milder limit, and another -o"
             )
-        if specs and (role, "valid") not in store.parts:
+        if not specs:
+            click.echo(
+                f"note: the set has no {role}, and no model can be trained on it alone: unhiss train mixes speech with"
+                f" noise. {ADD[role]}; or prepare a set of {role} and join both by unhiss data merge", err=True,
+            )  # fmt: skip
+        elif (role, "valid") not in store.parts:
             click.echo(
                 f"note: no clip of {role} is left for validation, and unhiss train needs one; more clips, a larger"
                 " --valid-share or another --seed help", err=True,

@@ -39,6 +39,11 @@ class ProgressBar:
             _open_bars.add(self)
             _show_warnings_above_bars()
 
+    @property
+    def is_drawn(self) -> bool:
+        """Whether stderr is a terminal, so that somebody sees the bar."""
+        return self._bar is not None
+
     def update(self, done: float, total: float | None = None, label: str | None = None) -> None:
         """Set what is given, and draw it unless that was done just now."""
         if self._bar is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from unhiss.errors import ConfigError, need
 if TYPE_CHECKING:
     from unhiss.train.loop import Run
 
+STOPPING = "stopping after this step, which is saved (after an epoch: once it is validated); Ctrl-C again: at once"
 EXAMPLES = """
 \b
 unhiss train configs/unet.toml --data dataset/ -o runs/unet
@@ -37,7 +39,8 @@ def command(
     """Train a model on a prepared data set.
 
     Writes best.safetensors (by validation), last.safetensors, and index.html, a page to keep open: curves,
-    and samples to see and hear. Ctrl-C or a crash loses at most the steps since the last save; --resume continues.
+    and samples to see and hear. Ctrl-C saves the current step and stops, a second Ctrl-C stops at once; a crash loses
+    at most the steps since the last save. --resume continues.
     """
     need("train", "torch", "safetensors", "matplotlib")
 
@@ -67,9 +70,7 @@ def command(
         click.echo(f"stopped at step {run.step:,}; --resume goes on from step {run.saved_step:,}", err=True)
         raise
     leave_group(group)
-    if group.is_first:
-        click.echo(f"best: {output}/best.safetensors (validation loss {run.best:.5f})")
-        click.echo(f"page: {output}/index.html")
+    _conclude(run)
 
 
 def _check(output: Path, resume: bool, init: str | None) -> None:
@@ -83,25 +84,51 @@ def _check(output: Path, resume: bool, init: str | None) -> None:
 
 
 def _train(run: Run) -> None:
-    """Train with a progress bar on a terminal, and a printed line an epoch; only the first process shows them."""
+    """Train. The first process shows a progress bar on a terminal, else a line a minute, and a line an epoch."""
+    from unhiss.cli.heartbeat import heartbeat
     from unhiss.cli.terminal import ProgressBar, echo
     from unhiss.train.loop import train
 
     config = run.experiment.train
     if not run.group.is_first:
-        for _ in train(run):
-            pass
+        with run.stop.on_signals():
+            for _ in train(run):
+                pass
         return
     total, done = config.steps * config.batch_size, run.step * config.batch_size
-    with ProgressBar("training", total, unit="examples", done=done) as bar:
+    label = "training"
+    bar = ProgressBar(label, total, unit="examples", done=done)
+    beat = heartbeat(lambda: _progress_line(run, label), on=not bar.is_drawn)
+    with run.stop.on_signals(STOPPING), bar, beat:
         for state in train(run):
             speed = f"{state.samples_per_second:,.0f} examples/s"
-            bar.update(state.examples, label=f"loss {state.loss:.4f}  {speed}")
+            label = f"loss {state.loss:.4f}  {speed}"
+            bar.update(state.examples, label=label)
             if row := state.metrics:
                 echo(
                     f"epoch {row['epoch']}/{config.epochs}  loss {row['loss']:.5f}  valid {row['valid_loss']:.5f}  "
                     f"SNR {row['valid_noisy_snr_db']:.1f} -> {row['valid_snr_db']:.1f} dB  {speed}"
                 )
+
+
+def _progress_line(run: Run, label: str) -> str:
+    config = run.experiment.train
+    epoch = min(config.epochs, run.step // config.steps_per_epoch + 1)
+    return f"step {run.step:,} of {config.steps:,}, epoch {epoch}/{config.epochs}  {label}"
+
+
+def _conclude(run: Run) -> None:
+    """Print what the run has made; end the program as the signal that stopped it would have."""
+    if run.step == run.experiment.train.steps:
+        if run.group.is_first:
+            click.echo(f"best: {run.folder}/best.safetensors (validation loss {run.best:.5f})")
+            click.echo(f"page: {run.folder}/index.html")
+        return
+    if run.group.is_first:
+        click.echo(f"stopped at step {run.step:,}, which is saved; --resume goes on from there", err=True)
+    if run.stop.signal == signal.SIGTERM:
+        raise SystemExit(128 + signal.SIGTERM)
+    raise KeyboardInterrupt
 
 
 def _headline(run: Run) -> str:

@@ -21,7 +21,7 @@ REASONS = {
     "repeated": "the same file is in two sources",
     "broken": "cannot be decoded to its end",
     "silent": "less than 0.1 s of sound",
-    "long": "longer than preprocessing.max_seconds",
+    "long": "longer than preprocessing.max_seconds, with preprocessing.drop_long",
     "noisy": "estimated SNR below preprocessing.min_snr_db",
     "poor": "DNSMOS below preprocessing.min_mos",
     "licence": "does not allow commercial use",
@@ -61,9 +61,8 @@ def card_text(rows: list[ManifestRow], settings: dict[str, Any]) -> str:
             for name, entry in licences
         ]),
         "## Left out",
-        markdown_table(("reason", "clips", "meaning"), [
-            (reason, f"{count:,}", REASONS.get(reason, "")) for reason, count in settings["rejected"].items()
-        ]) if settings["rejected"] else "Nothing.",
+        _left_out(settings) if settings["rejected"] else "Nothing.",
+        *([_cut(settings)] if settings["cut"]["recordings"] else []),
         "## Settings",
         markdown_table(("setting", "value"), [
             (f"`{key}`", "–" if value is None else value) for key, value in shown.items()
@@ -71,6 +70,26 @@ def card_text(rows: list[ManifestRow], settings: dict[str, Any]) -> str:
         "Sources:\n\n" + "\n".join(f"- `{spec}`" for spec in settings["sources"]),
     ]  # fmt: skip
     return "\n\n".join(blocks) + "\n"
+
+
+def _left_out(settings: dict[str, Any]) -> str:
+    """A table of the reasons, with what each has cost."""
+    rows = []
+    for reason, count in settings["rejected"].items():
+        losses = settings["lost"].get(reason, {}).values()
+        hours, kinds = sum(loss["hours"] for loss in losses), sum(loss["kinds"] for loss in losses)
+        rows.append((reason, f"{count:,}", f"{hours:.3f}", f"{kinds:,}", REASONS.get(reason, "")))
+    return markdown_table(("reason", "clips", "known hours", "speakers or kinds entirely", "meaning"), rows)
+
+
+def _cut(settings: dict[str, Any]) -> str:
+    """What became of recordings that are longer than a clip may be."""
+    cut = settings["cut"]
+    return (
+        f"{cut['recordings']:,} recordings are cut at their silences into {cut['pieces']:,} clips, `#1`, `#2` … behind "
+        "their names: they are longer than `preprocessing.max_seconds`. The pieces of one are in one split, and "
+        "together they are all of its sound."
+    )
 
 
 def _panels(rows: list[ManifestRow], rate: int) -> list[list[Panel]]:

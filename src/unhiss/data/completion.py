@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from unhiss.data.card import write_card
-from unhiss.data.manifest import ManifestRow, manifest_files
+from unhiss.data.clips import ROLES
+from unhiss.data.manifest import ManifestRow, manifest_files, recording_of
 from unhiss.data.storage import save_bytes, save_table, save_text
 from unhiss.data.store import FORMAT, SETTINGS
 from unhiss.errors import DataError
 from unhiss.remote import RemotePath
 
 REJECTED = "rejected.csv"
-REJECTED_COLUMNS = ("id", "corpus", "reason", "detail")
+REJECTED_COLUMNS = ("id", "corpus", "reason", "detail", "role", "kind", "seconds")
 
 
 def complete_set(
@@ -75,4 +76,31 @@ def summarise(
         "splits": parts,
         "licences": licences,
         "rejected": dict(sorted(Counter(item["reason"] for item in rejected).items())),
+        "lost": _losses(rows, rejected),
+        "cut": _cuts(rows),
     }
+
+
+def _losses(rows: Sequence[ManifestRow], rejected: list[dict[str, str]]) -> dict[str, dict[str, Any]]:
+    """What the clips left out for each reason would have added, by role: hours of recordings, and speakers or kinds.
+
+    kinds: those that the set has no clip of, and that lost one for this reason. Hours count as far as they are known.
+    A repeated clip is no loss.
+    """
+    kept = {role: {row.kind for row in rows if row.role == role} for role in ROLES}
+    lost = [item for item in rejected if item["reason"] != "repeated" and item.get("role")]
+    losses: dict[str, dict[str, Any]] = {}
+    for reason, role in sorted({(item["reason"], item["role"]) for item in lost}):
+        items = [item for item in lost if (item["reason"], item["role"]) == (reason, role)]
+        losses.setdefault(reason, {})[role] = {
+            "hours": round(sum(float(item["seconds"] or 0) for item in items) / 3600, 4),
+            "kinds": len({item["kind"] for item in items} - kept[role]),
+            "of_kinds": len(kept[role] | {item["kind"] for item in lost if item["role"] == role}),
+        }
+    return losses
+
+
+def _cuts(rows: Sequence[ManifestRow]) -> dict[str, int]:
+    """How many recordings were cut, and into how many pieces."""
+    recordings = [recording for row in rows if (recording := recording_of(row.id))]
+    return {"recordings": len(set(recordings)), "pieces": len(recordings)}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Sequence
@@ -16,11 +17,30 @@ from typing import Any, overload
 
 import numpy as np
 
+PIECE = re.compile(r"#\d+(~\d+)?$")  # ends the id of a piece; ~2 follows where two merged sets have one id
 MANIFEST = "manifest.jsonl"
 COLUMNS = "columns.npz"
 NUMBERS = {"offset": np.int64, "length": np.int64, "level_dbfs": np.float64, "bandwidth_hz": np.float64,
            "snr_db": np.float64}  # fmt: skip
 NAMES = {"role": np.uint8, "split": np.uint8, "kind": np.int32, "shard": np.int32}  # few values, many rows
+
+
+def piece_id(clip_id: str, number: int) -> str:
+    """The id of piece 1, 2 … of a recording that was cut.
+
+    >>> piece_id("folder/anna/chapter.flac", 2)
+    'folder/anna/chapter.flac#2'
+    """
+    return f"{clip_id}#{number}"
+
+
+def recording_of(row_id: str) -> str | None:
+    """The id of the recording that a row is a piece of; None if the row is a whole recording.
+
+    >>> recording_of("folder/anna/chapter.flac#2")
+    'folder/anna/chapter.flac'
+    """
+    return PIECE.sub("", row_id) if PIECE.search(row_id) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

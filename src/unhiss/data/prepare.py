@@ -14,7 +14,15 @@ from unhiss.data.clips import Clip
 from unhiss.data.completion import complete_set, nothing_usable
 from unhiss.data.locks import run_workers
 from unhiss.data.output_folder import claim_folder
-from unhiss.data.shards import CLIPS_PER_SHARD, Preprocessing, QualityRater, is_complete, rejection, write_shards
+from unhiss.data.shards import (
+    CLIPS_PER_SHARD,
+    Preprocessing,
+    QualityRater,
+    Rejected,
+    is_complete,
+    rejection,
+    write_shards,
+)
 from unhiss.data.splits import refuse_leaks, split_off
 from unhiss.data.storage import file_names, make_folder
 from unhiss.data.store import FORMAT, SETTINGS, Store
@@ -123,11 +131,11 @@ def _available(
             size = 0 if synth.is_synthetic(clip) else _size(clip)
             key = (clip.role, clip.split, clip.url or clip.path.absolute())
             if commercial_only and not clip.commercial_use:
-                rejected.append(rejection(name, clip.corpus, "licence", clip.licence))
+                rejected.append(rejection(name, clip, Rejected("licence", clip.licence)))
             elif size is None:
-                rejected.append(rejection(name, clip.corpus, "missing", "no such file"))
+                rejected.append(rejection(name, clip, Rejected("missing", "no such file")))
             elif key in seen:
-                rejected.append(rejection(name, clip.corpus, "repeated", "named by two sources"))
+                rejected.append(rejection(name, clip, Rejected("repeated", "named by two sources")))
             else:
                 seen.add(key)
                 available.append((unique_id(name, clip.role, taken), clip, size))

@@ -141,16 +141,17 @@ def _shards(
         for key, members in _samples(path):
             clip_id = f"{CORPUS}/{path.stem}/{key}"
             try:
-                row, samples = _load(clip_id, path, members, role, preprocessing)
+                loaded = _load(clip_id, path, members, role, preprocessing)
             except Rejected as why:
-                rejected.append(rejection(clip_id, CORPUS, why.reason, why.detail))
+                rejected.append(rejection(clip_id, _clip(path, path, role, {}), why))
                 continue
-            part = f"{row.role}-{row.split}"
-            if part in waiting and not fits(sum(other.size for _, other in waiting[part]), samples.size):
-                yield part, waiting.pop(part)
-            waiting.setdefault(part, []).append((row, samples))
-            if len(waiting[part]) == CLIPS_PER_SHARD:
-                yield part, waiting.pop(part)
+            for row, samples in loaded:
+                part = f"{row.role}-{row.split}"
+                if part in waiting and not fits(sum(other.size for _, other in waiting[part]), samples.size):
+                    yield part, waiting.pop(part)
+                waiting.setdefault(part, []).append((row, samples))
+                if len(waiting[part]) == CLIPS_PER_SHARD:
+                    yield part, waiting.pop(part)
         yield from waiting.items()
 
 
@@ -175,14 +176,14 @@ def _split_name(name: str) -> tuple[str, str]:
     return str(path.parent / stem), end
 
 
-def _load(clip_id: str, tar: Path, members: Members, role: str, preprocessing: Preprocessing) -> Loaded:
+def _load(clip_id: str, tar: Path, members: Members, role: str, preprocessing: Preprocessing) -> list[Loaded]:
     try:
         tree = json.loads(members.get("json", b"{}"))
         if not isinstance(tree, dict):
             raise ValueError("no JSON object")
         metadata = ({"text": members["txt"].decode().strip()} if "txt" in members else {}) | tree
         if exported := _exported_clip(members, metadata, preprocessing.sample_rate):
-            return exported
+            return [exported]
     except (ValueError, EOFError, wave.Error) as error:
         raise Rejected("broken", str(error)) from error
     ending = next((end for end in members if f".{end.lower()}" in READABLE), None)
@@ -191,7 +192,7 @@ def _load(clip_id: str, tar: Path, members: Members, role: str, preprocessing: P
     with tempfile.TemporaryDirectory(prefix="unhiss-") as folder:
         file = Path(folder) / f"clip.{ending}"
         file.write_bytes(members[ending])
-        return load(clip_id, _clip(file, tar, role, metadata), preprocessing)
+        return list(load(clip_id, _clip(file, tar, role, metadata), preprocessing))
 
 
 def _exported_clip(members: Members, metadata: dict[str, Any], rate: int) -> Loaded | None:

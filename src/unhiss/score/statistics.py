@@ -13,6 +13,7 @@ from unhiss.score.scorer import ScoreRow
 
 GROUPS = {"snr_db": "SNR dB", "noise_kind": "noise kind", "language": "language"}  # manifest column -> heading
 MAX_NUMBERS, NUMBER_STEP = 12, 5  # more distinct numbers than this are rounded to multiples of the step
+MIN_RECORDINGS = 3  # of a group of rounded numbers: a mean of fewer says little
 RESAMPLES, SEED = 2000, 0
 INTERVAL = f"percentile bootstrap over recordings, {RESAMPLES:,} resamples, seed {SEED}"
 
@@ -70,19 +71,61 @@ def paired_difference(rows: Sequence[ScoreRow], others: Sequence[ScoreRow], metr
 def group_rows(report: Report, column: str) -> dict[str, list[ScoreRow]]:
     """Rows by the value of a manifest column, numbers in ascending order; rows without a value are left out.
 
-    More than MAX_NUMBERS distinct numbers, such as SNRs drawn from a range, are rounded to multiples of NUMBER_STEP.
+    Numbers that are many, or some of which only one recording has, such as SNRs drawn from a range, are rounded to
+    multiples of NUMBER_STEP; neighbours are then joined until each group has MIN_RECORDINGS: `-5 to 0`.
     """
     groups: dict[str, list[ScoreRow]] = {}
     for row in report.rows:
         if value := row.pair.metadata.get(column, ""):
             groups.setdefault(value, []).append(row)
-    if len(groups) > MAX_NUMBERS and all(math.isfinite(_sort_key(value)[0]) for value in groups):
-        rounded: dict[str, list[ScoreRow]] = {}
-        for value, rows in groups.items():
-            multiple = NUMBER_STEP * math.floor(float(value) / NUMBER_STEP + 0.5)
-            rounded.setdefault(str(multiple), []).extend(rows)
-        groups = rounded
-    return {value: groups[value] for value in sorted(groups, key=_sort_key)}
+    groups = {value: groups[value] for value in sorted(groups, key=_sort_key)}
+    if not all(math.isfinite(_sort_key(value)[0]) for value in groups):
+        return groups
+    if len(groups) <= MAX_NUMBERS and all(count_recordings(rows) > 1 for rows in groups.values()):
+        return groups
+    return _ranges(groups)
+
+
+def _ranges(groups: dict[str, list[ScoreRow]]) -> dict[str, list[ScoreRow]]:
+    """Groups of ascending numbers, rounded, and joined until each has MIN_RECORDINGS, the smallest first."""
+    rounded: dict[int, list[ScoreRow]] = {}
+    for value, rows in groups.items():
+        rounded.setdefault(NUMBER_STEP * math.floor(float(value) / NUMBER_STEP + 0.5), []).extend(rows)
+    parts = [(low, low, rows) for low, rows in rounded.items()]
+    while len(parts) > 1:
+        sizes = [count_recordings(rows) for _, _, rows in parts]
+        smallest = sizes.index(min(sizes))
+        if sizes[smallest] >= MIN_RECORDINGS:
+            break
+        left = min(
+            (number for number in (smallest - 1, smallest) if 0 <= number < len(parts) - 1),
+            key=lambda number: sizes[number] + sizes[number + 1],
+        )
+        (low, _, rows), (_, high, others) = parts[left : left + 2]
+        parts[left : left + 2] = [(low, high, rows + others)]
+    return {f"{low}" if low == high else f"{low} to {high}": rows for low, high, rows in parts}
+
+
+def shown_groups(report: Report, column: str) -> dict[str, list[ScoreRow]]:
+    """The groups that a report for people shows: several names of one recording each are one group, `N others`.
+
+    Empty where fewer than two groups are left: they would only repeat the means over all.
+    """
+    groups = group_rows(report, column)
+    single = [value for value, rows in groups.items() if count_recordings(rows) == 1 and not is_numeric(value)]
+    if len(single) > 1:
+        others = [row for value in single for row in groups.pop(value)]
+        groups[f"{len(single)} others"] = others
+    return groups if len(groups) > 1 else {}
+
+
+def count_recordings(rows: Sequence[ScoreRow]) -> int:
+    return len({row.pair.id for row in rows})
+
+
+def is_numeric(value: str) -> bool:
+    """Whether a group is one of numbers: `5`, `-2.5` or `-5 to 0`."""
+    return all(math.isfinite(_sort_key(end)[0]) for end in value.split(" to "))
 
 
 def _sort_key(text: str) -> tuple[float, str]:

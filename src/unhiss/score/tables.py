@@ -38,7 +38,7 @@ def to_markdown(report: Report, groups: Sequence[str] = TERMINAL_GROUPS) -> str:
         table = markdown_table(["system", "µs per 16 ms", "x real time"], lines, 1)
         parts.append(f"Processor time on one core (median):\n\n{table}")
     for column in groups:
-        if rows_by_value := statistics.group_rows(report, column):
+        if rows_by_value := statistics.shown_groups(report, column):
             table = _means_table(report, rows_by_value, GROUPS[column], format_mean)
             parts.append(f"By {GROUPS[column]}:\n\n{table}")
     parts += [f"{title}\n\n" + "\n".join(f"- {line}" for line in lines) for title, lines in list_problems(report)]

@@ -1,5 +1,6 @@
 """Checkpoints: one safetensors file with weights, averaged weights, optimiser state and the experiment."""
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Iterator
@@ -116,6 +117,21 @@ def read_experiment(path: str | Path, metadata: dict[str, Any]) -> Experiment:
         return Experiment.from_dict(metadata["experiment"])
     except (KeyError, ConfigError) as error:
         raise ModelError(f"{path}: made by another version of unhiss ({error})") from error
+
+
+def refuse_other_run(path: Path, metadata: dict[str, Any], experiment: Experiment, store: Store) -> None:
+    """Raise ModelError if a run of `experiment` on `store` may not continue from a checkpoint with this metadata.
+
+    How often the run saves may differ, and it may have more epochs than before.
+    """
+    before, config = read_experiment(path, metadata), experiment.train
+    changeable = {key: getattr(config, key) for key in ("save_every_steps", "samples_every_epochs")}
+    changeable["epochs"] = max(before.train.epochs, config.epochs)
+    before = dataclasses.replace(before, train=dataclasses.replace(before.train, **changeable))
+    if differences := before.differences(experiment):
+        raise ModelError(f"{path} was made with {', '.join(differences)}; resume with that, or choose another -o")
+    if metadata["data"].get("sha256") != describe_data(store)["sha256"]:
+        raise ModelError(f"{path} was trained on another data set; resume with that, or choose another -o")
 
 
 def load_model(path: str | Path) -> tuple[nn.Module, Experiment, dict[str, Any]]:

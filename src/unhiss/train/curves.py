@@ -82,7 +82,8 @@ def draw_curves(rows: list[MetricsRow]) -> bytes:
     loss.plot(best["epoch"], best["valid_loss"], "o", **circle)
     loss.set(xlabel="epoch", title="Loss")
     snr.plot(epochs, [row["valid_snr_db"] for row in rows], color=VALID, marker=".", label="denoised")
-    snr.plot(epochs, [row["valid_noisy_snr_db"] for row in rows], color=NOISY, ls="--", label="noisy")
+    # The mixtures never change, so this is one number; as a line over all epochs it is there after the first one too.
+    snr.axhline(rows[-1]["valid_noisy_snr_db"], color=NOISY, ls="--", label="noisy")
     snr.set(xlabel="epoch", title="SNR in validation, dB")
     for axes in (loss, snr):
         axes.set_xlim(0, epochs[-1] * 1.05)
@@ -111,17 +112,19 @@ def draw_comparison(runs: dict[str, list[MetricsRow]]) -> bytes:
 
 
 def _png(figure: Any, integers: Any, logarithmic: Any) -> bytes:
-    """The figure with a grid; x axes in `integers` have whole numbers, and one y axis is logarithmic."""
+    """The figure with a grid; x axes in `integers` have whole numbers, and one y axis is logarithmic if it can be."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
 
     for axes in integers:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    logarithmic.set_yscale("log")
-    # Ticks such as 0.05 instead of 5 × 10⁻²; a run seldom spans a whole power of ten.
-    logarithmic.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 4, 5, 6, 8)))
-    logarithmic.yaxis.set_major_formatter(ScalarFormatter())
-    logarithmic.yaxis.set_minor_formatter(NullFormatter())
+    # A loss that counts SDR can be below zero, where a logarithmic axis shows nothing.
+    if all(min(line.get_ydata(), default=1) > 0 for line in logarithmic.lines):
+        logarithmic.set_yscale("log")
+        # Ticks such as 0.05 instead of 5 × 10⁻²; a run seldom spans a whole power of ten.
+        logarithmic.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 4, 5, 6, 8)))
+        logarithmic.yaxis.set_major_formatter(ScalarFormatter())
+        logarithmic.yaxis.set_minor_formatter(NullFormatter())
     for axes in figure.axes:
         axes.grid(alpha=0.3)
     picture = io.BytesIO()

@@ -22,11 +22,13 @@ from unhiss.train.distributed import SINGLE_PROCESS, ProcessGroup, Reduction, gr
 from unhiss.train.losses import Batch
 from unhiss.train.networks import build_network
 from unhiss.train.run_page import RunPage
+from unhiss.train.stop_request import StopRequest
 from unhiss.train.validation import validate
 from unhiss.train.varied_batches import VariedBatches, batches_of
 
 PROBE_EXAMPLES = 4  # validation inputs stored in a checkpoint, so that export can compare on real input
 PROBE_FRAMES = 16  # of a causal input; a whole example would be larger than the weights
+REPORT_S = 10.0  # longest time between two reports of progress, plus a step; a report waits for the device
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ class Run:
         self.dtype = pick_precision(config.precision, device)
         self.step, self.saved_step = 0, 0  # now, and in last.safetensors
         self.best, self.seconds = math.inf, 0.0
+        self.stop, self.stopped = StopRequest(), False  # this process was asked to stop; all know that one was
         self.loss_sum, self.loss_steps = torch.zeros((), device=device), 0  # of this epoch
 
     def lr(self) -> float:
@@ -98,7 +101,8 @@ class Run:
             number = self.group.rank + index * self.group.count
             torch.manual_seed((config.seed * 1_000_003 + self.step) * config.micro_batches + number)
             loss += self._add_gradient(batch, 1 / len(batches))
-        return loss, self.group.all_reduce([*gradients(self.model), loss])
+        self._votes = torch.full((), float(bool(self.stop)), device=self.device)  # to stop after this step
+        return loss, self.group.all_reduce([*gradients(self.model), loss, self._votes])
 
     def finish_step(self, loss: Tensor, reduction: Reduction) -> None:
         """Wait for the all-reduce, update the weights and their average. `loss` becomes the mean over processes."""
@@ -112,6 +116,7 @@ class Run:
         self._update_ema()
         self.loss_sum += loss
         self.loss_steps += 1
+        self.stopped = bool(self.stop) if self.group.count == 1 else bool(self._votes > 0)
 
     def _add_gradient(self, batch: Batch, weight: float) -> Tensor:
         """Add `weight` times the gradient of a batch's loss; returns the weighted loss."""
@@ -221,14 +226,7 @@ class Run:
         if not path.is_file():
             raise ModelError(f"{self.folder} holds no run to resume; leave --resume out to start one")
         tensors, metadata = checkpoint.load(path)
-        before, config = checkpoint.read_experiment(path, metadata), self.experiment.train
-        changeable = {key: getattr(config, key) for key in ("save_every_steps", "samples_every_epochs")}
-        changeable["epochs"] = max(before.train.epochs, config.epochs)
-        before = dataclasses.replace(before, train=dataclasses.replace(before.train, **changeable))
-        if differences := before.differences(self.experiment):
-            raise ModelError(f"{path} was made with {', '.join(differences)}; resume with that, or choose another -o")
-        if metadata["data"].get("sha256") != checkpoint.describe_data(self.store)["sha256"]:
-            raise ModelError(f"{path} was trained on another data set; resume with that, or choose another -o")
+        checkpoint.refuse_other_run(path, metadata, self.experiment, self.store)
         for prefix, part in self._parts().items():
             checkpoint.load_state(part, checkpoint.with_prefix(prefix, tensors), path)
         self.step = self.saved_step = metadata["step"]
@@ -253,40 +251,50 @@ def _check(experiment: Experiment, store: Store, group: ProcessGroup) -> None:
 
 
 def train(run: Run) -> Iterator[Progress]:
-    """Train until the last epoch, as the progress is read: every tenth step, and the metrics of each epoch.
+    """Train until the last epoch, as the progress is read: every tenth step, every ten seconds, and each epoch.
 
-    Validates after each epoch, saves every `save_every_steps` and at the end. Interrupted in any way, at most
-    the steps since the last save are lost; `Run.resume` continues from there. Raises ModelError if the loss diverges.
+    Validates after each epoch, saves every `save_every_steps` and at the end. Asked to stop (`run.stop`), it saves the
+    step it has reached; ended in any other way, it loses at most the steps since the last save. `Run.resume` continues.
     """
     keep_memory()
     # Quiet scenes are full of numbers below 1e-38, which a processor computes slowly: a seventh of the time.
     torch.set_flush_denormal(run.experiment.vary.on)
-    config = run.experiment.train
     page = RunPage(run.folder, run.store, run.experiment, run.step) if run.group.is_first else None
-    if run.step == 0:
-        run.save("last")  # from now on there is a checkpoint to resume from
-    while run.step < config.steps:
-        epoch, number = divmod(run.step, config.steps_per_epoch)
-        first_step, started, seconds_before = run.step, time.perf_counter(), run.seconds
-        steps = run.batches.epoch(epoch, number)
-        batches = next(steps, None)
-        while batches:
-            loss, reduction = run.start_step(*batches)
-            batches = next(steps, None)  # computed while slower processes catch up
-            run.finish_step(loss, reduction)
-            run.seconds = seconds_before + time.perf_counter() - started
-            speed = (run.step - first_step) * config.batch_size / (run.seconds - seconds_before)
-            if run.step % 10 == 0 or run.step == first_step + 1:
-                yield Progress(run.step * config.batch_size, float(loss), speed)
-            if run.step % config.save_every_steps == 0 and run.step % config.steps_per_epoch:
-                run.raise_if_diverged()
-                run.save("last")
-        row = run.finish_epoch() | {"samples_per_second": round(speed, 1)}
-        improved = row["valid_loss"] < run.best
-        run.best = min(run.best, row["valid_loss"])
+    try:
+        if run.step == 0:
+            run.save("last")  # from now on there is a checkpoint to resume from
+        while run.step < run.experiment.train.steps and not run.stopped:
+            yield from _train_epoch(run, page)
+    finally:
         if page:
-            page.add(row, run.ema_model)
-        if improved:
-            run.save("best")
-        run.save("last")
-        yield Progress(run.step * config.batch_size, row["loss"], speed, row)
+            page.close(run.step)
+
+
+def _train_epoch(run: Run, page: RunPage | None) -> Iterator[Progress]:
+    """Train to the end of the epoch and validate, or to the step at which all processes stop."""
+    config = run.experiment.train
+    first_step, started, seconds_before = run.step, time.perf_counter(), run.seconds
+    reported, steps = -math.inf, run.batches.epoch(*divmod(run.step, config.steps_per_epoch))
+    batches = next(steps, None)
+    while batches:
+        loss, reduction = run.start_step(*batches)
+        batches = next(steps, None)  # computed while slower processes catch up
+        run.finish_step(loss, reduction)
+        run.seconds = seconds_before + (now := time.perf_counter()) - started
+        speed = (run.step - first_step) * config.batch_size / (run.seconds - seconds_before)
+        if run.step % 10 == 0 or now - reported > REPORT_S:
+            reported = now
+            yield Progress(run.step * config.batch_size, float(loss), speed)
+        if run.step % config.steps_per_epoch and (run.stopped or run.step % config.save_every_steps == 0):
+            run.raise_if_diverged()
+            run.save("last")
+            if run.stopped:
+                return
+    row = run.finish_epoch() | {"samples_per_second": round(speed, 1)}
+    improved, run.best = row["valid_loss"] < run.best, min(run.best, row["valid_loss"])
+    if page:
+        page.add(row, run.ema_model)
+    if improved:
+        run.save("best")
+    run.save("last")
+    yield Progress(run.step * config.batch_size, row["loss"], speed, row)

@@ -2,6 +2,7 @@
 
 import html
 import json
+import time
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -18,6 +19,7 @@ from unhiss.train.samples import Samples, stored_steps
 PAGE_FOLDER = files("unhiss.train") / "page"
 STYLE = (PAGE_FOLDER / "style.css").read_text(encoding="utf-8")
 ABOUT = "Validation mixtures, the same in every run on this data set. Pictures: all frequencies, 80 dB."
+LATE, LATE_S = 3, 120  # epochs, and seconds for validation, after which a run without news counts as ended
 PAGE = Template((PAGE_FOLDER / "run.html").read_text(encoding="utf-8"))
 
 
@@ -28,6 +30,7 @@ class RunPage:
         self.folder, self.store, self.experiment = folder, store, experiment
         self.metrics = MetricsLog(folder, step)
         self.samples = Samples(folder, store, experiment, step) if experiment.train.samples_every_epochs else None
+        self.stopped_at: int | None = None
         self.write()
 
     def add(self, row: MetricsRow, model: nn.Module) -> None:
@@ -39,40 +42,60 @@ class RunPage:
             self.samples.add(model, step, self.metrics.board)
         self.write()
 
+    def close(self, step: int) -> None:
+        """Say that the run has ended at `step`, unless that is its last."""
+        if step < self.experiment.train.steps:
+            self.stopped_at = step
+            self.write()
+
     def write(self) -> None:
         """Write index.html. It refers to files beside it, so the folder can be moved or served."""
         rows, experiment = self.metrics.rows, self.experiment
-        step, total, stored = int(rows[-1]["step"]) if rows else 0, experiment.train.steps, stored_steps(self.folder)
+        validated = int(rows[-1]["step"]) if rows else 0
+        step, total, stored = self.stopped_at or validated, experiment.train.steps, stored_steps(self.folder)
+        state = "stopped" if self.stopped_at is not None else "done" if step == total else f"{step / total:.0%}"
         defaults = Experiment().flat()
         settings = {key: str(value) for key, value in experiment.flat().items() if value != defaults[key]}
         settings["data"] = self.store.folder.name
         for name, part in sorted(self.store.settings.get("splits", {}).items()):
             settings[name] = f"{part['clips']:,} clips, {part['hours']:.2f} h"
+        curves = f'<h2>Curves</h2>\n<img class="curves" src="curves.png?{validated}" alt="Loss and SNR">'
         text = PAGE.substitute(
-            name=html.escape(experiment.name), style=STYLE, status=_status(rows, experiment), step=step, total=total,
-            state="done" if step == total else f"{step / total:.0%}", stored=stored, live=str(step < total).lower(),
-            curves=f'<h2>Curves</h2>\n<img class="curves" src="curves.png?{step}" alt="Loss and SNR">' if rows else "",
+            name=html.escape(experiment.name), style=STYLE, status=_status(rows, experiment, self.stopped_at),
+            step=step, total=total, state=state, stored=stored, live=str(step < total).lower(),
+            curves=curves if rows else "",
             samples=_samples(self.folder, stored), settings=html_table([], list(settings.items()), numeric_from=9),
         )  # fmt: skip
         with atomic_write(self.folder / "index.html") as draft:
             draft.write_text(text, encoding="utf-8")
 
 
-def _status(rows: list[MetricsRow], experiment: Experiment) -> str:
-    """Position, time left, speed, loss and SNR of the run, in one line."""
+def _status(rows: list[MetricsRow], experiment: Experiment, stopped_at: int | None) -> str:
+    """Position, time left or the step it has stopped at, speed, loss and SNR of the run, in one line."""
     config = experiment.train
+    stopped = "" if stopped_at is None else f"<b>stopped at step {stopped_at:,}</b>; --resume continues"
     if not rows:
-        return f"The first validation comes after step {config.steps_per_epoch:,} of {config.steps:,}."
+        first = f"The first validation comes after step {config.steps_per_epoch:,} of {config.steps:,}."
+        return f"{first} {stopped.capitalize()}".rstrip()
     row, best = rows[-1], min(rows, key=lambda row: row["valid_loss"])
-    left_s = (config.steps * config.batch_size - row["frames"]) / max(1e-9, row["samples_per_second"])
-    left = f", about <b>{_duration(left_s)}</b> to go" if left_s > 0 else ""
+    ahead = f", {stopped}" if stopped else _time_left(row, experiment)
     return (
         f"Epoch <b>{row['epoch']} of {config.epochs}</b>, step {row['step']:,} of {config.steps:,}"
-        f" · {_duration(training_hours(rows)[-1] * 3600)} of training{left}"
+        f" · {_duration(training_hours(rows)[-1] * 3600)} of training{ahead}"
         f" · {row['samples_per_second']:,.0f} examples/s"
         f" · validation loss <b>{row['valid_loss']:.4g}</b>, best {best['valid_loss']:.4g} at epoch {best['epoch']}"
         f" · SNR {row['valid_noisy_snr_db']:.1f} → <b>{row['valid_snr_db']:.1f} dB</b>"
     )
+
+
+def _time_left(row: MetricsRow, experiment: Experiment) -> str:
+    """How long the run still takes. The page replaces it once the next epoch is late: a killed run writes no word."""
+    config, speed = experiment.train, max(1e-9, row["samples_per_second"])
+    left_s = (config.steps * config.batch_size - row["frames"]) / speed
+    if left_s <= 0:
+        return ""
+    late = time.time() + LATE * config.steps_per_epoch * config.batch_size / speed + LATE_S
+    return f', <span data-late="{late:.0f}">about <b>{_duration(left_s)}</b> to go</span>'
 
 
 def _duration(seconds: float) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from html import escape
 from importlib.resources import files
+from itertools import pairwise
 from string import Template
 from typing import Any
 
@@ -14,12 +15,23 @@ from unhiss.score.page import charts
 from unhiss.score.page.clips import MAX_CLIP_S, Clip, ClipVersion, ranking_metric
 from unhiss.score.registry import METRICS
 from unhiss.score.report import NOISY, Report, package_versions
-from unhiss.score.statistics import GROUPS, INTERVAL, baseline, group_rows, mean_of, median_cost_us, paired_difference
+from unhiss.score.statistics import (
+    GROUPS,
+    INTERVAL,
+    baseline,
+    count_recordings,
+    is_numeric,
+    mean_of,
+    median_cost_us,
+    paired_difference,
+    shown_groups,
+)
 from unhiss.score.tables import format_mean, list_problems
 
 CHART_METRICS = ("pesq_wb", "ovrl", "si_sdr_db", "estoi", "wer", "p808")  # at most four of these get charts
 DIRECTION = {1: "Further up", -1: "Further down", 0: "Nearer to 0"}  # what is better, by Metric.better
 MIN_RECORDINGS = 10  # fewer make the intervals too narrow
+MAX_COLUMNS = 9  # beside the system, in a table 1,280 pixels wide; more metrics make more tables
 MAX_LINE_GROUPS = 8  # more numeric groups get a dot chart
 FILES = files("unhiss.score.page")
 
@@ -59,12 +71,17 @@ def _summary(report: Report) -> str:
         scored = f"{len(report.of(system)) - failed}{f'<small>{failed} failed</small>' if failed else ''}"
         cost = median_cost_us(report, system)
         rows.append([system, *cells, Html(scored), f"{cost:,.0f}" if math.isfinite(cost) else "–"])
-    head = ["system", *(METRICS[metric].title for metric in report.metrics), "scored", "µs per 16 ms"]
+    head = [*(METRICS[metric].title for metric in report.metrics), "scored", "µs per 16 ms"]
     note = (
         f"Means, and the interval in which they lie with 95 % certainty{_few_recordings(report)}. Green: the best mean "
         "of a column (of the systems alone; others may be within its interval: see the differences)."
     )
-    return f'<p class="soft">{note}</p>' + _table(head, rows)
+    parts = -(-len(head) // MAX_COLUMNS)
+    ends = [round(len(head) * part / parts) for part in range(parts + 1)]
+    tables = [
+        _table(["system", *head[a:b]], [[row[0], *row[1 + a : 1 + b]] for row in rows]) for a, b in pairwise(ends)
+    ]
+    return f'<p class="soft">{note}</p>' + "".join(tables)
 
 
 def _best_system(report: Report, metric: str) -> str | None:
@@ -134,12 +151,11 @@ def _groups(report: Report) -> list[tuple[str, str, str]]:
     items = "".join(f"<li>{charts.legend_marker(n)}{escape(name)}</li>" for n, name in enumerate(report.systems))
     sections = []
     for column, heading in GROUPS.items():
-        groups = group_rows(report, column)
-        if len(groups) < 2:
+        groups = shown_groups(report, column)
+        if not groups:
             continue
-        numeric = all(value.lstrip("-").replace(".", "", 1).isdigit() for value in groups)
-        curves = numeric and len(groups) <= MAX_LINE_GROUPS
-        counts = {value: sum(row.system == NOISY for row in rows) for value, rows in groups.items()}
+        curves = all(map(is_numeric, groups)) and len(groups) <= MAX_LINE_GROUPS
+        counts = {value: count_recordings(rows) for value, rows in groups.items()}
         pictures = []
         for metric in _chart_metrics(report):
             means = {
