@@ -9,7 +9,7 @@ from pathlib import Path
 
 from unhiss.errors import ModelError, nearest
 
-SHIPPED = Path(__file__).parent / "models"
+SHIPPED = Path(__file__).parent / "pretrained"
 DEFAULT = "small"
 
 
