@@ -141,7 +141,7 @@ def test_a_pipe_of_garbage_is_reported(
     [
         (("none.wav", "-o", "b.wav"), "none.wav: no such file"),
         (("empty.wav", "-o", "b.wav"), "empty.wav: 0 bytes, not a recording"),
-        (("a.wav", "-o", "there.wav"), "there.wav exists; --force (in Python force=True) overwrites it"),
+        (("a.wav", "-o", "there.wav"), "there.wav exists; --force overwrites it"),
         (("a.wav", "-o", "a.wav"), "a.wav is the input itself; choose another output, or replace it with --in-place"),
         (("a.wav", "-o", "link.wav", "--force"), "link.wav is the input itself; choose another output"),
         (("a.wav", "-o", "no/b.wav"), "no is no folder; make it first: mkdir -p no"),
@@ -172,9 +172,9 @@ def test_an_unusable_path_is_reported(
         (("folder", "-o", "b.wav"), "folder holds no recording that unhiss reads"),
         (("nothing*.wav", "-o", "out"), "nothing*.wav matches no file"),
         (("a.wav", "folder/a.wav", "-o", "folder"), "several inputs are named a.wav"),
-        (("a.wav", "-o", "b.wav", "--mix", "2"), "mix = 2.0; expected 0 (the input) to 1"),
-        (("a.wav", "-o", "b.wav", "--atten-limit-db", "-3"), "atten_limit_db = -3.0; expected dB from 0"),
-        (("a.wav", "-o", "b.wav", "--rate", "0"), "rate = 0; expected 1,000 to 10,000,000 Hz"),
+        (("a.wav", "-o", "b.wav", "--mix", "2"), "--mix 2.0; expected 0 (the input) to 1"),
+        (("a.wav", "-o", "b.wav", "--atten-limit-db", "-3"), "--atten-limit-db -3.0; expected dB from 0"),
+        (("a.wav", "-o", "b.wav", "--rate", "0"), "--rate 0; expected 1,000 to 10,000,000 Hz"),
         (("a.wav", "-o", "b.wav", "--format", "flac"), "-o b.wav is no .flac file, and --format asks for one"),
         (
             ("a.wav", "-o", "folder", "--format", "flc"),

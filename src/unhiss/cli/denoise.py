@@ -120,11 +120,11 @@ def _exit_on_signals() -> None:
 
 def _denoise_and_report(tasks: list[DenoiseTask], options: BatchOptions, plot: Path | None, as_json: bool) -> int:
     """Denoise all and print each result; returns the number of failures. The error of a single recording is raised."""
-    import json
     import time
 
     from unhiss.cli.batch import denoise_all
 
+    hints: set[str] = set()  # said already: what to install
     single = len(tasks) == 1
     start_s, audio_s, done, failed = time.perf_counter(), 0.0, 0, 0
     try:
@@ -137,8 +137,7 @@ def _denoise_and_report(tasks: list[DenoiseTask], options: BatchOptions, plot: P
             task = tasks[index]
             if isinstance(outcome, str):
                 failed += 1
-                failure = json.dumps({"source": str(task.source), "error": outcome})
-                echo(failure if as_json else f"unhiss: {outcome}", err=not as_json)
+                _print_failure(task, outcome, as_json, hints)
                 continue
             done, audio_s = done + 1, audio_s + outcome.seconds
             if plot:
@@ -156,6 +155,26 @@ def _denoise_and_report(tasks: list[DenoiseTask], options: BatchOptions, plot: P
     if failed and not single:
         echo(f"unhiss: {failed} of {len(tasks)} recordings failed", err=True)
     return failed
+
+
+def _print_failure(task: DenoiseTask, message: str, as_json: bool, hints: set[str]) -> None:
+    import json
+
+    from unhiss.errors import INSTALL
+
+    message = _in_option_names(message)
+    if as_json:
+        return echo(json.dumps({"source": str(task.source), "error": message}))
+    problem, _, hint = message.partition(INSTALL)
+    echo(f"unhiss: {problem if hint in hints else message}", err=True)
+    if hint:
+        hints.add(hint)
+
+
+def _in_option_names(message: str) -> str:
+    from unhiss.cli.option_names import in_option_names
+
+    return in_option_names(message, click.get_current_context().command)
 
 
 def _draw(plot: Path, task: DenoiseTask, options: BatchOptions) -> None:
@@ -191,7 +210,7 @@ def _print_report(task: DenoiseTask, report: FileReport, plot: Path | None, as_j
         echo(_report_json(task, report), err=to_stderr)
         return
     for warning in report.warnings:
-        echo(f"unhiss: {task.source}: {warning}", err=True)
+        echo(f"unhiss: {task.source}: {_in_option_names(warning)}", err=True)
     summary = f"{report.seconds:.1f} s of audio ({report.channels} ch, {report.rate:,} Hz)"
     speed = f"{report.times_real_time:.0f} x real time"
     if not single:

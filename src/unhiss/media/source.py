@@ -1,14 +1,15 @@
 """Recordings of any readable format: opened once, probed once, decoded in as many passes as needed."""
 
-import shutil
+import math
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
+from unhiss.arguments import check_number
 from unhiss.errors import AudioError
 from unhiss.media import formats, pyav
 from unhiss.media.audio_source import Source
+from unhiss.media.file_objects import Readable, path_to_read
 from unhiss.media.file_range import whole
 from unhiss.media.pyav.reader import PyavReader
 from unhiss.media.soundfile_reader import SoundfileReader
@@ -46,29 +47,26 @@ def open_source(path: str | Path) -> Source:
 class TooLongError(AudioError):
     """A recording is longer than its reader accepts; `seconds` is its length."""
 
-    def __init__(self, path: Path, seconds: float, max_seconds: float) -> None:
-        super().__init__(f"{path}: {seconds:.2f} s long, expected {max_seconds:g} s at most; cut it first")
+    def __init__(self, message: str, seconds: float) -> None:
+        super().__init__(message, seconds)
         self.seconds = seconds
 
+    def __str__(self) -> str:
+        return str(self.args[0])
 
-def read(path: str | Path, max_seconds: float | None = None) -> tuple[np.ndarray, int]:
+
+def read(source: Readable, max_seconds: float | None = None) -> tuple[np.ndarray, int]:
     """All samples of a recording as float32, `(T,)` if mono, else `(C, T)`, and its rate in Hz.
 
+    source: a path, the bytes of a file, or a file object open for reading, which need not be able to seek.
     max_seconds: a recording longer than this by its header is not decoded; TooLongError is raised.
     Raises AudioError as `open_source` and `Source.blocks` do. An empty recording is valid and gives `T = 0`.
     """
-    source = open_source(path)
-    if max_seconds is not None and source.seconds > max_seconds:
-        raise TooLongError(source.path, source.seconds, max_seconds)
-    return source.read(), source.rate
-
-
-def spool(stream: BinaryIO, path: Path) -> Path:
-    """Write a pipe's bytes to a file, since decoding in several passes needs a file that can seek."""
-    try:
-        with path.open("wb") as file:
-            shutil.copyfileobj(stream, file, 1 << 20)
-    except OSError as error:
-        why = f"stdin cannot be kept there ({error.strerror})"
-        raise AudioError(f"{path.parent}: {why}; set TMPDIR to a roomier folder") from error
-    return path
+    if max_seconds is not None:
+        check_number("max_seconds", max_seconds, 0, math.inf, "seconds, or None for any length")
+    with path_to_read(source) as path:
+        recording = open_source(path)
+        if max_seconds is not None and recording.seconds > max_seconds:
+            too_long = f"{recording.seconds:.2f} s long, expected {max_seconds:g} s at most"
+            raise TooLongError(f"{path}: {too_long}; cut it first", recording.seconds)
+        return recording.read(), recording.rate
