@@ -91,7 +91,7 @@ def test_samples_beyond_full_scale_are_clipped_with_a_warning_that_counts_them(e
 def test_samples_beyond_full_scale_are_rescaled_or_clipped_by_option(
     mode: str, first: list[float], tmp_path: Path
 ) -> None:
-    unhiss.write(tmp_path / "y.wav", [2.0, -4.0, 0.0], 16000, clip_mode=mode)  # type: ignore[arg-type]
+    unhiss.write(tmp_path / "y.wav", [2.0, -4.0, 0.0], 16000, clip_mode=mode)
     np.testing.assert_allclose(unhiss.read(tmp_path / "y.wav")[0], first, atol=2**-14)
 
 
@@ -254,14 +254,14 @@ def test_wrong_arguments_of_write_are_refused_by_name(
 @pytest.mark.parametrize("seconds", ["5", float("nan"), True])
 def test_a_length_limit_is_a_number(seconds: Any) -> None:
     with pytest.raises(ConfigError, match="max_seconds = "):
-        unhiss.read(b"", seconds)  # type: ignore[call-arg]
+        unhiss.read(b"", seconds)
 
 
 def test_the_length_limit_holds_for_file_objects() -> None:
     buffer = io.BytesIO()
     unhiss.write(buffer, np.zeros(16000), 16000, format="flac")
     with pytest.raises(TooLongError, match=r"the recording: 1\.00 s long, expected 0\.5 s at most") as error:
-        unhiss.read(buffer.getvalue(), 0.5)  # type: ignore[call-arg]
+        unhiss.read(buffer.getvalue(), 0.5)
     assert error.value.seconds == 1
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from unhiss.arguments import as_path
 from unhiss.dsp.audio import as_channels, check_not_transposed, check_rate
@@ -66,7 +67,7 @@ class Denoiser:
         """Pickled as its arguments; a process loads the model once, however many copies it gets."""
         return _shared, (self._source, self._options)
 
-    def __call__(self, audio: np.ndarray, rate: int) -> np.ndarray:
+    def __call__(self, audio: ArrayLike, rate: int) -> np.ndarray:
         """Denoise `(T,)` or `(C, T)` at `rate` Hz; returns float32 of the same shape.
 
         audio: float, or integers, which are scaled by their type (see unhiss.dsp.audio.as_samples).
@@ -176,7 +177,7 @@ def _load(model: str, **options: Any) -> Denoiser:
 
 
 def denoise(
-    audio: np.ndarray, rate: int, *, model: str | Path = DEFAULT, atten_limit_db: float | None = None,
+    audio: ArrayLike, rate: int, *, model: str | Path = DEFAULT, atten_limit_db: float | None = None,
     mix: float = 1.0, guard: bool = True,
 ) -> np.ndarray:  # fmt: skip
     """Denoise audio `(T,)` or `(C, T)` at `rate` Hz; returns float32 of the same shape.

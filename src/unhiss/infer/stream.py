@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from unhiss.arguments import check_count
 from unhiss.dsp.audio import as_channels, check_rate
@@ -125,7 +126,7 @@ class Stream:
     def _effective_mix(self) -> float:
         return 0.0 if self.bypass else float(self._mix)
 
-    def push(self, block: np.ndarray) -> np.ndarray:
+    def push(self, block: ArrayLike) -> np.ndarray:
         """`(C, T)`, or `(T,)` of one channel, of any length -> float32 of the same shape.
 
         block: float, or integers, which are scaled by their type (see unhiss.dsp.audio.as_samples).
@@ -134,7 +135,7 @@ class Stream:
         return Stream.push_many([self], [block])[0]
 
     @staticmethod
-    def push_many(streams: "Sequence[Stream]", blocks: Sequence[np.ndarray]) -> list[np.ndarray]:
+    def push_many(streams: "Sequence[Stream]", blocks: Sequence[ArrayLike]) -> list[np.ndarray]:
         """`[stream.push(block) ...]` of different streams, equal up to the order of float32 sums, in fewer calls.
 
         Streams of the same model and rate share one call of the model. Raises AudioError as `push` does; all of the
@@ -227,7 +228,7 @@ class Stream:
         return parts | mixer | self._engine.parts
 
 
-def _push(streams: Sequence[Stream], blocks: Sequence[np.ndarray]) -> list[np.ndarray]:
+def _push(streams: Sequence[Stream], blocks: Sequence[ArrayLike]) -> list[np.ndarray]:
     audio = [stream._check(block) for stream, block in zip(streams, blocks, strict=True)]  # all, before one advances
     for stream, block in zip(streams, blocks, strict=True):
         stream._flat = np.ndim(block) == 1

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 from unhiss.arguments import as_path
 from unhiss.errors import AudioError, ConfigError, UnhissError
 
-Readable = str | Path | bytes | bytearray | memoryview | BinaryIO
-Writable = str | Path | BinaryIO
+Readable = str | Path | bytes | bytearray | memoryview | IO[bytes]
+Writable = str | Path | IO[bytes]
 
 
 def display_name(file: Any) -> str:
@@ -70,7 +70,7 @@ def path_to_write(target: Writable, suffix: str = "") -> Iterator[Path]:
                 raise AudioError(f"{name}: cannot be written ({error}); open it in binary mode") from error
 
 
-def spool(stream: BinaryIO, path: Path, name: str = "stdin") -> Path:
+def spool(stream: IO[bytes], path: Path, name: str = "stdin") -> Path:
     """Write the bytes of a pipe or file object, called `name` in errors, to a file."""
     if inspect.iscoroutinefunction(stream.read):
         raise AudioError(f"{name}: its read() is asynchronous; give the file inside, such as upload.file")
@@ -83,7 +83,7 @@ def spool(stream: BinaryIO, path: Path, name: str = "stdin") -> Path:
     return path
 
 
-def _chunks(stream: BinaryIO, name: str) -> Iterator[memoryview]:
+def _chunks(stream: IO[bytes], name: str) -> Iterator[memoryview]:
     while True:
         try:
             chunk = memoryview(stream.read(1 << 20)).cast("B")

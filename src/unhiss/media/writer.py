@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import soundfile as sf
+from numpy.typing import ArrayLike
 
 from unhiss.arguments import check_choice, check_text
 from unhiss.dsp.audio import FULL_SCALE, as_samples, check_not_transposed, check_rate, check_shape, describe_clipping
@@ -44,7 +45,7 @@ def holds_video(path: Path) -> bool:
 
 
 def write(
-    target: Writable, audio: np.ndarray, rate: int, subtype: str | None = None, *, format: str | None = None,
+    target: Writable, audio: ArrayLike, rate: int, subtype: str | None = None, *, format: str | None = None,
     clip_mode: str = "clip",
 ) -> None:  # fmt: skip
     """Write `(T,)` or `(C, T)`, complete or not at all; as with soundfile, an existing file is replaced.

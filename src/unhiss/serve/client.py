@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 from urllib.parse import urlencode, urlsplit
 
 import numpy as np
+from numpy.typing import ArrayLike
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.sync.client import connect
 
@@ -169,7 +170,7 @@ class RemoteStream:
             raise
         self.latency = Latency(latency["samples"], latency["ms"])
 
-    def push(self, block: np.ndarray) -> np.ndarray:
+    def push(self, block: ArrayLike) -> np.ndarray:
         """`(C, T)` or `(T,)` -> float32 of the same shape; waits for the server. Raises ServerError, AudioError.
 
         block: float, or integers, which are scaled by their type, as with `unhiss.Stream`.
@@ -180,7 +181,7 @@ class RemoteStream:
             self._receive_message()
         return self._take(shape[-1]).reshape(shape)
 
-    def send(self, block: np.ndarray) -> None:
+    def send(self, block: ArrayLike) -> None:
         """Send without waiting; `receive` returns the result."""
         audio = as_channels(block, "block")
         if len(audio) != self.channels:
