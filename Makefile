@@ -63,7 +63,7 @@ web/node_modules/stamp: web/package-lock.json web/package.json
 	@touch $@
 
 $(PAGE): web/node_modules/stamp web/index.html web/vite.config.ts web/tsconfig.json $(shell find web/src -type f) \
-  src/unhiss/models/small.onnx src/unhiss/models/small.json
+  src/unhiss/pretrained/small.onnx src/unhiss/pretrained/small.json
 	cd web && npm run --silent build
 
 $(VENV)/venv.stamp:

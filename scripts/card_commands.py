@@ -64,7 +64,7 @@ def _toml(value: Any) -> str:
 
 
 def export(name: str, licence: str, summary: str) -> str:
-    words = [f"unhiss export runs/{name} -o src/unhiss/models/{name}.onnx", f"--licence {shlex.quote(licence)}"]
+    words = [f"unhiss export runs/{name} -o src/unhiss/pretrained/{name}.onnx", f"--licence {shlex.quote(licence)}"]
     return " \\\n  ".join([*words, f"--summary {shlex.quote(summary)}"])
 
 

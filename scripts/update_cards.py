@@ -1,6 +1,6 @@
 """Write the generated blocks of each page in docs/models/; the text between the blocks is written by hand.
 
-    <!-- facts -->        src/unhiss/models/NAME.json, written by unhiss export; costs of bench/results/infer.json
+    <!-- facts -->        src/unhiss/pretrained/NAME.json, written by unhiss export; costs of bench/results/infer.json
     <!-- commands -->     the commands that repeat the model, from all of its records
     <!-- training -->     NAME.training.json, kept by scripts/record_training.py
     <!-- scores -->       NAME.scores.json, written by unhiss evaluate

@@ -1,6 +1,6 @@
 """Write the generated parts of README.md and docs/models/index.md from their sources.
 
-    <!-- models:start -->   the cards of the shipped models, src/unhiss/models/*.json
+    <!-- models:start -->   the cards of the shipped models, src/unhiss/pretrained/*.json
     <!-- peers:start -->    the comparison with other denoisers, bench/results/peers.json, written by bench/peers.py
     <!-- all-scores:start -->  the scores of all models by `unhiss evaluate`, kept as docs/models/NAME.scores.json
 

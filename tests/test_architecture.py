@@ -27,6 +27,7 @@ class Package:
 PACKAGES = {
     "errors": Package(0),
     "legacy": Package(0),
+    "arguments": Package(1),
     "atomic": Package(1),
     "markup": Package(1),
     "runtime": Package(1, frozenset({"onnxruntime"})),

@@ -65,7 +65,7 @@ def metadata(wheel: Path) -> Message:
 def test_the_wheel_holds_models_page_and_type_marker(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-    models = {f"unhiss/models/{name}{end}" for name in MODELS for end in (".onnx", ".json")}
+    models = {f"unhiss/pretrained/{name}{end}" for name in MODELS for end in (".onnx", ".json")}
     assert {PAGE, "unhiss/py.typed", *models} <= names
     assert [name for name in names if re.fullmatch(r"unhiss/serve/static/assets/.*\.wasm-.*\.gz", name)]
     assert not [name for name in names if name.endswith(".wasm")], "13 MB that the gzipped file holds in 3"

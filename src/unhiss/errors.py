@@ -4,6 +4,8 @@ import errno
 import importlib
 from pathlib import Path
 
+INSTALL = "; run: pip install"  # begins the last part of a MissingExtra
+
 
 class UnhissError(Exception):
     """Base class of all errors that unhiss raises deliberately. The message is one line a user can act on."""
@@ -74,8 +76,10 @@ def describe_os_error(error: OSError) -> str:
     return f"{file}{error.strerror or error}{hint}"
 
 
-def need(extra: str, *modules: str) -> None:
+def need(extra: str, *modules: str, what: str = "this") -> None:
     """Raise MissingExtra, with the pip command that installs the extra, unless every module can be imported.
+
+    what: that which needs it, such as the path of a recording.
 
     >>> need("eval", "math")
     """
@@ -83,9 +87,18 @@ def need(extra: str, *modules: str) -> None:
         try:
             importlib.import_module(module)
         except ImportError as error:
-            raise MissingExtra(
-                f"this needs {module}, which is not installed; run: pip install 'unhiss[{extra}]'"
-            ) from error
+            problem = f"{what} needs {module}, which is not installed"
+            raise MissingExtra(f"{problem}{INSTALL} 'unhiss[{extra}]'") from error
+
+
+def shown(value: object) -> str:
+    """A value in an error message: its repr on one line, cut where it is long.
+
+    >>> shown("16k"), shown(list(range(99)))
+    ("'16k'", '[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16...')
+    """
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def nearest(name: str, known: list[str]) -> str:

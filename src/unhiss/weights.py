@@ -7,10 +7,12 @@ import json
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from unhiss.arguments import as_path
 from unhiss.errors import ModelError, WrongModel, nearest
 
-SHIPPED = Path(__file__).parent / "models"
+SHIPPED = Path(__file__).parent / "pretrained"
 DEFAULT = "small"
+MODEL = "an installed name or the path of an .onnx file"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +79,7 @@ def find(name: str | Path) -> Path:
 
     Raises ModelError for an unknown name (naming the nearest) and for a damaged installed file.
     """
-    path = Path(name)
+    path = as_path("model", name, MODEL)
     if path.suffix == ".onnx" or len(path.parts) > 1:
         if not path.is_file():
             raise WrongModel(f"{path}: no such model file; unhiss export makes one from a checkpoint")

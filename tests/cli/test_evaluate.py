@@ -32,7 +32,7 @@ def test_without_a_model_the_noisy_input_is_scored_printed_and_written(run, fold
         assert [row["id"] for row in csv.DictReader(file)] == ["x", "y"]
 
     again = run("evaluate", "--pairs", folder, "-o", tmp_path / "out")
-    assert again.returncode == 1 and b"give --force" in again.stderr and again.stderr.count(b"\n") == 1
+    assert again.returncode == 1 and b"exists; --force overwrites it" in again.stderr and again.stderr.count(b"\n") == 1
 
 
 def test_a_broken_pair_is_listed_the_rest_scored_and_the_exit_code_is_1(run, folder):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 import subprocess
@@ -66,6 +67,12 @@ def probe() -> Probe:
 def test_import_unhiss_loads_nothing_heavy(probe: Probe) -> None:
     assert "unhiss" in probe.packages["import"]
     assert not set(probe.packages["import"]) & (HEAVY | {"click", "tqdm"})
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_no_module_or_folder_hides_a_public_name(name: str) -> None:
+    """Python sets an imported module as an attribute of its package: `import unhiss.models` once hid the function."""
+    assert importlib.util.find_spec(f"unhiss.{name}") is None
 
 
 def test_import_unhiss_prints_nothing_and_starts_no_thread(probe: Probe) -> None:

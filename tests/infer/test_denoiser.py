@@ -173,14 +173,14 @@ def test_an_option_out_of_range_is_refused(options: dict, frame_model: Make) -> 
 @pytest.mark.parametrize(
     ("audio", "line"),
     [
-        (np.zeros(10, np.int16), "int16; expected float"),
+        (np.zeros(10, np.int64), "int64; expected samples"),
         (np.zeros((1000, 2), np.float32), r"looks like \(T, C\); give \(C, T\): audio.T"),
         (np.zeros((1, 2, 3), np.float32), "3 dimensions"),
         (np.float32(0), "0 dimensions"),
         (np.array([0, np.nan]), "NaN"),
         (np.array([0, -np.inf]), "NaN, infinite"),
         (np.array([0, 1e30]), "absurd"),
-        (np.array(["a"]), "expected float"),
+        (np.array(["a"]), "of type ndarray; expected samples"),
     ],
 )
 def test_an_invalid_array_is_refused(audio: np.ndarray, line: str, identity: Denoiser) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import unhiss
-from unhiss.errors import AudioError, ConfigError, ModelError
+from unhiss.errors import AudioError, ConfigError, ModelError, UnhissError
 from unhiss.infer.causal_model import CausalModel
 from unhiss.infer.stream import Stream
 
@@ -145,7 +145,7 @@ def test_an_option_out_of_range_is_refused(options: dict, leveller: CausalModel)
     ("rate", "channels", "line"), [(0, 1, "rate = 0"), (44.1, 1, "rate = "), (8000, 0, "channels = 0")]
 )
 def test_invalid_rates_and_channels_are_refused(rate: float, channels: int, line: str, leveller: CausalModel) -> None:
-    with pytest.raises(AudioError, match=line):
+    with pytest.raises(UnhissError, match=line):
         Stream(rate, channels, leveller)  # type: ignore[arg-type]
 
 
@@ -154,7 +154,7 @@ def test_invalid_rates_and_channels_are_refused(rate: float, channels: int, line
     [
         (np.zeros((480, 2), np.float32), r"shape \(480, 2\); expected \(2, T\)"),
         (np.zeros(480, np.float32), r"shape \(480,\); expected \(2, T\)"),
-        (np.zeros((2, 10), np.int16), "int16; expected float"),
+        (np.zeros((2, 10), np.int64), "int64; expected samples"),
         (np.full((2, 10), np.nan, np.float32), "NaN"),
     ],
 )

@@ -127,7 +127,7 @@ def test_samples_that_are_no_numbers_are_replaced(stream: Stream, monkeypatch: p
 
 def test_recordings_are_not_overwritten(stream: Stream, tmp_path: Path) -> None:
     (tmp_path / "a.clean.wav").write_text("mine")
-    with pytest.raises(AudioError, match=r"a\.clean\.wav exists; --force overwrites it"):
+    with pytest.raises(AudioError, match=r"a\.clean\.wav exists; force=True overwrites it"):
         Recorder(tmp_path / "a", stream)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.clean.wav"]
 
@@ -152,7 +152,7 @@ def test_a_device_is_selected_by_number_name_or_part_of_it() -> None:
     assert select_device(None, "in", example_devices()).name != SOURCE  # although it is the default
     with pytest.raises(AudioError, match="did you mean 'USB headset'"):
         select_device("USB heatset", "out", example_devices())
-    with pytest.raises(AudioError, match="--out '99': no such speaker or virtual microphone"):
+    with pytest.raises(AudioError, match="target = '99': no such speaker or virtual microphone"):
         select_device("99", "out", example_devices())
     with pytest.raises(AudioError, match="no microphone here; plug one in"):
         select_device(None, "in", [SPEAKER])

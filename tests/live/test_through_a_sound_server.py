@@ -169,7 +169,7 @@ def test_the_virtual_microphone_is_installed_kept_and_removed(
     assert done.exit_code == 0 and "-> Unhiss output" in done.stderr
     refused = server.unhiss("--in", "unhiss_microphone", "--seconds", "0.5")
     assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (1, "", 1)
-    assert "records what Unhiss output plays: feedback; choose another --in" in refused.stderr
+    assert "records what Unhiss output plays: feedback; choose another microphone" in refused.stderr
 
     assert run_here(server, monkeypatch, "--remove-virtual-mic").exit_code == 0
     assert "unhiss" not in server.pactl("list", "short", "sources")

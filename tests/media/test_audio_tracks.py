@@ -85,7 +85,7 @@ def test_a_format_of_one_track_gets_the_chosen_one_and_the_report_names_the_othe
 def test_without_a_choice_the_report_says_which_track_was_taken(tmp_path: Path) -> None:
     report = unhiss.denoise_file(talk(tmp_path / "a.mkv"), tmp_path / "b.mkv", **OFF)
     assert report.warnings == (
-        "audio track 1 of 3 is taken; --track N (in Python track=N) takes another of 1: aac, 1 channel, eng, Camera; "
+        "audio track 1 of 3 is taken; track=N takes another of 1: aac, 1 channel, eng, Camera; "
         "2: ac3, 1 channel, fra, Microphone; 3: flac, 1 channel",
     )
     assert pitch_hz(tmp_path / "b.mkv", 1) == 400

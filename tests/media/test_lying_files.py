@@ -16,7 +16,8 @@ from lying_streams import liars
 
 from unhiss.errors import AudioError, MissingExtra, UnhissError
 from unhiss.infer.files import FileJob, FileOptions
-from unhiss.media.source import open_source, read, spool
+from unhiss.media.file_objects import spool
+from unhiss.media.source import open_source, read
 
 LIARS = liars()
 LIKE_INPUT = 1e-4  # of full scale: what one more pass of the same lossless coding changes, and more than it
@@ -85,7 +86,7 @@ def test_strict_refuses_what_is_otherwise_said(tmp_path: Path) -> None:
         if not warnings:
             assert open_source(path, strict=True).frames, liar.name
             continue
-        with pytest.raises(AudioError, match="--strict") as refusal:
+        with pytest.raises(AudioError, match="strict=True") as refusal:
             open_source(path, strict=True)
         assert "\n" not in str(refusal.value)
 

@@ -62,9 +62,12 @@ def test_samples_beyond_full_scale_are_clipped_and_the_input_is_left_alone(rng):
     np.testing.assert_array_equal(loud, kept)
 
 
-@pytest.mark.parametrize("audio", [np.zeros(0), np.zeros((2, 100)), np.array([np.nan, 0])])
-def test_empty_stereo_and_nan_are_refused(audio):
-    with pytest.raises(AudioError, match="finite mono"):
+@pytest.mark.parametrize(
+    ("audio", "line"),
+    [(np.zeros(0), "needs mono"), (np.zeros((2, 100)), "needs mono"), (np.array([np.nan, 0]), "has NaN")],
+)
+def test_empty_stereo_and_nan_are_refused(audio, line):
+    with pytest.raises(AudioError, match=line):
         dnsmos.p835(audio, 16_000)
 
 

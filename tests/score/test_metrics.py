@@ -107,8 +107,8 @@ BY_RATE = [scores, pesq, stoi]
         (np.ones(100), np.ones(101), r"\(100,\).*\(101,\)"),
         (np.ones((2, 100)), np.ones(100), "differ in shape"),
         (np.ones(0), np.ones(0), "empty"),
-        (np.array([0, np.nan]), np.ones(2), "estimate holds NaN"),
-        (np.ones(2), np.array([np.inf, 1]), "reference holds NaN or inf"),
+        (np.array([0, np.nan]), np.ones(2), "the estimate has NaN"),
+        (np.ones(2), np.array([np.inf, 1]), "the reference has NaN, inf"),
     ],
 )
 def test_every_metric_refuses_arrays_that_cannot_be_compared(metric, estimate, reference, message):

@@ -187,6 +187,6 @@ def test_an_earlier_report_is_kept_unless_forced_and_nothing_else_is_left(report
     folder = tables.prepare_folder(tmp_path / "deep" / "out", force=False)
     tables.write_report(report, folder, {}, "page")
     assert sorted(path.name for path in folder.iterdir()) == ["report.html", "report.md", "scores.csv", "scores.json"]
-    with pytest.raises(DataError, match=r"scores\.json exists; give --force"):
+    with pytest.raises(DataError, match=r"scores\.json exists; force=True"):
         tables.prepare_folder(folder, force=False)
     tables.write_report(report, tables.prepare_folder(folder, force=True), {}, "page")

@@ -7,6 +7,7 @@ import io
 import json
 import re
 import shutil
+import sys
 import threading
 from concurrent.futures import Future
 from contextlib import closing
@@ -31,6 +32,7 @@ from serving import (
 )
 
 import unhiss
+from unhiss.errors import AudioError
 from unhiss.media.formats import AudioFormat
 from unhiss.media.source import open_source
 from unhiss.media.writer import open_writer
@@ -266,3 +268,33 @@ def test_the_client_writes_a_complete_file_or_none(server: RunningServer, tmp_pa
     with pytest.raises(ServerError, match="mix = 7"):
         server.client.denoise_file(tmp_path / "noisy.wav", tmp_path / "other.wav", mix=7)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["clean.wav", "noisy.wav"]
+
+
+def test_the_client_refuses_what_it_would_overwrite_and_what_is_missing(server: RunningServer, tmp_path: Path) -> None:
+    unhiss.write(tmp_path / "noisy.wav", np.zeros(8000), 16000)
+    (tmp_path / "clean.wav").write_bytes(b"as it was")
+    with pytest.raises(AudioError, match=r"clean\.wav exists; force=True overwrites it"):
+        server.client.denoise_file(tmp_path / "noisy.wav", tmp_path / "clean.wav")
+    assert (tmp_path / "clean.wav").read_bytes() == b"as it was"
+    server.client.denoise_file(tmp_path / "noisy.wav", tmp_path / "clean.wav", force=True)
+    assert unhiss.read(tmp_path / "clean.wav")[0].size == 8000
+    with pytest.raises(AudioError, match=r"missing\.wav: no such file"):
+        server.client.denoise_file(tmp_path / "missing.wav", tmp_path / "new.wav")
+    with pytest.raises(AudioError, match="cannot be written"):
+        server.client.denoise_file(tmp_path / "noisy.wav", tmp_path / "no folder" / "new.wav")
+
+
+def test_a_client_is_told_what_the_server_reads_and_the_operator_what_to_install(
+    tmp_path: Path, leveller: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    buffer = io.BytesIO()
+    unhiss.write(buffer, np.zeros(9000), 48000, format="m4a")
+    (tmp_path / "recording").write_bytes(buffer.getvalue())
+    monkeypatch.setitem(sys.modules, "av", None)
+    worker._log.cache_clear()
+    for _ in range(2):
+        with pytest.raises(RequestError, match="it reads WAV, FLAC, Ogg, Opus, MP3") as error:
+            worker.denoise(tmp_path / "recording", tmp_path, DenoiseRequest(model=str(leveller)), Limits())
+        assert error.value.status == 422 and "pip" not in str(error.value)
+    line = "unhiss: a recording that was sent needs av, which is not installed; run: pip install 'unhiss[media]'"
+    assert capfd.readouterr().err.splitlines() == [line], "once"

@@ -13,6 +13,7 @@ from serving import PCM16_STEP, ROUND_OFF, RunningServer, noise, serving, stream
 from websockets.sync.client import connect
 
 import unhiss
+from unhiss.errors import AudioError, ConfigError
 from unhiss.infer.causal_model import CausalModel
 from unhiss.serve.admission import MAX_STEP_LOAD_S
 from unhiss.serve.client import ServerError
@@ -176,3 +177,19 @@ def test_a_state_is_saved_only_when_the_one_before_was_read(server: RunningServe
             stream._receive_message()
             time.sleep(0)
         assert max(lengths) <= 1
+
+
+def test_a_remote_stream_takes_samples_by_the_rule_of_the_local_one(
+    server: RunningServer, rng: np.random.Generator
+) -> None:
+    values = rng.integers(-9000, 9000, 3200).astype(np.int16)
+    with server.client.stream(16000) as one, server.client.stream(np.int64(16000)) as other:  # type: ignore[arg-type]
+        np.testing.assert_allclose(one.push(values), other.push((values / 32768).tolist()), atol=ROUND_OFF)
+        for block in (None, np.zeros(10, bool), np.array([np.nan]), np.zeros((2, 10))):
+            with pytest.raises(AudioError, match="block"):
+                one.push(block)  # type: ignore[arg-type]
+    clipped = pytest.warns(UserWarning, match=r"2 samples above full scale .* are clipped by pcm16")
+    with server.client.stream(16000, format="pcm16") as stream, clipped:
+        stream.push(np.array([1.5, -1.5, 1.0]))
+    with pytest.raises(ConfigError, match="channels = '2'; expected 1 or more"):
+        server.client.stream(16000, "2")  # type: ignore[arg-type]

@@ -8,7 +8,7 @@ import { cases, difference, numbers, rows } from "./fixtures";
 // Two builds of onnxruntime sum in other orders, and a recurrent network propagates the difference.
 const SAME = 1e-4;
 
-const path = new URL("../../src/unhiss/models/", import.meta.url);
+const path = new URL("../../src/unhiss/pretrained/", import.meta.url);
 const bytes = (name: string): ArrayBuffer => {
   const file = readFileSync(new URL(name, path));
   return file.buffer.slice(file.byteOffset, file.byteOffset + file.byteLength) as ArrayBuffer;

@@ -2,6 +2,7 @@
 
 import sys
 from importlib import import_module
+from typing import Any
 
 import click
 
@@ -41,6 +42,16 @@ class LazyGroup(click.Group):
         if args[0] not in COMMANDS and not context.resilient_parsing:  # as while a shell completes a line
             context.fail(f"no command {args[0]!r}; {nearest(args[0], list(COMMANDS))}")
         return super().resolve_command(context, args)
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except UnhissError as error:
+            from unhiss.cli.option_names import in_option_names
+
+            name = context.invoked_subcommand
+            error.args = (in_option_names(str(error), self.get_command(context, name) if name else None),)
+            raise
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -164,9 +164,10 @@ def _denoise(task: DenoiseTask, options: BatchOptions, progress: Progress) -> Fi
         target, target_name = _local_target(task, Path(folder), options.file.force)
         try:
             report = denoiser.process(FileJob(source, target, file_options), progress)
-        except AudioError as error:
+        except UnhissError as error:
             message = str(error).replace(str(target), target_name).replace(str(source), _display_name(task.source))
-            raise AudioError(message) from error
+            error.args = (message,)
+            raise
         if not isinstance(task.target, Path):
             task.target.upload(target)
         elif task.target == PIPE:
@@ -193,7 +194,7 @@ def _local_target(task: DenoiseTask, folder: Path, force: bool) -> tuple[Path, s
 
 
 def _copy_source(source: Path | RemotePath, folder: Path) -> Path:
-    from unhiss.media.source import spool
+    from unhiss.media.file_objects import spool
 
     if not isinstance(source, Path):
         path = folder / f"noisy{source.suffix}"

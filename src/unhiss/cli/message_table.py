@@ -9,7 +9,10 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+import click
+
 from unhiss.cli.terminal import echo
+from unhiss.errors import INSTALL
 
 if TYPE_CHECKING:
     from unhiss.cli.tasks import DenoiseTask
@@ -27,17 +30,21 @@ class RunMessages:
 
     def __init__(self, verbose: bool, as_json: bool) -> None:
         self._all, self._as_json = verbose or as_json, as_json
+        self._hints: set[str] = set()  # what to install, said already
         self.errors, self.warnings = MessageTable(), MessageTable()
 
     def fail(self, task: DenoiseTask, message: str) -> None:
+        message = _as_typed(message)
+        problem, _, hint = message.partition(INSTALL)
         self.errors.add(task, message)
         if self._as_json:
             echo(json.dumps({"source": str(task.source), "error": message}))
         elif self._all or len(self.errors) <= SHOWN:
-            echo(f"unhiss: {message}", err=True)
+            echo(f"unhiss: {problem if hint in self._hints else message}", err=True)
+            self._hints |= {hint} - {""}
 
     def warn(self, task: DenoiseTask, messages: Iterable[str]) -> None:
-        for message in () if self._as_json else messages:
+        for message in () if self._as_json else map(_as_typed, messages):
             self.warnings.add(task, message)
             if self._all or len(self.warnings) <= SHOWN:
                 echo(f"unhiss: {task.source}: {message}", err=True)
@@ -73,6 +80,13 @@ class MessageTable:
                 ", ".join(names), width, initial_indent=indent, subsequent_indent=indent, break_long_words=False,
                 break_on_hyphens=False,
             )  # fmt: skip
+
+
+def _as_typed(message: str) -> str:
+    """A message with options as they are typed."""
+    from unhiss.cli.option_names import in_option_names
+
+    return in_option_names(message, click.get_current_context().command)
 
 
 def _reason(task: DenoiseTask, message: str) -> str:

@@ -1,5 +1,7 @@
 """Levels in decibels: RMS, active speech, silence, bandwidth, and an estimate of the SNR."""
 
+import math
+
 import numpy as np
 
 SILENCE_DBFS = -100.0  # levels below 16-bit resolution all mean silence
@@ -7,7 +9,7 @@ SILENCE_DBFS = -100.0  # levels below 16-bit resolution all mean silence
 
 def power_dbfs(power: float) -> float:
     """The level of a mean power in dB re full scale, at least SILENCE_DBFS."""
-    return max(SILENCE_DBFS, 10 * np.log10(power)) if power > 0 else SILENCE_DBFS
+    return max(SILENCE_DBFS, 10 * math.log10(power)) if power > 0 else SILENCE_DBFS
 
 
 def rms_dbfs(audio: np.ndarray) -> float:

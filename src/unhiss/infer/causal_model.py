@@ -14,7 +14,7 @@ INPUTS = "spectrum (B, T, F, 2) and state (B, S)"
 class CausalModel:
     """An ONNX causal model: `model.run(spectrum, state)` for any number of frames, and for any number of streams.
 
-    name; config: its "model" and "stft" tables; state_size: S; window_s: seconds per frame, twice the hop;
+    path; name; config: its "model" and "stft" tables; state_size: S; window_s: seconds per frame, twice the hop;
     fingerprint: equal for equal models.
     Raises ModelError if the file is of another kind or damaged.
     """
@@ -33,7 +33,7 @@ class CausalModel:
         if not (self.window_s > 0 and abs(hop_s - self.window_s / 2) < 1e-9):
             expected = f"expected {self.window_s / 2}, half of stft.window_s"
             raise ModelError(f"{session.path}: stft.hop_s = {hop_s}; {expected}")
-        self.name, self.config, self.state_size = session.name, session.config, size
+        self.path, self.name, self.config, self.state_size = session.path, session.name, session.config, size
         self.fingerprint, self.latency_ms = session.fingerprint, self.window_s * 1000
 
     def start(self, streams: int) -> np.ndarray:

@@ -1,23 +1,30 @@
 """Denoiser: arrays and files in, the same denoised out, in bounded memory."""
 
+import inspect
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from unhiss.arguments import as_path
+from unhiss.dsp.audio import as_channels, check_not_transposed, check_rate
 from unhiss.dsp.resampling import resampled
-from unhiss.errors import ConfigError
+from unhiss.errors import ConfigError, shown
 from unhiss.infer.causal_model import CausalModel
-from unhiss.infer.checks import check_audio, check_not_transposed, check_options, check_rate
+from unhiss.infer.checks import check_names, check_options
 from unhiss.infer.files import BLOCK_S, FileJob, FileOptions, FileReport, Pass, Progress
 from unhiss.infer.loudness import check_loudness, scaled_to
 from unhiss.infer.models import load
 from unhiss.infer.stream import Stream
 from unhiss.media.audio_source import Source
-from unhiss.weights import DEFAULT
+from unhiss.media.file_objects import Readable, Writable, display_name, path_to_read, path_to_write
+from unhiss.media.writer import extension
+from unhiss.weights import DEFAULT, MODEL, SHIPPED
 
 
 class Denoiser:
@@ -36,7 +43,11 @@ class Denoiser:
         self, model: str | Path = DEFAULT, *, atten_limit_db: float | None = None, mix: float = 1.0,
         guard: bool = True, end_to_end: bool = False, threads: int = 0, device: str = "auto",
     ) -> None:  # fmt: skip
-        check_options(atten_limit_db, mix, threads)
+        self._options: dict[str, Any] = {
+            "atten_limit_db": atten_limit_db, "mix": mix, "guard": guard, "end_to_end": end_to_end, "threads": threads,
+            "device": device,
+        }  # fmt: skip
+        check_options(atten_limit_db, mix, threads, guard=guard, end_to_end=end_to_end)
         if end_to_end and atten_limit_db is not None:
             raise ConfigError("atten_limit_db does not work with end_to_end; leave one of them out")
         self._model = load(model, threads, device)
@@ -46,22 +57,33 @@ class Denoiser:
         self._mix, self._guard, self._end_to_end = mix, guard, end_to_end
         self.name, self.latency_ms = self._model.name, self._model.latency_ms
         self.rate = None if isinstance(self._model, CausalModel) else self._model.rate
+        path = self._model.path
+        self._source = path.stem if path.parent == SHIPPED else str(path.resolve())  # for a process in another folder
 
-    def __call__(self, audio: np.ndarray, rate: int, *, loudness_lufs: float | None = None) -> np.ndarray:
-        """Denoise float `(T,)` or `(C, T)` at `rate` Hz; returns float32 of the same shape.
+    def __repr__(self) -> str:
+        defaults = inspect.signature(Denoiser).parameters
+        options = [f", {name}={value!r}" for name, value in self._options.items() if value != defaults[name].default]
+        return f"Denoiser({self._source!r}{''.join(options)})"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled as its arguments; a process loads the model once, however many copies it gets."""
+        return _shared, (self._source, self._options)
+
+    def __call__(self, audio: ArrayLike, rate: int, *, loudness_lufs: float | None = None) -> np.ndarray:
+        """Denoise `(T,)` or `(C, T)` at `rate` Hz; returns float32 of the same shape.
+
+        audio: float, or integers, which are scaled by their type (see unhiss.dsp.audio.as_samples).
         loudness_lufs: the integrated loudness of the result (EBU R 128), by one gain for all channels; None: as it is.
         Where a true peak of -1 dBTP does not allow it, or there is no loudness to measure, a UserWarning says so.
         Raises AudioError for NaN or infinite samples and for an array that looks like `(T, C)`.
         """
         return self._denoise(audio, rate, loudness_lufs)
 
-    def _denoise(self, audio: np.ndarray, rate: int, loudness_lufs: float | None) -> np.ndarray:
+    def _denoise(self, audio: ArrayLike, rate: int, loudness_lufs: float | None) -> np.ndarray:
         """As `__call__`; warnings name the line that called the caller."""
         check_loudness(loudness_lufs)
-        check_rate(rate)
-        check_not_transposed(audio)
-        channels = check_audio(audio)
+        rate, channels = check_rate(rate), as_channels(audio)
+        check_not_transposed(channels)
         blocks = list(self.denoise_blocks(lambda: [channels], rate, len(channels)))
         denoised = np.concatenate([channels[:, :0], *blocks], axis=1).reshape(np.shape(audio))
         if loudness_lufs is None:
@@ -72,18 +94,27 @@ class Denoiser:
         return denoised
 
     def file(
-        self, source: str | Path | Source, target: str | Path, *,
+        self, source: Readable | Source, target: Writable, *, format: str | None = None,
         progress: Progress = lambda part, seconds: None, **options: Any,
     ) -> FileReport:  # fmt: skip
         """Denoise a file into another of the same rate, channels, number of samples, coding and tags.
 
+        source, target: paths or file objects, as in `unhiss.read` and `unhiss.write`; format: as there.
         options: force, in_place, subtype, rate, start_s, end_s, clip_mode, residual, strict, track, loudness_lufs; see
         FileOptions.
         progress: called with the part done, 0 to 1, and the seconds of audio in total.
         Raises AudioError if the source cannot be read, or the target exists (without force) or cannot be written; then
         no partial file is left. Raises ConfigError for an option out of range.
         """
-        return self.process(FileJob(source, target, FileOptions(**options)), progress)
+        check_names(options, FileOptions.__slots__)
+        file_options = FileOptions(**options)
+        if not callable(progress):
+            raise ConfigError(f"progress = {shown(progress)}; expected a function of two numbers")
+        if isinstance(source, Source):
+            return self.process(FileJob(source, as_path("target", target), file_options), progress)
+        with path_to_read(source) as noisy, path_to_write(target, extension(format)) as denoised:
+            report = self.process(FileJob(noisy, denoised, file_options), progress)
+        return replace(report, source=display_name(source), target=display_name(target))
 
     def process(self, job: FileJob, progress: Progress) -> FileReport:
         """As `file`, for a job whose options are checked already."""
@@ -150,28 +181,39 @@ class Denoiser:
         return np.float32(self._mix) * denoised + np.float32(1 - self._mix) * noisy
 
 
+def _shared(model: str | Path, options: dict[str, Any]) -> Denoiser:
+    """A Denoiser of these arguments that all their users in this process share."""
+    check_options(options["atten_limit_db"], options["mix"], guard=options["guard"])  # before they are hashed
+    return _load(str(as_path("model", model, MODEL)), **options)
+
+
 @lru_cache(maxsize=2)
-def _shared(model: str | Path, **options: float | None) -> Denoiser:
-    return Denoiser(model, **options)  # type: ignore[arg-type]
+def _load(model: str, **options: Any) -> Denoiser:
+    return Denoiser(model, **options)
 
 
 def denoise(
-    audio: np.ndarray, rate: int, *, model: str | Path = DEFAULT, atten_limit_db: float | None = None,
+    audio: ArrayLike, rate: int, *, model: str | Path = DEFAULT, atten_limit_db: float | None = None,
     mix: float = 1.0, guard: bool = True, loudness_lufs: float | None = None,
 ) -> np.ndarray:  # fmt: skip
-    """Denoise float audio `(T,)` or `(C, T)` at `rate` Hz; returns float32 of the same shape.
+    """Denoise audio `(T,)` or `(C, T)` at `rate` Hz; returns float32 of the same shape.
 
-    model: an installed name or an .onnx path. atten_limit_db: the most attenuation. mix: 1 is denoised, 0 the
-    input. guard: protect clean speech (causal models). loudness_lufs: of the result (None: as it is), as far as a
-    true peak of -1 dBTP allows; see Denoiser. Raises AudioError, ModelError and ConfigError.
+    audio: float, or integers, which are scaled by their type. model: an installed name or an .onnx path.
+    atten_limit_db: the most attenuation. mix: 1 is denoised, 0 the input. guard: protect clean speech (causal
+    models). loudness_lufs: of the result (None: as it is), as far as a true peak of -1 dBTP allows; see Denoiser.
+    Raises AudioError, ModelError and ConfigError.
     """
-    denoiser = _shared(model, atten_limit_db=atten_limit_db, mix=mix, guard=guard)
+    denoiser = _shared(model, {"atten_limit_db": atten_limit_db, "mix": mix, "guard": guard})
     return denoiser._denoise(audio, rate, loudness_lufs)
 
 
 def denoise_file(
-    source: str | Path, target: str | Path, *, model: str | Path = DEFAULT, atten_limit_db: float | None = None,
+    source: Readable | Source, target: Writable, *, model: str | Path = DEFAULT, atten_limit_db: float | None = None,
     mix: float = 1.0, guard: bool = True, **options: Any,
 ) -> FileReport:  # fmt: skip
-    """Denoise a file into another of the same rate, channels, length, coding and tags; options: see Denoiser.file."""
-    return _shared(model, atten_limit_db=atten_limit_db, mix=mix, guard=guard).file(source, target, **options)
+    """Denoise a file into another of the same rate, channels, length, coding and tags.
+
+    source, target: paths or file objects. options: see Denoiser.file.
+    """
+    denoiser = _shared(model, {"atten_limit_db": atten_limit_db, "mix": mix, "guard": guard})
+    return denoiser.file(source, target, **options)

@@ -1,5 +1,6 @@
 """Denoising one file: its options, the section to process, the output with its warnings, and the report."""
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from unhiss.arguments import as_path, check_choice, check_count, check_flags, check_number, check_text
 from unhiss.dsp.audio import MAX_RATE, MIN_RATE
 from unhiss.dsp.loudness import LoudnessGain
 from unhiss.dsp.meter import LevelMeter
@@ -17,10 +19,9 @@ from unhiss.infer.loudness import check_loudness, normalised
 from unhiss.media.audio_source import Source
 from unhiss.media.formats import can_exceed_full_scale
 from unhiss.media.source import open_source
-from unhiss.media.writer import holds_video, open_writer
+from unhiss.media.writer import CLIP_MODES, RESCALED_PEAK, SUBTYPE, holds_video, open_writer
 
 BLOCK_S = 2.0  # seconds read at a time
-CLIP_MODES = ("clip", "rescale", "none")
 Progress = Callable[[float, float], None]  # called with the part done, 0 to 1, and the seconds of audio in total
 MEASURED = 0.9  # of the progress, when the loudness is known and the file is still to be written
 Pass = Callable[[], Iterable[np.ndarray]]  # starts a new pass over a recording and returns its blocks (C, T)
@@ -81,17 +82,25 @@ class FileOptions:
     track: int | None = None
 
     def __post_init__(self) -> None:
-        if self.clip_mode not in CLIP_MODES:
-            raise ConfigError(f"clip_mode = {self.clip_mode!r}; expected one of {', '.join(CLIP_MODES)}")
-        if not (self.start_s >= 0 and (self.end_s is None or self.end_s > self.start_s)):
-            raise ConfigError(f"start_s = {self.start_s}, end_s = {self.end_s}; expected 0 <= start < end, in seconds")
-        if self.rate is not None and not MIN_RATE <= self.rate <= MAX_RATE:
-            raise ConfigError(f"rate = {self.rate}; expected {MIN_RATE:,} to {MAX_RATE:,} Hz")
+        check_flags(force=self.force, in_place=self.in_place, strict=self.strict)
+        check_text("subtype", self.subtype, SUBTYPE)
+        check_choice("clip_mode", self.clip_mode, CLIP_MODES)
+        check_number("start_s", self.start_s, 0, math.inf, "seconds from 0")
+        if self.end_s is not None:
+            check_number("end_s", self.end_s, 0, math.inf, "seconds, or None for the end")
+            if self.end_s <= self.start_s:
+                raise ConfigError(
+                    f"start_s = {self.start_s}, end_s = {self.end_s}; expected 0 <= start < end, in seconds"
+                )
+        if self.rate is not None:
+            check_count("rate", self.rate, MIN_RATE, f"{MIN_RATE:,} to {MAX_RATE:,} Hz", MAX_RATE)
+        if self.residual is not None:
+            as_path("residual", self.residual)
+        if self.track is not None:
+            check_count("track", self.track, 1, "the number of an audio track, from 1")
         check_loudness(self.loudness_lufs)
         if self.residual and self.loudness_lufs is not None:
             raise ConfigError("a residual is input minus output at one level; leave residual or loudness_lufs out")
-        if self.track is not None and self.track < 1:
-            raise ConfigError(f"track = {self.track}; expected 1 or more")
         if self.residual and self.in_place:
             raise ConfigError("a residual is input minus output, and in_place leaves no input; name another output")
         if self.residual and self.rate:
@@ -128,7 +137,7 @@ class FileJob:
         # None is the end, which an MP3's header only estimates.
         self._stop = None if options.end_s is None else min(source.frames, round(options.end_s * source.rate))
         frames = (source.frames if self._stop is None else self._stop) - self._first
-        self.rate = options.rate or source.rate
+        self.rate = int(options.rate or source.rate)
         self._format = replace(source.format, rate=self.rate, frames=round(frames * self.rate / source.rate))
         self._target_track: int | None = None
         self._input_meter = LevelMeter(source.rate)
@@ -180,7 +189,7 @@ class FileJob:
                 self._target_track = file.track
                 return meter, loudness, [*_level_warnings(meter, gain, clips and clip_mode == "clip"), *warnings]
             except _TooLoud:
-                gain = (1 - 2**-15) / meter.peak
+                gain = RESCALED_PEAK / meter.peak
 
     @contextmanager
     def _output(self, denoised: Pass, progress: Progress) -> Iterator[tuple[Iterable[np.ndarray], LoudnessGain | None]]:
@@ -236,7 +245,7 @@ def _level_warnings(output: LevelMeter, gain: float, clipped: bool) -> Iterator[
         yield f"peaks above full scale: the whole output is {-20 * np.log10(gain):.1f} dB quieter"
     elif clipped and output.over:
         peak = f"peak {20 * np.log10(output.peak):+.1f} dBFS"
-        yield f"{output.over:,} samples above full scale were clipped ({peak}); clip mode rescale keeps them"
+        yield f"{output.over:,} samples above full scale were clipped ({peak}); clip_mode=rescale keeps them"
 
 
 def _check_targets(source: Path, target: Path, residual: Path | None, options: FileOptions) -> None:
@@ -246,12 +255,12 @@ def _check_targets(source: Path, target: Path, residual: Path | None, options: F
             raise AudioError(f"{path} is a folder; name a file in it, such as {path / source.name}")
         if path.exists():
             if not path.is_file():
-                raise AudioError(f"{path} is no file that could be replaced; -o - writes to stdout")
+                raise AudioError(f"{path} is no file that could be replaced; name another output")
             is_input = path.samefile(source)
             if is_input and not (options.in_place and path is target):
-                raise AudioError(f"{path} is the input itself; choose another output, or replace it with --in-place")
+                raise AudioError(f"{path} is the input itself; choose another output, or replace it with in_place=True")
             if not options.force and not is_input:
-                raise AudioError(f"{path} exists; --force (in Python force=True) overwrites it")
+                raise AudioError(f"{path} exists; force=True overwrites it")
         if not path.parent.is_dir():
             raise AudioError(f"{path.parent} is no folder; make it first: mkdir -p {path.parent}")
     if residual and residual.resolve() == target.resolve():

@@ -103,7 +103,7 @@ class FrameModel(FrameProcessor):
             raise ModelError(f"{session.path}: a model with inputs {inputs}; {expected}")
         try:
             config = session.config["frames"]
-            self.name, self.rate = session.name, int(config["sample_rate"])
+            self.path, self.name, self.rate = session.path, session.name, int(config["sample_rate"])
             super().__init__(self._run, config["scaling"])
         except (KeyError, TypeError, ValueError) as error:
             raise session.damaged(error) from error

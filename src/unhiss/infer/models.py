@@ -18,7 +18,7 @@ def load(model: str | Path, threads: int, device: str = "auto") -> FrameModel | 
 
 def load_causal(model: str | Path | CausalModel, threads: int) -> CausalModel:
     """A model that can stream, opened unless it is open. Raises ModelError for one that looks ahead."""
-    loaded = load(model, threads) if isinstance(model, str | Path) else model
+    loaded = model if isinstance(model, CausalModel | FrameModel) else load(model, threads)
     if not isinstance(loaded, CausalModel):
         why = f"looks {loaded.latency_ms:.0f} ms ahead and cannot stream"
         raise WrongModel(f"{loaded.name} {why}; choose a causal model (unhiss models lists them)")

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from unhiss.errors import ModelError
+from unhiss.errors import ModelError, shown
 from unhiss.legacy import OLD_NAME, is_old
 
 VERSION = 1
@@ -47,6 +47,8 @@ def serialize(parts: Mapping[str, Any], metadata: dict[str, Any]) -> bytes:
 
 def parse(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """The metadata, and all fields by name. Raises ModelError for other bytes and for another version."""
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise ModelError(f"the state of a stream is {shown(data)}; expected bytes, a result of Stream.save")
     try:
         size = int.from_bytes(data[:8], "little")
         header, body = json.loads(data[8 : 8 + size]), memoryview(data)[8 + size :]

@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from unhiss.arguments import check_count
+from unhiss.dsp.audio import as_channels, check_rate
 from unhiss.dsp.polyphase import Polyphase
 from unhiss.errors import AudioError, ModelError
 from unhiss.infer import snapshot
 from unhiss.infer.causal_model import CausalModel
-from unhiss.infer.checks import check_audio, check_options, check_rate
+from unhiss.infer.checks import check_options
 from unhiss.infer.dry_wet import DryWetMixer
 from unhiss.infer.engine import Engine, nearest_rate, process
 from unhiss.infer.models import load_causal
@@ -68,16 +71,19 @@ class Stream:
         atten_limit_db: float | None = None, mix: float = 1.0, bypass: bool = False, guard: bool = True,
         threads: int = 1,
     ) -> None:  # fmt: skip
-        check_rate(rate)
-        check_options(atten_limit_db, mix, threads)
-        if channels < 1:
-            raise AudioError(f"channels = {channels}; expected 1 or more")
-        self.rate, self.channels = int(rate), channels
+        check_options(atten_limit_db, mix, threads, bypass=bypass, guard=guard)
+        check_count("channels", channels, 1, "1 or more")
+        self.rate, self.channels = check_rate(rate), int(channels)
         self.model = load_causal(model, threads)
         self._limit_db, self._mix, self._guard = atten_limit_db, mix, guard
         self.bypass = bypass  # whether the output is the input; the model still runs, so that its state is current
         self._lock = _NonBlockingLock()
         self.reset()
+
+    def __repr__(self) -> str:
+        channels = f"{self.channels} channel{'s' * (self.channels > 1)}"
+        state = f"latency {self.latency.ms:.1f} ms{', bypass' * bool(self.bypass)}"
+        return f"<Stream of {channels} at {self.rate} Hz, model {self.model.name}, {state}>"
 
     def reset(self) -> None:
         """Forget all input; the options stay."""
@@ -103,7 +109,7 @@ class Stream:
 
     @atten_limit_db.setter
     def atten_limit_db(self, limit_db: float | None) -> None:
-        check_options(limit_db, self._mix, 1)
+        check_options(limit_db, self._mix)
         self._limit_db = limit_db
 
     @property
@@ -113,26 +119,27 @@ class Stream:
 
     @mix.setter
     def mix(self, mix: float) -> None:
-        check_options(self._limit_db, mix, 1)
+        check_options(self._limit_db, mix)
         self._mix = mix
 
     @property
     def _effective_mix(self) -> float:
         return 0.0 if self.bypass else float(self._mix)
 
-    def push(self, block: np.ndarray) -> np.ndarray:
-        """float `(C, T)`, or `(T,)` of one channel, of any length -> float32 of the same shape.
+    def push(self, block: ArrayLike) -> np.ndarray:
+        """`(C, T)`, or `(T,)` of one channel, of any length -> float32 of the same shape.
 
+        block: float, or integers, which are scaled by their type (see unhiss.dsp.audio.as_samples).
         Raises AudioError for NaN or infinite samples and for a wrong shape; the stream is then unchanged.
         """
         return Stream.push_many([self], [block])[0]
 
     @staticmethod
-    def push_many(streams: "Sequence[Stream]", blocks: Sequence[np.ndarray]) -> list[np.ndarray]:
+    def push_many(streams: "Sequence[Stream]", blocks: Sequence[ArrayLike]) -> list[np.ndarray]:
         """`[stream.push(block) ...]` of different streams, equal up to the order of float32 sums, in fewer calls.
 
-        Streams of the same model and rate share one call of the model. Raises AudioError as `push` does; then
-        discard all of the streams, since some may have advanced.
+        Streams of the same model and rate share one call of the model. Raises AudioError as `push` does; all of the
+        streams are then unchanged.
         """
         with ExitStack() as locks:
             for stream in streams:
@@ -147,20 +154,24 @@ class Stream:
             self._reset()
             return rest
 
-    def _resample_input(self, block: np.ndarray) -> np.ndarray:
-        """Check a block, queue it for the mix, and return what is complete at the engine's rate."""
-        audio = check_audio(block)
+    def _check(self, block: Any) -> np.ndarray:
+        """A block as float32 `(C, T)`. Raises AudioError."""
+        audio = as_channels(block, "block")
         if len(audio) != self.channels:
             expected = "(T,) or (1, T)" if self.channels == 1 else f"({self.channels}, T)"
             raise AudioError(f"a block of shape {np.shape(block)}; expected {expected}")
-        self._flat = np.ndim(block) == 1
+        return audio
+
+    def _resample_input(self, audio: np.ndarray) -> np.ndarray:
+        """Queue a block for the mix, and return what is complete at the engine's rate."""
         self._mixer.dry.push(audio.copy())  # the caller may reuse the array
         return self._up.push(audio)
 
-    def _output(self, block: np.ndarray, denoised: np.ndarray) -> np.ndarray:
-        """The output for `block`, once the engine has returned `denoised` for it."""
+    def _output(self, size: int, denoised: np.ndarray) -> np.ndarray:
+        """The next `size` samples, once the engine has returned `denoised` for a block of that size."""
         self._mixer.wet.push(self._down.push(denoised))
-        return self._mixer.take(np.shape(block)[-1], self._effective_mix).reshape(np.shape(block))
+        out = self._mixer.take(size, self._effective_mix)
+        return out[0] if self._flat else out
 
     def copy(self) -> Self:
         """An independent stream with the same state; the model is shared."""
@@ -217,11 +228,17 @@ class Stream:
         return parts | mixer | self._engine.parts
 
 
-def _push(streams: Sequence[Stream], blocks: Sequence[np.ndarray]) -> list[np.ndarray]:
-    inputs = [stream._resample_input(block) for stream, block in zip(streams, blocks, strict=True)]
+def _push(streams: Sequence[Stream], blocks: Sequence[ArrayLike]) -> list[np.ndarray]:
+    audio = [stream._check(block) for stream, block in zip(streams, blocks, strict=True)]  # all, before one advances
+    for stream, block in zip(streams, blocks, strict=True):
+        stream._flat = np.ndim(block) == 1
+    inputs = [stream._resample_input(block) for stream, block in zip(streams, audio, strict=True)]
     limits_db = [np.inf if stream._limit_db is None else stream._limit_db for stream in streams]
     outputs = process([stream._engine for stream in streams], inputs, limits_db)
-    return [stream._output(*pair) for stream, *pair in zip(streams, blocks, outputs, strict=True)]
+    return [
+        stream._output(block.shape[1], denoised)
+        for stream, block, denoised in zip(streams, audio, outputs, strict=True)
+    ]
 
 
 def _latency(up: Polyphase, hop: int, down: Polyphase) -> int:

@@ -48,7 +48,7 @@ def select_device(query: str | None, side: Side, devices: list[Device]) -> Devic
     the virtual one, which carries unhiss's own output.
     """
     candidates = [device for device in devices if device.side == side]
-    kind = {"in": "microphone", "out": "speaker or virtual microphone"}[side]
+    name, kind = {"in": ("source", "microphone"), "out": ("target", "speaker or virtual microphone")}[side]
     if not candidates:
         raise AudioError(f"no {kind} here; plug one in, or see docs/live.md; unhiss live --list shows all devices")
     if query is None:
@@ -67,9 +67,9 @@ def select_device(query: str | None, side: Side, devices: list[Device]) -> Devic
         return matches[0]
     if matches:
         labels = ", ".join(repr(device.label) for device in matches)
-        raise AudioError(f"--{side} {query!r} matches {labels}; give the number of one")
+        raise AudioError(f"{name} = {query!r} matches {labels}; give the number of one")
     hint = nearest(query, [device.label for device in candidates])
-    raise AudioError(f"--{side} {query!r}: no such {kind}; {hint}; unhiss live --list shows all devices")
+    raise AudioError(f"{name} = {query!r}: no such {kind}; {hint}; unhiss live --list shows all devices")
 
 
 def is_monitor(device: Device) -> bool:
@@ -81,4 +81,4 @@ def check_no_feedback(source: Device, target: Device) -> None:
     """Raise AudioError if the target's output reaches the source."""
     loops = source.name == f"{target.name}.monitor" or (source.name, target.name) == (SOURCE, SINK)
     if source.pulse and loops:
-        raise AudioError(f"{source.label} records what {target.label} plays: feedback; choose another --in")
+        raise AudioError(f"{source.label} records what {target.label} plays: feedback; choose another microphone")

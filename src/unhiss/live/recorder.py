@@ -25,7 +25,7 @@ class Recorder:
         self.paths = [base.with_name(f"{base.name}.{side}.wav") for side in ("noisy", "clean")]
         for path in self.paths:
             if path.exists() and not force:
-                raise AudioError(f"{path} exists; --force overwrites it")
+                raise AudioError(f"{path} exists; force=True overwrites it")
         self._stream, self._to_drop = stream, stream.latency.samples
         self._files = ExitStack()
         like = AudioFormat(stream.rate, stream.channels, 0)

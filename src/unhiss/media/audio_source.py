@@ -53,7 +53,7 @@ class Source(ABC):
     def _warn(self, note: str) -> None:
         """Keep a note on the file, a clause without its end. Raises AudioError if it must be whole."""
         if self.strict:
-            advice = "--strict and --in-place refuse it, -o FILE without --strict reads what is there"
+            advice = "strict=True and in_place=True refuse it, without them what is there is read"
             raise AudioError(f"{self.path}: {note}; {advice}")
         warning = note + _READ
         if warning not in self.warnings:

@@ -1,15 +1,16 @@
 """Recordings of any readable format: opened once, probed once, decoded in as many passes as needed."""
 
-import shutil
+import math
 import warnings
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
+from unhiss.arguments import check_count, check_flags, check_number
 from unhiss.errors import AudioError, MissingExtra, missing_file
 from unhiss.media import formats, kinds, pyav
 from unhiss.media.audio_source import Source, UnreadableError, no_such_track
+from unhiss.media.file_objects import Readable, path_to_read
 from unhiss.media.file_range import FileRange, whole
 from unhiss.media.pyav.reader import PyavReader
 from unhiss.media.repair import examine
@@ -73,36 +74,36 @@ def _reader(path: Path, head: bytes, data: FileRange, track: int | None, strict:
 class TooLongError(AudioError):
     """A recording is longer than its reader accepts; `seconds` is its length."""
 
-    def __init__(self, path: Path, seconds: float, max_seconds: float) -> None:
-        super().__init__(f"{path}: {seconds:.2f} s long, expected {max_seconds:g} s at most; cut it first")
+    def __init__(self, message: str, seconds: float) -> None:
+        super().__init__(message, seconds)
         self.seconds = seconds
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 def read(
-    path: str | Path, max_seconds: float | None = None, track: int | None = None, *, strict: bool = False
+    source: Readable, max_seconds: float | None = None, *, track: int | None = None, strict: bool = False
 ) -> tuple[np.ndarray, int]:  # fmt: skip
     """All samples of a recording as float32, `(T,)` if mono, else `(C, T)`, and its rate in Hz.
 
+    source: a path, the bytes of a file, or a file object open for reading, which need not be able to seek.
     max_seconds: a recording longer than this by its header is not decoded; TooLongError is raised.
     track: which of several audio tracks, from 1.
     strict: raise AudioError for a file that is truncated or whose header lies; else a UserWarning says so.
     Raises AudioError as `open_source` and `Source.blocks` do. An empty recording is valid and gives `T = 0`.
     """
-    source = open_source(path, track, strict)
-    if max_seconds is not None and source.seconds > max_seconds:
-        raise TooLongError(source.path, source.seconds, max_seconds)
-    audio = source.read()
-    for warning in source.warnings:
+    if max_seconds is not None:
+        check_number("max_seconds", max_seconds, 0, math.inf, "seconds, or None for any length")
+    if track is not None:
+        check_count("track", track, 1, "the number of an audio track, from 1")
+    check_flags(strict=strict)
+    with path_to_read(source) as path:
+        recording = open_source(path, track, strict)
+        if max_seconds is not None and recording.seconds > max_seconds:
+            too_long = f"{recording.seconds:.2f} s long, expected {max_seconds:g} s at most"
+            raise TooLongError(f"{path}: {too_long}; cut it first", recording.seconds)
+        audio = recording.read()
+    for warning in recording.warnings:
         warnings.warn(f"{path}: {warning}", stacklevel=2)
-    return audio, source.rate
-
-
-def spool(stream: BinaryIO, path: Path) -> Path:
-    """Write a pipe's bytes to a file, since decoding in several passes needs a file that can seek."""
-    try:
-        with path.open("wb") as file:
-            shutil.copyfileobj(stream, file, 1 << 20)
-    except OSError as error:
-        why = f"stdin cannot be kept there ({error.strerror})"
-        raise AudioError(f"{path.parent}: {why}; set TMPDIR to a roomier folder") from error
-    return path
+    return audio, recording.rate

@@ -6,18 +6,24 @@ from pathlib import Path
 
 import numpy as np
 import soundfile as sf
+from numpy.typing import ArrayLike
 
-from unhiss.dsp.audio import FULL_SCALE, looks_transposed
-from unhiss.errors import AudioError
+from unhiss.arguments import check_choice, check_text
+from unhiss.dsp.audio import FULL_SCALE, as_samples, check_not_transposed, check_rate, check_shape, describe_clipping
+from unhiss.errors import ConfigError, nearest, shown
 from unhiss.media import formats, pyav
 from unhiss.media.audio_source import Source
 from unhiss.media.audio_writer import AudioWriter
-from unhiss.media.formats import AudioFormat
+from unhiss.media.file_objects import Writable, path_to_write
+from unhiss.media.formats import AudioFormat, can_exceed_full_scale
 from unhiss.media.pyav.tracks import AUDIO_ONLY, MUXERS
 from unhiss.media.pyav.writer import PyavWriter
 from unhiss.media.soundfile_writer import SoundfileWriter
 
 WRITABLE = formats.EXTENSIONS | frozenset(MUXERS)  # extensions, with their dot, of all formats unhiss writes
+SUBTYPE = 'a coding of libsndfile, such as "PCM_24", or None'
+CLIP_MODES = ("clip", "rescale", "none")
+RESCALED_PEAK = 1 - 2**-15  # the largest sample of 16 bits
 
 
 def open_writer(
@@ -38,19 +44,53 @@ def holds_video(path: Path) -> bool:
     return path.suffix.lower() in pyav.EXTENSIONS and path.suffix.lower() not in AUDIO_ONLY
 
 
-def write(path: str | Path, audio: np.ndarray, rate: int, subtype: str | None = None) -> None:
-    """Write float32 `(T,)` or `(C, T)`; the container follows the extension, complete or not at all.
+def write(
+    target: Writable, audio: ArrayLike, rate: int, subtype: str | None = None, *, format: str | None = None,
+    clip_mode: str = "clip",
+) -> None:  # fmt: skip
+    """Write `(T,)` or `(C, T)`, complete or not at all; as with soundfile, an existing file is replaced.
 
-    subtype: libsndfile's name of a coding, such as "FLOAT". Raises AudioError; warns of a
-    channel that the format stores as a low-frequency one.
+    target: a path, whose extension states the format, or a file object open for writing; format: a name such as
+    "FLAC" or "M4A" for one without a name. subtype: libsndfile's name of a coding, such as "FLOAT".
+    audio: float, or integers, which are scaled by their type: int16 is stored bit by bit as PCM_16.
+    clip_mode: for samples beyond full scale that the coding cannot hold: "clip" (with a UserWarning), "rescale" (all
+    get quieter) or "none" (clip without a warning). A channel that the format stores as a low-frequency one is a
+    UserWarning too. Raises AudioError, ConfigError.
     """
-    audio = np.atleast_2d(audio)
-    if audio.ndim > 2 or looks_transposed(audio):
-        raise AudioError(f"audio of shape {audio.shape}; expected (T,) or (C, T), such as audio.T")
-    with open_writer(path, AudioFormat(rate, len(audio), audio.shape[1]), subtype) as file:
-        file.write(audio)
+    samples = as_samples(audio)
+    check_shape(samples)
+    check_not_transposed(samples)
+    check_text("subtype", subtype, SUBTYPE)
+    check_choice("clip_mode", clip_mode, CLIP_MODES)
+    samples = np.atleast_2d(samples)
+    like = AudioFormat(check_rate(rate), *samples.shape)
+    with path_to_write(target, extension(format)) as path, open_writer(path, like, subtype) as file:
+        file.write(samples if can_exceed_full_scale(file.subtype) else _limited(samples, clip_mode, file.subtype))
     for note in file.notes:
         warnings.warn(f"{path}: {note}", UserWarning, stacklevel=2)
+
+
+def extension(format: str | None) -> str:
+    """The extension of a format, with its dot; "" for None."""
+    check_text("format", format, 'a name such as "WAV", or None')
+    if format is None:
+        return ""
+    name = format.upper().removeprefix(".")
+    if f".{name.lower()}" not in WRITABLE:
+        raise ConfigError(f"format = {shown(format)}; {nearest(name, [known[1:].upper() for known in WRITABLE])}")
+    return f".{name.lower()}"
+
+
+def _limited(samples: np.ndarray, clip_mode: str, subtype: str) -> np.ndarray:
+    """The samples for a coding of integers, which end at full scale. The writer clips."""
+    clipped = "" if clip_mode == "none" else describe_clipping(samples)
+    if clipped and clip_mode == "rescale":
+        samples = samples * (RESCALED_PEAK / float(np.abs(samples).max()))
+        return samples
+    if clipped:
+        hint = "clip_mode='rescale' or subtype='FLOAT' keeps them"
+        warnings.warn(f"{clipped} are clipped by {subtype}; {hint}", UserWarning, stacklevel=3)
+    return samples
 
 
 def wav_bytes(audio: np.ndarray, rate: int) -> bytes:

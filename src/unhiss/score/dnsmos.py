@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from unhiss.dsp.audio import as_samples, check_rate
 from unhiss.dsp.resampling import resample
 from unhiss.dsp.stft import stft
 from unhiss.errors import AudioError, MissingExtra, need
@@ -99,8 +100,9 @@ def mel_bands() -> np.ndarray:
 
 def _windows(audio: np.ndarray, rate: int) -> list[np.ndarray]:
     """The windows that speechmos scores, at 16 kHz, by the same arithmetic, rounding included."""
-    if audio.ndim != 1 or not audio.size or not np.isfinite(audio).all():
-        raise AudioError(f"DNSMOS needs finite mono audio (T,), not shape {audio.shape}; check the samples")
+    rate, audio = check_rate(rate), as_samples(audio)
+    if audio.ndim != 1 or not audio.size:
+        raise AudioError(f"DNSMOS needs mono audio (T,), not shape {audio.shape}; check the samples")
     audio = np.clip(resample(audio, rate, RATE), -1.0, 1.0).astype(np.float32)
     if not audio.size:
         raise AudioError(f"the recording has no samples at {RATE} Hz; DNSMOS needs a longer one")

@@ -1,11 +1,17 @@
-"""Computes metrics: an estimate against its reference, both float arrays with time last. `registry` lists them all."""
+"""Computes metrics: an estimate against its reference, both arrays with time last. `registry` lists them all.
+
+Arrays are float, or integers, which are scaled by their type: see `unhiss.dsp.audio.as_samples`.
+"""
 
 import subprocess
 import sys
 import warnings
+from typing import Any
 
 import numpy as np
 
+from unhiss.arguments import check_choice
+from unhiss.dsp.audio import as_samples, check_rate
 from unhiss.dsp.levels import SILENCE_DBFS, active_level_dbfs, rms_dbfs
 from unhiss.dsp.resampling import resample
 from unhiss.dsp.stft import analyse, window
@@ -31,17 +37,19 @@ class UndefinedMetric(AudioError):
     """A metric has no value for this recording, for example because the reference contains no speech."""
 
 
-def check_aligned(**audio: np.ndarray) -> None:
-    """Raise AudioError unless all named arrays have the shape of the first, are not empty and are finite."""
-    (first_name, first), *_ = audio.items()
-    for name, array in audio.items():
+def check_aligned(**audio: Any) -> list[np.ndarray]:
+    """The named arrays as floats, by the rule of `as_samples`.
+
+    Raises AudioError unless all have the shape of the first, are not empty and are finite.
+    """
+    samples = {name: as_samples(array, f"the {name}") for name, array in audio.items()}
+    (first_name, first), *_ = samples.items()
+    for name, array in samples.items():
         if array.shape != first.shape:
             raise AudioError(f"{name} {array.shape} and {first_name} {first.shape} differ in shape; align and cut them")
     if not first.size:
         raise AudioError("nothing to score: the recordings are empty")
-    for name, array in audio.items():
-        if not np.isfinite(array).all():
-            raise AudioError(f"the {name} holds NaN or infinite samples; nothing can be scored")
+    return list(samples.values())
 
 
 def si_sdr(estimate: np.ndarray, reference: np.ndarray) -> np.ndarray:
@@ -54,7 +62,7 @@ def si_sdr(estimate: np.ndarray, reference: np.ndarray) -> np.ndarray:
     >>> si_sdr(np.array([2.0, 0.0, -1.0, -1.0]), np.array([1.0, 0.0, -1.0, 0.0])).round(2)
     np.float64(4.77)
     """
-    check_aligned(reference=reference, estimate=estimate)
+    reference, estimate = check_aligned(reference=reference, estimate=estimate)
     e = estimate - np.mean(estimate, axis=-1, keepdims=True, dtype=np.float64)
     r = reference - np.mean(reference, axis=-1, keepdims=True, dtype=np.float64)
     energy = np.sum(r * r, axis=-1)
@@ -73,7 +81,7 @@ def snr(estimate: np.ndarray, reference: np.ndarray) -> float:
 
     Raises UndefinedMetric for a silent reference.
     """
-    check_aligned(reference=reference, estimate=estimate)
+    reference, estimate = check_aligned(reference=reference, estimate=estimate)
     e, r = estimate.astype(np.float64), reference.astype(np.float64)
     if not r.any():
         raise UndefinedMetric("the reference is silent; an SNR needs one with sound in it")
@@ -89,6 +97,7 @@ def pesq(estimate: np.ndarray, reference: np.ndarray, rate: int, mode: str = "wb
     quarter second, a silent estimate, and more utterances than the pesq code can hold (from 20 s; minutes in practice).
     """
     need("eval", "pesq")
+    check_choice("mode", mode, ("wb", "nb"))
     from pesq import PesqError
     from pesq import pesq as pesq_package
 
@@ -144,8 +153,8 @@ def stoi(estimate: np.ndarray, reference: np.ndarray, rate: int, extended: bool 
 
 
 def _resample_both(estimate: np.ndarray, reference: np.ndarray, rate: int) -> tuple[np.ndarray, np.ndarray]:
-    e, r = resample(estimate, rate, RATE), resample(reference, rate, RATE)
-    check_aligned(reference=r, estimate=e)
+    rate, (r, e) = check_rate(rate), check_aligned(reference=reference, estimate=estimate)
+    r, e = check_aligned(reference=resample(r, rate, RATE), estimate=resample(e, rate, RATE))
     return e, r
 
 
@@ -156,6 +165,7 @@ def log_spectral_distance(estimate: np.ndarray, reference: np.ndarray, rate: int
     sine, at least -100: the mean over frames (32 ms every 16 ms) of sqrt(mean over bins of (E - R)^2).
     Raises UndefinedMetric if the rate has no band above `from_hz`, and for less than one frame.
     """
+    rate, (reference, estimate) = check_rate(rate), check_aligned(reference=reference, estimate=estimate)
     size = 2 * round(LSD_FRAME_S * rate / 2)
     first_bin = int(np.ceil(from_hz * size / rate))
     if first_bin >= size // 2:
@@ -171,7 +181,9 @@ def log_spectral_distance(estimate: np.ndarray, reference: np.ndarray, rate: int
 
 def loudness_change_db(estimate: np.ndarray, reference: np.ndarray, rate: int) -> float:
     """Active speech level (ITU-T P.56) of the estimate minus that of the reference, `(T,)` each, in dB."""
-    return active_level_dbfs(estimate, rate) - active_level_dbfs(reference, rate)
+    rate = check_rate(rate)
+    levels = [active_level_dbfs(as_samples(audio), rate) for audio in (estimate, reference)]
+    return levels[0] - levels[1]
 
 
 def attenuation_db(residual_noise: np.ndarray, noise: np.ndarray) -> float:
@@ -179,6 +191,7 @@ def attenuation_db(residual_noise: np.ndarray, noise: np.ndarray) -> float:
 
     Raises UndefinedMetric if there is no noise.
     """
+    noise, residual_noise = as_samples(noise, "the noise"), as_samples(residual_noise, "the residual noise")
     if not noise.any():
         raise UndefinedMetric("noise down has no value: the pair holds no noise")
     return rms_dbfs(noise) - rms_dbfs(residual_noise)
@@ -189,6 +202,7 @@ def lag(estimate: np.ndarray, source: np.ndarray, rate: int) -> int:
 
     Between -1 s and 1 s. Raises UndefinedMetric if either is silent.
     """
+    rate, estimate, source = check_rate(rate), as_samples(estimate, "the estimate"), as_samples(source, "the source")
     if not estimate.any() or not source.any():
         raise UndefinedMetric("lag has no value: silent " + ("input" if estimate.any() else "estimate"))
     size = 1 << (len(estimate) + len(source) - 1).bit_length()

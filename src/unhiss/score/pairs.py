@@ -24,22 +24,22 @@ class Pair:
     """
 
     id: str
-    clean: tuple[Path, ...]
-    noisy: tuple[Path, ...]
+    clean: tuple[str, ...]
+    noisy: tuple[str, ...]
     metadata: dict[str, str] = field(default_factory=dict)
     noisy_only: bool = False
 
     @property
     def digest(self) -> str:
         """SHA-256 over the bytes of its files and its text; raises OSError if a file cannot be read."""
-        sums = [hashlib.sha256(path.read_bytes()).hexdigest() for path in (*self.noisy, *self.clean)]
+        sums = [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in (*self.noisy, *self.clean)]
         return hashlib.sha256("\n".join([*sums, self.metadata.get("text", "")]).encode()).hexdigest()
 
     @property
     def size(self) -> int:
         """Bytes of its files, roughly proportional to its computing time; 0 if a file is missing."""
         try:
-            return sum(path.stat().st_size for path in (*self.noisy, *self.clean))
+            return sum(Path(path).stat().st_size for path in (*self.noisy, *self.clean))
         except OSError:
             return 0
 
@@ -50,7 +50,7 @@ class Pair:
         """
         for side, paths in (("noisy", self.noisy), *(() if self.noisy_only else (("clean", self.clean),))):
             if len(paths) != 1:
-                names = ", ".join(path.name for path in paths)
+                names = ", ".join(Path(path).name for path in paths)
                 raise AudioError(f"more than one {side} file: {names}" if paths else f"no {side} file")
         noisy, rate = read(self.noisy[0], strict=True)
         if self.noisy_only:
@@ -99,17 +99,17 @@ def find_recordings(paths: Iterable[Path]) -> list[Pair]:
             relative = file.relative_to(path if path.is_dir() else path.parent)
             if file.suffix.lower() in READABLE and not any(part.startswith(".") for part in relative.parts):
                 name = relative.as_posix() if relative.as_posix() not in items else file.as_posix()
-                items[name] = Pair(id=name, noisy=(file,), clean=(), noisy_only=True)
+                items[name] = Pair(id=name, noisy=(str(file),), clean=(), noisy_only=True)
     if not items:
         raise CorpusError(f"no recordings in {', '.join(map(str, paths))}; expected .wav, .flac or the like")
     return list(items.values())
 
 
-def _files_by_id(folder: Path) -> dict[str, tuple[Path, ...]]:
-    files: dict[str, tuple[Path, ...]] = {}
+def _files_by_id(folder: Path) -> dict[str, tuple[str, ...]]:
+    files: dict[str, tuple[str, ...]] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() in READABLE and not path.name.startswith("."):
-            files[path.stem] = (*files.get(path.stem, ()), path)
+            files[path.stem] = (*files.get(path.stem, ()), str(path))
     return files
 
 

@@ -28,8 +28,9 @@ class EvalItem:
         denoise: Callable[[np.ndarray], np.ndarray] | None = None, recognise: Recognise | None = None,
         extra_samples: int = 0,
     ) -> None:  # fmt: skip
-        audio = {"noisy input": noisy, "reference": clean, "estimate": estimate}
-        metrics.check_aligned(**{name: array for name, array in audio.items() if array is not None})
+        noisy, estimate = metrics.check_aligned(**{"noisy input": noisy, "estimate": estimate})
+        if clean is not None:
+            noisy, clean = metrics.check_aligned(**{"noisy input": noisy, "reference": clean})
         self.rate, self.text, self.extra_samples = rate, text, extra_samples
         self._noisy, self._clean, self._denoise, self._recognise = noisy, clean, denoise, recognise
         self.noisy, self.estimate = to_mono(noisy), to_mono(estimate)

@@ -144,7 +144,7 @@ def prepare_folder(path: Path, force: bool) -> Path:
     """The folder, created if missing. Raises DataError, before the long work, if it contains a report."""
     present = [name for name in FILES if (path / name).exists()]
     if present and not force:
-        raise DataError(f"{path / present[0]} exists; give --force to overwrite it, or another folder")
+        raise DataError(f"{path / present[0]} exists; force=True overwrites it; or give another folder")
     path.mkdir(parents=True, exist_ok=True)
     return path
 

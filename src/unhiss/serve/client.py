@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import shutil
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -20,12 +19,14 @@ from typing import Any, BinaryIO
 from urllib.parse import urlencode, urlsplit
 
 import numpy as np
+from numpy.typing import ArrayLike
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.sync.client import connect
 
+from unhiss.arguments import as_path, check_count
 from unhiss.atomic import atomic_write
-from unhiss.errors import UnhissError
-from unhiss.infer.checks import check_audio
+from unhiss.dsp.audio import as_channels, describe_clipping
+from unhiss.errors import AudioError, UnhissError, shown
 from unhiss.infer.stream import Latency
 from unhiss.serve import protocol
 
@@ -47,31 +48,33 @@ class Client:
     """
 
     def __init__(self, url: str, token: str = "", timeout_s: float = TIMEOUT_S) -> None:
-        self._url, self._timeout_s = urlsplit(url), timeout_s
+        self._url, self._timeout_s = urlsplit(url if isinstance(url, str) else ""), timeout_s
         if self._url.scheme not in ("http", "https") or not self._url.hostname:
-            raise ServerError(f"url = {url!r}; expected such as http://127.0.0.1:8000")
+            raise ServerError(f"url = {shown(url)}; expected such as http://127.0.0.1:8000")
         self._headers = {"authorization": f"Bearer {token}"} if token else {}
 
-    def denoise_file(self, source: str | Path, target: str | Path, **options: Any) -> None:
+    def denoise_file(self, source: str | Path, target: str | Path, *, force: bool = False, **options: Any) -> None:
         """Denoise a recording; `target` appears when it is complete.
 
-        options: model, atten_limit_db, mix, guard, loudness_lufs, track, format (default: by the extension of
-        `target`). A warning of the server, such as of a loudness that peaks do not allow, is a UserWarning. Raises
-        ServerError.
+        force: overwrite an existing target, as with `unhiss.denoise_file`. options: model, atten_limit_db, mix,
+        guard, loudness_lufs, track, format (default: by the extension of `target`). A warning of the server, such as
+        of a loudness that peaks do not allow, is a UserWarning. Raises ServerError; AudioError for a source that
+        cannot be read, and for a target that exists or cannot be written.
         """
-        target = Path(target)
+        source, target = as_path("source", source), as_path("target", target)
+        if target.exists() and not force:
+            raise AudioError(f"{target} exists; force=True overwrites it")
         options.setdefault("format", target.suffix[1:].lower() or "wav")
         query = urlencode({
             name: str(value).lower() if isinstance(value, bool) else value
             for name, value in options.items() if value is not None
         })  # fmt: skip
         with (
-            Path(source).open("rb") as file,
+            _open(source) as file,
             self._request("POST", f"/v1/denoise?{query}", file) as response,
-            atomic_write(target) as draft,
-            draft.open("wb") as out,
+            _writing(target) as out,
         ):
-            shutil.copyfileobj(response, out, 1 << 16)
+            out.writelines(_body(response))
             if response.length:
                 raise ServerError(f"{target}: the response ended {response.length:,} bytes early; try again")
         if warning := response.headers.get("x-warning"):
@@ -87,7 +90,9 @@ class Client:
 
         state: what `save` of a stream returned, on this server or another, to continue it. Raises ServerError.
         """
-        start = {"type": "start", "rate": rate, "channels": channels, "format": format, **options}
+        check_count("rate", rate, 1, "a whole number of Hz")
+        check_count("channels", channels, 1, "1 or more")
+        start = {"type": "start", "rate": int(rate), "channels": int(channels), "format": format, **options}
         scheme = {"http": "ws", "https": "wss"}[self._url.scheme]
         return RemoteStream(f"{scheme}://{self._url.netloc}{protocol.PATH}", start, self._headers, self._timeout_s)
 
@@ -107,6 +112,33 @@ class Client:
                 if response.status != 200:
                     raise ServerError(_error_message(response), response.status)
                 yield response
+
+
+def _open(source: Path) -> BinaryIO:
+    try:
+        return source.open("rb")
+    except FileNotFoundError as error:
+        raise AudioError(f"{source}: no such file") from error
+    except OSError as error:
+        raise AudioError(f"{source}: cannot be read ({error.strerror})") from error
+
+
+@contextmanager
+def _writing(target: Path) -> Iterator[BinaryIO]:
+    """The file that replaces `target` when the block ends."""
+    try:
+        with atomic_write(target) as draft, draft.open("wb") as out:
+            yield out
+    except OSError as error:
+        raise AudioError(f"{target}: cannot be written ({error.strerror or error}); choose another folder") from error
+
+
+def _body(response: http.client.HTTPResponse) -> Iterator[bytes]:
+    try:
+        while chunk := response.read(1 << 16):
+            yield chunk
+    except (OSError, http.client.HTTPException) as error:
+        raise ServerError(f"the connection broke ({error}); try again") from error
 
 
 def _error_message(response: http.client.HTTPResponse) -> str:
@@ -141,17 +173,25 @@ class RemoteStream:
             raise
         self.latency = Latency(latency["samples"], latency["ms"])
 
-    def push(self, block: np.ndarray) -> np.ndarray:
-        """float `(C, T)` or `(T,)` -> float32 of the same shape; waits for the server. Raises ServerError."""
-        self.send(block)
-        size = np.shape(block)[-1]
-        while self._received.shape[1] < size:
-            self._receive_message()
-        return self._take(size).reshape(np.shape(block))
+    def push(self, block: ArrayLike) -> np.ndarray:
+        """`(C, T)` or `(T,)` -> float32 of the same shape; waits for the server. Raises ServerError, AudioError.
 
-    def send(self, block: np.ndarray) -> None:
+        block: float, or integers, which are scaled by their type, as with `unhiss.Stream`.
+        """
+        self.send(block)
+        shape = np.shape(block)
+        while self._received.shape[1] < shape[-1]:
+            self._receive_message()
+        return self._take(shape[-1]).reshape(shape)
+
+    def send(self, block: ArrayLike) -> None:
         """Send without waiting; `receive` returns the result."""
-        audio = check_audio(block)
+        audio = as_channels(block, "block")
+        if len(audio) != self.channels:
+            expected = "(T,) or (1, T)" if self.channels == 1 else f"({self.channels}, T)"
+            raise AudioError(f"a block of shape {np.shape(block)}; expected {expected}")
+        if self.format == "pcm16" and (clipped := describe_clipping(audio)):
+            warnings.warn(f"{clipped} are clipped by pcm16; format='float32' keeps them", UserWarning, stacklevel=2)
         if audio.shape[1]:
             self._send(protocol.encode_samples(audio, self.format))
 

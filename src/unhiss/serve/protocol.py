@@ -25,9 +25,8 @@ from typing import Any
 
 import numpy as np
 
-from unhiss.dsp.audio import FULL_SCALE
-from unhiss.errors import AudioError, UnhissError
-from unhiss.infer.checks import check_audio
+from unhiss.dsp.audio import FULL_SCALE, as_channels
+from unhiss.errors import AudioError, UnhissError, shown
 
 PATH = "/v1/stream"
 FORMATS: dict[str, np.dtype] = {"pcm16": np.dtype("<i2"), "float32": np.dtype("<f4")}
@@ -138,7 +137,7 @@ def decode_samples(data: bytes, format: str, channels: int) -> np.ndarray:
     if format == "pcm16":
         return samples / np.float32(FULL_SCALE)
     try:
-        return check_audio(samples)
+        return as_channels(samples)
     except AudioError as error:
         raise RequestError(400, str(error), "samples") from None
 
@@ -206,6 +205,4 @@ def _check_types(values: dict[str, Any], types: Types) -> None:
 
 def value_error(name: str, value: object, expected: str) -> RequestError:
     """The error (400) for a value other than expected."""
-    shown = repr(value)
-    shown = shown if len(shown) < 60 else shown[:57] + "..."
-    return RequestError(400, f"{name} = {shown}; expected {expected}", "value")
+    return RequestError(400, f"{name} = {shown(value)}; expected {expected}", "value")

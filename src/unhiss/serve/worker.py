@@ -8,17 +8,18 @@ import json
 import os
 import signal
 import struct
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from unhiss.atomic import atomic_write
-from unhiss.errors import AudioError
+from unhiss.errors import AudioError, MissingExtra
 from unhiss.fleet.processes import end_with_parent
 from unhiss.infer.denoiser import Denoiser
 from unhiss.infer.files import BLOCK_S
@@ -30,6 +31,7 @@ from unhiss.serve.limits import Limits
 from unhiss.serve.protocol import RequestError, encode_samples
 
 OUTPUT, INFO = "output", "info"  # file names
+BASE_FORMATS = "WAV, FLAC, Ogg, Opus, MP3, AIFF, AU and CAF"  # read without the extra `media`; not all of them
 NICE = 10  # priority: a live stream on the same core goes first
 # Sent while they are written. The header or index of every other format is known only at the end.
 STREAMABLE = {"wav": "audio/wav", "pcm16": "application/octet-stream", "float32": "application/octet-stream"}
@@ -77,7 +79,8 @@ def set_up_process() -> None:
 def denoise(source: Path, folder: Path, request: DenoiseRequest, limits: Limits) -> None:
     """Denoise `source` into `folder / OUTPUT`; INFO is written before the first byte of it.
 
-    Raises RequestError for a file that is not a recording (422), or one beyond the limits.
+    Raises RequestError for a file that is not a recording, or in a format that needs the extra `media` (422), or one
+    beyond the limits.
     """
     try:
         recording = open_source(source, request.track)
@@ -86,6 +89,10 @@ def denoise(source: Path, folder: Path, request: DenoiseRequest, limits: Limits)
             _write_buffered(recording, folder, request)
         else:
             _write_streamable(recording, folder, request, limits)
+    except MissingExtra as error:  # what to install concerns the operator
+        _log(str(error).replace(str(source), "a recording that was sent"))
+        line = f"a recording in a format that this server cannot read; it reads {BASE_FORMATS}; convert it first"
+        raise RequestError(422, line, "recording") from None
     except AudioError as error:
         # The path of the temporary file means nothing to the client.
         line = str(error).replace(f"{source}: ", "").replace(str(source), "this")
@@ -95,6 +102,12 @@ def denoise(source: Path, folder: Path, request: DenoiseRequest, limits: Limits)
     except OSError:
         if folder.is_dir():
             raise
+
+
+@cache
+def _log(line: str) -> None:
+    """Print a line to the server's log, once per process."""
+    print(f"unhiss: {line}", file=sys.stderr, flush=True)
 
 
 @lru_cache(maxsize=4)

@@ -1,8 +1,8 @@
 /** Wires index.html to the worker: loads the model, tabs, and the switch between this browser and the server. */
 
 import wasmUrl from "onnxruntime-web/ort-wasm-simd-threaded.wasm?url";
-import card from "../../../src/unhiss/models/small.json";
-import modelUrl from "../../../src/unhiss/models/small.onnx?url";
+import card from "../../../src/unhiss/pretrained/small.json";
+import modelUrl from "../../../src/unhiss/pretrained/small.onnx?url";
 import { DenoiserWorker } from "./denoiser";
 import { element, show, showError } from "./dom";
 import { Live } from "./live";

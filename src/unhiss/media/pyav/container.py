@@ -34,7 +34,7 @@ _DEEP = ("s32", "s32p", "flt", "fltp")  # sample formats of lossless codecs that
 
 def open_media(path: Path) -> av.container.InputContainer:
     """A container to demux. Raises AudioError if FFmpeg cannot read it, MissingExtra without PyAV."""
-    need("media", "av")
+    need("media", "av", what=str(path))
     import av
 
     options = {"format_whitelist": _DEMUXERS}

@@ -77,7 +77,7 @@ class PyavReader(Source):
         ]
         if self.other_tracks and self.track is None:
             listed, taken = "; ".join(names), 1 + list(tracks).index(chosen)
-            how = f"--track N (in Python track=N) takes another of {listed}"
+            how = f"track=N takes another of {listed}"
             self.track_notice = f"audio track {taken} of {len(names)} is taken; {how}"
 
     def _count_by_decoding(self) -> tuple[int, int]:

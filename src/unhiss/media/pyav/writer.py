@@ -28,7 +28,7 @@ class PyavWriter(AudioWriter):
     def __init__(
         self, path: str | Path, like: AudioFormat, subtype: str | None = None, *, copy_from: Source | None = None
     ) -> None:
-        need("media", "av")
+        need("media", "av", what=str(path))
         super().__init__(path, like)
         extension = self._target.suffix.lower()
         if extension not in MUXERS:
