@@ -86,8 +86,8 @@ def test_a_silent_recording_keeps_its_level_and_says_so(run: Run, tmp_path: Path
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (("--loudness", "16"), b"loudness_lufs = 16.0; expected LUFS from -60 to 0, such as -16"),
-        (("--loudness", "-16", "--residual", "r.wav"), b"leave residual or loudness_lufs out"),
+        (("--loudness", "16"), b"--loudness-lufs 16.0; expected LUFS from -60 to 0, such as -16"),
+        (("--loudness", "-16", "--residual", "r.wav"), b"leave residual or --loudness-lufs out"),
         (("--loudness", "-16LUFS"), b"'-16LUFS' is not a valid float"),
     ],
 )

@@ -77,7 +77,7 @@ def test_every_unhiss_command_of_the_pages_exists_with_its_options() -> None:
         if isinstance(command, click.Group):
             command = command.commands[words[2]]
         known = {option for parameter in command.params for option in parameter.opts + parameter.secondary_opts}
-        used = {word.split("=")[0] for word in words[2:] if word.startswith("-") and word != "-"}
+        used = {word.split("=")[0] for word in words[2:] if re.match(r"--?[a-z]", word)}
         wrong += [f"{page.name}: unhiss {words[1]} {option}" for option in sorted(used - known)]
     assert not wrong, "\n".join(wrong)
 

@@ -180,7 +180,7 @@ def test_the_virtual_microphone_is_installed_kept_and_removed(
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (("--in", "nosuch"), "--in 'nosuch': no such microphone; known: Monitor of Null Output"),
+        (("--in", "nosuch"), "source = 'nosuch': no such microphone; known: Monitor of Null Output"),
         (("--in", "Monitor"), "matches 'Monitor of Null Output', 'Monitor of Null Output'; give the number of one"),
         (("--in", "noisy.monitor", "--out", "noisy"), ": feedback"),
     ],

@@ -102,7 +102,7 @@ def test_a_number_without_a_track_is_refused_with_a_list(tmp_path: Path) -> None
     with pytest.raises(AudioError, match=r"no audio track 2; it holds 1: PCM_24, 1 channel$"):
         read(tmp_path / "a.wav", track=2)
     assert read(tmp_path / "a.wav", track=1)[0].size == 4800
-    with pytest.raises(ConfigError, match="track = 0; expected 1 or more"):
+    with pytest.raises(ConfigError, match="track = 0; expected the number of an audio track, from 1"):
         unhiss.denoise_file(tmp_path / "a.wav", tmp_path / "b.wav", track=0)
     with pytest.raises(ConfigError, match="track = 2; a source that is open has its track"):
         unhiss.Denoiser("nano").file(open_source(tmp_path / "a.mkv", track=1), tmp_path / "b.wav", track=2)

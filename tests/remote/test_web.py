@@ -93,7 +93,7 @@ def test_a_recording_that_the_table_names_in_vain_is_listed_as_missing(web: Web,
         ("folder:{}/plain", r"/plain: the server gives no list of its files \(403.*\), and there is no manifest.csv;"),
         ("common-voice:{}/cv", r"/cv: the server gives no list .* no train.tsv or clip_durations.tsv; copy it here"),
         ("musan:{}/plain", r"the server gives no list .*, and there is no table that names them; copy it here"),
-        ("folder:{}/nothing", r"the server gives no list of its files \(no such file\)"),
+        ("folder:{}/nothing", r"the server gives no list of its files \(no such file; check the address\)"),
     ],
 )
 def test_what_names_no_file_is_said_to_do_so(web: Web, spec: str, said: str) -> None:

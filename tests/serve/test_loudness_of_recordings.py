@@ -96,5 +96,5 @@ def test_the_client_writes_the_loudness_and_passes_warnings_on(
     out, _ = sf.read(tmp_path / "clean.wav", dtype="float32")
     assert ffmpeg_loudness(out.T, RATE)[0] == pytest.approx(-28, abs=METER)
     with pytest.warns(UserWarning, match=r"noisy.wav: loudness .* LUFS in place of -0.5: its peaks") as caught:
-        server.client.denoise_file(tmp_path / "noisy.wav", tmp_path / "clean.wav", loudness_lufs=-0.5)
+        server.client.denoise_file(tmp_path / "noisy.wav", tmp_path / "clean.wav", loudness_lufs=-0.5, force=True)
     assert caught[0].filename == __file__
