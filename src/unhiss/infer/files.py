@@ -124,6 +124,8 @@ class FileJob:
             raise ConfigError(f"track = {options.track}; a source that is open has its track, expected {source.track}")
         strict = options.strict or options.in_place
         self.source = source = source if isinstance(source, Source) else open_source(source, options.track, strict)
+        if strict and source.warnings:  # of one that was open
+            raise AudioError(f"{source.path}: {source.warnings[0]}, and strict=True and in_place=True refuse that")
         self.target, self.options = Path(target), options
         self._residual = None if options.residual is None else Path(options.residual)
         _check_targets(source.path, self.target, self._residual, options)
