@@ -1,6 +1,7 @@
 """Processes that train one model together, started by torchrun; each computes its share of every batch."""
 
 import os
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,10 +12,15 @@ from torch import Tensor, distributed, nn
 class Reduction:
     """An all-reduce in progress."""
 
+    # Gloo's threads let go of a message a moment after `wait` returns. Had Python let go of it before, they would need
+    # its lock to free the message, which aborts a process that is ending.
+    _recent = deque[Tensor](maxlen=8)
+
     def __init__(self, values: Sequence[Tensor], count: int) -> None:
         self._values, self._count = values, count
         if count > 1:
             self._message = torch.cat([value.flatten() for value in values])
+            self._recent.append(self._message)
             self._work = distributed.all_reduce(self._message, async_op=True)
 
     def wait(self) -> None:
