@@ -4,6 +4,7 @@ import os
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, distributed, nn
@@ -14,7 +15,7 @@ class Reduction:
 
     # Gloo's threads let go of a message a moment after `wait` returns. Had Python let go of it before, they would need
     # its lock to free the message, which aborts a process that is ending.
-    _recent = deque[Tensor](maxlen=8)
+    _recent: ClassVar = deque[Tensor](maxlen=8)
 
     def __init__(self, values: Sequence[Tensor], count: int) -> None:
         self._values, self._count = values, count
