@@ -187,6 +187,8 @@ class _Pass:
         while True:
             try:
                 packet: Any = next(packets, None)
+            except IndexError:
+                return  # PyAV's, at the end of a broadcast in which a further track began after the start
             except av.FFmpegError as error:
                 if not self._has_rest(_HEADER):
                     return  # of padding there is no packet
