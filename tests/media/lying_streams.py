@@ -100,6 +100,8 @@ def broken_ogg() -> Iterator[Liar]:
             )
             within = b"".join([*pages[:middle], junk, *pages[middle:]])
             yield Liar(f"{kind} with {name} within", kind, within, size, FRAME[kind], said=False)
+        headless = data + b"".join(pages[headers:])  # a second stream without its first pages
+        yield Liar(f"{kind} with pages behind its end", kind, headless, size, size)
         late = b"".join([*pages[:headers], *pages[middle:]])
         yield Liar(f"{kind} tuned in late", kind, late, decoded(late) * RATE // rate, 2 * FRAME[kind], said=False)
         yield Liar(f"{kind} with ID3v2 in front", kind, ID3V2 + data, size, FRAME[kind], said=False)
@@ -151,6 +153,9 @@ def mp3() -> Iterator[Liar]:
         yield Liar(f"mp3 of LAME with {name} within", "mp3", hole, decoded(hole), 3 * frame)
         late = junk * 3000 + variable[variable.index(b"\xff") :]
         yield Liar(f"mp3 variable with {name} in front", "mp3", late, decoded(variable), frame, said=False)
+    at = bare.index(b"\xff\xf3") + 58  # too late in the first frame for a count
+    named = bare[:at] + b"Info" + bare[at + 4 :]
+    yield Liar("mp3 with the name of a count", "mp3", named, decoded(named), frame, said=False)
     slow = by_pyav("mp3", "libmp3lame", 8000, 8000)
     yield Liar("mp3 of small frames cut off", "mp3", slow[:-100], decoded(slow[:-100]), 3 * frame)
     for stated, said in ((0, False), (5, True), (-5, True)):

@@ -121,7 +121,10 @@ class SoundfileReader(Source):
                 yield block.T[list(self._order)]
             if len(block) < count:
                 if limit is not None and self.exact_length:
-                    self._warn(f"truncated, holds {position:,} of {self.frames:,} samples")
+                    missing = f"truncated, holds {position:,} of {self.frames:,} samples"
+                    if not position:
+                        raise AudioError(f"{self.path}: {missing}; get the whole file")
+                    self._warn(missing)
                 return
 
     def _decode(self, file: sf.SoundFile, size: int, position: int) -> np.ndarray:

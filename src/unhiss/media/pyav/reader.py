@@ -143,7 +143,7 @@ class _Pass:
         pending: np.ndarray | None = None
         for packet in self._packets():
             for frame in self._decode(packet):
-                if frame.rate != rate or len(frame.layout.channels) != self.track.channels:
+                if frame.rate != rate or len(frame.layout.channels) != len(self._order):
                     changed = f"its rate or channels change at {decoded / rate:.2f} s"
                     raise AudioError(f"{self._path}: {changed}; cut it there first")
                 start_s = frame.pts * frame.time_base if frame.pts is not None else None

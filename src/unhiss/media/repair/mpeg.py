@@ -59,7 +59,7 @@ class _Run:
     @property
     def xing(self) -> int:
         """The offset of the Xing header in the first frame, which is no audio then; 0 if there is none."""
-        return max(0, self.head.find(b"Xing"), self.head.find(b"Info"))
+        return _xing_at(self.head)
 
     @property
     def is_counted(self) -> bool:
@@ -161,7 +161,13 @@ def _runs(data: FileRange) -> tuple[list[_Run], bool]:
 
 def _is_count(header: bytes) -> bool:
     """Whether a frame, of which these are the first 64 bytes, is no audio but the header of Xing or of Fraunhofer."""
-    return header.find(b"Xing", 4) > 0 or header.find(b"Info", 4) > 0 or header[_VBRI_AT:].startswith(b"VBRI")
+    return _xing_at(header) > 0 or header[_VBRI_AT:].startswith(b"VBRI")
+
+
+def _xing_at(header: bytes) -> int:
+    """The offset of a whole Xing header in the first 64 bytes of a frame; 0 if there is none."""
+    at = max(header.find(b"Xing", 4), header.find(b"Info", 4))
+    return at if 0 < at <= len(header) - 16 else 0
 
 
 def _headers(data: FileRange) -> Iterator[tuple[int, bytes]]:

@@ -22,20 +22,19 @@ _MAX_DAMAGED = 1000  # places at which a file is no Ogg file; one with more is n
 
 @dataclass(slots=True)
 class _Link:
-    """One stream of a chain: its bytes up to the end of its last complete page. gaps: (where, missing pages)."""
+    """One stream of a chain: its bytes up to the end of its last complete page. gaps: where a page does not follow."""
 
     start: int
     stop: int
     begun: bool = False  # whether a page that is not the first of a track has come
     last: dict[bytes, Page] = field(default_factory=dict)  # serial number of a track -> its last page
-    gaps: list[tuple[int, int]] = field(default_factory=list)
+    gaps: list[int] = field(default_factory=list)
 
     def add(self, page: Page, stop: int) -> None:
         """The next page, which ends at `stop`."""
         before = self.last.get(page.serial)
-        missing = _number(page) - _number(before) - 1 if before else 0
-        if missing > 0 and before:
-            self.gaps.append((before.body.stop, missing))
+        if before and (_number(page) != _number(before) + 1 or before.head[5] & _LAST):
+            self.gaps.append(before.body.stop)
         self.begun |= not page.head[5] & _FIRST
         self.stop = stop
         self.last[page.serial] = page
@@ -96,9 +95,9 @@ def _complete(data: FileRange, link: _Link) -> tuple[Part, list[str]]:
     packets, first, audio = ogg.header_packets(stream)
     page = next(page for serial, page in link.last.items() if first is None or serial == first.serial)
     # Whoever tunes in late has the headers, and then the pages from there on.
-    missing = sum(count for at, count in link.gaps if at != audio)
-    uncounted = bool(missing or (first and _starts_late(packets[0], first.serial, stream[audio - stream.start :])))
-    notes = [f"damaged, {missing:,} of its Ogg pages are missing"] if missing else []
+    has_gaps = any(at != audio for at in link.gaps)
+    uncounted = bool(has_gaps or (first and _starts_late(packets[0], first.serial, stream[audio - stream.start :])))
+    notes = ["damaged, some of its Ogg pages are missing or out of order"] if has_gaps else []
     if page.head[5] & _LAST:
         return Part((stream,), uncounted=uncounted), notes
     at = page.body.start - len(page.head) - len(page.table) - data.start
