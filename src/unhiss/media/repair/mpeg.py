@@ -23,7 +23,7 @@ _BIT_RATES = {  # kbit/s by (MPEG 1, layer code)
     (False, 1): (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
 _VBRI_AT = 36  # where Fraunhofer's header stands in the first frame
-_BEGINNING = 1 << 16  # bytes in which the first frames are looked for
+_BEGINNING = 1 << 13  # bytes in which the first frames are looked for
 _WINDOW = 1 << 20  # bytes read at a time
 _TAGS = (b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"ID3")  # which editors that join files leave between their frames
 
