@@ -29,6 +29,12 @@ CHUNKED = {
 BYTES = {"PCM_16": 2, "PCM_24": 3, "FLOAT": 4, "ULAW": 1}
 FRAME = {"mp3": 1152, "ogg": 2048, "opus": 960, "flac": 4096}  # samples of a codec's frame, at most, at RATE
 
+SIZES_OF_A_PIPE = {"w64": (1 << 63) - 1, "aiff": 0x7F000008, "caf": -1, "au": 0xFFFFFFFF}
+CHUNK = {  # an unknown one, of 8 bytes
+    "wav": b"abcd" + struct.pack("<I", 8) + bytes(8), "aiff": b"abcd" + struct.pack(">I", 8) + bytes(8),
+    "caf": b"abcd" + struct.pack(">q", 8) + bytes(8),
+    "w64": b"abcd" + bytes.fromhex("f3acd3118cd100c04f8edb8a") + struct.pack("<Q", 32) + bytes(8),
+}  # fmt: skip
 BEHIND = {"ID3v1": b"TAG" + bytes(125), "zeros": bytes(700), "text": b"a note of the player"}  # the last frame
 ID3V2 = b"ID3\4\0\0\0\0\0\x0a" + bytes(10)
 
@@ -50,6 +56,13 @@ class Liar:
     media: bool = False
 
 
+class _Pipe:
+    """A file that can only be written."""
+
+    def __init__(self, file: io.BytesIO) -> None:
+        self.write = file.write
+
+
 def speech() -> np.ndarray:
     """A chirp whose loudness moves: no part of it looks like another. float32 `(T,)` on the grid of 8 bits."""
     time_s = np.arange(SIZE) / RATE
@@ -69,11 +82,13 @@ def whole(kind: str) -> bytes:
 
 
 @cache
-def by_pyav(form: str, encoder: str, rate: int = RATE, bit_rate: int = 64000, xing: bool = True) -> bytes:
-    """A whole file as FFmpeg writes it. xing: whether an MP3 starts with a count of its frames."""
+def by_pyav(
+    form: str, encoder: str, rate: int = RATE, bit_rate: int = 64000, xing: bool = True, pipe: bool = False
+) -> bytes:
+    """A whole file as FFmpeg writes it. xing: whether an MP3 starts with a count of its frames. pipe: no seeking."""
     options = {} if xing else {"write_xing": "0"}
     out = io.BytesIO()
-    with av.open(out, "w", format=form, container_options=options) as container:
+    with av.open(_Pipe(out) if pipe else out, "w", format=form, container_options=options) as container:
         stream: Any = container.add_stream(encoder, rate=rate, layout="mono", bit_rate=bit_rate)
         for at in range(0, SIZE, 1000):
             frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(speech()[None, at : at + 1000]), "fltp", "mono")
@@ -125,7 +140,6 @@ def chunked() -> Iterator[Liar]:
         field, start, form = data_at(kind, data)
         size, extra = SIZE * width, {"aiff": 8, "caf": 4, "w64": 24}.get(kind, 0)  # that the field counts too
         body = data[start : start + size]
-        tail = data[start + size :]
         right, _ = sf.read(io.BytesIO(data), dtype="float32")
 
         def stating(value: int) -> bytes:
@@ -144,10 +158,15 @@ def chunked() -> Iterator[Liar]:
             samples = int(SIZE * part)
             yield liar(f"cut off at {part}", data[: start + samples * width], samples)
         yield liar("half a sample behind", stating(size + extra + 4096) + body + b"\1" * (width - 1))
+        twice = Liar(f"{kind} twice", suffix, data * 2, 2 * SIZE, exact=np.concatenate([right, right]))
+        yield twice
+        if kind in SIZES_OF_A_PIPE:
+            yield liar("sizes of a pipe", stating(SIZES_OF_A_PIPE[kind]) + body, said=False)
+        if kind in CHUNK:
+            yield liar("chunk behind", data + CHUNK[kind], said=False)
         if kind not in ("au",):
             yield liar("zeros behind", data + bytes(512), said=False)
             yield liar("ID3v1 behind", data + b"TAG" + bytes(125), said=False)
-        del tail
 
 
 def riff() -> Iterator[Liar]:
@@ -182,5 +201,4 @@ def riff() -> Iterator[Liar]:
         slack = 10 if name == "junk behind" else 0
         yield Liar(f"wav {name}", "wav", content, SIZE, slack, said, right)
     twice = np.concatenate([right, right])
-    yield Liar("wav twice", "wav", data + data, 2 * SIZE, exact=twice)
     yield Liar("wav twice with size zero", "wav", data + data.replace(body[:8], b"data\0\0\0\0"), 2 * SIZE, exact=twice)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import struct
 from collections.abc import Callable, Iterator
 from functools import cache
+from itertools import pairwise
 
 import av
 import numpy as np
+import soundfile as sf
 from lying_files import BEHIND, FRAME, ID3V2, RATE, SIZE, Liar, by_pyav, chunked, decoded, riff, speech, whole
 
 
@@ -66,6 +69,44 @@ def ogg() -> Iterator[Liar]:
             yield Liar(f"{kind} with {name} behind", kind, data + tag, SIZE, FRAME[kind], said=False)
 
 
+def broken_ogg() -> Iterator[Liar]:
+    """(b) and (c) of Ogg pages: lost, damaged, with something between them, and from where someone tuned in."""
+    for kind, coding, rate in (("ogg", "VORBIS", RATE), ("opus", "OPUS", 48000)):
+        out = io.BytesIO()
+        with sf.SoundFile(out, "w", RATE, 1, coding, format="OGG") as file:
+            for _ in range(3):
+                file.write(speech())
+        data, size = out.getvalue(), 3 * SIZE
+        starts = [at for at in range(len(data)) if data.startswith(b"OggS", at)] + [len(data)]
+        pages = [data[start:stop] for start, stop in pairwise(starts)]
+        middle, headers = len(pages) // 2, 2
+        page = pages[middle]
+        for name, instead in {
+            "lost": b"",
+            "zeroed": bytes(len(page)),
+            "damaged": page[:200] + b"#" + page[201:],
+        }.items():
+            hole = b"".join([*pages[:middle], instead, *pages[middle + 1 :]])
+            right = decoded(b"".join([*pages[:middle], *pages[middle + 1 :]])) * RATE // rate
+            yield Liar(f"{kind} with a page {name}", kind, hole, right, 2 * FRAME[kind])
+        for name, junk in {"zeros": bytes(500), "junk": b"abcde" * 100}.items():
+            yield Liar(
+                f"{kind} with {name} between",
+                kind,
+                whole(kind) + junk + whole(kind),
+                2 * SIZE,
+                2 * FRAME[kind],
+                said=False,
+            )
+            within = b"".join([*pages[:middle], junk, *pages[middle:]])
+            yield Liar(f"{kind} with {name} within", kind, within, size, FRAME[kind], said=False)
+        headless = data + b"".join(pages[headers:])  # a second stream without its first pages
+        yield Liar(f"{kind} with pages behind its end", kind, headless, size, size)
+        late = b"".join([*pages[:headers], *pages[middle:]])
+        yield Liar(f"{kind} tuned in late", kind, late, decoded(late) * RATE // rate, 2 * FRAME[kind], said=False)
+        yield Liar(f"{kind} with ID3v2 in front", kind, ID3V2 + data, size, FRAME[kind], said=False)
+
+
 def reflagged(data: bytes, at: int, flags: int) -> bytes:
     """An Ogg file whose page at an offset has other flags."""
     page = bytearray(data[at:])
@@ -105,8 +146,31 @@ def mp3() -> Iterator[Liar]:
         for stated in (3, 9000):
             wrong = data[:at] + struct.pack(">II", stated, 417 * stated) + data[at + 8 :]
             yield Liar(f"mp3 {name} stating {stated} frames", "mp3", wrong, SIZE, 3 * frame)
-    middle = bare + b"\x01" * 3000 + bare
-    yield Liar("mp3 with junk between", "mp3", middle, 2 * decoded(bare), 3 * frame, said=False)
+    for name, junk in {"junk": b"\x01", "zeros": b"\0"}.items():  # which may stand where frames were
+        yield Liar(f"mp3 with {name} between", "mp3", bare + junk * 3000 + bare, 2 * decoded(bare), 3 * frame)
+        half = len(with_xing) // 2
+        hole = with_xing[:half] + junk * 3000 + with_xing[half + 3000 :]
+        yield Liar(f"mp3 of LAME with {name} within", "mp3", hole, decoded(hole), 3 * frame)
+        late = junk * 3000 + variable[variable.index(b"\xff") :]
+        yield Liar(f"mp3 variable with {name} in front", "mp3", late, decoded(variable), frame, said=False)
+    at = bare.index(b"\xff\xf3") + 58  # too late in the first frame for a count
+    named = bare[:at] + b"Info" + bare[at + 4 :]
+    yield Liar("mp3 with the name of a count", "mp3", named, decoded(named), frame, said=False)
+    slow = by_pyav("mp3", "libmp3lame", 8000, 8000)
+    yield Liar("mp3 of small frames cut off", "mp3", slow[:-100], decoded(slow[:-100]), 3 * frame)
+    for stated, said in ((0, False), (5, True), (-5, True)):
+        data, frames = with_vbri(variable, stated)
+        yield Liar(f"mp3 with VBRI of {stated:+} frames", "mp3", data, frames * 576, frame, said)
+
+
+def with_vbri(data: bytes, more: int) -> tuple[bytes, int]:
+    """MPEG-2 frames behind Fraunhofer's count of them, which says `more` too many, and their true number."""
+    data = data[data.index(b"\xff") :]
+    with av.open(io.BytesIO(data)) as container:
+        sizes = [packet.size for packet in container.demux() if packet.size]
+    first = bytes([*data[:2], 0xA0 | data[2] & 0x0C, data[3]]).ljust(36, b"\0")  # at 96 kbit/s
+    count = struct.pack(">HHHII", 1, 0, 75, len(data), len(sizes) + more)
+    return (first + b"VBRI" + count).ljust(72 * 96_000 // RATE, b"\0") + data, len(sizes)
 
 
 @cache
@@ -158,5 +222,12 @@ def foreign() -> Iterator[Liar]:
             yield Liar(f"{name} cut off at {part}", suffix, cut, decoded(cut), slack, media=own)
 
 
+def pipes() -> Iterator[Liar]:
+    """(a): media written to a pipe, whose headers leave their sizes and durations open."""
+    for form, suffix, encoder in (("avi", "avi", "libmp3lame"), ("asf", "wma", "wmav2")):
+        data = by_pyav(form, encoder, 44100, pipe=True)
+        yield Liar(f"{suffix} of a pipe", suffix, data, decoded(data), 4096, said=False, media=True)
+
+
 def liars() -> list[Liar]:
-    return [liar for make in (chunked, riff, flac, ogg, mp3, foreign) for liar in make()]
+    return [liar for make in (chunked, riff, flac, ogg, broken_ogg, mp3, foreign, pipes) for liar in make()]

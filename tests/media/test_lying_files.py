@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile as sf
 from lying_files import Liar, decoded, whole
 from lying_streams import liars
 
@@ -138,6 +139,14 @@ def test_a_size_of_32_bits_that_started_again_is_seen(kind: str, order: str, beh
     source = open_source(path)
     assert source.frames == size // 2
     assert "5,368,709,120" in source.warnings[0]
+
+
+@pytest.mark.parametrize("kind", ["wav", "flac"])
+def test_a_file_may_hold_more_recordings_than_a_process_may_open_files(kind: str, tmp_path: Path) -> None:
+    out = io.BytesIO()
+    sf.write(out, np.full(100, 0.5), 16000, format=kind)
+    (tmp_path / "a.wav").write_bytes(out.getvalue() * 1100)
+    assert open_source(tmp_path / "a.wav").read().shape == (110_000,)
 
 
 def test_two_recordings_of_different_rates_in_one_file_are_refused(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import av
 import numpy as np
 import pytest
 from lying_files import decoded
-from media_files import add_pictures, chirp, encode, halve, probe, video, with_cover
+from media_files import add_audio, add_pictures, chirp, encode, halve, probe, video, with_cover
 
 from unhiss.errors import AudioError
 from unhiss.media.formats import AudioFormat
@@ -254,3 +254,14 @@ def test_a_whole_file_whose_packets_state_no_duration_is_not_called_truncated(tm
         out.mux([*stream.encode(frame), *stream.encode(None)])
     source = open_source(path, strict=True)
     assert source.read().shape == (4, 60_000)
+
+
+def test_a_broadcast_in_which_another_track_begins_later_is_read_to_its_end(tmp_path: Path) -> None:
+    parts, path = list[bytes](), tmp_path / "a.ts"
+    for pid in (256, 400):
+        options = {"mpegts_start_pid": str(pid), "mpegts_pmt_start_pid": str(16 * pid)}
+        with av.open(str(path), "w", container_options=options) as out:
+            add_audio(out, out.add_stream("aac", rate=48000, layout="mono"), 440, 0.5)
+        parts.append(path.read_bytes())
+    path.write_bytes(b"".join(parts))
+    assert open_source(path).read().size == decoded(parts[0])

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import soundfile as sf
 
-from unhiss.media.file_range import FileRange
-
 # RAW has no header, so neither rate nor channels could be read back. SD2 is two files. libsndfile does not read back
 # all that it writes as SDS.
 FORMATS = frozenset(sf.available_formats()) - {"RAW", "SD2", "SDS"}
@@ -20,8 +18,6 @@ LOSSY = ("MPEG_LAYER", "VORBIS", "OPUS")  # prefixes of codings that have a bit 
 UNKNOWN_FRAMES = 1 << 62  # libsndfile's count, or more, when the header does not state the length
 _PIPE_SIZE = 0x7FFFF000  # a pipe's WAV header states this size or more, since the length is not known yet
 _MAX_WAV_BYTES = 0xFFF00000  # of audio, for which a WAV's 32-bit sizes suffice
-_MAX_OGG_PAGE = 27 + 255 + 255 * 255  # bytes
-_MAX_MP3_FRAME = 1441  # bytes
 # libsndfile's notes on a header that states more than the file holds: (stated, available), and the unit.
 _SIZE_NOTES = (
     (r"(?:data|SSND|Data Size)\s*:\s*(\d+)\s*\(should be (\d+)\)", "bytes of sound"),
@@ -118,17 +114,6 @@ def large_container(container: str, subtype: str, samples: int) -> str:
     return "RF64" if container in ("WAV", "WAVEX") and samples * size > _MAX_WAV_BYTES else container
 
 
-def missing_bytes(file: FileRange) -> str:
-    """What an Ogg or MP3 file lacks because it was cut off; "" if nothing."""
-    head = bytes(file[:10])
-    if head[:4] == b"OggS":
-        return _missing_ogg_pages(bytes(file[-2 * _MAX_OGG_PAGE :]))
-    if head[:3] == b"ID3":
-        start = 10 + sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
-        return _missing_mp3_bytes(file[start:])
-    return _missing_mp3_bytes(file) if head[:1] == b"\xff" and head[1:2] >= b"\xe0" else ""
-
-
 def mismatch(notes: str) -> str:
     """What libsndfile noted about a file that is shorter than its header states (WAV, AIFF, CAF, AU, RF64 ...)."""
     for pattern, unit in _SIZE_NOTES:
@@ -136,23 +121,3 @@ def mismatch(notes: str) -> str:
             if int(available) < int(stated) < _PIPE_SIZE:
                 return f"holds {available} of {stated} {unit}"
     return "ends early" if "Seems to be a truncated file" in notes else ""
-
-
-def _missing_ogg_pages(end: bytes) -> str:
-    """An Ogg file ends with a complete page that is marked as the last."""
-    at = end.rfind(b"OggS")
-    page = end[at:] if at >= 0 else b""
-    table = page[27 : 27 + page[26]] if len(page) >= 27 else b""
-    if len(page) < 27 or len(page) < 27 + page[26] + sum(table):
-        return "ends within an Ogg page"
-    return "" if page[5] & 4 else "its last Ogg page is missing"
-
-
-def _missing_mp3_bytes(audio: FileRange) -> str:
-    """The first frame of an MP3 may state the number of bytes (Xing header); without it nothing is known."""
-    frame = bytes(audio[:64])
-    at = max(frame.find(b"Xing"), frame.find(b"Info"))
-    if at < 0 or frame[at + 7] & 3 != 3:  # the count of bytes follows the count of frames
-        return ""
-    stated, available = int.from_bytes(frame[at + 12 : at + 16]), len(audio)
-    return f"holds {available} of {stated} bytes" if stated - available > min(_MAX_MP3_FRAME, stated // 100) else ""

@@ -32,17 +32,17 @@ class SoundfileReader(Source):
         found = examine(data)
         self._parts = found.parts or (Part((data,)),)
         self._is_whole = not found.parts
+        self._probed: sf.SoundFile | None = None
+        file = self._open(self._parts[0])
         with ExitStack() as on_error:
-            files = [on_error.enter_context(self._open(part)) for part in self._parts]
-            for note in found.notes or filter(None, [formats.mismatch(files[0].extra_info)]):
+            on_error.enter_context(file)
+            for note in found.notes or filter(None, [formats.mismatch(file.extra_info)]):
                 self._warn(note)
-            self._lengths = [part.frames or file.frames for part, file in zip(self._parts, files, strict=True)]
+            self._lengths = self._measure(file)
             if max(self._lengths) >= formats.UNKNOWN_FRAMES:
                 raise AudioError(f"{path}: its header leaves the length open; rewrite it to a file")
-            self._check_alike(files)
             on_error.pop_all()
-        self._probed: list[sf.SoundFile] | None = files
-        file, frames = files[0], sum(self._lengths)
+        self._probed, frames = file, sum(self._lengths)
         self.exact_length = not file.subtype.startswith("MPEG")
         texts = {name: value for name, value in file.copy_metadata().items() if name in formats.TAGS}
         lossy = frames and file.subtype.startswith(formats.LOSSY)
@@ -68,34 +68,46 @@ class SoundfileReader(Source):
         rate = f"{file.samplerate:,} Hz (a rate is {MIN_RATE:,} to {MAX_RATE:,})"
         raise AudioError(f"{self.path}: damaged, or no speech: {rate}; get a whole copy")
 
-    def _check_alike(self, files: list[sf.SoundFile]) -> None:
-        """Raise AudioError if the parts have different rates or channels."""
-        first, seconds = files[0], 0.0
-        for file, length in zip(files, self._lengths, strict=True):
-            if (file.samplerate, file.channels) != (first.samplerate, first.channels):
-                raise AudioError(f"{self.path}: its rate or channels change at {seconds:.2f} s; cut it there first")
-            seconds += length / first.samplerate
+    def _measure(self, first: sf.SoundFile) -> list[int]:
+        """Samples per channel of each part. Raises AudioError if their rates or channels differ."""
+        lengths = [self._length(self._parts[0], first)]
+        for part in self._parts[1:]:
+            with self._open(part) as file:
+                if (file.samplerate, file.channels) != (first.samplerate, first.channels):
+                    change = f"its rate or channels change at {sum(lengths) / first.samplerate:.2f} s"
+                    raise AudioError(f"{self.path}: {change}; cut it there first")
+                lengths.append(self._length(part, file))
+        return lengths
+
+    def _length(self, part: Part, probed: sf.SoundFile) -> int:
+        if not part.uncounted:
+            return int(part.frames or probed.frames)
+        total = 0
+        with self._open(part) as file:
+            while count := len(self._decode(file, 1 << 16, total)):
+                total += count
+        return total
 
     def blocks(self, size: int, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
-        files, self._probed = self._probed or [self._open(part) for part in self._parts], None
-        with ExitStack() as opened:
-            for file in files:
-                opened.enter_context(file)
-            yield from regrouped(self._samples(files, size, start, stop), size)
+        yield from regrouped(self._samples(size, start, stop), size)
 
-    def _samples(self, files: list[sf.SoundFile], size: int, start: int, stop: int | None) -> Iterator[np.ndarray]:
+    def _samples(self, size: int, start: int, stop: int | None) -> Iterator[np.ndarray]:
         """The samples of all parts, `(C, T)` in blocks of at most `size`."""
-        begin = 0
-        for file, length in zip(files, self._lengths, strict=True):
+        begin, probed = 0, self._probed
+        self._probed = None
+        for part, length in zip(self._parts, self._lengths, strict=True):
             end = begin + length
-            is_last = file is files[-1]
-            if start < end or is_last:
-                position = begin + (self._seek(file, start - begin) if start > begin else 0)
-                # The header of an MP3 only estimates the length, so the last part is read until it ends.
-                limits = [end] if self.exact_length or not is_last else []
-                limits += [] if stop is None else [stop]
-                yield from self._part(file, size, position, min(limits, default=None))
-            begin = end
+            is_last = part is self._parts[-1]
+            if (start < end or is_last) and (stop is None or begin < stop):
+                with probed or self._open(part) as file:
+                    position = begin + (self._seek(file, start - begin) if start > begin else 0)
+                    # The header of an MP3 only estimates the length, so the last part is read until it ends.
+                    limits = [end] if self.exact_length or not is_last else []
+                    limits += [] if stop is None else [stop]
+                    yield from self._part(file, size, position, min(limits, default=None))
+            elif probed:
+                probed.close()
+            begin, probed = end, None
 
     def _part(self, file: sf.SoundFile, size: int, position: int, limit: int | None) -> Iterator[np.ndarray]:
         """The samples of one part from `position` in the recording to `limit`, or to its end if None."""
@@ -109,8 +121,10 @@ class SoundfileReader(Source):
                 yield block.T[list(self._order)]
             if len(block) < count:
                 if limit is not None and self.exact_length:
-                    missing = f"holds {position:,} of {self.frames:,} samples"
-                    raise AudioError(f"{self.path}: truncated, {missing}; get the whole file")
+                    missing = f"truncated, holds {position:,} of {self.frames:,} samples"
+                    if not position:
+                        raise AudioError(f"{self.path}: {missing}; get the whole file")
+                    self._warn(missing)
                 return
 
     def _decode(self, file: sf.SoundFile, size: int, position: int) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ _DEMUXERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,asf,avi,flv,mpegts,mpeg,ogg,wav,w64,aiff,flac,mp3,aac,ac3,eac3,dts,ape,amr,"
     "wv,tta,mpc,mpc8,caf,au"
 )
+_OPEN = 0x7FFFF000  # sizes of 32 bits from here on: written to a pipe, the length was not known
 _TS_PACKET = 188  # bytes
 _ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 # FFmpeg's codecs and encoders under libsndfile's names, so that a WAV made from them gets their depth.
@@ -58,12 +60,21 @@ def ends_within_ts_packet(path: Path, head: bytes) -> tuple[str, ...]:
 
 
 def stated_size(head: bytes) -> int:
-    """Bytes of the file as the header of an AVI, or of a WMA or WMV that is no broadcast, states them; else 0."""
+    """Bytes of the file as the header of an AVI, or of a WMA or WMV, states them; 0 if it was written to a pipe."""
     if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
-        return 8 + int.from_bytes(head[4:8], "little")  # of the first part, where there are several
+        size = int.from_bytes(head[4:8], "little")  # of the first part, where there are several
+        return 8 + size if size < _OPEN else 0
     at = head.find(_ASF_FILE_PROPERTIES)
     flags = head[at + 88 : at + 89]
     return 0 if at < 0 or not flags or flags[0] & 1 else int.from_bytes(head[at + 40 : at + 48], "little")
+
+
+def stated_duration(container: av.container.InputContainer, path: Path) -> Fraction:
+    """The duration of the longest track in s, as the header states it; 0 where there is none but FFmpeg's estimate."""
+    with path.open("rb") as file:
+        head = file.read(1 << 16)
+    from_a_pipe = container.format.name in ("asf", "avi") and not stated_size(head)
+    return Fraction(0 if from_a_pipe else container.duration or 0, 1_000_000)
 
 
 def audio_track(container: av.container.InputContainer, path: Path, number: int | None = None) -> av.AudioStream:

@@ -19,6 +19,7 @@ from unhiss.media.pyav.container import (
     ends_within_ts_packet,
     has_video,
     open_media,
+    stated_duration,
     stated_size,
     subtype,
 )  # fmt: skip
@@ -142,7 +143,7 @@ class _Pass:
         pending: np.ndarray | None = None
         for packet in self._packets():
             for frame in self._decode(packet):
-                if frame.rate != rate or len(frame.layout.channels) != self.track.channels:
+                if frame.rate != rate or len(frame.layout.channels) != len(self._order):
                     changed = f"its rate or channels change at {decoded / rate:.2f} s"
                     raise AudioError(f"{self._path}: {changed}; cut it there first")
                 start_s = frame.pts * frame.time_base if frame.pts is not None else None
@@ -186,6 +187,8 @@ class _Pass:
         while True:
             try:
                 packet: Any = next(packets, None)
+            except IndexError:
+                return  # PyAV's, at the end of a broadcast in which a further track began after the start
             except av.FFmpegError as error:
                 if not self._has_rest(_HEADER):
                     return  # of padding there is no packet
@@ -238,8 +241,8 @@ class _Pass:
         track, stated_s, end_s = self.track, Fraction(0), self._end_s
         if self.container.format.name.startswith("mov") and track.duration:
             stated_s = (track.duration + (track.start_time or 0)) * track.time_base
-        elif self._all_tracks and self.container.duration:
-            stated_s, end_s = Fraction(self.container.duration, 1_000_000), self._last_end_s
+        elif self._all_tracks:
+            stated_s, end_s = stated_duration(self.container, self._path), self._last_end_s
         # The last packet may state no duration, and Matroska counts the priming too.
         slack_s = 2 * max(Fraction(track.codec_context.frame_size or 4608, track.rate), self._step_s)
         if end_s < stated_s - slack_s - _ROUNDING_S:

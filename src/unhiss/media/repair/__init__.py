@@ -15,13 +15,12 @@ __all__ = ["Examination", "Part", "examine"]
 
 def examine(data: FileRange) -> Examination:
     """What a recording that libsndfile reads holds, by its own structure; empty where its header can be believed."""
-    head = bytes(data[:4])
-    if head in headers.MARKS:
-        return chunks.examine(data)
-    if head == b"OggS":
-        return oggs.examine(data)
     before, audio, _ = id3.split(data)
-    if bytes(audio[:4]) == b"fLaC":
-        return flac.examine(data[audio.start - data.start :])
-    is_mpeg = bytes(audio[:2])[:1] == b"\xff" or before
-    return mpeg.examine(audio) if is_mpeg else Examination()
+    behind_tag = data[audio.start - data.start :]
+    head = bytes(behind_tag[:4])
+    if head == b"fLaC":
+        return flac.examine(behind_tag)
+    if head not in headers.MARKS and head != b"OggS":
+        return mpeg.examine(audio) if before or mpeg.begins(audio) else Examination()
+    found = oggs.examine(behind_tag) if head == b"OggS" else chunks.examine(behind_tag)
+    return Examination((Part((behind_tag,)),)) if before and not found.parts else found

@@ -2,7 +2,7 @@
 
 from unhiss.media.file_range import FileRange
 from unhiss.media.repair import mpeg
-from unhiss.media.repair.headers import Sound, parse
+from unhiss.media.repair.headers import MARKS, Sound, parse
 from unhiss.media.repair.part import Examination, Part
 
 _WRAP = 1 << 32  # where sizes of 32 bits start again at zero
@@ -18,21 +18,36 @@ _KNOWN = frozenset(
 
 def examine(data: FileRange) -> Examination:
     """The audio of a WAV, RF64, W64, AIFF, AU or CAF file, where its header states another size of it."""
+    parts, notes, count = list[Part](), list[str](), 0
+    behind: FileRange | None = data
+    while behind is not None:
+        found, behind = _examine_one(whole := behind)
+        if behind is None and not count:
+            return found
+        parts += found.parts or (Part((whole,)),)
+        notes += found.notes
+        count += 1
+    return Examination(
+        tuple(parts), tuple(dict.fromkeys([*notes, f"{count} recordings stand one behind the other in it"]))
+    )
+
+
+def _examine_one(data: FileRange) -> tuple[Examination, FileRange | None]:
+    """The first recording, in parts if another one follows it, and that other one."""
     sound = parse(data)
-    if sound is None or sound.stated is None:
-        return Examination()
-    size, note = _true_size(data, sound, sound.stated)
+    if sound is None or (sound.stated is None and not sound.to_end):
+        return Examination(), None
+    available = len(data) - sound.start
+    size, note = (available, "") if sound.stated is None else _true_size(data, sound, sound.stated)
     notes = (note,) if note else ()
     if sound.is_mpeg:
-        return mpeg.examine_inside(data[sound.start : sound.start + size], notes)
-    own = _parts(data[sound.start : sound.start + size], sound)
-    behind = data[sound.start + size + size % 2 :]
-    if bytes(behind[:4]) == b"RIFF" and parse(behind):
-        rest = examine(behind)
-        notes = (*notes, "two recordings stand one behind the other in it", *rest.notes)
-        return Examination((*own, *(rest.parts or (Part((behind,)),))), tuple(dict.fromkeys(notes)))
-    believed = size == sound.stated and not sound.misplaced
-    return Examination() if believed and _is_followed(data, sound, size) else Examination(own, notes)
+        return mpeg.examine_inside(data[sound.start : sound.start + size], notes), None
+    own = Examination(_parts(data[sound.start : sound.start + size], sound), notes)
+    behind = _behind(data, sound, size)
+    if _is_recording(behind):
+        return own, behind
+    believed = size == sound.stated and not sound.misplaced and not (sound.to_end and len(behind))
+    return (Examination() if believed and _is_followed(data, sound, size) else own), None
 
 
 def _parts(audio: FileRange, sound: Sound) -> tuple[Part, ...]:
@@ -54,11 +69,20 @@ def _true_size(data: FileRange, sound: Sound, stated: int) -> tuple[int, str]:
     return size, f"its header states {stated:,} bytes of sound, and it holds {size:,}"
 
 
+def _behind(data: FileRange, sound: Sound, size: int) -> FileRange:
+    """What follows `size` bytes of audio and their padding."""
+    return data[sound.start + size + -size % sound.align :]
+
+
+def _is_recording(data: FileRange) -> bool:
+    return bytes(data[:4]) in MARKS and parse(data) is not None
+
+
 def _can_end(data: FileRange, sound: Sound, size: int) -> bool:
-    """Whether chunks, tags, padding or nothing follow `size` bytes of audio."""
+    """Whether chunks, tags, padding, another recording or nothing follow `size` bytes of audio."""
     end = sound.start + size
     head = bytes(data[end : end + _MAX_PADDING + 1])
-    if size and len(head) <= _MAX_PADDING and not any(head):
+    if size and ((len(head) <= _MAX_PADDING and not any(head)) or _is_recording(_behind(data, sound, size))):
         return True
     return any(head[skip:].startswith(_TAGS) for skip in (0, 1)) or _is_followed(data, sound, size)
 
@@ -66,9 +90,10 @@ def _can_end(data: FileRange, sound: Sound, size: int) -> bool:
 def _is_followed(data: FileRange, sound: Sound, size: int) -> bool:
     """Whether nothing but chunks follows `size` bytes of audio, as a header promises."""
     end = sound.start + size
-    if len(data) - end <= size % 2:
+    rest = bytes(data[end : end + sound.align])
+    if len(rest) <= -size % sound.align and (len(rest) < 2 or not any(rest)):
         return True
-    return any(_is_chain(data, sound, end + skip) for skip in (0, 1))
+    return any(_is_chain(data, sound, end + skip) for skip in (0, 1, -size % sound.align))
 
 
 def _is_chain(data: FileRange, sound: Sound, at: int) -> bool:

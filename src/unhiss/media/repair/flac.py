@@ -36,7 +36,7 @@ def examine(data: FileRange) -> Examination:
 
 def _further_starts(data: FileRange) -> Iterator[int]:
     """Offsets of further streams: the mark, and the block that must follow it, 34 bytes of stream information."""
-    for at in range(4, len(data), _SCAN):
+    for at in range(_audio_start(data) or 4, len(data), _SCAN):
         part, found = bytes(data[at : at + _SCAN + 8]), -1
         while 0 <= (found := part.find(_START, found + 1)) < _SCAN:
             if part[found + 4 : found + 5] in (b"\0", b"\x80") and part[found + 5 : found + 8] == b"\0\0\x22":

@@ -12,6 +12,8 @@ from unhiss.media.file_range import FileRange, Piece, length
 
 MARKS = (b"RIFF", b"RF64", b"BW64", b"riff", b"FORM", b".snd", b"dns.", b"caff")
 _OPEN = 0x7FFFF000  # sizes of 32 bits from here on: written to a pipe, the length was not known
+_OPEN_AIFF = 0x7F000000  # the size that SoX writes there
+_OPEN_W64 = 1 << 62  # sizes of 64 bits from here on
 _ALL = 0xFFFFFFFF
 _NARROW = 20_160 * 100_000  # bytes: whole samples of any depth, of 1 to 8 channels, that a size of 32 bits can state
 _MPEG = b"\x55\0"  # the coding of MP3 in a WAV
@@ -30,6 +32,7 @@ class Sound:
     start: offset of the audio. stated: its bytes by the header; None if it leaves them open. header: the bytes before
     the audio, for a size. chunk: the chunk at an offset behind it. wraps: sizes have 32 bits. misplaced: chunks before
     the audio are not where their sizes put them. is_mpeg: it holds MP3 frames. limit: bytes that a header can state.
+    to_end: libsndfile takes what follows for audio, or an open size for an error. align: chunks start at its multiples.
     """
 
     start: int
@@ -40,6 +43,8 @@ class Sound:
     misplaced: bool = False
     is_mpeg: bool = False
     limit: int = 1 << 62
+    to_end: bool = False
+    align: int = 2
 
 
 def parse(data: FileRange) -> Sound | None:
@@ -125,9 +130,10 @@ def _w64(data: FileRange) -> Sound | None:
     for _ in range(_MAX_CHUNKS):
         head = bytes(data[at : at + 24])
         if head[:4] == b"data":
-            stated = max(0, int.from_bytes(head[16:], "little") - 24)
+            size = int.from_bytes(head[16:], "little")
+            stated = None if size >= _OPEN_W64 else max(0, size - 24)
             header = partial(_w64_header, data[40:at], head[:16])
-            return Sound(at + 24, stated, header, partial(_w64_chunk, data))
+            return Sound(at + 24, stated, header, partial(_w64_chunk, data), to_end=True, align=8)
         chunk = _w64_chunk(data, at)
         if chunk is None:
             return None
@@ -150,7 +156,8 @@ def _aiff(data: FileRange) -> Sound | None:
             header = partial(_aiff_header, bytes(data[8:12]), tuple(kept))
             start = at + 16 + offset
             behind = partial(_chunk, data, "big")
-            return Sound(start, max(0, stated), header, behind, True, limit=_NARROW) if has_format else None
+            size = None if stated == _OPEN_AIFF > len(data) - start else max(0, stated)
+            return Sound(start, size, header, behind, True, limit=_NARROW, to_end=size is None) if has_format else None
         chunk = _chunk(data, "big", at)
         if chunk is None:
             return None
@@ -199,7 +206,8 @@ def _caf(data: FileRange) -> Sound | None:
             size = int.from_bytes(head[4:], "big", signed=True)
             header = partial(_caf_header, data[:at], bytes(data[at + 12 : at + 16]))
             stated = None if size < 0 else max(0, size - 4)
-            return Sound(at + 16, stated, header, partial(_caf_chunk, data)) if constant else None
+            behind = partial(_caf_chunk, data)
+            return Sound(at + 16, stated, header, behind, to_end=stated is None, align=1) if constant else None
         chunk = _caf_chunk(data, at)
         if chunk is None:
             return None

@@ -6,6 +6,7 @@ size, so all of them are counted here. Sources: ISO/IEC 11172-3 and 13818-3; the
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice, pairwise
 
 from unhiss.media.file_range import FileRange, Piece
 from unhiss.media.repair.part import Examination, Part
@@ -21,9 +22,10 @@ _BIT_RATES = {  # kbit/s by (MPEG 1, layer code)
     (False, 2): (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
     (False, 1): (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
+_VBRI_AT = 36  # where Fraunhofer's header stands in the first frame
+_BEGINNING = 1 << 13  # bytes in which the first frames are looked for
 _WINDOW = 1 << 20  # bytes read at a time
-_SLACK = 1441  # bytes of the largest frame; by this and by a hundredth a stated size may be wrong
-_SEARCHED = 1 << 20  # bytes of something else in which the next frame is looked for
+_TAGS = (b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"ID3")  # which editors that join files leave between their frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ class _Run:
     first: _Frame
     spans: list[tuple[int, int]] = field(default_factory=list)
     frames: int = 0
+    foreign: int = 0  # bytes between the frames that are neither frames nor tags
     varies: bool = False  # in its bit rate
 
     def add(self, at: int, frame: _Frame) -> None:
@@ -56,32 +59,47 @@ class _Run:
     @property
     def xing(self) -> int:
         """The offset of the Xing header in the first frame, which is no audio then; 0 if there is none."""
-        return max(0, self.head.find(b"Xing"), self.head.find(b"Info"))
+        return _xing_at(self.head)
 
-    def stated(self, number: int) -> int:
-        """A number of the Xing header: 0 is the count of frames behind the first one, 1 that of all bytes; else 0."""
-        has = self.head[self.xing + 7] >> number & 1 if self.xing else 0
-        at = self.xing + 8 + 4 * number
-        return int.from_bytes(self.head[at : at + 4], "big") if has else 0
+    @property
+    def is_counted(self) -> bool:
+        """Whether the first frame is no audio, but the header of Xing or of Fraunhofer."""
+        return _is_count(self.head)
+
+    @property
+    def stated(self) -> int:
+        """The number of frames behind the first one as that states it; else 0."""
+        if not self.is_counted or (self.xing and not self.head[self.xing + 7] & 1):
+            return 0
+        at = self.xing + 8 if self.xing else _VBRI_AT + 14
+        return int.from_bytes(self.head[at : at + 4], "big")
+
+
+def begins(data: FileRange) -> bool:
+    """Whether a file starts like MP3, or frames follow each other near its start, whatever stands before them."""
+    if bytes(data[:1]) == b"\xff":
+        return True
+    frames = [(at, _parse(head[:4])) for at, head in islice(_headers(data[:_BEGINNING]), 3)]
+    joined = all(frame and at + frame.size == behind for (at, frame), (behind, _) in pairwise(frames))
+    return len(frames) == 3 and joined
 
 
 def examine(data: FileRange) -> Examination:
     """The MP3 recordings of a file; data: without the tags at its start and end."""
-    head = bytes(data[:64])
-    first = _parse(head[:4])
-    size = _Run(head, first).stated(1) if first else 0
-    if size and abs(size - len(data)) <= min(_SLACK, size // 100):
-        return Examination()  # the header's count can be believed
+    if _is_free(bytes(data[:4])):
+        return Examination()
     runs, incomplete = _runs(data)
     notes = [f"{len(runs)} recordings stand one behind the other in it"] if len(runs) > 1 else []
     for run in runs:
-        stated, frames = run.stated(0), run.frames - bool(run.xing)
+        stated, frames = run.stated, run.frames - run.is_counted
         if stated > frames + 1:
             notes.append(f"truncated, holds {frames:,} of {stated:,} frames")
         elif 0 < stated < frames - 1:
             notes.append(f"its header states {stated:,} frames, and it holds {frames:,}")
     if incomplete and not any("truncated" in note for note in notes):
         notes.append("truncated, ends within a frame")
+    if foreign := sum(run.foreign for run in runs):
+        notes.append(f"damaged, {foreign:,} bytes between its frames are no sound")
     if not runs or (len(runs) == 1 and not notes and _is_plain(runs[0], len(data))):
         return Examination()
     return Examination(tuple(Part(_with_count(data, run)) for run in runs), tuple(dict.fromkeys(notes)))
@@ -95,14 +113,14 @@ def examine_inside(data: FileRange, notes: tuple[str, ...]) -> Examination:
 
 def _is_plain(run: _Run, size: int) -> bool:
     """Whether libsndfile finds the length of a recording that fills the file."""
-    known = run.stated(0) == run.frames - 1 if run.xing else not run.varies
+    known = run.stated == run.frames - 1 if run.is_counted else not run.varies
     return known and run.spans == [(0, size)]
 
 
 def _with_count(data: FileRange, run: _Run) -> tuple[Piece, ...]:
     """The frames of a run behind a Xing header that states their true count."""
     audio, frames = [data[start:stop] for start, stop in run.spans], run.frames
-    if run.xing:
+    if run.is_counted:
         old, audio[0], frames = audio[0][: run.first.size], audio[0][run.first.size :], frames - 1
     if run.xing and run.head[run.xing + 7] & 3 == 3:
         before, behind = run.head[: run.xing + 8], bytes(old[run.xing + 16 :])
@@ -133,11 +151,23 @@ def _runs(data: FileRange) -> tuple[list[_Run], bool]:
         frame = _parse(header[:4])
         if frame is None or at + frame.size > len(data):
             return runs, True
-        is_count = any(header.find(mark, 4) > 0 for mark in (b"Xing", b"Info"))
-        if not runs or is_count or frame.kind != runs[-1].first.kind:
+        if not runs or _is_count(header) or frame.kind != runs[-1].first.kind:
             runs.append(_Run(header, frame))
+        elif (gap := data[runs[-1].spans[-1][1] : at]) and not bytes(gap[:11]).startswith(_TAGS):
+            runs[-1].foreign += len(gap)
         runs[-1].add(at, frame)
     return runs, False
+
+
+def _is_count(header: bytes) -> bool:
+    """Whether a frame, of which these are the first 64 bytes, is no audio but the header of Xing or of Fraunhofer."""
+    return _xing_at(header) > 0 or header[_VBRI_AT:].startswith(b"VBRI")
+
+
+def _xing_at(header: bytes) -> int:
+    """The offset of a whole Xing header in the first 64 bytes of a frame; 0 if there is none."""
+    at = max(header.find(b"Xing", 4), header.find(b"Info", 4))
+    return at if 0 < at <= len(header) - 16 else 0
 
 
 def _headers(data: FileRange) -> Iterator[tuple[int, bytes]]:
@@ -168,8 +198,13 @@ def _is_followed(data: FileRange, at: int, frame: _Frame) -> bool:
     return end == len(data) or bool(following and following.kind == frame.kind)
 
 
+def _is_free(header: bytes) -> bool:
+    """Whether a frame's header leaves its size to the distance of the next one ("free format")."""
+    return len(header) == 4 and header[0] == 0xFF and header[1] >= 0xE0 and header[1] & 6 != 0 and header[2] >> 4 == 0
+
+
 def _parse(header: bytes) -> _Frame | None:
-    """A frame's header of four bytes; None if it is none, or its size is not stated ("free format")."""
+    """A frame's header of four bytes; None if it is none, or its size is not stated."""
     if len(header) < 4 or header[0] != 0xFF or header[1] < 0xE0:
         return None
     version, layer = header[1] >> 3 & 3, header[1] >> 1 & 3

@@ -7,10 +7,14 @@ from unhiss.media.file_range import Piece
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A complete file for libsndfile, in pieces. frames: samples per channel it must give; None: as libsndfile says."""
+    """A complete file for libsndfile, in pieces.
+
+    frames: samples per channel it must give; None: as libsndfile says. uncounted: only decoding tells how many.
+    """
 
     pieces: tuple[Piece, ...]
     frames: int | None = None
+    uncounted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
