@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
-from lying_files import Liar, decoded, whole
+from lying_files import Liar, by_pyav, decoded, whole
 from lying_streams import liars
 
 from unhiss.errors import AudioError, MissingExtra, UnhissError
@@ -155,6 +155,24 @@ def test_two_recordings_of_different_rates_in_one_file_are_refused(tmp_path: Pat
     (tmp_path / "a.wav").write_bytes(data + other)
     with pytest.raises(AudioError, match=r"its rate or channels change at 1\.50 s; cut it there first"):
         open_source(tmp_path / "a.wav")
+
+
+@pytest.mark.parametrize(
+    ("form", "encoder", "rate"),
+    [("ipod", "aac", 16000), ("mp4", "alac", 16000), ("tta", "tta", 16000), ("flv", "libmp3lame", 44100),
+     ("wav", "adpcm_yamaha", 16000)],
+)  # fmt: skip
+def test_a_second_recording_that_is_not_read_is_said(form: str, encoder: str, rate: int, tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(by_pyav(form, encoder, rate))
+    alone = open_source(path)
+    assert not alone.warnings
+    path.write_bytes(by_pyav(form, encoder, rate) * 2)
+    source = open_source(path)
+    assert source.frames == alone.frames
+    assert source.warnings == ["another recording stands behind it, which is not read"]
+    with pytest.raises(AudioError, match="strict=True"):
+        open_source(path, strict=True)
 
 
 @pytest.mark.parametrize("kind", ["ogg", "flac"])

@@ -55,7 +55,7 @@ class Source(ABC):
         if self.strict:
             advice = "strict=True and in_place=True refuse it, without them what is there is read"
             raise AudioError(f"{self.path}: {note}; {advice}")
-        warning = note + _READ
+        warning = note if note.endswith("not read") else note + _READ
         if warning not in self.warnings:
             self.warnings.append(warning)
 

@@ -14,6 +14,9 @@ _FOREIGN = (
     (0, b"FLV\x01"), (8, b"AVI "), (0, b"\x00\x00\x01\xba"), (0, b"#!AMR"), (0, b"MAC "), (0, b"wvpk"), (0, b"TTA1"),
     (0, b"MPCK"), (0, b"MP+"), (0, b"\x0b\x77"), (0, b"\x7f\xfe\x80\x01"),  # AC-3, DTS
 )  # fmt: skip
+_ENDING = (b"FLV\x01", b"TTA1")
+_SCANNED = 1 << 20  # bytes at a time
+_MAX_ATOMS = 100_000  # a file with more is damaged
 _TS_PACKET = 188  # bytes of a packet of an MPEG transport stream, each of which starts with "G"
 
 
@@ -30,6 +33,29 @@ def needs_pyav(path: Path, head: bytes, data: FileRange) -> bool:
     if len(head) > 4 * _TS_PACKET and all(head[at] == 0x47 for at in range(0, 5 * _TS_PACKET, _TS_PACKET)[:4]):
         return True
     return path.suffix.lower() in pyav.EXTENSIONS
+
+
+def has_second(head: bytes, data: FileRange) -> bool:
+    """Whether a file of a kind that FFmpeg stops at the end of (MP4, FLV, TTA) holds another one behind itself."""
+    if head[4:8] == b"ftyp":
+        return _holds_second_mp4(data)
+    if not head.startswith(_ENDING):
+        return False
+    return any(head[:8] in bytes(data[at : at + _SCANNED + 7]) for at in range(8, len(data), _SCANNED))
+
+
+def _holds_second_mp4(data: FileRange) -> bool:
+    at = 0
+    for _ in range(_MAX_ATOMS):
+        atom = bytes(data[at : at + 16])
+        size = int.from_bytes(atom[:4])
+        size = int.from_bytes(atom[8:]) if size == 1 else size  # 1: more than 4 GB; 0: up to the end
+        if at and atom[4:8] == b"ftyp":
+            return True
+        if size < 8:
+            return False
+        at += size
+    return False
 
 
 def is_container(head: bytes) -> bool:

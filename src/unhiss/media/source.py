@@ -51,7 +51,7 @@ def open_source(path: str | Path, track: int | None = None, strict: bool = False
 def _reader(path: Path, head: bytes, data: FileRange, track: int | None, strict: bool) -> Source:
     """The reader for what the file is, whatever its name."""
     if kinds.needs_pyav(path, head, data):
-        return PyavReader(path, head, track, strict, examine(data).notes if kinds.is_container(head) else ())
+        return PyavReader(path, head, track, strict, _notes_for_pyav(head, data))
     try:
         source = SoundfileReader(path, data, strict)
     except UnreadableError as refusal:
@@ -59,7 +59,7 @@ def _reader(path: Path, head: bytes, data: FileRange, track: int | None, strict:
         if not kinds.is_container(head):
             raise
         try:
-            return PyavReader(path, head, track, strict, examine(data).notes)
+            return PyavReader(path, head, track, strict, _notes_for_pyav(head, data))
         except MissingExtra as missing:
             raise MissingExtra(f"{refusal}; {missing}") from refusal
         except UnreadableError:
@@ -69,6 +69,13 @@ def _reader(path: Path, head: bytes, data: FileRange, track: int | None, strict:
         raise no_such_track(path, track, [f"{source.format.subtype}, {channels}"])
     source.track = track
     return source
+
+
+def _notes_for_pyav(head: bytes, data: FileRange) -> tuple[str, ...]:
+    """What FFmpeg does not say of a file: a size that lies, and another recording, of which it reads nothing."""
+    unread = "another recording stands behind it, which is not read"
+    notes = examine(data).notes if kinds.is_container(head) else (unread,) if kinds.has_second(head, data) else ()
+    return tuple(unread if "one behind the other" in note else note for note in notes)
 
 
 class TooLongError(AudioError):
