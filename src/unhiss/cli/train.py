@@ -48,7 +48,7 @@ def command(
     from unhiss.data.store import Store
     from unhiss.train.checkpoint import load_weights
     from unhiss.train.device import pick_device
-    from unhiss.train.distributed import join_group, leave_group, restarted
+    from unhiss.train.distributed import end_process, join_group, leave_group, restarted
     from unhiss.train.loop import Run
     from unhiss.weights import find_checkpoint
 
@@ -71,6 +71,7 @@ def command(
         raise
     leave_group(group)
     _conclude(run)
+    end_process(group)
 
 
 def _check(output: Path, resume: bool, init: str | None) -> None:

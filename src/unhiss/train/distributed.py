@@ -1,10 +1,9 @@
 """Processes that train one model together, started by torchrun; each computes its share of every batch."""
 
 import os
-from collections import deque
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor, distributed, nn
@@ -13,15 +12,10 @@ from torch import Tensor, distributed, nn
 class Reduction:
     """An all-reduce in progress."""
 
-    # Gloo's threads let go of a message a moment after `wait` returns. Had Python let go of it before, they would need
-    # its lock to free the message, which aborts a process that is ending.
-    _recent: ClassVar = deque[Tensor](maxlen=8)
-
     def __init__(self, values: Sequence[Tensor], count: int) -> None:
         self._values, self._count = values, count
         if count > 1:
             self._message = torch.cat([value.flatten() for value in values])
-            self._recent.append(self._message)
             self._work = distributed.all_reduce(self._message, async_op=True)
 
     def wait(self) -> None:
@@ -77,6 +71,18 @@ def leave_group(group: ProcessGroup) -> None:
     """Disconnect from the other processes."""
     if group.count > 1:
         distributed.destroy_process_group()
+
+
+def end_process(group: ProcessGroup) -> None:
+    """End a process of a group with exit code 0, now that its work is done; a single process goes on.
+
+    Python is not wound up: a thread of gloo may still free a message then, which aborts the process
+    (https://github.com/pytorch/pytorch/pull/179291), and torchrun would call the training failed.
+    """
+    if group.count > 1:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
 
 
 def restarted() -> bool:
