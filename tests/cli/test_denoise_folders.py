@@ -281,7 +281,7 @@ def test_in_place_replaces_the_recording_when_it_is_complete(tree: Path, half: P
         (("a.wav", "-o", "b.wav", "--device", "abacus"), "device = 'abacus'; expected auto, cpu or cuda"),
         (("a.wav", "-o", "b.wav", "-j", "-1"), "-j -1: expected 1 or more"),
         (("a.wav", "-o", "b.wav", "--residual", "b.wav"), "name two files"),
-        (("a.wav", "-o", "b.wav", "--residual", "c.wav", "--rate", "8000"), "leave residual or rate out"),
+        (("a.wav", "-o", "b.wav", "--residual", "c.wav", "--rate", "8000"), "at one rate; leave one of the two out"),
         (("deep", "-o", "b.wav"), "a folder's recordings need a folder, not b.wav"),
     ],
 )

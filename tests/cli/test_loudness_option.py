@@ -87,7 +87,7 @@ def test_a_silent_recording_keeps_its_level_and_says_so(run: Run, tmp_path: Path
     ("words", "line"),
     [
         (("--loudness", "16"), b"--loudness-lufs 16.0; expected LUFS from -60 to 0, such as -16"),
-        (("--loudness", "-16", "--residual", "r.wav"), b"leave residual or --loudness-lufs out"),
+        (("--loudness", "-16", "--residual", "r.wav"), b"--loudness-lufs changes; leave one of the two out"),
         (("--loudness", "-16LUFS"), b"'-16LUFS' is not a valid float"),
     ],
 )

@@ -47,7 +47,7 @@ def test_many_errors_end_in_a_table_by_reason_that_names_each_recording(
     at = lines.index("unhiss: 7 errors (--verbose prints each as it comes):")
     assert lines[-1] == "unhiss: 7 of 13 recordings failed"
     table = "\n".join(lines[at + 1 : -1])
-    assert re.findall(r"(?m)^ +(\d x \S+ \w+)", table) == [f"{FOREIGN} x not a", f"{EMPTY} x … bytes"]
+    assert re.findall(r"(?m)^ +(\d x \S+ \w+)", table) == [f"{FOREIGN} x not a", f"{EMPTY} x 0 bytes"]
     assert set(re.findall(r"in/(\w+)\.wav", table)) == {
         *(f"foreign{number}" for number in range(FOREIGN)),
         *(f"empty{number}" for number in range(EMPTY)),
@@ -62,6 +62,14 @@ def test_warnings_that_differ_in_numbers_alone_are_one_row(folder: Path, run: Ru
     at = lines.index("unhiss: 6 warnings (--verbose prints each as it comes):")
     assert re.match(r" +6 x … samples above full scale were clipped", lines[at + 1])
     assert all(f"in/loud{number}.wav" in "".join(lines[at + 2 : at + 5]) for number in range(CLIPPED))
+
+
+def test_a_row_keeps_names_with_a_digit_and_numbers_that_are_all_the_same(
+    folder: Path, run: Run, causal_model: Make
+) -> None:
+    rows = [line for line in denoise(run, folder, causal_model("gain", 2.0)) if re.match(r" +\d+ x ", line)]
+    assert rows[1].endswith("is it WAV, FLAC, Ogg or MP3?")
+    assert rows[2].endswith(" x 0 bytes, not a recording; get a whole copy")
 
 
 def test_verbose_prints_each_and_no_table(folder: Path, run: Run, causal_model: Make) -> None:

@@ -33,6 +33,8 @@ def noisy(tmp_path: Path) -> Path:
         ("start_s = 2, end_s = 1; expected", "--start 2, --end 1; expected"),
         ("atten_limit_db not with end_to_end", "--atten-limit-db not with --end-to-end"),
         ("clip_mode=rescale keeps them", "--clip-mode rescale keeps them"),
+        ("loudness_lufs = 3; expected -16, or None", "--loudness-lufs 3; expected -16"),
+        ("end_s = a; expected seconds, or None for the end; stop", "--end a; expected seconds; stop"),
         *((text, text) for text in ("stft.rate = 3", "in_place.wav", "my-in_place", "force_it", "the model and rate")),
     ],
 )  # fmt: skip
@@ -64,6 +66,12 @@ def test_recordings_of_a_folder_are_named_with_options_too(noisy: Path, run: Run
     run("denoise", noisy.parent, "-o", folder, cwd=noisy.parent)
     again = run("denoise", "a.wav", "b.wav", "-o", folder, cwd=noisy.parent)
     assert again.stderr.decode().count("exists; --force overwrites it") == 2
+
+
+def test_a_warning_names_a_pipe_as_an_error_does(noisy: Path, run: Run) -> None:
+    lying = noisy.read_bytes()[:-400]
+    done = run("denoise", "-", "-o", "clean.wav", stdin=lying, cwd=noisy.parent)
+    assert done.stderr.startswith(b"unhiss: stdin: truncated")
 
 
 def test_what_to_install_is_said_once_in_a_run_and_every_file_is_named(

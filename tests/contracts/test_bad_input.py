@@ -188,6 +188,8 @@ def test_an_unusable_path_is_reported(
             "--format flc: unhiss writes no such files; did you mean 'flac'?",
         ),
         (("a.wav", "--in-place", "--residual", "r.wav"), "leave -o, --residual, --format and pipes out"),
+        (("a.wav", "--in-place", "--start", "1"), "--start and --end keep a part, and --in-place would lose the rest"),
+        (("a.wav", "--in-place", "--end", "1"), "--start and --end keep a part, and --in-place would lose the rest"),
         (("a.wav", "--in-place", "--plot", "p.png"), "--in-place leaves no input; use -o"),
         (("-",), "no output beside stdin: give -o clean.wav, -o FOLDER/, or -o - for stdout"),
         (("-o", "b.wav"), "Missing argument"),

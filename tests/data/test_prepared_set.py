@@ -109,6 +109,7 @@ def test_a_clip_that_cannot_be_used_is_rejected_for_its_reason(
     with pytest.raises(Rejected) as caught:
         load_clip(one_clip(tmp_path), Preprocessing(**settings), rater=lambda audio, rate: 2.5)
     assert caught.value.reason == reason
+    assert "strict" not in str(vars(caught.value)) + str(caught.value), "prepare has no such option"
 
 
 def test_noise_is_not_filtered_by_length_snr_or_mos(tmp_path: Path) -> None:

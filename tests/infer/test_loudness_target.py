@@ -151,7 +151,7 @@ def test_a_target_that_is_none_is_refused_before_the_work(target: Any, denoiser:
 
 
 def test_a_residual_beside_a_loudness_target_is_refused(denoiser: Denoiser, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="leave residual or loudness_lufs out"):
+    with pytest.raises(ConfigError, match="loudness_lufs changes; leave one of the two out"):
         denoised(denoiser, tmp_path, np.zeros((1, 9)), loudness_lufs=-16, residual=tmp_path / "r.wav")
 
 

@@ -169,6 +169,10 @@ def test_a_state_that_is_no_bytes_is_refused(data: Any) -> None:
     ("options", "line"),
     [
         ({"forced": True}, "no option 'forced'; did you mean 'force'"),
+        ({"atten_limit": 12}, "no option 'atten_limit'; did you mean 'atten_limit_db'"),
+        ({"fromat": "WAV"}, "no option 'fromat'; did you mean 'format'"),
+        ({"loudness_lufs": False}, "loudness_lufs = False; expected LUFS"),
+        ({"in_place": True, "end_s": 1}, "in_place would lose the rest"),
         ({"force": "yes"}, "force = 'yes'; expected True or False"),
         ({"rate": "16k"}, "rate = '16k'; expected 1,000 to"),
         ({"rate": 16000.5}, "rate = 16000.5; expected 1,000 to"),
@@ -214,3 +218,13 @@ def test_no_stream_advances_where_one_block_of_many_is_refused(blocks: list[Any]
     ramp = np.linspace(0, 0.5, 5000, dtype=np.float32)
     for stream, twin in zip(streams, twins, strict=True):
         np.testing.assert_array_equal(stream.push(ramp), twin.push(ramp))
+
+
+@pytest.mark.parametrize("blocks", [[], None, 3, [np.zeros(9)] * 2])
+def test_many_streams_need_a_block_each(blocks: Any) -> None:
+    stream = Stream(16000)
+    with pytest.raises(ConfigError, match="expected a list of one block for each stream"):
+        Stream.push_many([stream], blocks)
+    for streams in (stream, [3], None):
+        with pytest.raises(ConfigError, match="expected a list of Streams"):
+            Stream.push_many(streams, [np.zeros(9)])  # type: ignore[arg-type]

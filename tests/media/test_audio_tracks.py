@@ -89,6 +89,8 @@ def test_without_a_choice_the_report_says_which_track_was_taken(tmp_path: Path) 
         "2: ac3, 1 channel, fra, Microphone; 3: flac, 1 channel",
     )
     assert pitch_hz(tmp_path / "b.mkv", 1) == 400
+    with pytest.warns(UserWarning, match=r"a\.mkv: audio track 1 of 3 is taken; track=N takes another"):
+        read(tmp_path / "a.mkv")
     single = talk(tmp_path / "c.mkv", ("aac",))
     assert not unhiss.denoise_file(single, tmp_path / "d.mkv", **OFF).warnings
     assert not unhiss.denoise_file(single, tmp_path / "e.mkv", track=1, **OFF).warnings

@@ -216,6 +216,16 @@ def test_a_source_that_cannot_be_read_is_named_and_no_temporary_file(source: Any
     assert tempfile.gettempdir() not in str(error.value)
 
 
+@pytest.mark.parametrize("form", [bytes, io.BytesIO])
+def test_a_warning_names_the_source_that_was_given_and_no_temporary_file(form: Any) -> None:
+    buffer = io.BytesIO()
+    unhiss.write(buffer, np.zeros(9000), 16000, format="WAV")
+    with pytest.warns(UserWarning, match="truncated") as said:
+        unhiss.read(form(buffer.getvalue()[:-200]))
+    name = "the recording" if form is bytes else "the file object"
+    assert [str(warning.message).partition(": truncated")[0] for warning in said] == [name]
+
+
 def test_a_closed_file_is_refused(tmp_path: Path) -> None:
     file = io.BytesIO(b"RIFF")
     file.close()

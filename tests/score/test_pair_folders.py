@@ -117,3 +117,11 @@ def test_a_folder_without_pairs_is_refused_with_the_expected_layout(tmp_path):
     (tmp_path / "noisy").mkdir()
     with pytest.raises(CorpusError, match="holds no recordings"):
         find_pairs(tmp_path)
+
+
+def test_a_truncated_side_is_refused_without_options_that_evaluate_does_not_have(folder):
+    path = folder / "noisy" / "b.wav"
+    path.write_bytes(path.read_bytes()[:-1000])
+    with pytest.raises(AudioError, match=r"b\.wav: truncated, .*; get a whole copy") as refused:
+        by_id(folder)["b"].load()
+    assert "strict" not in str(refused.value)

@@ -51,7 +51,7 @@ def denoise_all(tasks: list[DenoiseTask], options: BatchOptions, raise_errors: b
     in_process = not options.ray and (options.jobs == 1 or len(tasks) == 1)
     array = progress_array(len(tasks), shared=not (in_process or options.ray))
     with silence_c_libraries():
-        progress = FileProgress([Path(_display_name(task.source)).name for task in tasks], array)
+        progress = FileProgress([Path(task.source_name).name for task in tasks], array)
         outcomes = _run_on_workers(tasks, options, array)
         if in_process:
             denoise = _denoise if raise_errors else _try_denoise
@@ -165,7 +165,7 @@ def _denoise(task: DenoiseTask, options: BatchOptions, progress: Progress) -> Fi
         try:
             report = denoiser.process(FileJob(source, target, file_options), progress)
         except UnhissError as error:
-            message = str(error).replace(str(target), target_name).replace(str(source), _display_name(task.source))
+            message = str(error).replace(str(target), target_name).replace(str(source), task.source_name)
             error.args = (message,)
             raise
         if not isinstance(task.target, Path):
@@ -204,10 +204,6 @@ def _copy_source(source: Path | RemotePath, folder: Path) -> Path:
         return spool(sys.stdin.buffer, folder / "stdin")
     with source.open("rb") as pipe:
         return spool(pipe, folder / "stdin")
-
-
-def _display_name(source: Path | RemotePath) -> str:
-    return "stdin" if source == PIPE else str(source)
 
 
 @lru_cache(maxsize=1)  # once per process

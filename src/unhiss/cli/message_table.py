@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SHOWN = 5  # messages that need no table
 MAX_WIDTH = 100  # characters of a line of names
-_NUMBER = re.compile(r"\d[\d.,]*\d|\d")
+_NUMBER = re.compile(r"\b\d(?:[\d.,]*\d)?\b")  # but not in a name, such as MP3
 
 
 class RunMessages:
@@ -47,7 +47,7 @@ class RunMessages:
         for message in () if self._as_json else map(_as_typed, messages):
             self.warnings.add(task, message)
             if self._all or len(self.warnings) <= SHOWN:
-                echo(f"unhiss: {task.source}: {message}", err=True)
+                echo(f"unhiss: {task.source_name}: {message}", err=True)
 
     def print_tables(self) -> None:
         """The messages that were not printed, with those that were."""
@@ -62,10 +62,14 @@ class MessageTable:
     """Which recordings have which message."""
 
     def __init__(self) -> None:
-        self._names: dict[str, list[str]] = {}  # of recordings, by reason
+        self._names: dict[str, list[str]] = {}  # of recordings, by message without numbers
+        self._texts: dict[str, set[str]] = {}  # messages with their numbers, by the same
 
     def add(self, task: DenoiseTask, message: str) -> None:
-        self._names.setdefault(_reason(task, message), []).append(str(task.source))
+        text = _without_paths(task, message)
+        reason = _NUMBER.sub("…", text)
+        self._names.setdefault(reason, []).append(task.source_name)
+        self._texts.setdefault(reason, set()).add(text)
 
     def __len__(self) -> int:
         return sum(map(len, self._names.values()))
@@ -75,7 +79,8 @@ class MessageTable:
         width = min(MAX_WIDTH, shutil.get_terminal_size().columns - 1)
         indent = " " * 8
         for reason, names in sorted(self._names.items(), key=lambda item: -len(item[1])):
-            yield f"{len(names):5,} x {reason}"
+            texts = self._texts[reason]
+            yield f"{len(names):5,} x {reason if len(texts) > 1 else min(texts)}"
             yield from textwrap.wrap(
                 ", ".join(names), width, initial_indent=indent, subsequent_indent=indent, break_long_words=False,
                 break_on_hyphens=False,
@@ -89,8 +94,7 @@ def _as_typed(message: str) -> str:
     return in_option_names(message, click.get_current_context().command)
 
 
-def _reason(task: DenoiseTask, message: str) -> str:
-    """The message without what differs between recordings: paths and numbers."""
+def _without_paths(task: DenoiseTask, message: str) -> str:
     for path in (*task.outputs, task.source):
         message = message.removeprefix(str(path)).lstrip(": ")
-    return _NUMBER.sub("…", message)
+    return message

@@ -4,6 +4,8 @@ import re
 
 import click
 
+_OR_NONE = re.compile(r", or None\b(?: for [^;]*)?")  # nobody types it: leaving the option out means that
+
 
 def in_option_names(message: str, command: click.Command | None) -> str:
     """A message with the options of a command in place of its parameters.
@@ -14,6 +16,7 @@ def in_option_names(message: str, command: click.Command | None) -> str:
     >>> in_option_names("atten_limit_db = -3; expected dB from 0", click.Command("x", params=option))
     '--atten-lim -3; expected dB from 0'
     """
+    message = _OR_NONE.sub("", message)
     options = [parameter for parameter in command.params if isinstance(parameter, click.Option)] if command else []
     for option in options:
         typed = _typed(option)

@@ -34,6 +34,11 @@ class DenoiseTask:
     def outputs(self) -> tuple[Path | RemotePath, ...]:
         return (self.target, self.residual) if self.residual else (self.target,)
 
+    @property
+    def source_name(self) -> str:
+        """The source in messages."""
+        return "stdin" if self.source == PIPE else str(self.source)
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:

@@ -24,7 +24,7 @@ from unhiss.dsp.levels import (
 )
 from unhiss.dsp.resampling import resample, to_mono
 from unhiss.errors import AudioError, ConfigError
-from unhiss.media.source import TooLongError, read
+from unhiss.media.source import TooLongError, read_whole
 from unhiss.remote import RemoteNotFound, RemotePath
 
 CLIPS_PER_SHARD = 64
@@ -136,7 +136,7 @@ def _read(clip: Clip, preprocessing: Preprocessing, temp_folder: Path | None) ->
         raise Rejected("long", f"{clip.seconds:.2f} s", clip.seconds)
     try:
         with local_copy(clip.url or clip.path, temp_folder) as path:
-            audio, rate = read(path, limit, strict=True)
+            audio, rate = read_whole(path, limit)
     except RemoteNotFound as error:
         raise Rejected("missing", "no such file") from error
     except TooLongError as error:

@@ -106,6 +106,8 @@ def _as_array(audio: Any, name: str) -> np.ndarray:
 def _type(audio: Any, array: np.ndarray | None = None) -> str:
     if array is not None and array.ndim and array.dtype.kind not in "OUS":
         return str(array.dtype)
+    if isinstance(audio, np.ndarray):
+        return f"an array of type {audio.dtype}"
     return shown(audio) if audio is None or isinstance(audio, str) else f"of type {type(audio).__name__}"
 
 

@@ -26,6 +26,8 @@ from unhiss.media.file_objects import Readable, Writable, display_name, path_to_
 from unhiss.media.writer import extension
 from unhiss.weights import DEFAULT, MODEL, SHIPPED
 
+FILE_OPTIONS = (*FileOptions.__slots__, "format", "progress")
+
 
 class Denoiser:
     """A loaded model: `Denoiser("small")(audio, rate)`.
@@ -106,7 +108,7 @@ class Denoiser:
         Raises AudioError if the source cannot be read, or the target exists (without force) or cannot be written; then
         no partial file is left. Raises ConfigError for an option out of range.
         """
-        check_names(options, FileOptions.__slots__)
+        check_names(options, FILE_OPTIONS)
         file_options = FileOptions(**options)
         if not callable(progress):
             raise ConfigError(f"progress = {shown(progress)}; expected a function of two numbers")
@@ -215,5 +217,6 @@ def denoise_file(
 
     source, target: paths or file objects. options: see Denoiser.file.
     """
+    check_names(options, (*FILE_OPTIONS, "model", "atten_limit_db", "mix", "guard"))
     denoiser = _shared(model, {"atten_limit_db": atten_limit_db, "mix": mix, "guard": guard})
     return denoiser.file(source, target, **options)

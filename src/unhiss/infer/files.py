@@ -92,6 +92,8 @@ class FileOptions:
                 raise ConfigError(
                     f"start_s = {self.start_s}, end_s = {self.end_s}; expected 0 <= start < end, in seconds"
                 )
+        if self.in_place and (self.start_s or self.end_s is not None):
+            raise ConfigError("start_s and end_s keep a part, and in_place would lose the rest; name another output")
         if self.rate is not None:
             check_count("rate", self.rate, MIN_RATE, f"{MIN_RATE:,} to {MAX_RATE:,} Hz", MAX_RATE)
         if self.residual is not None:
@@ -100,11 +102,12 @@ class FileOptions:
             check_count("track", self.track, 1, "the number of an audio track, from 1")
         check_loudness(self.loudness_lufs)
         if self.residual and self.loudness_lufs is not None:
-            raise ConfigError("a residual is input minus output at one level; leave residual or loudness_lufs out")
+            why = "a residual is input minus output at one level, which loudness_lufs changes"
+            raise ConfigError(f"{why}; leave one of the two out")
         if self.residual and self.in_place:
             raise ConfigError("a residual is input minus output, and in_place leaves no input; name another output")
         if self.residual and self.rate:
-            raise ConfigError("a residual is input minus output at one rate; leave residual or rate out")
+            raise ConfigError("a residual is input minus output at one rate; leave one of the two out")
 
 
 class _TooLoud(Exception):

@@ -8,21 +8,17 @@ from typing import IO
 
 import numpy as np
 
+from unhiss.arguments import check_number
 from unhiss.dsp.loudness import MAX_LUFS, MIN_LUFS, LoudnessGain, LoudnessMeter
-from unhiss.errors import ConfigError
 
 BLOCK_S = 2.0  # seconds at a time
 
 
 def check_loudness(loudness_lufs: float | None) -> None:
-    """Raise ConfigError for a target out of range."""
-    try:
-        valid = loudness_lufs is None or MIN_LUFS <= loudness_lufs <= MAX_LUFS
-    except TypeError:
-        valid = False
-    if not valid:
+    """Raise ConfigError for a target that is no number, or out of range."""
+    if loudness_lufs is not None:
         expected = f"LUFS from {MIN_LUFS:g} to {MAX_LUFS:g}, such as -16, or None"
-        raise ConfigError(f"loudness_lufs = {loudness_lufs!r}; expected {expected}")
+        check_number("loudness_lufs", loudness_lufs, MIN_LUFS, MAX_LUFS, expected)
 
 
 def scaled_to(loudness_lufs: float, audio: np.ndarray, rate: int) -> tuple[np.ndarray, LoudnessGain]:

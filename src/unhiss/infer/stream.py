@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from unhiss.arguments import check_count
 from unhiss.dsp.audio import as_channels, check_rate
 from unhiss.dsp.polyphase import Polyphase
-from unhiss.errors import AudioError, ModelError
+from unhiss.errors import AudioError, ConfigError, ModelError, shown
 from unhiss.infer import snapshot
 from unhiss.infer.causal_model import CausalModel
 from unhiss.infer.checks import check_options
@@ -141,6 +141,7 @@ class Stream:
         Streams of the same model and rate share one call of the model. Raises AudioError as `push` does; all of the
         streams are then unchanged.
         """
+        _check_many(streams, blocks)
         with ExitStack() as locks:
             for stream in streams:
                 locks.enter_context(stream._lock)
@@ -226,6 +227,15 @@ class Stream:
         mixer = {"dry": self._mixer.dry, "wet": self._mixer.wet, "fader": self._mixer.fader}
         parts = {"stream": self, "up": self._up, "engine": self._engine, "down": self._down}
         return parts | mixer | self._engine.parts
+
+
+def _check_many(streams: Any, blocks: Any) -> None:
+    """Raise ConfigError unless each of several streams has a block."""
+    if not isinstance(streams, Sequence) or not all(isinstance(stream, Stream) for stream in streams):
+        raise ConfigError(f"streams = {shown(streams)}; expected a list of Streams")
+    if not isinstance(blocks, Sequence | np.ndarray) or len(blocks) != len(streams):
+        many = len(blocks) if hasattr(blocks, "__len__") else shown(blocks)
+        raise ConfigError(f"{len(streams)} streams, and blocks = {many}; expected a list of one block for each stream")
 
 
 def _push(streams: Sequence[Stream], blocks: Sequence[ArrayLike]) -> list[np.ndarray]:

@@ -10,6 +10,7 @@ from unhiss.errors import AudioError
 from unhiss.media.formats import AudioFormat
 
 _READ = "; all that is there was read"
+STRICT_ADVICE = "; strict=True and in_place=True refuse it, without them what is there is read"
 
 
 class UnreadableError(AudioError):
@@ -53,8 +54,7 @@ class Source(ABC):
     def _warn(self, note: str) -> None:
         """Keep a note on the file, a clause without its end. Raises AudioError if it must be whole."""
         if self.strict:
-            advice = "strict=True and in_place=True refuse it, without them what is there is read"
-            raise AudioError(f"{self.path}: {note}; {advice}")
+            raise AudioError(f"{self.path}: {note}{STRICT_ADVICE}")
         warning = note if note.endswith("not read") else note + _READ
         if warning not in self.warnings:
             self.warnings.append(warning)

@@ -9,8 +9,8 @@ import numpy as np
 from unhiss.arguments import check_count, check_flags, check_number
 from unhiss.errors import AudioError, MissingExtra, missing_file
 from unhiss.media import formats, kinds, pyav
-from unhiss.media.audio_source import Source, UnreadableError, no_such_track
-from unhiss.media.file_objects import Readable, path_to_read
+from unhiss.media.audio_source import STRICT_ADVICE, Source, UnreadableError, no_such_track
+from unhiss.media.file_objects import Readable, display_name, path_to_read
 from unhiss.media.file_range import FileRange, whole
 from unhiss.media.pyav.reader import PyavReader
 from unhiss.media.repair import examine
@@ -107,10 +107,24 @@ def read(
     check_flags(strict=strict)
     with path_to_read(source) as path:
         recording = open_source(path, track, strict)
-        if max_seconds is not None and recording.seconds > max_seconds:
-            too_long = f"{recording.seconds:.2f} s long, expected {max_seconds:g} s at most"
-            raise TooLongError(f"{path}: {too_long}; cut it first", recording.seconds)
-        audio = recording.read()
-    for warning in recording.warnings:
-        warnings.warn(f"{path}: {warning}", stacklevel=2)
+        audio = _decode(recording, max_seconds)
+    for warning in filter(None, (recording.track_notice, *recording.warnings)):
+        warnings.warn(f"{display_name(source)}: {warning}", stacklevel=2)
     return audio, recording.rate
+
+
+def read_whole(path: str | Path, max_seconds: float | None = None) -> tuple[np.ndarray, int]:
+    """As `read` with strict=True where that is no choice of the user's: the errors do not name the option."""
+    try:
+        recording = open_source(path, strict=True)
+        return _decode(recording, max_seconds), recording.rate
+    except AudioError as error:
+        error.args = (str(error).replace(STRICT_ADVICE, "; get a whole copy, or save it anew"), *error.args[1:])
+        raise
+
+
+def _decode(recording: Source, max_seconds: float | None) -> np.ndarray:
+    if max_seconds is not None and recording.seconds > max_seconds:
+        too_long = f"{recording.seconds:.2f} s long, expected {max_seconds:g} s at most"
+        raise TooLongError(f"{recording.path}: {too_long}; cut it first", recording.seconds)
+    return recording.read()

@@ -14,7 +14,7 @@ from unhiss.errors import ConfigError, nearest, shown
 from unhiss.media import formats, pyav
 from unhiss.media.audio_source import Source
 from unhiss.media.audio_writer import AudioWriter
-from unhiss.media.file_objects import Writable, path_to_write
+from unhiss.media.file_objects import Writable, display_name, path_to_write
 from unhiss.media.formats import AudioFormat, can_exceed_full_scale
 from unhiss.media.pyav.tracks import AUDIO_ONLY, MUXERS
 from unhiss.media.pyav.writer import PyavWriter
@@ -67,7 +67,7 @@ def write(
     with path_to_write(target, extension(format)) as path, open_writer(path, like, subtype) as file:
         file.write(samples if can_exceed_full_scale(file.subtype) else _limited(samples, clip_mode, file.subtype))
     for note in file.notes:
-        warnings.warn(f"{path}: {note}", UserWarning, stacklevel=2)
+        warnings.warn(f"{display_name(target)}: {note}", UserWarning, stacklevel=2)
 
 
 def extension(format: str | None) -> str:

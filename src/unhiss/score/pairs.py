@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from unhiss.errors import AudioError, CorpusError
-from unhiss.media.source import READABLE, read
+from unhiss.media.source import READABLE, read_whole
 
 EXPECTED = "a folder of pairs holds clean/ID.wav, noisy/ID.wav (or .flac …) and optionally manifest.csv"
 
@@ -52,10 +52,10 @@ class Pair:
             if len(paths) != 1:
                 names = ", ".join(Path(path).name for path in paths)
                 raise AudioError(f"more than one {side} file: {names}" if paths else f"no {side} file")
-        noisy, rate = read(self.noisy[0], strict=True)
+        noisy, rate = read_whole(self.noisy[0])
         if self.noisy_only:
             return noisy, None, rate
-        clean, clean_rate = read(self.clean[0], strict=True)
+        clean, clean_rate = read_whole(self.clean[0])
         if rate != clean_rate:
             raise AudioError(f"noisy is at {rate} Hz and clean at {clean_rate} Hz; store both at one rate")
         if noisy.shape != clean.shape:

@@ -198,7 +198,7 @@ def parse_options(service: Service, options: Mapping[str, str], accept: str) -> 
     try:
         check_loudness(loudness_lufs)
     except ConfigError as error:
-        raise RequestError(400, str(error), "value") from None
+        raise RequestError(400, str(error).removesuffix(", or None"), "value") from None
     controls = Controls(**values)
     guard = options.get("guard", "true")
     if guard not in ("true", "false"):

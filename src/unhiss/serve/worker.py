@@ -138,7 +138,7 @@ def _write_streamable(recording: Source, folder: Path, request: DenoiseRequest, 
     ):
         file.write(header)
         file.flush()
-        warnings = [*recording.warnings, *([gain.warning] if gain and gain.warning else [])]
+        warnings = filter(None, (recording.track_notice, *recording.warnings, gain.warning if gain else ""))
         info = OutputInfo(size, rate, channels, warning="; ".join(warnings))
         if gain:
             info = info._replace(output_lufs=gain.lufs, output_dbtp=gain.true_peak_dbtp, gain_db=gain.gain_db)
