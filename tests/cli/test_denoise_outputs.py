@@ -172,6 +172,14 @@ def test_a_recording_named_twice_is_denoised_once(words: tuple[str, ...], denois
     assert level(tmp_path / ("b.wav" if "-o" in words else "a.wav")) == 0.5, "halved twice"
 
 
+def test_in_place_a_recording_and_a_link_to_it_are_denoised_once(denoise: Run, tmp_path: Path) -> None:
+    record(tmp_path / "in" / "a.wav")
+    (tmp_path / "in" / "b.wav").symlink_to("a.wav")
+    good(denoise("in", "--in-place"))
+    assert level(tmp_path / "in" / "a.wav") == 0.5, "halved twice"
+    assert (tmp_path / "in" / "b.wav").is_symlink()
+
+
 @pytest.fixture
 def mixed(tmp_path: Path) -> Path:
     """A folder with a recording, and with files that are none by their ending, although one of them is."""

@@ -67,7 +67,7 @@ REFUSED: list[tuple[Any, str]] = [
     (np.array([1j], np.complex64), "is complex64; expected samples.*take audio.real"),
     ([0, 1, 2], "is int64; expected .*integers of 8, 16 or 32 bits; give it the type of the recording"),
     (np.zeros(3, np.uint64), "is uint64"),
-    (np.array([None, 0.5]), "is of type ndarray"),
+    (np.array([None, 0.5]), "is an array of type object"),
     ("noisy.wav", "is 'noisy.wav'; .*unhiss.read gives those of a file"),
     (["a"], "is of type list"),
     (b"RIFF", "is of type bytes; .*unhiss.read"),

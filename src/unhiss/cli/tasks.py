@@ -103,7 +103,11 @@ def _tasks_in_place(
         raise click.UsageError(
             "--in-place replaces the recordings themselves; leave -o, --residual, --format and pipes out"
         )
-    return [DenoiseTask(source, source) for source in sources]
+    files: dict[Path, Path] = {}
+    for source in sources:
+        if isinstance(source, Path):  # as all are here
+            files.setdefault(source.resolve(), source)  # of several links to a file one: no file is denoised twice
+    return [DenoiseTask(source, source) for source in files.values()]
 
 
 def _tasks_beside(recordings: list[Recording], residual: Path | None, ending: str, single: bool) -> list[DenoiseTask]:
