@@ -166,7 +166,7 @@ def mp3() -> Iterator[Liar]:
 def with_vbri(data: bytes, more: int) -> tuple[bytes, int]:
     """MPEG-2 frames behind Fraunhofer's count of them, which says `more` too many, and their true number."""
     data = data[data.index(b"\xff") :]
-    with av.open(io.BytesIO(data)) as container:
+    with av.open(io.BytesIO(data), "r") as container:
         sizes = [packet.size for packet in container.demux() if packet.size]
     first = bytes([*data[:2], 0xA0 | data[2] & 0x0C, data[3]]).ljust(36, b"\0")  # at 96 kbit/s
     count = struct.pack(">HHHII", 1, 0, 75, len(data), len(sizes) + more)
