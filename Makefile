@@ -9,6 +9,9 @@ PIP    := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check 
 PAGE    := src/unhiss/serve/static/index.html
 BENCHES := $(filter-out bench/machine.py,$(wildcard bench/*.py))
 
+# One more than there are cores: many tests wait for a process or a server.
+WORKERS := $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
+
 .PHONY: setup demo test soak lint fmt bench docs generated dist web help
 .DEFAULT_GOAL := help
 
@@ -24,7 +27,7 @@ demo: $(VENV)/base.stamp  ## denoise examples/noisy.wav with the base install
 web: $(PAGE)  ## build the browser page (needs Node 18 or later)
 
 test: $(VENV)/dev.stamp $(PAGE)  ## run the tests in parallel (minutes); UNHISS_DATA=FOLDER adds those on real corpora
-	$(VENV)/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not soak"
+	$(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not soak"
 
 soak: $(VENV)/dev.stamp $(PAGE)  ## run the long proofs (half an hour); the result goes to bench/results/soak.txt
 	$(VENV)/bin/python -m pytest -m soak -rap --durations=40 > bench/results/soak.part || { cat bench/results/soak.part; exit 1; }

@@ -132,6 +132,7 @@ def test_the_commands_that_the_server_names_add_the_page_to_a_plain_install(
     shutil.rmtree(clone / "web" / "node_modules")
 
 
+@pytest.mark.soak
 def test_the_command_that_the_server_names_adds_the_page_to_an_editable_install(
     clone_with_npm: Path, tmp_path: Path
 ) -> None:

@@ -38,8 +38,10 @@ def fill(folder: Path, count: int, rng: np.random.Generator) -> dict[str, int]:
     return samples
 
 
-@pytest.mark.parametrize("count", [60, pytest.param(900, marks=pytest.mark.soak)])
-@pytest.mark.parametrize("in_place", [False, True])
+@pytest.mark.parametrize(
+    ("count", "in_place"),
+    [(60, True), *(pytest.param(*case, marks=pytest.mark.soak) for case in ((60, False), (900, False), (900, True)))],
+)
 def test_each_recording_of_a_mixed_folder_ends_right_or_is_named(
     count: int, in_place: bool, tmp_path: Path, run: Run, causal_model: Make, rng: np.random.Generator
 ) -> None:

@@ -126,6 +126,7 @@ def killed_after(shards: int, output: RemotePath, arguments: list[str]) -> dict[
     return finished_shards(output)
 
 
+@pytest.mark.soak
 def test_finished_shards_of_a_killed_run_are_not_made_again(bucket: RemotePath, corpus: Path, scratch: Path) -> None:
     arguments = words(bucket / "corpus", bucket / "set", *MORE, "-j", "2")
     done = killed_after(2, bucket / "set", arguments)

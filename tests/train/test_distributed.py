@@ -164,6 +164,7 @@ def test_a_killed_worker_is_replaced_and_training_goes_on_from_the_last_save(dou
     assert [row["epoch"] for row in read_metrics(folder / "metrics.jsonl")] == [1, 2, 3, 4]
 
 
+@pytest.mark.soak
 @pytest.mark.skipif(not LINUX, reason="workers are found under /proc")
 def test_a_signal_to_one_process_stops_all_at_one_step_which_is_saved(
     single: Path, wide: Store, tmp_path: Path

@@ -101,7 +101,9 @@ def test_killed_with_signal_9_and_resumed_it_ends_as_the_unbroken_run(
     assert rows[0] == rows[1]
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.soak)]
+)
 def test_ctrl_c_and_sigterm_save_the_step_they_stop_at(store: Store, tmp_path: Path, number: int, code: int) -> None:
     run = process(store, tmp_path / "run", more=("train.save_every_steps=1000", "train.epochs=500"))
     wait_for_step(tmp_path / "run", 6)  # saved once validated
