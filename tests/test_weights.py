@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from unhiss import weights
 from unhiss.errors import ModelError
 from unhiss.weights import ModelCard, find, find_checkpoint, models
 
+ROOT = Path(__file__).parent.parent
 CARD = ModelCard(
     name="tiny", summary="a test", sample_rate=22050, causal=False, latency_ms=365.7, parameters=2, mmac_per_s=1.0,
     licence="MIT", commercial_use=True, data="none",
@@ -80,3 +82,10 @@ def test_a_checkpoint_is_found_by_name_file_or_run(shipped: Path, tmp_path: Path
 def test_the_installed_models_are_intact() -> None:
     for card in models():
         assert find(card.name).stem == card.name
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "checkpoints").glob("*.safetensors")), ids=lambda path: path.stem)
+def test_a_committed_checkpoint_names_no_folder_of_the_machine_that_made_it(path: Path) -> None:
+    with path.open("rb") as file:
+        header = file.read(int.from_bytes(file.read(8), "little")).decode()
+    assert not re.findall(r'["\\:](?:/|[A-Z]:\\)\w[^"\\]*', header.replace("://", ""))
