@@ -72,7 +72,8 @@ class FileProgress:
     def draw(self) -> None:
         with self._lock:
             done, audio_s = float(self._finished), self._finished_s
-            for index in self._fields[:, 2].nonzero()[0].tolist():  # only the few in progress
+            elapsed = self._fields[:, 2].copy()  # other processes write there, and numpy refuses a change meanwhile
+            for index in elapsed.nonzero()[0].tolist():  # only the few in progress
                 fraction, duration_s, elapsed_s = self._fields[index].tolist()
                 name = self._names[index]
                 if index not in self._bars:
