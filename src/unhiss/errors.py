@@ -2,7 +2,6 @@
 
 import errno
 import importlib
-from pathlib import Path
 
 INSTALL = "; run: pip install"  # begins the last part of a MissingExtra
 
@@ -49,20 +48,6 @@ class WrongModel(ModelError, ConfigError):
 
 class MissingExtra(UnhissError):
     """A feature needs packages that are not part of the base installation."""
-
-
-def missing_file(path: Path) -> str:
-    """A line for a file that does not exist, with the closest name in its folder."""
-    import difflib
-    from contextlib import suppress
-
-    if not path.parent.is_dir():
-        return f"{path}: no such file, since there is no folder {path.parent}; check the path"
-    names: list[str] = []
-    with suppress(OSError):  # a folder whose files may not be listed
-        names = [other.name for other in path.parent.iterdir()]
-    matches = difflib.get_close_matches(path.name, names, n=1, cutoff=0.7)
-    return f"{path}: no such file; " + (f"did you mean {matches[0]!r}?" if matches else "check the name")
 
 
 def describe_os_error(error: OSError) -> str:

@@ -48,3 +48,9 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
         return subprocess.CompletedProcess([*map(str, words)], code, out, err)
 
     return call
+
+
+@pytest.fixture
+def half(causal_model: Callable[..., Path]) -> Path:
+    """A model that halves the samples."""
+    return causal_model("gain", 0.5)

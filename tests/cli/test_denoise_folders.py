@@ -24,11 +24,6 @@ RATE = 16000
 
 
 @pytest.fixture
-def half(causal_model: Make) -> Path:
-    return causal_model("gain", 0.5)
-
-
-@pytest.fixture
 def tree(tmp_path: Path, rng: np.random.Generator) -> Path:
     """recordings/{a.wav, b.flac, deep/er/c.ogg}, beside what is no recording."""
     folder = tmp_path / "recordings"

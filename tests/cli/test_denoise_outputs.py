@@ -19,11 +19,6 @@ RATE = 16000
 
 
 @pytest.fixture
-def half(causal_model: Make) -> Path:
-    return causal_model("gain", 0.5)
-
-
-@pytest.fixture
 def denoise(run: Run, half: Path, tmp_path: Path) -> Run:
     """`denoise("a.wav", ...)` in tmp_path, with a model that halves the samples."""
     return lambda *words: run("denoise", *words, "--model", half, cwd=tmp_path)

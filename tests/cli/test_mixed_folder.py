@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile as sf
+from lying_streams import liars
 
 from unhiss.media.source import open_source
 from unhiss.media.writer import write
-
-sys.path.append(str(Path(__file__).parent.parent / "media"))  # the liars are made there
-from lying_streams import liars
 
 Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
 Make = Callable[..., Path]

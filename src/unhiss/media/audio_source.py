@@ -10,11 +10,21 @@ from unhiss.errors import AudioError
 from unhiss.media.formats import AudioFormat
 
 _READ = "; all that is there was read"
-STRICT_ADVICE = "; strict=True and in_place=True refuse it, without them what is there is read"
 
 
 class UnreadableError(AudioError):
     """A library does not recognise a file as a recording, or its coding."""
+
+
+class IncompleteError(AudioError):
+    """A file is not whole, or its header lies, where that is refused; `note` is what is wrong with it, a clause."""
+
+    def __init__(self, message: str, note: str) -> None:
+        super().__init__(message, note)
+        self.note = note
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 def no_such_track(path: Path, number: int, tracks: Iterable[str]) -> AudioError:
@@ -51,11 +61,12 @@ class Source(ABC):
         self.rate, self.channels, self.frames = audio_format.rate, audio_format.channels, audio_format.frames
         self.seconds = audio_format.seconds
 
-    def _warn(self, note: str) -> None:
-        """Keep a note on the file, a clause without its end. Raises AudioError if it must be whole."""
+    def warn(self, note: str, end: str = _READ) -> None:
+        """Keep a note on the file, a clause, and its end. Raises IncompleteError if the file must be whole."""
         if self.strict:
-            raise AudioError(f"{self.path}: {note}{STRICT_ADVICE}")
-        warning = note if note.endswith("not read") else note + _READ
+            advice = "strict=True and in_place=True refuse it, without them what is there is read"
+            raise IncompleteError(f"{self.path}: {note}; {advice}", note)
+        warning = note + end
         if warning not in self.warnings:
             self.warnings.append(warning)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from unhiss.media import pyav
 from unhiss.media.file_range import FileRange
-from unhiss.media.tags import id3, ogg
+from unhiss.media.tags import id3, mp4, ogg
 
 # Containers that libsndfile reads, with some of the codings that they can hold.
 _CONTAINERS = (b"RIFF", b"RF64", b"BW64", b"riff", b"FORM", b".snd", b"dns.", b"caff", b"fLaC")
@@ -16,7 +16,6 @@ _FOREIGN = (
 )  # fmt: skip
 _ENDING = (b"FLV\x01", b"TTA1")
 _SCANNED = 1 << 20  # bytes at a time
-_MAX_ATOMS = 100_000  # a file with more is damaged
 _TS_PACKET = 188  # bytes of a packet of an MPEG transport stream, each of which starts with "G"
 
 
@@ -30,32 +29,27 @@ def needs_pyav(path: Path, head: bytes, data: FileRange) -> bool:
         return False
     if _is_adts(bytes(data[id3.tag_size(data) :][:4096])):
         return True
-    if len(head) > 4 * _TS_PACKET and all(head[at] == 0x47 for at in range(0, 5 * _TS_PACKET, _TS_PACKET)[:4]):
-        return True
-    return path.suffix.lower() in pyav.EXTENSIONS
+    return _is_transport_stream(head) or path.suffix.lower() in pyav.EXTENSIONS
 
 
 def has_second(head: bytes, data: FileRange) -> bool:
     """Whether a file of a kind that FFmpeg stops at the end of (MP4, FLV, TTA) holds another one behind itself."""
     if head[4:8] == b"ftyp":
-        return _holds_second_mp4(data)
+        return sum(name == b"ftyp" for name, _ in mp4.top_atoms(data)) > 1
     if not head.startswith(_ENDING):
         return False
     return any(head[:8] in bytes(data[at : at + _SCANNED + 7]) for at in range(8, len(data), _SCANNED))
 
 
-def _holds_second_mp4(data: FileRange) -> bool:
-    at = 0
-    for _ in range(_MAX_ATOMS):
-        atom = bytes(data[at : at + 16])
-        size = int.from_bytes(atom[:4])
-        size = int.from_bytes(atom[8:]) if size == 1 else size  # 1: more than 4 GB; 0: up to the end
-        if at and atom[4:8] == b"ftyp":
-            return True
-        if size < 8:
-            return False
-        at += size
-    return False
+def ends_within_packet(head: bytes, data: FileRange) -> bool:
+    """Whether the last packet of an MPEG transport stream is incomplete; all its packets have one size."""
+    last = data[len(data) // _TS_PACKET * _TS_PACKET :]
+    return _is_transport_stream(head) and bytes(last[:1]) == b"G"
+
+
+def _is_transport_stream(head: bytes) -> bool:
+    marks = head[: 4 * _TS_PACKET : _TS_PACKET]
+    return marks == b"G" * 4
 
 
 def is_container(head: bytes) -> bool:

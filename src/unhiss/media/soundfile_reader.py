@@ -36,8 +36,10 @@ class SoundfileReader(Source):
         file = self._open(self._parts[0])
         with ExitStack() as on_error:
             on_error.enter_context(file)
+            if found.recordings > 1:
+                self.warn(f"{found.recordings} recordings stand one behind the other in it")
             for note in found.notes or filter(None, [formats.mismatch(file.extra_info)]):
-                self._warn(note)
+                self.warn(note)
             self._lengths = self._measure(file)
             if max(self._lengths) >= formats.UNKNOWN_FRAMES:
                 raise AudioError(f"{path}: its header leaves the length open; rewrite it to a file")
@@ -124,7 +126,7 @@ class SoundfileReader(Source):
                     missing = f"truncated, holds {position:,} of {self.frames:,} samples"
                     if not position:
                         raise AudioError(f"{self.path}: {missing}; get the whole file")
-                    self._warn(missing)
+                    self.warn(missing)
                 return
 
     def _decode(self, file: sf.SoundFile, size: int, position: int) -> np.ndarray:

@@ -2,18 +2,19 @@
 
 import math
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
 from unhiss.arguments import check_count, check_flags, check_number
-from unhiss.errors import AudioError, MissingExtra, missing_file
+from unhiss.errors import AudioError, MissingExtra
 from unhiss.media import formats, kinds, pyav
-from unhiss.media.audio_source import STRICT_ADVICE, Source, UnreadableError, no_such_track
+from unhiss.media.audio_source import IncompleteError, Source, UnreadableError, no_such_track
 from unhiss.media.file_objects import Readable, display_name, path_to_read
 from unhiss.media.file_range import FileRange, whole
 from unhiss.media.pyav.reader import PyavReader
-from unhiss.media.repair import examine
+from unhiss.media.repair import Examination, examine
 from unhiss.media.soundfile_reader import SoundfileReader
 
 READABLE = formats.EXTENSIONS | pyav.EXTENSIONS  # extensions, with their dot, of all formats unhiss reads
@@ -31,7 +32,7 @@ def open_source(path: str | Path, track: int | None = None, strict: bool = False
     """
     path = Path(path)
     if not path.exists():
-        raise AudioError(missing_file(path))
+        raise AudioError(_missing(path))
     if path.is_dir():
         raise AudioError(f"{path} is a folder, not a recording; name the files in it")
     if path.is_fifo():
@@ -48,10 +49,23 @@ def open_source(path: str | Path, track: int | None = None, strict: bool = False
         raise AudioError(f"{path}: cannot be read ({error.strerror})") from error
 
 
+def _missing(path: Path) -> str:
+    """A line for a file that does not exist, with the closest name in its folder."""
+    import difflib
+
+    if not path.parent.is_dir():
+        return f"{path}: no such file, since there is no folder {path.parent}; check the path"
+    names: list[str] = []
+    with suppress(OSError):  # a folder whose files may not be listed
+        names = [other.name for other in path.parent.iterdir()]
+    matches = difflib.get_close_matches(path.name, names, n=1, cutoff=0.7)
+    return f"{path}: no such file; " + (f"did you mean {matches[0]!r}?" if matches else "check the name")
+
+
 def _reader(path: Path, head: bytes, data: FileRange, track: int | None, strict: bool) -> Source:
     """The reader for what the file is, whatever its name."""
     if kinds.needs_pyav(path, head, data):
-        return PyavReader(path, head, track, strict, _notes_for_pyav(head, data))
+        return _pyav_reader(path, head, data, track, strict)
     try:
         source = SoundfileReader(path, data, strict)
     except UnreadableError as refusal:
@@ -59,7 +73,7 @@ def _reader(path: Path, head: bytes, data: FileRange, track: int | None, strict:
         if not kinds.is_container(head):
             raise
         try:
-            return PyavReader(path, head, track, strict, _notes_for_pyav(head, data))
+            return _pyav_reader(path, head, data, track, strict)
         except MissingExtra as missing:
             raise MissingExtra(f"{refusal}; {missing}") from refusal
         except UnreadableError:
@@ -71,11 +85,15 @@ def _reader(path: Path, head: bytes, data: FileRange, track: int | None, strict:
     return source
 
 
-def _notes_for_pyav(head: bytes, data: FileRange) -> tuple[str, ...]:
-    """What FFmpeg does not say of a file: a size that lies, and another recording, of which it reads nothing."""
-    unread = "another recording stands behind it, which is not read"
-    notes = examine(data).notes if kinds.is_container(head) else (unread,) if kinds.has_second(head, data) else ()
-    return tuple(unread if "one behind the other" in note else note for note in notes)
+def _pyav_reader(path: Path, head: bytes, data: FileRange, track: int | None, strict: bool) -> PyavReader:
+    """PyAV's reader, with what FFmpeg does not say of a file: a size that lies, a last packet that is cut off, and
+    another recording behind the first, of which it reads nothing."""
+    found = examine(data) if kinds.is_container(head) else Examination()
+    cut = ("truncated, ends within a packet",) if kinds.ends_within_packet(head, data) else ()
+    reader = PyavReader(path, head, track, strict, found.notes or cut)
+    if found.recordings > 1 or kinds.has_second(head, data):
+        reader.warn("another recording stands behind it, which is not read", end="")
+    return reader
 
 
 class TooLongError(AudioError):
@@ -118,9 +136,8 @@ def read_whole(path: str | Path, max_seconds: float | None = None) -> tuple[np.n
     try:
         recording = open_source(path, strict=True)
         return _decode(recording, max_seconds), recording.rate
-    except AudioError as error:
-        error.args = (str(error).replace(STRICT_ADVICE, "; get a whole copy, or save it anew"), *error.args[1:])
-        raise
+    except IncompleteError as error:
+        raise AudioError(f"{path}: {error.note}; get a whole copy, or save it anew") from error
 
 
 def _decode(recording: Source, max_seconds: float | None) -> np.ndarray:

@@ -22,7 +22,6 @@ _DEMUXERS = (
     "wv,tta,mpc,mpc8,caf,au"
 )
 _OPEN = 0x7FFFF000  # sizes of 32 bits from here on: written to a pipe, the length was not known
-_TS_PACKET = 188  # bytes
 _ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 # FFmpeg's codecs and encoders under libsndfile's names, so that a WAV made from them gets their depth.
 _SUBTYPES = {
@@ -48,15 +47,6 @@ def open_media(path: Path) -> av.container.InputContainer:
         return av.open(str(path.resolve()), metadata_errors="surrogateescape", container_options=options)
     except (av.FFmpegError, OSError, ValueError) as error:
         raise UnreadableError(f"{path}: not a readable recording ({reason(error)}); is it whole?") from error
-
-
-def ends_within_ts_packet(path: Path, head: bytes) -> tuple[str, ...]:
-    """What to say of an MPEG transport stream whose last packet is incomplete. All its packets have one size."""
-    if any(head[at : at + 1] != b"G" for at in (0, _TS_PACKET, 2 * _TS_PACKET)):
-        return ()
-    with path.open("rb") as file:
-        file.seek(path.stat().st_size // _TS_PACKET * _TS_PACKET)
-        return ("truncated, ends within a packet",) if file.read(1) == b"G" else ()
 
 
 def stated_size(head: bytes) -> int:

@@ -16,7 +16,6 @@ from unhiss.media.formats import AudioFormat, reason
 from unhiss.media.pyav.container import (
     audio_track,
     describe,
-    ends_within_ts_packet,
     has_video,
     open_media,
     stated_duration,
@@ -49,13 +48,13 @@ class PyavReader(Source):
     ) -> None:  # fmt: skip
         super().__init__(path, strict)
         self.track = number
-        for note in notes or ends_within_ts_packet(path, head):
-            self._warn(note)
+        for note in notes:
+            self.warn(note)
         stated, available = stated_size(head), path.stat().st_size
         if available < stated:
-            self._warn(f"truncated, holds {available:,} of {stated:,} bytes")
+            self.warn(f"truncated, holds {available:,} of {stated:,} bytes")
         with open_media(path) as container:
-            packets = _Pass(container, path, number, self._warn)
+            packets = _Pass(container, path, number, self.warn)
             track, self.has_video = packets.track, has_video(container)
             self._note_other_tracks(container.streams.audio, track)
             frames, size = packets.count_by_packets() or self._count_by_decoding()
@@ -68,7 +67,7 @@ class PyavReader(Source):
             shape = (track.rate, track.channels, frames)
             layout = packets.layout or (layouts.usual(track.channels) if track.channels <= 2 else "")
         if not frames:
-            self._warn("no sound found in it")
+            self.warn("no sound found in it")
         self._set_format(AudioFormat(*shape, path.suffix[1:].upper(), coding, kept, bit_rate, layout))
 
     def _note_other_tracks(self, tracks: Any, chosen: Any) -> None:
@@ -83,7 +82,7 @@ class PyavReader(Source):
 
     def _count_by_decoding(self) -> tuple[int, int]:
         with open_media(self.path) as container:
-            decoding = _Pass(container, self.path, self.track, self._warn)
+            decoding = _Pass(container, self.path, self.track, self.warn)
             return sum(frame.shape[1] for frame in decoding.frames()), decoding.size
 
     def blocks(self, size: int, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
@@ -91,7 +90,7 @@ class PyavReader(Source):
 
     def _samples(self, start: int, stop: int | None) -> Iterator[np.ndarray]:
         with open_media(self.path) as container:
-            decoding, position = _Pass(container, self.path, self.track, self._warn), 0
+            decoding, position = _Pass(container, self.path, self.track, self.warn), 0
             for frame in decoding.frames():
                 if invalid := check_samples(frame, position, decoding.track.rate):
                     raise AudioError(f"{self.path}: {invalid}")
@@ -108,7 +107,7 @@ class _Pass:
     """
 
     def __init__(self, container: Any, path: Path, number: int | None, warn: Callable[[str], None]) -> None:
-        self.container, self._path, self._warn = container, path, warn
+        self.container, self._path, self.warn = container, path, warn
         self.track: Any = audio_track(container, path, number)
         self.layout, order = layouts.from_positions([channel.name for channel in self.track.layout.channels])
         self._order = list(order)
@@ -247,11 +246,11 @@ class _Pass:
         slack_s = 2 * max(Fraction(track.codec_context.frame_size or 4608, track.rate), self._step_s)
         if end_s < stated_s - slack_s - _ROUNDING_S:
             missing = f"holds {float(end_s):.2f} of {float(stated_s):.2f} s"
-            self._warn(f"truncated, {missing}")
+            self.warn(f"truncated, {missing}")
         elif self._damage:
-            self._warn(self._damage)
+            self.warn(self._damage)
         elif self.container.format.name in _BARE and self._has_rest(1):
-            self._warn("truncated, ends within a frame")
+            self.warn("truncated, ends within a frame")
 
     def _has_rest(self, least: int) -> bool:
         """Whether half a packet comes last: neither padding nor a tag, or a smaller packet than the others of AC-3.

@@ -4,11 +4,11 @@ from unhiss.media.file_range import FileRange
 from unhiss.media.repair import mpeg
 from unhiss.media.repair.headers import MARKS, Sound, parse
 from unhiss.media.repair.part import Examination, Part
+from unhiss.media.tags import id3
 
 _WRAP = 1 << 32  # where sizes of 32 bits start again at zero
 _MAX_PADDING = 1 << 16  # zeros behind the audio; more of them are audio
 _MAX_CHUNKS = 10_000  # a file with more is damaged
-_TAGS = (b"TAG", b"ID3", b"APETAGEX", b"LYRICSBEGIN")  # of taggers that append to any file
 # Chunks that are recognised behind the audio even if they are cut off.
 _KNOWN = frozenset(
     b"LIST|INFO|bext|cue |iXML|id3 |ID3 |_PMX|smpl|inst|JUNK|junk|PAD |FLLR|fact|PEAK|levl|cart|RIFF|RF64|COMM|MARK|"
@@ -27,9 +27,7 @@ def examine(data: FileRange) -> Examination:
         parts += found.parts or (Part((whole,)),)
         notes += found.notes
         count += 1
-    return Examination(
-        tuple(parts), tuple(dict.fromkeys([*notes, f"{count} recordings stand one behind the other in it"]))
-    )
+    return Examination(tuple(parts), tuple(dict.fromkeys(notes)), count)
 
 
 def _examine_one(data: FileRange) -> tuple[Examination, FileRange | None]:
@@ -84,7 +82,7 @@ def _can_end(data: FileRange, sound: Sound, size: int) -> bool:
     head = bytes(data[end : end + _MAX_PADDING + 1])
     if size and ((len(head) <= _MAX_PADDING and not any(head)) or _is_recording(_behind(data, sound, size))):
         return True
-    return any(head[skip:].startswith(_TAGS) for skip in (0, 1)) or _is_followed(data, sound, size)
+    return any(head[skip:].startswith(id3.APPENDED) for skip in (0, 1)) or _is_followed(data, sound, size)
 
 
 def _is_followed(data: FileRange, sound: Sound, size: int) -> bool:

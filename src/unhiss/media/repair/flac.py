@@ -27,11 +27,8 @@ def examine(data: FileRange) -> Examination:
         return _examine_one(data)
     found = [_examine_one(stream) for stream in streams]
     parts = [part for one, stream in zip(found, streams, strict=True) for part in one.parts or (Part((stream,)),)]
-    notes = (
-        f"{len(parts)} recordings stand one behind the other in it",
-        *(note for one in found for note in one.notes),
-    )
-    return Examination(tuple(parts), tuple(dict.fromkeys(notes)))
+    notes = dict.fromkeys(note for one in found for note in one.notes)
+    return Examination(tuple(parts), tuple(notes), len(streams))
 
 
 def _further_starts(data: FileRange) -> Iterator[int]:

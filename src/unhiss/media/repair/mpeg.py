@@ -25,7 +25,6 @@ _BIT_RATES = {  # kbit/s by (MPEG 1, layer code)
 _VBRI_AT = 36  # where Fraunhofer's header stands in the first frame
 _BEGINNING = 1 << 13  # bytes in which the first frames are looked for
 _WINDOW = 1 << 20  # bytes read at a time
-_TAGS = (b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"ID3")  # which editors that join files leave between their frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +88,7 @@ def examine(data: FileRange) -> Examination:
     if _is_free(bytes(data[:4])):
         return Examination()
     runs, incomplete = _runs(data)
-    notes = [f"{len(runs)} recordings stand one behind the other in it"] if len(runs) > 1 else []
+    notes = list[str]()
     for run in runs:
         stated, frames = run.stated, run.frames - run.is_counted
         if stated > frames + 1:
@@ -102,13 +101,13 @@ def examine(data: FileRange) -> Examination:
         notes.append(f"damaged, {foreign:,} bytes between its frames are no sound")
     if not runs or (len(runs) == 1 and not notes and _is_plain(runs[0], len(data))):
         return Examination()
-    return Examination(tuple(Part(_with_count(data, run)) for run in runs), tuple(dict.fromkeys(notes)))
+    return Examination(tuple(Part(_with_count(data, run)) for run in runs), tuple(dict.fromkeys(notes)), len(runs))
 
 
 def examine_inside(data: FileRange, notes: tuple[str, ...]) -> Examination:
     """The MP3 recordings in a container, which become files of their own. notes: on the container."""
     found = examine(data)
-    return Examination(found.parts or (Part((data,)),), notes or found.notes)
+    return Examination(found.parts or (Part((data,)),), notes or found.notes, found.recordings)
 
 
 def _is_plain(run: _Run, size: int) -> bool:
@@ -153,7 +152,7 @@ def _runs(data: FileRange) -> tuple[list[_Run], bool]:
             return runs, True
         if not runs or _is_count(header) or frame.kind != runs[-1].first.kind:
             runs.append(_Run(header, frame))
-        elif (gap := data[runs[-1].spans[-1][1] : at]) and not bytes(gap[:11]).startswith(_TAGS):
+        elif (gap := data[runs[-1].spans[-1][1] : at]) and not bytes(gap[:11]).startswith(id3.APPENDED):
             runs[-1].foreign += len(gap)
         runs[-1].add(at, frame)
     return runs, False

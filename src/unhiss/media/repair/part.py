@@ -22,7 +22,9 @@ class Examination:
     """parts: the recording as files that say what they hold, one after another; none if it does so itself.
 
     notes: what is wrong with it, for the user, each a clause without its end ("holds 3 of 4 bytes of sound").
+    recordings: how many stand one behind the other where the format has no place for a second.
     """
 
     parts: tuple[Part, ...] = ()
     notes: tuple[str, ...] = ()
+    recordings: int = 1

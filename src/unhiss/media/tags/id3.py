@@ -16,6 +16,7 @@ _NAMED = (b"TXXX", b"TXX", b"COMM", b"COM")
 _MAX_FRAMES = 10_000  # a tag with more is damaged
 _MAX_IN_MEMORY = 1 << 24  # bytes of a tag that must be read into memory
 _UNSYNCHRONISED, _EXTENDED, _FOOTER = 0x80, 0x40, 0x10
+APPENDED = (b"TAG", b"ID3", b"APETAGEX", b"LYRICSBEGIN")  # how tags start that are put behind any kind of audio
 _ID3V1, _APE = 128, 32  # bytes of a whole tag; of an APEv2 header or footer
 
 

@@ -38,7 +38,7 @@ def copy_tags(source: Path, target: Path) -> None:
 def starts_fast(path: Path) -> bool:
     """Whether an MP4's index is before its audio, so that a player can start before it has the whole file."""
     with path.open("rb") as file:
-        names = (name for name, _ in _top_atoms(whole(file)))
+        names = (name for name, _ in top_atoms(whole(file)))
         return next((name == b"moov" for name in names if name in (b"moov", b"mdat")), False)
 
 
@@ -54,7 +54,7 @@ def put_index_first(path: Path) -> None:
     try:
         with path.open("rb") as file, temporary.open("wb") as out:
             data = whole(file)
-            name, first = next(_top_atoms(data))
+            name, first = next(top_atoms(data))
             if name != b"ftyp":
                 return
             write_pieces([first, moved, data[len(first) : index[0]]], out)
@@ -83,14 +83,14 @@ def _shifted(content: bytes, shift: int, wide: bool) -> bytes:
 
 def index(file: FileRange) -> bytes:
     """The content of `moov`; b"" if it is missing, or larger than any that is sensible."""
-    atom = next((atom for name, atom in _top_atoms(file) if name == b"moov"), file[:0])
+    atom = next((atom for name, atom in top_atoms(file) if name == b"moov"), file[:0])
     return bytes(atom[8:]) if len(atom) <= _MAX_INDEX else b""
 
 
 def _read_index(path: Path) -> tuple[int, bytes] | None:
     """The offset of `moov` and its content; None if it is missing or damaged."""
     with path.open("rb") as file:
-        for name, atom in _top_atoms(whole(file)):
+        for name, atom in top_atoms(whole(file)):
             if name == b"moov":
                 head = 16 if bytes(atom[:4]) == _SIZE_FOLLOWS else 8
                 content = bytes(atom[head:]) if len(atom) <= _MAX_INDEX else b""
@@ -99,7 +99,7 @@ def _read_index(path: Path) -> tuple[int, bytes] | None:
     return None
 
 
-def _top_atoms(rest: FileRange) -> Iterator[tuple[bytes, FileRange]]:
+def top_atoms(rest: FileRange) -> Iterator[tuple[bytes, FileRange]]:
     """(name, all bytes) of the atoms of a file, up to the first damaged one."""
     while len(rest) >= 8:
         head = bytes(rest[:16])

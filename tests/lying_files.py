@@ -164,7 +164,7 @@ def chunked() -> Iterator[Liar]:
             yield liar("sizes of a pipe", stating(SIZES_OF_A_PIPE[kind]) + body, said=False)
         if kind in CHUNK:
             yield liar("chunk behind", data + CHUNK[kind], said=False)
-        if kind not in ("au",):
+        if kind != "au":
             yield liar("zeros behind", data + bytes(512), said=False)
             yield liar("ID3v1 behind", data + b"TAG" + bytes(125), said=False)
 
