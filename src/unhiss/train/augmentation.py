@@ -1,5 +1,7 @@
 """Changes of playback speed and intermittent noise: more material from the same recordings."""
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -43,15 +45,20 @@ def _interpolate(audio: Tensor, position: Tensor) -> Tensor:
     return b + 0.5 * t * (c - a + t * (2 * a - 5 * b + 4 * c - d + t * (3 * (b - c) + d - a)))
 
 
-def intermittent_gains(rng: np.random.Generator, length: int, rate: int) -> np.ndarray:
-    """Gains float32 `(length,)` of noise that sounds for an interval, then pauses for one."""
-    ends, seconds = [0.0], length / rate
+def intermittent_levels_db(rng: np.random.Generator, seconds: float) -> np.ndarray:
+    """Levels in dB, one a millisecond, of noise that sounds for an interval, then pauses for one."""
+    ends = [0.0]
     while ends[-1] < seconds:
         ends.append(ends[-1] + float(np.exp(rng.uniform(*np.log(INTERVAL_S)))))
     ramp = rng.uniform(*RAMP_S)
     levels_db = np.where(np.arange(len(ends)) % 2 == rng.integers(2), rng.uniform(*PAUSE_DB), 0.0)
     times = np.repeat(ends, 2) + np.tile([0.0, ramp], len(ends))
     values = np.repeat(levels_db, 2)[1:]  # each level lasts until the next ramp starts
-    points = np.arange(0, length, rate // 1000) / rate
-    steps_db = np.interp(points, np.maximum.accumulate(times[:-1]), values)
+    points = np.arange(math.ceil(seconds * 1000)) / 1000
+    return np.interp(points, np.maximum.accumulate(times[:-1]), values)
+
+
+def intermittent_gains(rng: np.random.Generator, length: int, rate: int) -> np.ndarray:
+    """`intermittent_levels_db` as gains float32 `(length,)`."""
+    steps_db = intermittent_levels_db(rng, length / rate)
     return np.repeat((10 ** (steps_db / 20)).astype(np.float32), rate // 1000)[:length]

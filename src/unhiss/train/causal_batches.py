@@ -15,7 +15,7 @@ from unhiss.train import stft
 from unhiss.train.augmentation import change_speed, draw_speeds, intermittent_gains
 from unhiss.train.batches import Batches, mix, to_device
 from unhiss.train.distributed import SINGLE_PROCESS, ProcessGroup
-from unhiss.train.noise_variations import response_db
+from unhiss.train.noise_variations import responses_db
 from unhiss.train.room_responses import reverberate, room_responses
 
 BIN_HZ = 1 / stft.WINDOW_S
@@ -136,7 +136,7 @@ class CausalBatches(Batches):
     def _response(self, rng: np.random.Generator, size: int, bins: int) -> Tensor:
         """Smooth random gains `(B, 1, F, 1)` within +- eq_db."""
         hz, eq_db = np.arange(bins) * BIN_HZ, self.experiment.augment.eq_db
-        curves_db = np.stack([response_db(rng, hz, eq_db, resonances=False) for _ in range(size)])
+        curves_db = responses_db(rng, hz, eq_db, np.zeros(size, bool))
         return to_device((10 ** (curves_db / 20)).astype(np.float32), self.device)[:, None, :, None]
 
     def _codecs(self, rng: np.random.Generator, size: int) -> dict[int, Codec]:

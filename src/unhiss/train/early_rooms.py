@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
@@ -13,59 +14,48 @@ EARLY_S = 0.05  # reflections up to here make speech louder and clearer; later o
 LENGTH_S = 0.7
 SMALLEST_M, LARGEST_M = (2.0, 2.0, 2.2), (12.0, 9.0, 4.5)
 RT60_S, NEAR_M = (0.15, 1.0), (0.3, 3.0)
+MANY_ROOMS = 100  # from here on they are simulated by all cores
 MIXING_S, SOUND_M_PER_S = 0.06, 343.0  # image sources up to here; then a diffuse tail
 
 
-@dataclass(frozen=True)
-class Room:
-    """Spectra complex64 `(size / 2 + 1,)` of responses: of the speech, of its early part, and of noise elsewhere."""
-
-    speech: Tensor
-    early: Tensor
-    noise: Tensor
-
-
 class Rooms:
-    """Some rooms for signals of `length` samples, simulated once by the image source method (Allen and Berkley 1979).
+    """Some rooms for signals of `length` samples, simulated once by the image source method (Allen and Berkley 1979)."""
 
-    `reverberate(rng, speech, noise)` puts both into a random room: speech, its early part, and noise, each `(length,)`.
-    """
-
-    def __init__(self, count: int, length: int, rate: int, seed: int) -> None:
+    def __init__(self, count: int, length: int, rate: int, seed: int, device: torch.device) -> None:
         self.length, self.size = length, fast_size(length + int(LENGTH_S * rate))
-        self.rooms = [self._room(np.random.default_rng([seed, number]), rate) for number in range(count)]
+        responses = torch.from_numpy(np.stack(simulated(count, rate, seed))).to(device)
+        self.spectra = torch.fft.rfft(responses, self.size)  # (rooms, 3, size / 2 + 1)
 
-    def _room(self, rng: np.random.Generator, rate: int) -> Room:
-        speech, noise = (response / np.sqrt(np.sum(response**2)) for response in simulate(rng, rate))
-        size = round(EARLY_S * rate)
-        fade = np.linspace(1, 0, size // 5)
-        early = speech * np.concatenate([np.ones(size - fade.size), fade, np.zeros(speech.size - size)])
-        return Room(*(_forward(response, self.size) for response in (speech, early, noise)))
-
-    def reverberate(
-        self, rng: np.random.Generator, speech: np.ndarray, noise: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        room = self.rooms[rng.integers(len(self.rooms))]
-        dry = _forward(speech, self.size)
-        spectra = dry * room.speech, dry * room.early, _forward(noise, self.size) * room.noise
-        full, early, noise = (_back(spectrum, self.size)[: self.length] for spectrum in spectra)
+    def reverberate(self, numbers: Tensor, speech: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Speech and noise `(R, length)` in the rooms `numbers` `(R,)`: the speech, its early part, and the noise."""
+        rooms = self.spectra[numbers]
+        dry = torch.fft.rfft(speech, self.size)
+        spectra = dry * rooms[:, 0], dry * rooms[:, 1], torch.fft.rfft(noise, self.size) * rooms[:, 2]
+        full, early, noise = (torch.fft.irfft(spectrum, self.size)[:, : self.length] for spectrum in spectra)
         return full, early, noise
+
+
+def simulated(count: int, rate: int, seed: int) -> list[np.ndarray]:
+    """Responses float32 `(3, LENGTH_S * rate)` of `count` rooms: of the speech, of its early part, of noise elsewhere."""
+    seeds = [[seed, number] for number in range(count)]
+    if count < MANY_ROOMS:
+        return [_responses(one, rate) for one in seeds]
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        return list(pool.map(_responses, seeds, [rate] * count, chunksize=4))
+
+
+def _responses(seed: list[int], rate: int) -> np.ndarray:
+    speech, noise = (response / np.sqrt(np.sum(response**2)) for response in simulate(np.random.default_rng(seed), rate))
+    size = round(EARLY_S * rate)
+    fade = np.linspace(1, 0, size // 5)
+    early = speech * np.concatenate([np.ones(size - fade.size), fade, np.zeros(speech.size - size)])
+    return np.stack([speech, early, noise]).astype(np.float32)
 
 
 def fast_size(least: int) -> int:
     """The smallest length from `least` on of which a transform is fast: 2^a 3^b 5^c, even."""
     powers = (2**a * 3**b * 5**c for a in range(1, 22) for b in range(5) for c in range(5))
     return int(min(size for size in powers if size >= least))
-
-
-def _forward(audio: np.ndarray, size: int) -> Tensor:
-    spectrum: Tensor = torch.fft.rfft(torch.from_numpy(audio.astype(np.float32, copy=False)), size)
-    return spectrum
-
-
-def _back(spectrum: Tensor, size: int) -> np.ndarray:
-    audio: np.ndarray = torch.fft.irfft(spectrum, size).numpy()
-    return audio
 
 
 def simulate(rng: np.random.Generator, rate: int) -> list[np.ndarray]:

@@ -55,8 +55,8 @@ class Run:
         self.experiment, self.store, self.folder, self.device, self.group = experiment, store, folder, device, group
         self.batches = batches_of(experiment, store, "train", device, group)
         self.valid_batches = batches_of(experiment, store, "valid", device, group)
-        plain = experiment.vary.on  # then the losses of both splits are compared on mixtures of one kind
-        self.seen_batches = VariedBatches(store, "train", experiment, device, group, plain=True) if plain else None
+        # With variation, the losses of both splits are compared on mixtures of one kind.
+        self.seen_batches = self.batches.plain() if isinstance(self.batches, VariedBatches) else None
         config = experiment.train
         torch.manual_seed(config.seed)
         self.model, self.ema_model = build_network(experiment).to(device), build_network(experiment).to(device)

@@ -15,15 +15,15 @@ RESONANCES, RESONANCE_DB, RESONANCE_OCTAVES = (1, 4), (-15.0, 12.0), (0.08, 0.5)
 
 
 def spectrum_of(noise: Tensor, other: Tensor) -> Tensor:
-    """Gains `(1, F, 1)` that give noise `(T, F, 2)` the mean spectrum of another `(T', F, 2)`; its level stays."""
-    ratio = _smooth(_power(other).mean(0)) / _smooth(_power(noise).mean(0))
-    return _bounded(ratio, _power(noise).mean(0))[None, :, None]
+    """Gains `(B, 1, F, 1)` that give noise `(B, T, F, 2)` the mean spectrum of another; its level stays."""
+    own = _power(noise).mean(1)
+    return _bounded(_smooth(_power(other).mean(1)) / _smooth(own), own)[:, None, :, None]
 
 
 def envelope_of(noise: Tensor, other: Tensor) -> Tensor:
-    """Gains `(T, 1, 1)` by which noise `(T, F, 2)` rises and falls as another `(T, F, 2)` does; its level stays."""
-    power = functional.avg_pool1d(_power(other).sum(1)[None, None], SMOOTHING_FRAMES, 1, SMOOTHING_FRAMES // 2)[0, 0]
-    return _bounded(power + 1e-12, _power(noise).sum(1))[:, None, None]
+    """Gains `(B, T, 1, 1)` by which noise `(B, T, F, 2)` rises and falls as another does; its level stays."""
+    power = functional.avg_pool1d(_power(other).sum(2)[:, None], SMOOTHING_FRAMES, 1, SMOOTHING_FRAMES // 2)[:, 0]
+    return _bounded(power + 1e-12, _power(noise).sum(2))[:, :, None, None]
 
 
 def _power(spectrum: Tensor) -> Tensor:
@@ -31,26 +31,31 @@ def _power(spectrum: Tensor) -> Tensor:
 
 
 def _smooth(power: Tensor) -> Tensor:
-    """A power spectrum `(F,)`, smoothed over frequency in the logarithmic domain; the edge values are repeated."""
+    """Power spectra `(B, F)`, smoothed over frequency in the logarithmic domain; the edge values are repeated."""
     half = SMOOTHING_BINS // 2
-    padded = functional.pad(torch.log(power)[None, None], (half, half), mode="replicate")
-    return torch.exp(functional.avg_pool1d(padded, SMOOTHING_BINS, 1)[0, 0])
+    padded = functional.pad(torch.log(power)[:, None], (half, half), mode="replicate")
+    return torch.exp(functional.avg_pool1d(padded, SMOOTHING_BINS, 1)[:, 0])
 
 
 def _bounded(ratio: Tensor, power: Tensor) -> Tensor:
-    """Gains from ratios of power `(N,)`, within RANGE_DB of their median, that leave the mean of `power` as it is."""
+    """Gains from ratios of power `(B, N)`, within RANGE_DB of their median, that leave the mean of `power` as it is."""
     limit = 10 ** (RANGE_DB / 10)
-    ratio = (ratio / ratio.median()).clamp(1 / limit, limit)
-    return torch.sqrt(ratio * power.mean() / (ratio * power).mean())
+    ratio = (ratio / ratio.median(1, keepdim=True).values).clamp(1 / limit, limit)
+    return torch.sqrt(ratio * power.mean(1, keepdim=True) / (ratio * power).mean(1, keepdim=True))
 
 
-def response_db(rng: np.random.Generator, hz: np.ndarray, range_db: float, resonances: bool) -> np.ndarray:
-    """A random response `(F,)` in dB at `hz`: smooth within +- range_db, and with some resonances or holes in it."""
+def responses_db(rng: np.random.Generator, hz: np.ndarray, range_db: float, resonant: np.ndarray) -> np.ndarray:
+    """Random responses `(B, F)` in dB at `hz`: smooth within +- range_db; of the rows `resonant` `(B,)` with resonances
+    or holes in them."""
     octaves = np.log2(np.maximum(hz, 60) / 60)
-    points = np.linspace(0, np.log2(24000 / 60), EQ_POINTS)
-    curve = np.interp(octaves, points, rng.uniform(-1, 1, EQ_POINTS) * range_db)
-    if resonances:
-        for _ in range(int(rng.integers(*RESONANCES))):
-            centre, width = rng.uniform(1, 7), rng.uniform(*RESONANCE_OCTAVES)  # from 120 Hz to 7.7 kHz
-            curve += rng.uniform(*RESONANCE_DB) / (1 + ((octaves - centre) / (width / 2)) ** 2)
-    return np.asarray(curve)
+    position = octaves / np.log2(24000 / 60) * (EQ_POINTS - 1)
+    straight = np.maximum(0, 1 - np.abs(position - np.arange(EQ_POINTS)[:, None]))  # lines between the points
+    curves = rng.uniform(-range_db, range_db, (len(resonant), EQ_POINTS)) @ straight
+    rows = np.flatnonzero(resonant)
+    counts = rng.integers(*RESONANCES, rows.size)
+    for number in range(RESONANCES[1] - 1):
+        centre, height = rng.uniform(1, 7, (rows.size, 1)), rng.uniform(*RESONANCE_DB, (rows.size, 1))  # 120 Hz to 7.7 kHz
+        width = rng.uniform(*RESONANCE_OCTAVES, (rows.size, 1))
+        peak = height / (1 + ((octaves - centre) / (width / 2)) ** 2)
+        curves[rows] += np.where(counts[:, None] > number, peak, 0)
+    return curves

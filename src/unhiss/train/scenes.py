@@ -1,25 +1,22 @@
-"""Scenes: the signals of one training example, before it is equalised: speech, its early part, and noise."""
+"""Scenes: what one training example is made of: who speaks when, which noises, in which room, recorded how."""
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from unhiss.config import Experiment
 from unhiss.data.manifest import ManifestRows
 from unhiss.data.mixing import Mixer
-from unhiss.data.store import Store
 from unhiss.dsp.audio import FULL_SCALE
-from unhiss.dsp.resampling import resample
 from unhiss.errors import ConfigError
-from unhiss.train.augmentation import intermittent_gains
+from unhiss.train.augmentation import intermittent_levels_db
 from unhiss.train.degradations import lost_packets
-from unhiss.train.early_rooms import Rooms
+from unhiss.train.pieces import Piece
 from unhiss.train.voices import GAP_S, TURN_S, Turn, draw_turns
 
-FADE_S = 0.005  # at both ends of a turn
 SHORT_S, LONG_S = 2.0, 4.0  # shorter noise is repeated with pauses; a clip's odds grow with its length up to LONG_S
 PAUSE_S = 2.5  # between repetitions, at most
 MORE_NOISE = 0.35  # chance of each noise beside the first
@@ -29,41 +26,41 @@ QUIET_SHARE = 0.8  # of what a quiet person lacks is added to the SNR, so that t
 FILLED = 0.6  # chance that another person goes on where a clip ends early
 VOICES, CHILD, CHILD_SPEED = (3, 8), 0.4, (1.2, 1.7)  # of babble
 CEILING = (0.25, 0.9)  # of the peak, where a recording is clipped
-DITHER_DBFS = -45.0  # quieter recordings get the rounding of 16 bits
 
 
-@dataclass(frozen=True)
+@dataclass
 class Scene:
-    """speech, early, noise: float32 `(length,)`, the speech as the microphone gets it and its part to be kept.
+    """The plan of an example; `scene_audio.render` makes its sound.
 
-    early is speech itself where there is no room. turns: who speaks when. level: the RMS of the loudest active
-    speech. width_hz: where the recorded speech ends.
+    speech, noise, babble: pieces of clips, speech at 0 dB; `noise` is of noise clips and at 0 dB in their mean, `babble`
+    of speech clips and brought to 0 dB. turns: who speaks when. width_hz: where the recorded speech ends.
     """
 
-    speech: np.ndarray
-    early: np.ndarray
-    noise: np.ndarray
     turns: list[Turn]
-    level: float
     width_hz: float
+    speech: list[Piece]
+    noise: list[Piece] = field(default_factory=list)
+    babble: list[Piece] = field(default_factory=list)
+    noise_db: float = 0.0  # level of the noise, re the speech
+    gate_db: np.ndarray | None = None  # of the noise, where it is intermittent: `(milliseconds,)`
+    received: np.ndarray | None = None  # where packets are lost: 0 or 1, `(milliseconds,)`
+    room: int | None = None
+    ceiling: float = np.inf  # of the peak
+    level_dbfs: float = 0.0  # of the loudest speech, as far as full scale allows
 
 
 class Clips:
-    """The clips of one role and split, read from a mapped store: `cut` one, `draw` one by its odds."""
+    """What drawing needs to know of the clips of one role and split. Raises ConfigError if weights cannot be capped."""
 
-    def __init__(self, store: Store, rows: ManifestRows, weights: np.ndarray) -> None:
-        self.store, self.rows = store, list(rows)
-        self.lengths, self.levels_dbfs = rows.column("length"), rows.column("level_dbfs")
-        self.widths_hz = rows.column("bandwidth_hz")
+    def __init__(self, rows: ManifestRows, weights: np.ndarray) -> None:
+        self.lengths: list[int] = rows.column("length").tolist()
+        self.widths_hz: list[float] = rows.column("bandwidth_hz").tolist()
+        # Scaled as whole clips to an RMS of 1.
+        self.gains: list[float] = (10 ** (-rows.column("level_dbfs") / 20) / FULL_SCALE).tolist()
         self.odds = np.cumsum(weights) / weights.sum()
 
     def draw(self, rng: np.random.Generator) -> int:
-        return min(int(np.searchsorted(self.odds, rng.random())), len(self.rows) - 1)
-
-    def cut(self, clip: int, start: int, length: int) -> np.ndarray:
-        """float32 samples from `start` on, at most `length`, scaled as the whole clip to an RMS of 1."""
-        samples = self.store.samples(self.rows[clip])[start : start + length]
-        return samples * np.float32(10 ** (-self.levels_dbfs[clip] / 20) / FULL_SCALE)
+        return min(int(np.searchsorted(self.odds, rng.random())), len(self.lengths) - 1)
 
 
 def capped(weights: np.ndarray, names: list[str], share: float) -> np.ndarray:
@@ -92,142 +89,118 @@ def noise_weights(rows: ManifestRows, balance: float, rate: int) -> np.ndarray:
 
 
 class Scenes:
-    """`draw(rng)` makes one scene by the settings of an experiment."""
+    """`draw(rng)` plans one scene by the settings of an experiment."""
 
-    def __init__(self, store: Store, mixer: Mixer, experiment: Experiment, length: int) -> None:
-        self.vary, self.augment, self.rate, self.length = experiment.vary, experiment.augment, store.rate, length
+    def __init__(self, mixer: Mixer, experiment: Experiment, rate: int, length: int) -> None:
+        self.vary, self.augment, self.rate, self.length = experiment.vary, experiment.augment, rate, length
         lengths = mixer.speech.column("length").astype(np.float64)
-        self.speech = Clips(store, mixer.speech, capped(lengths, mixer.speech.names("kind"), self.vary.speaker_share))
-        balance = experiment.mixing.kind_balance
-        self.noise = Clips(store, mixer.noise, noise_weights(mixer.noise, balance, store.rate))
-        reverb = experiment.augment.reverb
-        self.rooms = Rooms(self.vary.rooms, length, store.rate, experiment.train.seed) if reverb else None
+        self.speech = Clips(mixer.speech, capped(lengths, mixer.speech.names("kind"), self.vary.speaker_share))
+        self.noise = Clips(mixer.noise, noise_weights(mixer.noise, experiment.mixing.kind_balance, rate))
 
     def draw(self, rng: np.random.Generator) -> Scene:
-        vary = self.vary
-        speech, turns, width_hz = self._speech(rng)
-        snr_db = min(vary.snr_db[1], self._snr_db(rng) - QUIET_SHARE * min(turn.level_db for turn in turns))
-        noise = self._babble(rng) if rng.random() < self.augment.babble else self._noises(rng)
-        noise = noise * np.float32(10 ** (-snr_db / 20))
+        vary, augment = self.vary, self.augment
+        scene = self._speech(rng)
+        snr_db = min(vary.snr_db[1], self._snr_db(rng) - QUIET_SHARE * min(turn.level_db for turn in scene.turns))
+        scene.noise_db = -snr_db
+        if rng.random() < augment.babble:
+            scene.babble = self._babble(rng)
+        else:
+            scene.noise = self._noises(rng)
+        if rng.random() < augment.gate:
+            scene.gate_db = intermittent_levels_db(rng, self.length / self.rate)
         kind = rng.random()
         if kind < vary.noise_only:
-            speech = np.zeros_like(speech)
+            scene.speech = []
         elif kind < vary.noise_only + vary.clean:
-            noise = np.zeros_like(noise)
-        early = speech
-        if self.rooms and rng.random() < self.augment.reverb:
-            speech, early, noise = self.rooms.reverberate(rng, speech, noise)
+            scene.noise, scene.babble = [], []
+        if rng.random() < augment.reverb:
+            scene.room = int(rng.random() * vary.rooms)
         if rng.random() < vary.packet_loss:
-            received = lost_packets(rng, self.length, self.rate)
-            speech, early, noise = speech * received, early * received, noise * received
-        return self._recorded(rng, Scene(speech, early, noise, turns, 1.0, width_hz))
+            scene.received = lost_packets(rng, self.length / self.rate)
+        if rng.random() < augment.clip:
+            scene.ceiling = _uniform(rng, *CEILING)
+        scene.level_dbfs = _uniform(rng, *vary.level_dbfs)
+        return scene
 
     def _snr_db(self, rng: np.random.Generator) -> float:
         low, high = self.vary.snr_db
         return float(rng.triangular(low, min(max(SNR_PEAK_DB, low), high), high)) if low < high else low
 
-    def _speech(self, rng: np.random.Generator) -> tuple[np.ndarray, list[Turn], float]:
-        """Speech of one person or several at 0 dB, the turns, and where its band ends."""
-        people = int(rng.integers(2, 4)) if rng.random() < self.vary.people else 1
-        turns = draw_turns(rng, self.length, self.rate, people, self.vary.people_db)
-        audio = np.zeros(self.length, np.float32)
-        clips, width_hz = [self._voice(rng) for _ in range(3)], np.inf
-        ends = [0] * len(clips)
-        made: list[Turn] = []
+    def _speech(self, rng: np.random.Generator) -> Scene:
+        """One person or several, at 0 dB."""
+        vary, people = self.vary, int(rng.integers(2, 4)) if rng.random() < self.vary.people else 1
+        turns = draw_turns(rng, self.length, self.rate, people, vary.people_db)
+        voices, width_hz = [self._voice(rng) for _ in range(3)], np.inf
+        starts = [start for *_, start in voices]
+        pieces, spoken = [], []
         while turns:
             turn = turns.pop(0)
-            clip, speed, first = clips[turn.person]
-            piece, used = self._played(clip, first + ends[turn.person], turn.last - turn.first, speed)
-            ends[turn.person] += used
+            clip, speed, _ = voices[turn.person]
+            piece = self._piece(clip, turn.first, turn.last, starts[turn.person], speed, turn.level_db)
+            starts[turn.person] += round((piece.last - piece.first) * speed)
             width_hz = min(width_hz, self.speech.widths_hz[clip] * speed)
-            last = turn.first + piece.size
-            audio[turn.first : last] = piece * np.float32(10 ** (turn.level_db / 20))
-            made.append(turn)
-            next_first = last + int(rng.uniform(*GAP_S) * self.rate)
+            pieces.append(piece)
+            spoken.append(turn)
+            next_first = piece.last + int(_uniform(rng, *GAP_S) * self.rate)
             if people == 1 and self.length - next_first > TURN_S[0] * self.rate and rng.random() < FILLED:
                 # Another person goes on, at times at a distance.
-                level_db = rng.uniform(*self.vary.people_db) if rng.random() < self.vary.people else 0.0
-                turns, people = [Turn(next_first, self.length, 1, float(level_db))], 2
-        return audio, made, float(width_hz)
+                level_db = _uniform(rng, *vary.people_db) if rng.random() < vary.people else 0.0
+                turns, people = [Turn(next_first, self.length, 1, level_db)], 2
+        return Scene(spoken, float(width_hz), pieces)
 
     def _voice(self, rng: np.random.Generator) -> tuple[int, float, int]:
         """A clip, how fast it is played, and where it starts."""
         clip = self.speech.draw(rng)
-        speed = float(np.exp(rng.uniform(*np.log(self.vary.speed)))) if rng.random() < self.vary.speed_share else 1.0
+        speed = _log_uniform(rng, *self.vary.speed) if rng.random() < self.vary.speed_share else 1.0
         spare = max(0, self.speech.lengths[clip] - int(self.length * speed))
         return clip, speed, int(rng.random() * (spare + 1))
 
-    def _played(self, clip: int, first: int, length: int, speed: float) -> tuple[np.ndarray, int]:
-        """At most `length` samples of a clip from `first` on, played at another speed, and how many were used."""
-        samples = self.speech.cut(clip, first, int(length * speed) + 1)
-        fade = min(round(FADE_S * self.rate), samples.size // 2)
-        piece = (resample(samples, round(self.rate * speed), self.rate, "LQ") if speed != 1 else samples)[:length]
-        if fade:
-            ramp = np.linspace(0, 1, fade, dtype=np.float32)
-            piece = piece.copy()
-            piece[:fade] *= ramp
-            piece[-fade:] *= ramp[::-1]
-        return piece, samples.size
+    def _piece(self, clip: int, first: int, last: int, start: int, speed: float, level_db: float) -> Piece:
+        """Speech from `start` of a clip on; it ends where the clip does."""
+        last = min(last, first + max(0, int((self.speech.lengths[clip] - start) / speed)))
+        return Piece(clip, first, last, start, speed, self.speech.gains[clip] * 10 ** (level_db / 20))
 
-    def _noises(self, rng: np.random.Generator) -> np.ndarray:
-        """One to `vary.noises` noises together, at 0 dB in the mean of their clips."""
+    def _noises(self, rng: np.random.Generator) -> list[Piece]:
+        """One to `vary.noises` noises together."""
         count = 1 + int(rng.binomial(self.vary.noises - 1, MORE_NOISE))
-        total, power = np.zeros(self.length, np.float32), 0.0
-        for number in range(count):
-            gain = 10 ** (rng.uniform(*NOISE_LEVELS_DB) / 20) if number else 1.0
-            total += self._noise(rng) * np.float32(gain)
-            power += gain**2
-        return total / np.float32(np.sqrt(power))
+        gains = [10 ** (_uniform(rng, *NOISE_LEVELS_DB) / 20) if number else 1.0 for number in range(count)]
+        whole = sum(gain**2 for gain in gains) ** 0.5
+        return [piece for gain in gains for piece in self._noise(rng, gain / whole)]
 
-    def _noise(self, rng: np.random.Generator) -> np.ndarray:
-        clip, most = self.noise.draw(rng), np.log1p(self.augment.noise_speed)
-        speed = float(np.exp(rng.uniform(-most, most))) if rng.random() < 0.5 else 1.0
-        length, size = int(self.length * speed) + 1, int(self.noise.lengths[clip])
-        if size >= length:
-            audio = self.noise.cut(clip, int(rng.integers(size - length + 1)), length)
-        else:
-            audio = self._repeated(rng, self.noise.cut(clip, 0, size), length)
-        if speed != 1:
-            audio = resample(audio, round(self.rate * speed), self.rate, "QQ")
-        audio = np.pad(audio, (0, max(0, self.length - audio.size)))[: self.length]
-        if rng.random() < self.vary.reverse:
-            audio = audio[::-1]
-        if rng.random() < self.augment.gate:
-            audio = audio * intermittent_gains(rng, self.length, self.rate)
-        return audio
+    def _noise(self, rng: np.random.Generator, gain: float) -> list[Piece]:
+        """One noise: a stretch of a clip, or a short clip again and again; a very short one with pauses."""
+        clip, most = self.noise.draw(rng), self.augment.noise_speed
+        speed = _log_uniform(rng, 1 / (1 + most), 1 + most) if rng.random() < 0.5 else 1.0
+        size, backwards = self.noise.lengths[clip], bool(rng.random() < self.vary.reverse)
+        gain *= self.noise.gains[clip]
+        spare = size - int(self.length * speed) - 1
+        if spare >= 0:
+            return [Piece(clip, 0, self.length, int(rng.random() * (spare + 1)), speed, gain, backwards)]
+        pauses = PAUSE_S * self.rate if size < SHORT_S * self.rate else 0.0
+        pieces, first, start = [], 0, int(rng.random() * size)
+        while first < self.length:
+            last = min(self.length, first + max(1, int((size - start) / speed)))
+            pieces.append(Piece(clip, first, last, start, speed, gain, backwards))
+            first, start = last + int(rng.random() * pauses), 0
+        return pieces
 
-    def _repeated(self, rng: np.random.Generator, audio: np.ndarray, length: int) -> np.ndarray:
-        """A clip again and again, from anywhere in it; a short one with pauses."""
-        pauses = PAUSE_S * self.rate if audio.size < SHORT_S * self.rate else 0.0
-        pieces, total = [audio[int(rng.integers(audio.size)) :]], 0
-        total = pieces[0].size
-        while total < length:
-            pieces += [np.zeros(int(rng.random() * pauses), np.float32), audio]
-            total += pieces[-1].size + pieces[-2].size
-        return np.concatenate(pieces)[:length]
-
-    def _babble(self, rng: np.random.Generator) -> np.ndarray:
-        """Several voices at once, some of them raised to a child's, at 0 dB."""
-        total = np.zeros(self.length, np.float32)
+    def _babble(self, rng: np.random.Generator) -> list[Piece]:
+        """Several voices at once, some of them raised to a child's, each from somewhere on."""
+        pieces = []
         for _ in range(rng.integers(*VOICES)):
             clip = self.speech.draw(rng)
-            speed = float(rng.uniform(*CHILD_SPEED)) if rng.random() < CHILD else 1.0
-            piece, _ = self._played(clip, 0, self.length, speed)
-            gain = np.float32(10 ** (rng.uniform(-12, 0) / 20))
-            total += gain * np.roll(np.pad(piece, (0, self.length - piece.size)), int(rng.integers(self.length)))
-        return total / np.float32(max(1e-3, float(np.sqrt(np.mean(total**2)))))
+            speed = _uniform(rng, *CHILD_SPEED) if rng.random() < CHILD else 1.0
+            level_db, first = _uniform(rng, -12, 0), int(rng.random() * self.length)
+            before = self._piece(clip, first, self.length, 0, speed, level_db)
+            spare = max(0, self.speech.lengths[clip] - int(first * speed))
+            pieces += [before, self._piece(clip, 0, first, int(rng.random() * (spare + 1)), speed, level_db)]
+        return pieces
 
-    def _recorded(self, rng: np.random.Generator, scene: Scene) -> Scene:
-        """The scene at its level, clipped in some cases, with the rounding of 16 bits where it is quiet."""
-        level_dbfs = rng.uniform(*self.vary.level_dbfs)
-        noisy = scene.speech + scene.noise
-        peak, noise = max(1e-6, float(np.abs(noisy).max())), scene.noise
-        if rng.random() < self.augment.clip:
-            ceiling = peak * rng.uniform(*CEILING)
-            noise = np.clip(noisy, -ceiling, ceiling) - scene.speech
-        level = min(10 ** (level_dbfs / 20), 1 / peak)
-        speech, early, noise = (audio * np.float32(level) for audio in (scene.speech, scene.early, noise))
-        if level_dbfs < DITHER_DBFS:
-            noise = noise + (rng.random(self.length, np.float32) - np.float32(0.5)) / np.float32(FULL_SCALE)
-        early = speech if scene.early is scene.speech else early
-        return replace(scene, speech=speech, early=early, noise=noise, level=level)
+
+def _uniform(rng: np.random.Generator, low: float, high: float) -> float:
+    """`rng.uniform` in a fifth of its time."""
+    return low + (high - low) * float(rng.random())
+
+
+def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
+    return float(low * (high / low) ** rng.random())

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from unhiss.config import Experiment
 from unhiss.data.manifest import ManifestRows
 from unhiss.data.store import Store
 from unhiss.settings import AugmentConfig
 from unhiss.train import stft
-from unhiss.train.batches import PREFETCH_THREADS, Batches, ClipPool, to_device
+from unhiss.train.batches import Batches, ClipPool, to_device
 from unhiss.train.causal_batches import BIN_HZ, CausalBatch, CausalBatches
 from unhiss.train.degradations import gain_control
 from unhiss.train.distributed import SINGLE_PROCESS, ProcessGroup
+from unhiss.train.early_rooms import Rooms
 from unhiss.train.frame_batches import FrameBatches
-from unhiss.train.noise_variations import envelope_of, response_db, spectrum_of
+from unhiss.train.noise_variations import envelope_of, responses_db, spectrum_of
+from unhiss.train.pieces import ClipSamples
+from unhiss.train.scene_audio import SceneAudio, render
 from unhiss.train.scenes import Scene, Scenes
 from unhiss.train.voices import formant_gains
 
@@ -29,17 +34,21 @@ LOW_BINS = 256
 CORRECTION_DB = 20.0  # how far measured levels of speech may lie from what was asked for
 
 
-class MappedClipPool(ClipPool):
-    """A `ClipPool` that copies nothing: samples stay in the mapped shards, and processes share them."""
+class PlainPool(ClipPool):
+    """A `ClipPool` over the clips that scenes are made of, so that nothing lies in memory twice."""
 
     def __init__(self, store: Store, rows: ManifestRows, device: torch.device) -> None:
-        self.store, self.rows, self.device = store, list(rows), device
+        self.clips = ClipSamples(store, rows, device)
+        if self.clips.samples is not None:
+            self.samples, self.starts, self.lengths = self.clips.samples, self.clips.starts, self.clips.lengths
 
     def segments(self, cuts: list[tuple[int, int, float]], length: int, wrap: bool) -> Tensor:
-        return torch.stack([self._segment(*cut, length, wrap) for cut in cuts]).to(self.device)
+        if self.clips.samples is not None:
+            return super().segments(cuts, length, wrap)
+        return torch.stack([self._segment(*cut, length, wrap) for cut in cuts])
 
     def _segment(self, clip: int, start: int, gain: float, length: int, wrap: bool) -> Tensor:
-        samples = self.store.samples(self.rows[clip])
+        samples = self.clips.store.samples(self.clips.rows[clip])
         if wrap:
             samples = np.take(samples, np.arange(start, start + length), mode="wrap")
         else:
@@ -51,18 +60,27 @@ class MappedClipPool(ClipPool):
 class VariedBatches(CausalBatches):
     """Training examples by `vary` and `augment`; validation mixtures are plain ones by `mixing`, always the same."""
 
-    pool = MappedClipPool
-    prefetch_threads = max(PREFETCH_THREADS, os.cpu_count() or 1)  # scenes are made on the processor
+    pool = PlainPool
+    prefetch_threads = max(4, (os.cpu_count() or 1) // 2)  # codecs run on the processor
 
     def __init__(
         self, store: Store, split: str, experiment: Experiment, device: torch.device,
-        group: ProcessGroup = SINGLE_PROCESS, plain: bool = False,
+        group: ProcessGroup = SINGLE_PROCESS,
     ) -> None:  # fmt: skip
-        """plain: mix the clips of any split as validation does, without variations."""
-        plain = plain or split == "valid"
-        augment = AugmentConfig() if plain else replace(experiment.augment, reverb=0.0)  # Scenes have their own rooms
+        augment = AugmentConfig() if split == "valid" else replace(experiment.augment, reverb=0.0)  # scenes have rooms
         super().__init__(store, split, replace(experiment, augment=augment), device, group)
-        self.scenes = None if plain else Scenes(store, self.mixer, experiment, self.length)
+        self.scenes: Scenes | None = None
+        if split == "valid":
+            return
+        self.scenes = Scenes(self.mixer, experiment, self.rate, self.length)
+        rooms = (experiment.vary.rooms, self.length, self.rate, experiment.train.seed, device)
+        self.room_responses = Rooms(*rooms) if experiment.augment.reverb else None
+
+    def plain(self) -> VariedBatches:
+        """Batches of the same clips, mixed as validation mixes its own, without variations."""
+        other = copy.copy(self)
+        other.scenes, other.experiment = None, replace(self.experiment, augment=AugmentConfig())
+        return other
 
     def batch(self, epoch: int, number: int, size: int) -> CausalBatch:
         """A batch of scenes, or of plain mixtures."""
@@ -70,101 +88,121 @@ class VariedBatches(CausalBatches):
             return super().batch(epoch, number, size)
         rng = self.rng(epoch, number)
         scenes = [self.scenes.draw(rng) for _ in range(size)]
-        speech, target, noise = self._spectra(scenes)
+        audio = render(
+            scenes, self.speech.clips, self.noise.clips, self.room_responses, self.length, self.rate,
+            int(rng.integers(2**62)),
+        )  # fmt: skip
+        speech, target, noise = self._spectra(audio)
         self._move_formants(rng, speech, target)
         self._vary_noise(rng, speech, noise)
         self._colour(rng, speech, target, noise)
         self._control_gain(rng, speech, target, noise)
         codecs = self._codecs(rng, size)
         mixture = speech + noise
-        for row, limit_hz in enumerate(self._band_limits_hz(rng, codecs, size)):
-            first = int(min(limit_hz, self.rate) / BIN_HZ) + 1
-            mixture[row, :, first:], target[row, :, first:] = 0, 0
-        mixture = self._encode(rng, mixture, codecs)
-        gains = frame_gains(target, scenes, self.length // (target.shape[1] - 1))
-        valid = valid_bins(scenes, target.shape[2])
-        return CausalBatch(*(part.to(self.device, non_blocking=True) for part in (mixture, target, gains, valid)))
+        limits_hz = to_device(self._band_limits_hz(rng, codecs, size).astype(np.float32), self.device)
+        passed = (torch.arange(mixture.shape[2], device=self.device) * BIN_HZ <= limits_hz[:, None])[:, None, :, None]
+        mixture, target = self._encode(rng, mixture * passed, codecs), target * passed
+        gains = frame_gains(target, scenes, audio.level, self.length // (target.shape[1] - 1))
+        return CausalBatch(mixture, target, gains, valid_bins(scenes, target.shape[2], self.device))
 
-    def _spectra(self, scenes: list[Scene]) -> tuple[Tensor, Tensor, Tensor]:
+    def _spectra(self, audio: SceneAudio) -> tuple[Tensor, Tensor, Tensor]:
         """Spectra `(B, T, F, 2)` of the speech, of its part to be kept, and of the noise."""
-        speech, noise = (
-            stft.analyse(torch.from_numpy(np.stack([getattr(scene, name) for scene in scenes])), self.rate).contiguous()
-            for name in ("speech", "noise")
-        )
-        rows = [row for row, scene in enumerate(scenes) if scene.early is not scene.speech]
+        speech, noise = (stft.analyse(sound, self.rate).contiguous() for sound in (audio.speech, audio.noise))
         target = speech.clone()
-        if rows:
-            early = torch.from_numpy(np.stack([scenes[row].early for row in rows]))
-            target[rows] = stft.analyse(early, self.rate)
+        if len(audio.rows):
+            target[audio.rows] = stft.analyse(audio.early, self.rate)
         return speech, target, noise
 
+    def _chosen(self, chosen: np.ndarray) -> Tensor:
+        """Numbers of the rows that are True in `(B,)`."""
+        return to_device(np.flatnonzero(chosen), self.device)
+
     def _move_formants(self, rng: np.random.Generator, speech: Tensor, target: Tensor) -> None:
-        for row in np.flatnonzero(rng.random(len(speech)) < self.experiment.vary.formants):
-            gains = formant_gains(target[row], float(np.exp(rng.uniform(*np.log(FORMANTS)))))
-            speech[row] *= gains
-            target[row] *= gains
+        rows = self._chosen(rng.random(len(speech)) < self.experiment.vary.formants)
+        if len(rows):
+            gains = formant_gains(target[rows], np.exp(rng.uniform(*np.log(FORMANTS), len(rows))))
+            speech[rows] *= gains
+            target[rows] *= gains
 
     def _vary_noise(self, rng: np.random.Generator, speech: Tensor, noise: Tensor) -> None:
         """Some noises get the spectrum of the next example's, some the envelope of its noise or of its speech."""
         vary, size = self.experiment.vary, len(noise)
-        kinds = rng.random(size)
-        for row in np.flatnonzero(kinds < vary.noise_spectrum + vary.noise_envelope):
-            following = (row + 1) % size
-            if kinds[row] < vary.noise_spectrum:
-                noise[row] *= spectrum_of(noise[row], noise[following])
-            else:
-                noise[row] *= envelope_of(noise[row], (noise if rng.random() < 0.5 else speech)[following])
+        kinds, halves = rng.random(size), rng.random(size) < 0.5
+        by_spectrum = kinds < vary.noise_spectrum
+        by_envelope = ~by_spectrum & (kinds < vary.noise_spectrum + vary.noise_envelope)
+        changes = [
+            (spectrum_of, by_spectrum, noise), (envelope_of, by_envelope & halves, noise),
+            (envelope_of, by_envelope & ~halves, speech),
+        ]  # fmt: skip
+        rows = [self._chosen(chosen) for _, chosen, _ in changes]
+        gains = [
+            change(noise[row], other[(row + 1) % size]) if len(row) else None
+            for (change, _, other), row in zip(changes, rows, strict=True)
+        ]
+        for row, gain in zip(rows, gains, strict=True):
+            if gain is not None:
+                noise[row] *= gain
 
     def _colour(self, rng: np.random.Generator, speech: Tensor, target: Tensor, noise: Tensor) -> None:
         """Random responses of the speech and of the noise."""
         hz = np.arange(speech.shape[2]) * BIN_HZ
         vary, eq_db = self.experiment.vary, self.experiment.augment.eq_db
         for spectra in ((speech, target), (noise,)):
-            curves = [response_db(rng, hz, eq_db, rng.random() < vary.resonances) for _ in range(len(speech))]
-            gains = torch.from_numpy((10 ** (np.stack(curves) / 20)).astype(np.float32))[:, None, :, None]
+            curves = responses_db(rng, hz, eq_db, rng.random(len(speech)) < vary.resonances)
+            gains = to_device((10 ** (curves / 20)).astype(np.float32), self.device)[:, None, :, None]
             for spectrum in spectra:
                 spectrum *= gains
 
     def _control_gain(self, rng: np.random.Generator, speech: Tensor, target: Tensor, noise: Tensor) -> None:
         """A gain that follows the mixture is no noise: the target has it too."""
-        for row in np.flatnonzero(rng.random(len(speech)) < self.experiment.vary.gain_control):
-            power = (speech[row] + noise[row])[:, :LOW_BINS].square().sum((1, 2))
-            levels_db = 10 * np.log10(power.numpy() + 1e-12)
-            gains = (10 ** (gain_control(rng, levels_db, stft.HOP_S) / 20)).astype(np.float32)
+        rows = self._chosen(rng.random(len(speech)) < self.experiment.vary.gain_control)
+        if len(rows):
+            power = (speech[rows, :, :LOW_BINS] + noise[rows, :, :LOW_BINS]).square().sum((2, 3))
+            gains = 10 ** (gain_control(rng, 10 * torch.log10(power + 1e-12), stft.HOP_S) / 20)
             for spectrum in (speech, target, noise):
-                spectrum[row] *= torch.from_numpy(gains)[:, None, None]
+                spectrum[rows] *= gains[:, :, None, None]
 
 
-def valid_bins(scenes: list[Scene], bins: int) -> Tensor:
+def valid_bins(scenes: list[Scene], bins: int, device: torch.device) -> Tensor:
     """`(B, 1, F, 1)`: 1 within the band of the recorded speech, 0 above, where the target is unknown."""
-    limits_hz = np.array([np.maximum(0.95 * scene.width_hz, 3400) if scene.early.any() else np.inf for scene in scenes])
+    limits_hz = np.array([np.maximum(0.95 * scene.width_hz, 3400) if scene.speech else np.inf for scene in scenes])
     valid = np.arange(bins) * BIN_HZ <= limits_hz[:, None]
-    return to_device(valid.astype(np.float32), torch.device("cpu"))[:, None, :, None]
+    return to_device(valid.astype(np.float32), device)[:, None, :, None]
 
 
-def frame_gains(target: Tensor, scenes: list[Scene], hop: int) -> Tensor:
+def frame_gains(target: Tensor, scenes: list[Scene], levels: Tensor, hop: int) -> Tensor:
     """Gains `(B, T, 1, 1)` that bring the active speech of whoever speaks to about one per bin.
 
     A quiet person's speech thus costs as much as a loud one's. A pause has the gain of the turn before it.
+    levels `(B,)`: RMS of the loudest active speech of each scene.
     """
-    frames = target.shape[1]
-    power = target[:, :, :LOW_BINS].square().sum((2, 3)).numpy() / LOW_BINS
-    gains = np.empty((len(scenes), frames), np.float32)
-    limit = 10 ** (CORRECTION_DB / 10)
+    size, frames = target.shape[:2]
+    count = max(len(scene.turns) for scene in scenes)
+    turns, levels_db = np.zeros((size, frames), np.int64), np.zeros((size, count), np.float32)
     for row, scene in enumerate(scenes):
-        bounds = [0, *(turn.first // hop for turn in scene.turns[1:]), frames]
-        for turn, first, last in zip(scene.turns, bounds, bounds[1:], strict=False):
-            expected = (scene.level * 10 ** (turn.level_db / 20)) ** 2 * (stft.SCALE / 2)
-            active = active_power(power[row, first:last]) if scene.early.any() else expected
-            gains[row, first:last] = np.clip(active, expected / limit, expected * limit) ** -0.5
-    return torch.from_numpy(gains)[:, :, None, None]
+        for number, turn in enumerate(scene.turns):
+            levels_db[row, number] = turn.level_db
+            turns[row, turn.first // hop if number else 0 :] = number
+    turn = to_device(turns, target.device)
+    expected = (levels[:, None] * 10 ** (to_device(levels_db, target.device) / 20)).square() * (stft.SCALE / 2)
+    power = target[:, :, :LOW_BINS].square().sum((2, 3)) / LOW_BINS
+    own = functional.one_hot(turn, count).transpose(1, 2).float()  # (B, turns, T)
+    speaks = to_device(np.array([bool(scene.speech) for scene in scenes]), target.device)[:, None]
+    active = torch.where(speaks, active_power(power[:, None], own), expected)
+    limit = 10 ** (CORRECTION_DB / 10)
+    gains = torch.clamp(active, expected / limit, expected * limit) ** -0.5
+    return gains.gather(1, turn)[:, :, None, None]
 
 
-def active_power(power: np.ndarray) -> float:
-    """Mean power of the frames `(T,)` that hold active speech, by iteration as in ITU-T P.56."""
-    level = float(power.mean()) if power.size else 0.0
-    for _ in range(8):
-        level = float(power[power >= level * ACTIVE].mean()) if power.size else 0.0
+def active_power(power: Tensor, own: Tensor) -> Tensor:
+    """Mean power of the frames `(…, T)` that hold active speech, among those where `own` is 1: `(…)`.
+
+    By iteration as in ITU-T P.56.
+    """
+    active = own
+    for _ in range(9):
+        level = (power * active).sum(-1) / active.sum(-1).clamp(min=1)
+        active = own * (power >= level[..., None] * ACTIVE)
     return level
 
 

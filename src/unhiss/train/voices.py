@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unhiss.train.batches import to_device
 from unhiss.train.stft import WINDOW_S
 
 FORMANT_BINS = 257  # formants lie below 8 kHz
@@ -57,19 +58,19 @@ def _smoothing() -> Tensor:
     return weights / weights.sum(1, keepdim=True)
 
 
-def formant_gains(spectrum: Tensor, factor: float) -> Tensor:
-    """Gains `(T, F, 1)` that move the formants of a spectrum `(T, F, 2)` to `factor` times their frequency.
+def formant_gains(spectrum: Tensor, factors: np.ndarray) -> Tensor:
+    """Gains `(B, T, F, 1)` that move the formants of spectra `(B, T, F, 2)` to `factors` `(B,)` times their frequency.
 
     The envelope is the logarithm of the power below 8 kHz, smoothed over frequency; the gain is its ratio to itself
     at f / factor. Pitch stays. Above 8 kHz the gain of 8 kHz holds.
     """
     smoothing = _smoothing().to(spectrum.device)
-    position = (torch.arange(FORMANT_BINS, device=spectrum.device) / factor).clamp(max=FORMANT_BINS - 1.001)
-    below, part = position.long(), (position % 1)[:, None]
-    moved = smoothing[below] * (1 - part) + smoothing[below + 1] * part
-    power = spectrum[:, :FORMANT_BINS].square().sum(-1)
-    power = power + FLOOR * power.amax(1, keepdim=True) + 1e-12
+    position = np.minimum(np.arange(FORMANT_BINS) / factors[:, None], FORMANT_BINS - 1.001).astype(np.float32)
+    below, part = (to_device(values, spectrum.device) for values in (position.astype(np.int64), position % 1))
+    moved = smoothing[below] * (1 - part)[..., None] + smoothing[below + 1] * part[..., None]
+    power = spectrum[:, :, :FORMANT_BINS].square().sum(-1)
+    power = power + FLOOR * power.amax(2, keepdim=True) + 1e-12
     limit = FORMANT_RANGE_DB / 20 * LN_10
-    gain = torch.exp((torch.log(power) @ (moved - smoothing).T / 2).clamp(-limit, limit))
-    above = gain[:, -1:].expand(-1, spectrum.shape[1] - FORMANT_BINS)
-    return torch.cat([gain, above], 1)[..., None]
+    gain = torch.exp((torch.log(power) @ (moved - smoothing).transpose(1, 2) / 2).clamp(-limit, limit))
+    above = gain[:, :, -1:].expand(-1, -1, spectrum.shape[2] - FORMANT_BINS)
+    return torch.cat([gain, above], 2)[..., None]

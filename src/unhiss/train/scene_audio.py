@@ -1,0 +1,90 @@
+"""The sound of scenes: speech, its part to be kept, and noise, for a whole batch at once, on the device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from unhiss.dsp.audio import FULL_SCALE
+from unhiss.train.batches import to_device
+from unhiss.train.early_rooms import Rooms
+from unhiss.train.pieces import ClipSamples, play
+from unhiss.train.scenes import Scene
+
+DITHER_DBFS = -45.0  # quieter recordings get the rounding of 16 bits
+LOWEST_RMS = 1e-3
+
+
+@dataclass
+class SceneAudio:
+    """speech, noise `(B, length)`: as the microphone gets them. early `(R, length)`: of the rows in rooms, `rows` `(R,)`,
+    the part of the speech to be kept; elsewhere that is all of it. level `(B,)`: RMS of the loudest active speech."""
+
+    speech: Tensor
+    noise: Tensor
+    early: Tensor
+    rows: Tensor
+    level: Tensor
+
+
+def render(
+    scenes: list[Scene], speech: ClipSamples, noise: ClipSamples, rooms: Rooms | None, length: int, rate: int, seed: int
+) -> SceneAudio:
+    """Signals of `length` samples at `rate` Hz; the seed is that of the rounding of quiet recordings."""
+    voices = play([scene.speech for scene in scenes], speech, length, rate)
+    noises = _noises(scenes, speech, noise, length, rate)
+    rows = [row for row, scene in enumerate(scenes) if scene.room is not None and rooms]
+    index = to_device(np.array(rows, np.int64), voices.device)
+    early = voices[index]
+    if rooms and rows:
+        numbers = to_device(np.array([scenes[row].room for row in rows], np.int64), voices.device)
+        voices[index], early, noises[index] = rooms.reverberate(numbers, early, noises[index])
+    for row, scene in enumerate(scenes):
+        if scene.received is not None:
+            gains = samples_of(scene.received, length, voices.device)
+            voices[row] *= gains
+            noises[row] *= gains
+            if row in rows:
+                early[rows.index(row)] *= gains
+    return _recorded(scenes, SceneAudio(voices, noises, early, index, voices), seed)
+
+
+def _noises(scenes: list[Scene], speech: ClipSamples, noise: ClipSamples, length: int, rate: int) -> Tensor:
+    """Noises at their levels below the speech."""
+    gains = 10 ** (np.array([scene.noise_db for scene in scenes], np.float32) / 20)
+    out = play([scene.noise for scene in scenes], noise, length, rate) * to_device(gains, noise.device)[:, None]
+    chatter = [row for row, scene in enumerate(scenes) if scene.babble]
+    if chatter:
+        babble = play([scenes[row].babble for row in chatter], speech, length, rate)
+        babble /= babble.square().mean(1, keepdim=True).sqrt().clamp(min=LOWEST_RMS)
+        out[to_device(np.array(chatter), out.device)] = babble * to_device(gains[chatter], out.device)[:, None]
+    for row, scene in enumerate(scenes):
+        if scene.gate_db is not None:
+            out[row] *= samples_of(10 ** (scene.gate_db / 20), length, out.device)
+    return out
+
+
+def samples_of(values: np.ndarray, length: int, device: torch.device) -> Tensor:
+    """Gains `(length,)` from one a millisecond, with straight lines between them."""
+    points = to_device(values.astype(np.float32), device)[None, None]
+    return functional.interpolate(points, length, mode="linear", align_corners=True)[0, 0]
+
+
+def _recorded(scenes: list[Scene], audio: SceneAudio, seed: int) -> SceneAudio:
+    """The scenes at their levels, clipped in some cases, with the rounding of 16 bits where they are quiet."""
+    device = audio.speech.device
+    levels_dbfs = np.array([scene.level_dbfs for scene in scenes])
+    ceilings = np.array([min(scene.ceiling, 2.0) for scene in scenes], np.float32)
+    noisy = audio.speech + audio.noise
+    peak = noisy.abs().amax(1).clamp(min=1e-6)
+    ceiling = (peak * to_device(ceilings, device))[:, None]
+    level = torch.minimum(to_device((10 ** (levels_dbfs / 20)).astype(np.float32), device), 1 / peak)
+    noise = (noisy.clamp(-ceiling, ceiling) - audio.speech) * level[:, None]
+    generator = torch.Generator(device).manual_seed(seed)
+    dither = to_device((levels_dbfs < DITHER_DBFS).astype(np.float32) / FULL_SCALE, device)[:, None]
+    noise += (torch.rand(noise.shape, device=device, generator=generator) - 0.5) * dither
+    return SceneAudio(audio.speech * level[:, None], noise, audio.early * level[audio.rows, None], audio.rows, level)
