@@ -152,6 +152,7 @@ class MixConfig:
 class TrainConfig:
     seed: int = 0
     epochs: int = 60
+    minutes: float = 0.0  # of training by the clock, validation aside: then the run ends; 0: it ends by epochs
     examples: int = 21000  # frames an epoch
     valid_examples: int = 1179
     batch_size: int = 64
@@ -181,7 +182,7 @@ class TrainConfig:
         one_of("train.precision", self.precision, "auto", "fp32", "bf16")
         for name in ("epochs", "examples", "valid_examples", "batch_size", "micro_batches", "save_every_steps"):
             check(getattr(self, name) >= 1, f"train.{name} = {getattr(self, name)}; expected 1 or more")
-        for name in ("seed", "warmup_steps", "curriculum_epochs", "clip_norm", "weight_decay", "samples_every_epochs",
+        for name in ("seed", "minutes", "warmup_steps", "curriculum_epochs", "clip_norm", "weight_decay", "samples_every_epochs",
                      "pesq_weight", "stoi_weight", "sdr_weight", "si_sdr_weight", "dnsmos_weight",
                      "adversarial_weight"):  # fmt: skip
             check(getattr(self, name) >= 0, f"train.{name} = {getattr(self, name)}; expected 0 or more")

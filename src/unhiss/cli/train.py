@@ -120,7 +120,7 @@ def _progress_line(run: Run, label: str) -> str:
 
 def _conclude(run: Run) -> None:
     """Print what the run has made; end the program as the signal that stopped it would have."""
-    if run.step == run.experiment.train.steps:
+    if run.progress() == 1:
         if run.group.is_first:
             click.echo(f"best: {run.folder}/best.safetensors (validation loss {run.best:.5f})")
             click.echo(f"page: {run.folder}/index.html")

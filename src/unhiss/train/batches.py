@@ -148,8 +148,24 @@ class Batches:
             first = step * train.micro_batches
             return tuple(self.batch(epoch, first + number, train.micro_batch_size) for number in numbers)
 
-        threads = self.prefetch_threads if self.device.type == "cuda" else 0
-        return prefetch(step_batches, range(first, train.steps_per_epoch), threads)
+        steps = range(first, train.steps_per_epoch)
+        if self.device.type != "cuda":
+            yield from prefetch(step_batches, steps, 0)
+            return
+        # A stream of their own, so that making batches overlaps with training and waits for itself alone.
+        stream, now = torch.cuda.Stream(self.device), torch.cuda.current_stream(self.device)
+
+        stream.wait_stream(now)  # the clips lie there by then
+
+        def made(step: int) -> tuple[tuple[Any, ...], torch.cuda.Event]:
+            with torch.cuda.stream(stream):
+                return step_batches(step), stream.record_event()
+
+        for batches, event in prefetch(made, steps, self.prefetch_threads):
+            now.wait_event(event)
+            for part in (part for batch in batches for part in vars(batch).values()):
+                part.record_stream(now)  # its memory is not free before what is queued now is done
+            yield batches
 
     def validation(self) -> Iterator[Any]:
         """This process's share of the validation batches, the same ones every time."""

@@ -1,6 +1,8 @@
 """The causal network: spectra and state in, denoised spectra and state out; any rate, any number of frames."""
 
 from collections.abc import Sequence
+from functools import cache
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -18,6 +20,7 @@ ALL_BINS = LOW + HIGH_BAND_BINS * HIGH_BANDS
 INPUT_FRAMES = 2  # of the first convolution: this frame and the one before
 MIN_POWER = 1e-10  # far below 16-bit resolution; keeps gradients finite
 HIGH_UNITS, HIGH_CONTEXT = 48, 16
+MANY_SEQUENCES = 1024  # from here on a kernel of our own trains an LSTM several times as fast as cuDNN
 
 
 class _Reshape(torch.autograd.Function):
@@ -66,8 +69,18 @@ class Recurrence(nn.Module):
         self.cell = nn.LSTM(inputs, units)
 
     def forward(self, x: Tensor, state: Sequence[Tensor]) -> tuple[Tensor, Sequence[Tensor]]:
+        if x.is_cuda and x.shape[1] >= MANY_SEQUENCES and torch.is_autocast_enabled("cuda") and _has_triton():
+            from unhiss.train.fused_lstm import lstm
+
+            y, *fused_state = lstm(self.cell, x, *state, torch.get_autocast_dtype("cuda"))
+            return y, fused_state
         y, next_state = self.cell(x, tuple(part.contiguous() for part in state))  # contiguous: required on a GPU
         return y, next_state
+
+
+@cache
+def _has_triton() -> bool:
+    return find_spec("triton") is not None
 
 
 class TimeBandBlock(nn.Module):

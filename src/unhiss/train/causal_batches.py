@@ -154,10 +154,11 @@ class CausalBatches(Batches):
 
     def _encode(self, rng: np.random.Generator, mixture: Tensor, codecs: dict[int, Codec]) -> Tensor:
         """Send some mixtures through a codec. The clean speech stays as it is: what a codec adds is noise."""
-        for row, codec in codecs.items():
-            audio = stft.synthesise(mixture[row : row + 1], self.rate)[0]
-            decoded = codec(audio.cpu().numpy(), self.rate, rng.uniform(0.2, 0.9))
-            mixture[row] = stft.analyse(torch.from_numpy(decoded)[None], self.rate)[0].to(self.device)
+        if codecs:
+            rows = to_device(np.array(list(codecs)), self.device)
+            sounds = stft.synthesise(mixture[rows], self.rate).cpu().numpy()  # once: it waits for the device
+            decoded = [codec(a, self.rate, rng.uniform(0.2, 0.9)) for codec, a in zip(codecs.values(), sounds, strict=True)]
+            mixture[rows] = stft.analyse(to_device(np.stack(decoded), self.device), self.rate)
         return mixture
 
     def _valid_bins(self, recipes: list[Recipe], speeds: np.ndarray, bins: int) -> Tensor:

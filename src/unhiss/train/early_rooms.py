@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,6 @@ EARLY_S = 0.05  # reflections up to here make speech louder and clearer; later o
 LENGTH_S = 0.7
 SMALLEST_M, LARGEST_M = (2.0, 2.0, 2.2), (12.0, 9.0, 4.5)
 RT60_S, NEAR_M = (0.15, 1.0), (0.3, 3.0)
-MANY_ROOMS = 100  # from here on they are simulated by all cores
 MIXING_S, SOUND_M_PER_S = 0.06, 343.0  # image sources up to here; then a diffuse tail
 
 
@@ -37,11 +35,8 @@ class Rooms:
 
 def simulated(count: int, rate: int, seed: int) -> list[np.ndarray]:
     """Responses float32 `(3, LENGTH_S * rate)` of `count` rooms: of the speech, of its early part, of noise elsewhere."""
-    seeds = [[seed, number] for number in range(count)]
-    if count < MANY_ROOMS:
-        return [_responses(one, rate) for one in seeds]
-    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
-        return list(pool.map(_responses, seeds, [rate] * count, chunksize=4))
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(lambda number: _responses([seed, number], rate), range(count)))
 
 
 def _responses(seed: list[int], rate: int) -> np.ndarray:

@@ -81,8 +81,14 @@ class Run:
         config = self.experiment.train
         rate = config.lr * min(1.0, (self.step + 1) / max(1, config.warmup_steps))
         if config.schedule == "cosine":
-            rate *= 0.01 + 0.99 * (0.5 + 0.5 * math.cos(math.pi * min(1.0, self.step / config.steps)))
+            rate *= 0.01 + 0.99 * (0.5 + 0.5 * math.cos(math.pi * self.progress()))
         return rate
+
+    def progress(self) -> float:
+        """Share of the run that is done, by the clock if it has a time: 0 to 1."""
+        config = self.experiment.train
+        by_clock = self.seconds / (60 * config.minutes) if config.minutes else 0.0
+        return min(1.0, max(by_clock, self.step / config.steps))
 
     def train_step(self, *batches: Batch) -> Tensor:
         """One optimiser step on this process's micro-batches; returns the loss over all processes."""
@@ -243,6 +249,8 @@ def _check(experiment: Experiment, store: Store, group: ProcessGroup) -> None:
             f"{store.folder} is at {store.rate} Hz, {experiment.name} wants {experiment.sample_rate} Hz;"
             f" prepare it with --sample-rate {experiment.sample_rate}"
         )
+    if experiment.train.minutes and group.count > 1:
+        raise ConfigError(f"train.minutes with {group.count} processes, whose clocks differ; give train.epochs")
     if experiment.train.micro_batches % group.count:
         raise ConfigError(
             f"train.micro_batches = {experiment.train.micro_batches} for {group.count} processes;"
@@ -263,7 +271,7 @@ def train(run: Run) -> Iterator[Progress]:
     try:
         if run.step == 0:
             run.save("last")  # from now on there is a checkpoint to resume from
-        while run.step < run.experiment.train.steps and not run.stopped:
+        while run.progress() < 1 and not run.stopped:
             yield from _train_epoch(run, page)
     finally:
         if page:
@@ -276,7 +284,7 @@ def _train_epoch(run: Run, page: RunPage | None) -> Iterator[Progress]:
     first_step, started, seconds_before = run.step, time.perf_counter(), run.seconds
     reported, steps = -math.inf, run.batches.epoch(*divmod(run.step, config.steps_per_epoch))
     batches = next(steps, None)
-    while batches:
+    while batches and run.progress() < 1:
         loss, reduction = run.start_step(*batches)
         batches = next(steps, None)  # computed while slower processes catch up
         run.finish_step(loss, reduction)

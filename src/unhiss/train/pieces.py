@@ -30,7 +30,7 @@ class Piece:
 
 
 class ClipSamples:
-    """The int16 samples of all clips of one role and split: on a GPU all of them, on a CPU mapped from the shards."""
+    """The int16 samples of all clips of one role and split: on a GPU end to end, on a CPU mapped from the shards."""
 
     def __init__(self, store: Store, rows: ManifestRows, device: torch.device) -> None:
         self.store, self.device, self.lengths = store, device, rows.column("length")
@@ -38,37 +38,60 @@ class ClipSamples:
         self.starts = np.concatenate([[0], np.cumsum(self.lengths)])
         self.samples: Tensor | None = None
         if device.type != "cpu":
-            whole = torch.empty(int(self.starts[-1]), dtype=torch.int16)
-            for row, start in zip(self.rows, self.starts, strict=False):
-                whole[start : start + row.length] = torch.from_numpy(np.array(store.samples(row)))
-            self.samples = whole.to(device)
+            self.load()
 
-    def windows(self, clips: np.ndarray, firsts: np.ndarray, lasts: np.ndarray) -> tuple[Tensor, np.ndarray]:
-        """Samples that hold `firsts` to `lasts` of each clip, and where in them each clip's sample 0 is, or would be."""
-        if self.samples is not None:
-            return self.samples, self.starts[clips]
-        cuts = [self.store.samples(self.rows[c])[a:b] for c, a, b in zip(clips, firsts, lasts, strict=True)]
-        ends = np.cumsum([cut.size for cut in cuts])
-        return torch.from_numpy(np.concatenate(cuts)), ends - (lasts - firsts) - firsts
+    def load(self) -> None:
+        """Copy all samples to the device."""
+        whole = torch.empty(int(self.starts[-1]), dtype=torch.int16)
+        for row, start in zip(self.rows, self.starts, strict=False):
+            whole[start : start + row.length] = torch.from_numpy(np.array(self.store.samples(row)))
+        self.samples = whole.to(self.device)
+
+    def cut(self, clip: int, first: int, last: int) -> Tensor:
+        """float32 samples of a clip, from the mapped shards."""
+        return torch.from_numpy(self.store.samples(self.rows[clip])[first:last].astype(np.float32))
 
 
 def play(pieces: list[list[Piece]], clips: ClipSamples, length: int, rate: int) -> Tensor:
     """float32 `(B, length)`: the sum of the pieces of each signal, faded at their ends.
 
-    Between samples, a cubic through the two on either side (Catmull and Rom 1974). All pieces lie in one long row, so
-    that a GPU computes them at once and nothing is computed twice.
+    Between samples, a cubic through the two on either side (Catmull and Rom 1974).
     """
-    device, out = clips.device, torch.zeros(len(pieces) * length, device=clips.device)
-    flat = [(row, p) for row, row_pieces in enumerate(pieces) for p in row_pieces if p.last > p.first]
-    if not flat:
-        return out.view(-1, length)
+    flat = [(row, piece) for row, of_row in enumerate(pieces) for piece in of_row if piece.last > piece.first]
+    out = torch.zeros(len(pieces), length, device=clips.device)
+    if clips.samples is not None and flat:
+        _play_at_once(flat, clips, clips.samples, FADE_S * rate, out)
+    elif flat:
+        for row, piece in flat:
+            out[row, piece.first : piece.last] += _played(piece, clips, round(FADE_S * rate))
+    return out
+
+
+def _played(piece: Piece, clips: ClipSamples, fade: int) -> Tensor:
+    """One piece: a processor's caches hold it."""
+    count, size = piece.last - piece.first, int(clips.lengths[piece.clip])
+    low = min(max(0, piece.start - MARGIN), size - 1)
+    high = min(size, max(low + 1, piece.start + int(np.ceil(count * piece.speed)) + MARGIN))
+    samples = clips.cut(piece.clip, low, high)
+    if piece.speed == 1 and len(samples) >= piece.start - low + count:
+        audio = samples[piece.start - low :][:count] * piece.gain
+    else:
+        position = torch.arange(count, dtype=torch.float64) * piece.speed + (piece.start - low)
+        audio = _between(samples, position, 0, len(samples) - 1) * piece.gain
+    ramp = ((torch.arange(min(fade, count)) + 0.5) / fade).clamp(max=1)
+    audio[: len(ramp)] *= torch.minimum(ramp, (count - torch.arange(len(ramp)) - 0.5) / fade)
+    if count > fade:
+        audio[max(fade, count - fade) :] *= ramp.flip(0)[-(count - max(fade, count - fade)) :]
+    return audio.flip(0) if piece.backwards else audio
+
+
+def _play_at_once(flat: list[tuple[int, Piece]], clips: ClipSamples, samples: Tensor, fade: float, out: Tensor) -> None:
+    """Add all pieces to `out`. They lie in one long row, so that a GPU plays them at once and nothing twice."""
+    device, length = clips.device, out.shape[1]
     columns = [(p.clip, p.first, p.last, p.start, p.backwards, row) for row, p in flat]
     clip, first, last, start, backwards, row = np.array(columns, np.int64).T
     speed, gain = np.array([(p.speed, p.gain) for _, p in flat]).T
-    count, size = last - first, clips.lengths[clip]
-    low = np.clip(start - MARGIN, 0, size - 1)
-    high = np.clip(start + np.ceil(count * speed).astype(np.int64) + MARGIN, low + 1, size)
-    samples, base = clips.windows(clip, low, high)
+    count, base = last - first, clips.starts[clip]
     ends = np.cumsum(count)
     owner = torch.repeat_interleave(
         torch.arange(len(flat), device=device), to_device(count, device), output_size=int(ends[-1])
@@ -77,13 +100,14 @@ def play(pieces: list[list[Piece]], clips: ClipSamples, length: int, rate: int) 
     after = to_device(count - 1, device)[owner] - step
     ahead = torch.where(to_device(backwards.astype(bool), device)[owner], after, step)
     position = to_device(base + start, device)[owner] + ahead * to_device(speed, device)[owner]  # float64
-    audio = _between(samples, position, to_device(base + low, device)[owner], to_device(base + high - 1, device)[owner])
-    fade = torch.minimum(step, after).float().add_(0.5).div_(FADE_S * rate).clamp_(max=1)
-    audio *= fade * to_device(gain.astype(np.float32), device)[owner]
-    return out.index_add_(0, step + to_device(row * length + first, device)[owner], audio).view(-1, length)
+    low, high = (to_device(edge, device)[owner] for edge in (base, base + clips.lengths[clip] - 1))
+    audio = _between(samples, position, low, high)
+    audio *= torch.minimum(step, after).float().add_(0.5).div_(fade).clamp_(max=1)
+    audio *= to_device(gain.astype(np.float32), device)[owner]
+    out.view(-1).index_add_(0, step + to_device(row * length + first, device)[owner], audio)
 
 
-def _between(samples: Tensor, position: Tensor, low: Tensor, high: Tensor) -> Tensor:
+def _between(samples: Tensor, position: Tensor, low: Tensor | int, high: Tensor | int) -> Tensor:
     """Values at fractional positions `(N,)`; beyond `low` and `high` the value there is repeated."""
     index = position.long()
     t = (position - index).float()
