@@ -80,6 +80,7 @@ def test_a_flush_resets_the_stream(server: RunningServer, rng: np.random.Generat
         ({"rate": 16000, "model": "../../etc/passwd"}, 404, "no model"),
         ({"rate": 16000, "model": "unet"}, 400, "looks .* ahead and cannot stream"),
         ({"rate": 16000, "mix": 3}, 400, "mix = 3"),
+        ({"rate": 16000, "guard": True}, 400, "guard is gone: models now leave clean speech alone"),
     ],
 )
 def test_an_invalid_start_message_is_rejected(
