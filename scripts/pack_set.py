@@ -1,10 +1,10 @@
-"""A prepared set as Opus, to send it where a GPU is: a fortieth of its size at 32 kbit/s, and sound that trains as well.
+"""A prepared set as Opus, to send it where a GPU is: a twentieth of its size.
 
 python scripts/pack_set.py pack SET PACKED [--speech-kbps 40] [--noise-kbps 32] [--piece-mib 56]
 python scripts/pack_set.py unpack PACKED SET [--half SET24]
 
-PACKED has folders piece-1, piece-2, … of at most --piece-mib each, for links and mailboxes with a limit. Unpacking uses all
-cores, takes what pieces are there, and may be repeated as more arrive; with all of them SET is complete.
+PACKED has folders piece-1, piece-2, … of at most --piece-mib each, for links with a limit. Unpacking uses all cores,
+takes what pieces are there, and may be repeated as more arrive; with all of them SET is complete.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ PACKAGES = {
     "score": Package(3, frozenset({"numpy", "pesq", "pystoi", "speechmos", "pocketsphinx"})),
     "train": Package(
         4,
-        frozenset({"numpy", "torch", "safetensors", "onnx", "matplotlib", "tensorboard", "pyroomacoustics"}),
+        frozenset({"numpy", "torch", "safetensors", "onnx", "matplotlib", "tensorboard", "pyroomacoustics", "triton"}),
     ),
     "serve": Package(
         4, frozenset({"numpy", "starlette", "uvicorn", "websockets", "python_multipart", "prometheus_client", "ray"})

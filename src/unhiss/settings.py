@@ -182,9 +182,9 @@ class TrainConfig:
         one_of("train.precision", self.precision, "auto", "fp32", "bf16")
         for name in ("epochs", "examples", "valid_examples", "batch_size", "micro_batches", "save_every_steps"):
             check(getattr(self, name) >= 1, f"train.{name} = {getattr(self, name)}; expected 1 or more")
-        for name in ("seed", "minutes", "warmup_steps", "curriculum_epochs", "clip_norm", "weight_decay", "samples_every_epochs",
-                     "pesq_weight", "stoi_weight", "sdr_weight", "si_sdr_weight", "dnsmos_weight",
-                     "adversarial_weight"):  # fmt: skip
+        for name in ("seed", "minutes", "warmup_steps", "curriculum_epochs", "clip_norm", "weight_decay",
+                     "samples_every_epochs", "pesq_weight", "stoi_weight", "sdr_weight", "si_sdr_weight",
+                     "dnsmos_weight", "adversarial_weight"):  # fmt: skip
             check(getattr(self, name) >= 0, f"train.{name} = {getattr(self, name)}; expected 0 or more")
         check(self.seed < 2**32, f"train.seed = {self.seed}; expected at most {2**32 - 1}")
         check(

@@ -179,9 +179,7 @@ def test_sound_stays_within_full_scale_and_follows_from_its_generator(
     wide: Store, tiny: Callable[..., Experiment]
 ) -> None:
     source = scenes(wide, tiny, "vary.level_dbfs=[-3,0]", "vary.people=1")
-    one, two = (
-        sound_of(wide, [source.draw(np.random.default_rng(seed)) for seed in range(12)], seed=3) for _ in "ab"
-    )
+    one, two = (sound_of(wide, [source.draw(np.random.default_rng(seed)) for seed in range(12)], seed=3) for _ in "ab")
     torch.testing.assert_close(one.noise, two.noise, rtol=0, atol=0)
     assert (one.speech + one.noise).abs().max() <= 1.0001
 

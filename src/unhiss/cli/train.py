@@ -89,6 +89,7 @@ def _train(run: Run) -> None:
     from unhiss.cli.heartbeat import heartbeat
     from unhiss.cli.terminal import ProgressBar, echo
     from unhiss.train.loop import train
+    from unhiss.train.schedule import position
 
     config = run.experiment.train
     if not run.group.is_first:
@@ -96,26 +97,21 @@ def _train(run: Run) -> None:
             for _ in train(run):
                 pass
         return
-    total, done = config.steps * config.batch_size, run.step * config.batch_size
     label = "training"
-    bar = ProgressBar(label, total, unit="examples", done=done)
-    beat = heartbeat(lambda: _progress_line(run, label), on=not bar.is_drawn)
+    whole = config.steps * config.batch_size
+    bar = ProgressBar(label, whole, unit="examples", done=round(run.progress() * whole))
+    beat = heartbeat(lambda: f"{position(config, run.step, run.seconds)}  {label}", on=not bar.is_drawn)
     with run.stop.on_signals(STOPPING), bar, beat:
         for state in train(run):
             speed = f"{state.samples_per_second:,.0f} examples/s"
             label = f"loss {state.loss:.4f}  {speed}"
-            bar.update(state.examples, label=label)
+            bar.update(state.examples if not config.minutes else round(run.progress() * whole), label=label)
             if row := state.metrics:
+                of = "" if config.minutes else f"/{config.epochs}"
                 echo(
-                    f"epoch {row['epoch']}/{config.epochs}  loss {row['loss']:.5f}  valid {row['valid_loss']:.5f}  "
+                    f"epoch {row['epoch']}{of}  loss {row['loss']:.5f}  valid {row['valid_loss']:.5f}  "
                     f"SNR {row['valid_noisy_snr_db']:.1f} -> {row['valid_snr_db']:.1f} dB  {speed}"
                 )
-
-
-def _progress_line(run: Run, label: str) -> str:
-    config = run.experiment.train
-    epoch = min(config.epochs, run.step // config.steps_per_epoch + 1)
-    return f"step {run.step:,} of {config.steps:,}, epoch {epoch}/{config.epochs}  {label}"
 
 
 def _conclude(run: Run) -> None:
@@ -134,8 +130,8 @@ def _conclude(run: Run) -> None:
 
 def _headline(run: Run) -> str:
     parameters = sum(p.numel() for p in run.model.parameters())
-    precision = str(run.dtype).removeprefix("torch.")
+    config, precision = run.experiment.train, str(run.dtype).removeprefix("torch.")
     return (
         f"{run.experiment.name}: {parameters:,} parameters on {run.device} ({precision}), "
-        f"{run.experiment.train.steps:,} steps, from step {run.step:,}"
+        f"{f'{config.minutes:g} minutes' if config.minutes else f'{config.steps:,} steps'}, from step {run.step:,}"
     )

@@ -55,7 +55,7 @@ def intermittent_levels_db(rng: np.random.Generator, seconds: float) -> np.ndarr
     times = np.repeat(ends, 2) + np.tile([0.0, ramp], len(ends))
     values = np.repeat(levels_db, 2)[1:]  # each level lasts until the next ramp starts
     points = np.arange(math.ceil(seconds * 1000)) / 1000
-    return np.interp(points, np.maximum.accumulate(times[:-1]), values)
+    return np.asarray(np.interp(points, np.maximum.accumulate(times[:-1]), values))
 
 
 def intermittent_gains(rng: np.random.Generator, length: int, rate: int) -> np.ndarray:

@@ -153,7 +153,8 @@ class Batches:
             yield from prefetch(step_batches, steps, 0)
             return
         # A stream of their own, so that making batches overlaps with training and waits for itself alone.
-        stream, now = torch.cuda.Stream(self.device), torch.cuda.current_stream(self.device)
+        now = torch.cuda.current_stream(self.device)
+        stream: torch.cuda.Stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
 
         stream.wait_stream(now)  # the clips lie there by then
 

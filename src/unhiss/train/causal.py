@@ -72,8 +72,7 @@ class Recurrence(nn.Module):
         if x.is_cuda and x.shape[1] >= MANY_SEQUENCES and torch.is_autocast_enabled("cuda") and _has_triton():
             from unhiss.train.fused_lstm import lstm
 
-            y, *fused_state = lstm(self.cell, x, *state, torch.get_autocast_dtype("cuda"))
-            return y, fused_state
+            return lstm(self.cell, x, state, torch.get_autocast_dtype("cuda"))
         y, next_state = self.cell(x, tuple(part.contiguous() for part in state))  # contiguous: required on a GPU
         return y, next_state
 

@@ -157,7 +157,9 @@ class CausalBatches(Batches):
         if codecs:
             rows = to_device(np.array(list(codecs)), self.device)
             sounds = stft.synthesise(mixture[rows], self.rate).cpu().numpy()  # once: it waits for the device
-            decoded = [codec(a, self.rate, rng.uniform(0.2, 0.9)) for codec, a in zip(codecs.values(), sounds, strict=True)]
+            decoded = [
+                codec(a, self.rate, rng.uniform(0.2, 0.9)) for codec, a in zip(codecs.values(), sounds, strict=True)
+            ]
             mixture[rows] = stft.analyse(to_device(np.stack(decoded), self.device), self.rate)
         return mixture
 

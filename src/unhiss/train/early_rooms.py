@@ -17,7 +17,7 @@ MIXING_S, SOUND_M_PER_S = 0.06, 343.0  # image sources up to here; then a diffus
 
 
 class Rooms:
-    """Some rooms for signals of `length` samples, simulated once by the image source method (Allen and Berkley 1979)."""
+    """Some rooms for signals of `length` samples, simulated once by the image source method (Allen and Berkley)."""
 
     def __init__(self, count: int, length: int, rate: int, seed: int, device: torch.device) -> None:
         self.length, self.size = length, fast_size(length + int(LENGTH_S * rate))
@@ -34,13 +34,15 @@ class Rooms:
 
 
 def simulated(count: int, rate: int, seed: int) -> list[np.ndarray]:
-    """Responses float32 `(3, LENGTH_S * rate)` of `count` rooms: of the speech, of its early part, of noise elsewhere."""
+    """Responses float32 `(3, LENGTH_S * rate)` of each room: of the speech, of its early part, of noise elsewhere."""
     with ThreadPoolExecutor() as pool:
         return list(pool.map(lambda number: _responses([seed, number], rate), range(count)))
 
 
 def _responses(seed: list[int], rate: int) -> np.ndarray:
-    speech, noise = (response / np.sqrt(np.sum(response**2)) for response in simulate(np.random.default_rng(seed), rate))
+    speech, noise = (
+        response / np.sqrt(np.sum(response**2)) for response in simulate(np.random.default_rng(seed), rate)
+    )
     size = round(EARLY_S * rate)
     fade = np.linspace(1, 0, size // 5)
     early = speech * np.concatenate([np.ones(size - fade.size), fade, np.zeros(speech.size - size)])

@@ -7,6 +7,7 @@ depend on the frame before are left to matrix products outside.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -27,7 +28,7 @@ def _tanh(x):  # type: ignore[no-untyped-def]
     return 2 / (1 + tl.exp(-2 * x)) - 1
 
 
-@triton.jit
+@triton.jit  # type: ignore[untyped-decorator]
 def _forward(  # type: ignore[no-untyped-def]
     x, w, h0, c0, h_out, c_out, gates, frames, count, H: tl.constexpr, P: tl.constexpr, N: tl.constexpr
 ):
@@ -58,7 +59,7 @@ def _forward(  # type: ignore[no-untyped-def]
         tl.store(c_out + to, c, mask)
 
 
-@triton.jit
+@triton.jit  # type: ignore[untyped-decorator]
 def _backward(  # type: ignore[no-untyped-def]
     dh_in, w, c0, c_in, gates, dx, frames, count, H: tl.constexpr, P: tl.constexpr, N: tl.constexpr
 ):
@@ -112,7 +113,7 @@ class _Recurrent(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         """Of the input products and the recurrent weights; not through the first or the last state."""
         w, h0, c0, h, c, gates = ctx.saved_tensors
-        frames, count, units = h.shape
+        frames, count, _ = h.shape
         dx = torch.empty_like(gates)
         grid = (triton.cdiv(count, BLOCK),)
         _backward[grid](grads[0].contiguous(), w, c0, c, gates, dx, frames, count, **ctx.sizes)
@@ -120,13 +121,15 @@ class _Recurrent(torch.autograd.Function):
         return dx, dx.flatten(0, 1).T @ before.flatten(0, 1), None, None
 
 
-def lstm(cell: torch.nn.LSTM, x: Tensor, h0: Tensor, c0: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
-    """`cell(x, (h0, c0))` of x `(T, N, inputs)`, h0 and c0 `(1, N, units)`, computed in `dtype`.
+def lstm(
+    cell: torch.nn.LSTM, x: Tensor, state: Sequence[Tensor], dtype: torch.dtype
+) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """`cell(x, state)` of x `(T, N, inputs)` and two states `(1, N, units)`, computed in `dtype`.
 
     Returns h `(T, N, units)` and the last state, through which no gradient flows.
     """
-    weight_x, weight_h, bias = cell.weight_ih_l0, cell.weight_hh_l0, cell.bias_ih_l0 + cell.bias_hh_l0
-    products = torch.nn.functional.linear(x.to(dtype), weight_x.to(dtype), bias.to(dtype))
-    first = h0[0].to(dtype).contiguous(), c0[0].float().contiguous()
-    h, c_last = _Recurrent.apply(products.contiguous(), weight_h.to(dtype).contiguous(), *first)  # type: ignore[no-untyped-call]
-    return h, h[-1:].detach(), c_last[None].detach().to(c0.dtype)
+    weight_x, weight_h, bias_x, bias_h = (parameter.to(dtype) for parameter in cell.parameters())
+    products = torch.nn.functional.linear(x.to(dtype), weight_x, bias_x + bias_h)
+    h0, c0 = state[0][0].to(dtype).contiguous(), state[1][0].float().contiguous()
+    h, c_last = _Recurrent.apply(products.contiguous(), weight_h.contiguous(), h0, c0)  # type: ignore[no-untyped-call]
+    return h, (h[-1:].detach(), c_last[None].detach().to(state[1].dtype))

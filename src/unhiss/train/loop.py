@@ -22,6 +22,7 @@ from unhiss.train.distributed import SINGLE_PROCESS, ProcessGroup, Reduction, gr
 from unhiss.train.losses import Batch
 from unhiss.train.networks import build_network
 from unhiss.train.run_page import RunPage
+from unhiss.train.schedule import learning_rate, progress
 from unhiss.train.stop_request import StopRequest
 from unhiss.train.validation import validate
 from unhiss.train.varied_batches import VariedBatches, batches_of
@@ -42,10 +43,7 @@ class Progress:
 
 
 class Run:
-    """One training run in a folder: its model, optimiser and current step.
-
-    In a process group each process has a Run of its own, at the same step with the same weights.
-    """
+    """One training run in a folder: model, optimiser, current step. Each process of a group has its own, all alike."""
 
     def __init__(
         self, experiment: Experiment, store: Store, folder: Path, device: torch.device,
@@ -77,18 +75,12 @@ class Run:
         self.loss_sum, self.loss_steps = torch.zeros((), device=device), 0  # of this epoch
 
     def lr(self) -> float:
-        """Learning rate of the next step: linear warm-up times a constant or half a cosine."""
-        config = self.experiment.train
-        rate = config.lr * min(1.0, (self.step + 1) / max(1, config.warmup_steps))
-        if config.schedule == "cosine":
-            rate *= 0.01 + 0.99 * (0.5 + 0.5 * math.cos(math.pi * self.progress()))
-        return rate
+        """Learning rate of the next step."""
+        return learning_rate(self.experiment.train, self.step, self.seconds)
 
     def progress(self) -> float:
-        """Share of the run that is done, by the clock if it has a time: 0 to 1."""
-        config = self.experiment.train
-        by_clock = self.seconds / (60 * config.minutes) if config.minutes else 0.0
-        return min(1.0, max(by_clock, self.step / config.steps))
+        """Share of the run that is done, 0 to 1."""
+        return progress(self.experiment.train, self.step, self.seconds)
 
     def train_step(self, *batches: Batch) -> Tensor:
         """One optimiser step on this process's micro-batches; returns the loss over all processes."""
@@ -275,7 +267,7 @@ def train(run: Run) -> Iterator[Progress]:
             yield from _train_epoch(run, page)
     finally:
         if page:
-            page.close(run.step)
+            page.close(run.step, run.progress())
 
 
 def _train_epoch(run: Run, page: RunPage | None) -> Iterator[Progress]:
@@ -301,7 +293,7 @@ def _train_epoch(run: Run, page: RunPage | None) -> Iterator[Progress]:
     row = run.finish_epoch() | {"samples_per_second": round(speed, 1)}
     improved, run.best = row["valid_loss"] < run.best, min(run.best, row["valid_loss"])
     if page:
-        page.add(row, run.ema_model)
+        page.add(row, run.ema_model, run.progress())
     if improved:
         run.save("best")
     run.save("last")

@@ -54,8 +54,8 @@ def responses_db(rng: np.random.Generator, hz: np.ndarray, range_db: float, reso
     rows = np.flatnonzero(resonant)
     counts = rng.integers(*RESONANCES, rows.size)
     for number in range(RESONANCES[1] - 1):
-        centre, height = rng.uniform(1, 7, (rows.size, 1)), rng.uniform(*RESONANCE_DB, (rows.size, 1))  # 120 Hz to 7.7 kHz
-        width = rng.uniform(*RESONANCE_OCTAVES, (rows.size, 1))
+        ranges = (1.0, 7.0), RESONANCE_DB, RESONANCE_OCTAVES  # centres in octaves above 60 Hz: 120 Hz to 7.7 kHz
+        centre, height, width = (rng.uniform(low, high, (rows.size, 1)) for low, high in ranges)
         peak = height / (1 + ((octaves - centre) / (width / 2)) ** 2)
         curves[rows] += np.where(counts[:, None] > number, peak, 0)
-    return curves
+    return np.asarray(curves)

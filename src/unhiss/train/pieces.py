@@ -77,7 +77,8 @@ def _played(piece: Piece, clips: ClipSamples, fade: int) -> Tensor:
         audio = samples[piece.start - low :][:count] * piece.gain
     else:
         position = torch.arange(count, dtype=torch.float64) * piece.speed + (piece.start - low)
-        audio = _between(samples, position, 0, len(samples) - 1) * piece.gain
+        edges = torch.tensor(0), torch.tensor(len(samples) - 1)
+        audio = _between(samples, position, *edges) * piece.gain
     ramp = ((torch.arange(min(fade, count)) + 0.5) / fade).clamp(max=1)
     audio[: len(ramp)] *= torch.minimum(ramp, (count - torch.arange(len(ramp)) - 0.5) / fade)
     if count > fade:
@@ -107,7 +108,7 @@ def _play_at_once(flat: list[tuple[int, Piece]], clips: ClipSamples, samples: Te
     out.view(-1).index_add_(0, step + to_device(row * length + first, device)[owner], audio)
 
 
-def _between(samples: Tensor, position: Tensor, low: Tensor | int, high: Tensor | int) -> Tensor:
+def _between(samples: Tensor, position: Tensor, low: Tensor, high: Tensor) -> Tensor:
     """Values at fractional positions `(N,)`; beyond `low` and `high` the value there is repeated."""
     index = position.long()
     t = (position - index).float()

@@ -15,6 +15,7 @@ from unhiss.data.store import Store
 from unhiss.markup import html_table
 from unhiss.train.curves import MetricsLog, MetricsRow, training_hours
 from unhiss.train.samples import Samples, stored_steps
+from unhiss.train.schedule import position
 
 PAGE_FOLDER = files("unhiss.train") / "page"
 STYLE = (PAGE_FOLDER / "style.css").read_text(encoding="utf-8")
@@ -31,20 +32,21 @@ class RunPage:
         self.metrics = MetricsLog(folder, step)
         self.samples = Samples(folder, store, experiment, step) if experiment.train.samples_every_epochs else None
         self.stopped_at: int | None = None
+        self.progress = 0.0
         self.write()
 
-    def add(self, row: MetricsRow, model: nn.Module) -> None:
+    def add(self, row: MetricsRow, model: nn.Module, progress: float) -> None:
         """Record an epoch: its metrics, and what the model, in evaluation mode, makes of the samples."""
-        config, step = self.experiment.train, int(row["step"])
-        last = step == config.steps
+        config, step, self.progress = self.experiment.train, int(row["step"]), progress
+        last = progress == 1
         self.metrics.add(row, last)
         if self.samples and (last or row["epoch"] % config.samples_every_epochs == 0):
             self.samples.add(model, step, self.metrics.board)
         self.write()
 
-    def close(self, step: int) -> None:
+    def close(self, step: int, progress: float) -> None:
         """Say that the run has ended at `step`, unless that is its last."""
-        if step < self.experiment.train.steps:
+        if progress < 1:
             self.stopped_at = step
             self.write()
 
@@ -52,8 +54,8 @@ class RunPage:
         """Write index.html. It refers to files beside it, so the folder can be moved or served."""
         rows, experiment = self.metrics.rows, self.experiment
         validated = int(rows[-1]["step"]) if rows else 0
-        step, total, stored = self.stopped_at or validated, experiment.train.steps, stored_steps(self.folder)
-        state = "stopped" if self.stopped_at is not None else "done" if step == total else f"{step / total:.0%}"
+        stored, done = stored_steps(self.folder), self.progress
+        state = "stopped" if self.stopped_at is not None else "done" if done == 1 else f"{done:.0%}"
         defaults = Experiment().flat()
         settings = {key: str(value) for key, value in experiment.flat().items() if value != defaults[key]}
         settings["data"] = self.store.folder.name
@@ -61,8 +63,8 @@ class RunPage:
             settings[name] = f"{part['clips']:,} clips, {part['hours']:.2f} h"
         curves = f'<h2>Curves</h2>\n<img class="curves" src="curves.png?{validated}" alt="Loss and SNR">'
         text = PAGE.substitute(
-            name=html.escape(experiment.name), style=STYLE, status=_status(rows, experiment, self.stopped_at),
-            step=step, total=total, state=state, stored=stored, live=str(step < total).lower(),
+            name=html.escape(experiment.name), style=STYLE, status=_status(rows, experiment, self.stopped_at, done),
+            done=f"{done:.4f}", state=state, stored=stored, live=str(done < 1).lower(),
             curves=curves if rows else "",
             samples=_samples(self.folder, stored), settings=html_table([], list(settings.items()), numeric_from=9),
         )  # fmt: skip
@@ -70,7 +72,7 @@ class RunPage:
             draft.write_text(text, encoding="utf-8")
 
 
-def _status(rows: list[MetricsRow], experiment: Experiment, stopped_at: int | None) -> str:
+def _status(rows: list[MetricsRow], experiment: Experiment, stopped_at: int | None, done: float) -> str:
     """Position, time left or the step it has stopped at, speed, loss and SNR of the run, in one line."""
     config = experiment.train
     stopped = "" if stopped_at is None else f"<b>stopped at step {stopped_at:,}</b>; --resume continues"
@@ -78,20 +80,20 @@ def _status(rows: list[MetricsRow], experiment: Experiment, stopped_at: int | No
         first = f"The first validation comes after step {config.steps_per_epoch:,} of {config.steps:,}."
         return f"{first} {stopped.capitalize()}".rstrip()
     row, best = rows[-1], min(rows, key=lambda row: row["valid_loss"])
-    ahead = f", {stopped}" if stopped else _time_left(row, experiment)
+    ahead, seconds = f", {stopped}" if stopped else _time_left(row, experiment, done), training_hours(rows)[-1] * 3600
     return (
-        f"Epoch <b>{row['epoch']} of {config.epochs}</b>, step {row['step']:,} of {config.steps:,}"
-        f" · {_duration(training_hours(rows)[-1] * 3600)} of training{ahead}"
+        f"{position(config, int(row['step']) - 1, seconds).capitalize()} · {_duration(seconds)} of training{ahead}"
         f" · {row['samples_per_second']:,.0f} examples/s"
         f" · validation loss <b>{row['valid_loss']:.4g}</b>, best {best['valid_loss']:.4g} at epoch {best['epoch']}"
         f" · SNR {row['valid_noisy_snr_db']:.1f} → <b>{row['valid_snr_db']:.1f} dB</b>"
     )
 
 
-def _time_left(row: MetricsRow, experiment: Experiment) -> str:
+def _time_left(row: MetricsRow, experiment: Experiment, done: float) -> str:
     """How long the run still takes. The page replaces it once the next epoch is late: a killed run writes no word."""
     config, speed = experiment.train, max(1e-9, row["samples_per_second"])
     left_s = (config.steps * config.batch_size - row["frames"]) / speed
+    left_s = 60 * config.minutes * (1 - done) if config.minutes else left_s
     if left_s <= 0:
         return ""
     late = time.time() + LATE * config.steps_per_epoch * config.batch_size / speed + LATE_S

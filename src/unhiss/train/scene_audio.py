@@ -21,8 +21,10 @@ LOWEST_RMS = 1e-3
 
 @dataclass
 class SceneAudio:
-    """speech, noise `(B, length)`: as the microphone gets them. early `(R, length)`: of the rows in rooms, `rows` `(R,)`,
-    the part of the speech to be kept; elsewhere that is all of it. level `(B,)`: RMS of the loudest active speech."""
+    """speech, noise `(B, length)`: as the microphone gets them. level `(B,)`: RMS of the loudest active speech.
+
+    early `(R, length)`: the part of the speech to be kept, of the rows in rooms, `rows` `(R,)`; elsewhere all is kept.
+    """
 
     speech: Tensor
     noise: Tensor

@@ -32,8 +32,8 @@ CEILING = (0.25, 0.9)  # of the peak, where a recording is clipped
 class Scene:
     """The plan of an example; `scene_audio.render` makes its sound.
 
-    speech, noise, babble: pieces of clips, speech at 0 dB; `noise` is of noise clips and at 0 dB in their mean, `babble`
-    of speech clips and brought to 0 dB. turns: who speaks when. width_hz: where the recorded speech ends.
+    speech, noise, babble: pieces of clips, speech at 0 dB; `noise` is of noise clips, at 0 dB in their mean, `babble`
+    of speech clips, to be brought to 0 dB. turns: who speaks when. width_hz: where the recorded speech ends.
     """
 
     turns: list[Turn]

@@ -61,6 +61,8 @@ class VariedBatches(CausalBatches):
     """Training examples by `vary` and `augment`; validation mixtures are plain ones by `mixing`, always the same."""
 
     pool = PlainPool
+    speech: PlainPool
+    noise: PlainPool
     prefetch_threads = max(4, (os.cpu_count() or 1) // 2)  # codecs run on the processor
 
     def __init__(
@@ -88,10 +90,8 @@ class VariedBatches(CausalBatches):
             return super().batch(epoch, number, size)
         rng = self.rng(epoch, number)
         scenes = [self.scenes.draw(rng) for _ in range(size)]
-        audio = render(
-            scenes, self.speech.clips, self.noise.clips, self.room_responses, self.length, self.rate,
-            int(rng.integers(2**62)),
-        )  # fmt: skip
+        clips = self.speech.clips, self.noise.clips
+        audio = render(scenes, *clips, self.room_responses, self.length, self.rate, int(rng.integers(2**62)))
         speech, target, noise = self._spectra(audio)
         self._move_formants(rng, speech, target)
         self._vary_noise(rng, speech, noise)
@@ -120,7 +120,8 @@ class VariedBatches(CausalBatches):
     def _move_formants(self, rng: np.random.Generator, speech: Tensor, target: Tensor) -> None:
         rows = self._chosen(rng.random(len(speech)) < self.experiment.vary.formants)
         if len(rows):
-            gains = formant_gains(target[rows], np.exp(rng.uniform(*np.log(FORMANTS), len(rows))))
+            low, high = np.log(FORMANTS)
+            gains = formant_gains(target[rows], np.exp(rng.uniform(low, high, len(rows))))
             speech[rows] *= gains
             target[rows] *= gains
 
@@ -178,20 +179,20 @@ def frame_gains(target: Tensor, scenes: list[Scene], levels: Tensor, hop: int) -
     """
     size, frames = target.shape[:2]
     count = max(len(scene.turns) for scene in scenes)
-    turns, levels_db = np.zeros((size, frames), np.int64), np.zeros((size, count), np.float32)
+    numbers, levels_db = np.zeros((size, frames), np.int64), np.zeros((size, count), np.float32)
     for row, scene in enumerate(scenes):
         for number, turn in enumerate(scene.turns):
             levels_db[row, number] = turn.level_db
-            turns[row, turn.first // hop if number else 0 :] = number
-    turn = to_device(turns, target.device)
+            numbers[row, turn.first // hop if number else 0 :] = number
+    speaking = to_device(numbers, target.device)
     expected = (levels[:, None] * 10 ** (to_device(levels_db, target.device) / 20)).square() * (stft.SCALE / 2)
     power = target[:, :, :LOW_BINS].square().sum((2, 3)) / LOW_BINS
-    own = functional.one_hot(turn, count).transpose(1, 2).float()  # (B, turns, T)
+    own = functional.one_hot(speaking, count).transpose(1, 2).float()  # (B, turns, T)
     speaks = to_device(np.array([bool(scene.speech) for scene in scenes]), target.device)[:, None]
     active = torch.where(speaks, active_power(power[:, None], own), expected)
     limit = 10 ** (CORRECTION_DB / 10)
     gains = torch.clamp(active, expected / limit, expected * limit) ** -0.5
-    return gains.gather(1, turn)[:, :, None, None]
+    return gains.gather(1, speaking)[:, :, None, None]
 
 
 def active_power(power: Tensor, own: Tensor) -> Tensor:
