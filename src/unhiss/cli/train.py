@@ -56,6 +56,8 @@ def command(
     group = join_group(torch_device)
     resume = resume or (restarted() and (output / "last.safetensors").exists())
     _check(output, resume, init)
+    if experiment.causal.speech and not (resume or init):
+        raise ConfigError("causal.speech = true trains the speech head of a denoiser; name its weights with --init")
     run = Run(experiment, Store(data), output, torch_device, group)
     if resume:
         run.resume()

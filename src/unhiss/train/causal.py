@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from unhiss.settings import CausalConfig
+from unhiss.train.speech import SpeechHead
 
 LOW = 256  # bins with a mask of their own: 31.25 Hz each, up to 8 kHz
 GROUP_BINS = 4  # neighbouring bins that become channels
@@ -137,6 +138,8 @@ def _band_to_bins() -> Tensor:
 class CausalNetwork(nn.Module):
     """`(spectrum (B, T, F, 2), state (B, S)) -> (denoised, next state)`; the first state is zeros, or None.
 
+    With `causal.speech` there is a third result, the probability of speech `(B, T)`.
+
     Spectra have 31.25 Hz bins at every rate (32 ms windows, half overlapped). Up to 8 kHz each bin gets a
     complex mask, above that each 1 kHz band a gain. Frames may come in calls of any length: with the state
     passed on, the results are the same.
@@ -171,6 +174,7 @@ class CausalNetwork(nn.Module):
         self.register_buffer("product_inputs", _product_inputs(), persistent=False)
         self.register_buffer("product_sum", _product_sum(), persistent=False)
         self.high_bands = HighBands(config.bottleneck)
+        self.speech = SpeechHead(config.bottleneck) if config.speech else None
         # The state: the compressed spectrum of the frame before, then the LSTM states end to end: two of every block,
         # of the bottleneck and of the high bands. Each lies there in the LSTM's own layout.
         self.units = [channels] * 2 * config.blocks + [config.bottleneck] * 2 + [HIGH_UNITS] * 2
@@ -186,7 +190,7 @@ class CausalNetwork(nn.Module):
         """The state of `count` signals before their start, `(count, S)`."""
         return self.mask.weight.new_zeros(count, self.state_size)
 
-    def forward(self, spectrum: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(self, spectrum: Tensor, state: Tensor | None = None) -> tuple[Tensor, ...]:
         bands, channels = self.config.bands, self.config.channels
         state = self.initial_state(len(spectrum)) if state is None else state
         previous, *parts = torch.split(state, self.sizes, 1)
@@ -220,7 +224,8 @@ class CausalNetwork(nn.Module):
         above = spectrum[:, :, ALL_BINS:] * gain[:, :, -1:]
         out = torch.cat([denoised, high * gain, above], 2)[:, :, : spectrum.shape[2]]
         parts = [shifted[:, -1], *next_states, *bottleneck_state, *high_state]
-        return out, torch.cat([reshape(part, -1, size) for part, size in zip(parts, self.sizes, strict=True)], 1)
+        next_state = torch.cat([reshape(part, -1, size) for part, size in zip(parts, self.sizes, strict=True)], 1)
+        return (out, next_state, self.speech(features)) if self.speech else (out, next_state)
 
     def _apply_mask(self, x: Tensor, inputs: Tensor) -> Tensor:
         """Complex product of the mask and this frame: `(B, 8, T, 64)` from features and inputs `(B, 16, T, 64)`.
