@@ -58,14 +58,15 @@ GRAPHS: dict[str, list[tuple[str, list[str], list[str], dict[str, Any]]]] = {
         ("Div", ["spectrum", "part4"], ["cleaned"], {}),
         ("Slice", ["energy", "-1", "big", "axis1"], ["next_state"], {}),
     ],
-    # Spectra times `gain`; the probability of speech is e / (1 + e) of each frame's mean energy e, a result of format 2.
+    # Spectra times `gain`; the probability of speech is e / (1 + e) of each frame's mean energy e, a result of format 2,
+    # and the state is that of the newest frame.
     "detector": [
         ("Mul", ["spectrum", "gain"], ["cleaned"], {}),
-        ("Identity", ["state"], ["next_state"], {}),
         ("Mul", ["spectrum", "spectrum"], ["square"], {}),
         ("ReduceMean", ["square", "bins_and_parts"], ["energy"], {"keepdims": 0}),
         ("Add", ["energy", "1"], ["part"], {}),
         ("Div", ["energy", "part"], ["speech"], {}),
+        ("Slice", ["speech", "-1", "big", "axis1"], ["next_state"], {}),
     ],
 }
 

@@ -31,7 +31,7 @@ def test_a_model_has_the_properties_of_its_file(causal_model: Make) -> None:
 
 def test_real_and_imaginary_parts_keep_their_positions(causal_model: Make, rng: np.random.Generator) -> None:
     spectrum = spectra(rng, 2, 300, 129)
-    denoised, _, _ = CausalModel(causal_model("tilt")).run(spectrum, np.zeros((2, 1), np.float32))
+    denoised, _ = CausalModel(causal_model("tilt")).run(spectrum, np.zeros((2, 1), np.float32))
     np.testing.assert_allclose(denoised, spectrum / (1 + np.arange(129) / 20), atol=ROUND_OFF)
 
 
@@ -42,7 +42,7 @@ def test_the_number_of_frames_per_call_changes_nothing(
     monkeypatch.setattr(module, "MAX_FRAMES", frames)
     spectrum = spectra(rng, 2, 300, 9)
     model = CausalModel(causal_model("leveller"))
-    denoised, state, _ = model.run(spectrum, model.start(2))
+    denoised, state = model.run(spectrum, model.start(2))
     energy = np.square(np.abs(spectrum)).mean(axis=2) / 2
     before = np.pad(energy, ((0, 0), (1, 0)))[:, :-1, None]
     np.testing.assert_allclose(denoised, spectrum / (1 + before), atol=ROUND_OFF)
@@ -51,9 +51,9 @@ def test_the_number_of_frames_per_call_changes_nothing(
 
 def test_a_run_continues_where_the_last_one_ended(causal_model: Make, rng: np.random.Generator) -> None:
     spectrum, model = spectra(rng, 1, 400, 5), CausalModel(causal_model("counter"))
-    first, state, _ = model.run(spectrum[:, :131], model.start(1))
-    nothing, state, _ = model.run(spectrum[:, 131:131], state)
-    second, state, _ = model.run(spectrum[:, 131:], state)
+    first, state = model.run(spectrum[:, :131], model.start(1))
+    nothing, state = model.run(spectrum[:, 131:131], state)
+    second, state = model.run(spectrum[:, 131:], state)
     expected = spectrum * (0.6 + 0.4 * np.sin(np.arange(1, 401)))[None, :, None]
     np.testing.assert_allclose(np.concatenate([first, nothing, second], axis=1), expected, atol=1e-4)
     assert state.item() == 400
@@ -62,9 +62,9 @@ def test_a_run_continues_where_the_last_one_ended(causal_model: Make, rng: np.ra
 def test_streams_in_one_batch_do_not_influence_each_other(causal_model: Make, rng: np.random.Generator) -> None:
     model, spectrum = CausalModel(causal_model("leveller")), spectra(rng, 3, 20, 9)
     states = rng.random((3, 1)).astype(np.float32)
-    denoised, after, _ = model.run(spectrum, states)
+    denoised, after = model.run(spectrum, states)
     for one in range(3):
-        alone, alone_after, _ = model.run(spectrum[one : one + 1], states[one : one + 1])
+        alone, alone_after = model.run(spectrum[one : one + 1], states[one : one + 1])
         np.testing.assert_allclose(denoised[one], alone[0], atol=ROUND_OFF)
         np.testing.assert_allclose(after[one], alone_after[0], rtol=1e-5)
 

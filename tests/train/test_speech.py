@@ -177,9 +177,9 @@ def test_only_the_head_may_be_missing_from_the_weights(body: Path, tmp_path: Pat
 def test_a_head_that_was_trained_is_kept_or_left_out_as_the_config_says(trained: Path) -> None:
     path = trained / "best.safetensors"
     weights = checkpoint.model_weights(checkpoint.load(path)[0])
-    assert torch.equal(loaded(path, experiment()).state_dict()["speech.0.weight"], weights["speech.0.weight"])
+    assert torch.equal(loaded(path, experiment()).state_dict()["speech.hidden.weight"], weights["speech.hidden.weight"])
     plain = loaded(path, experiment("causal.speech=false")).state_dict()
-    assert weights.keys() - plain.keys() == {f"speech.{part}" for part in ("0.weight", "0.bias", "2.weight", "2.bias")}
+    assert weights.keys() - plain.keys() == {f"speech.{layer}.{part}" for layer in ("hidden", "out") for part in ("weight", "bias")}
 
 
 def test_weights_of_another_design_are_refused_in_one_line(body: Path) -> None:
@@ -214,7 +214,9 @@ def test_the_sound_is_bit_identical_with_and_without_the_head(
     plain, speech = (checkpoint.load_model(path)[0] for path in (body, trained / "best.safetensors"))
     with torch.no_grad():
         expected, results = plain(torch.from_numpy(spectrum)), speech(torch.from_numpy(spectrum))
-    assert len(results) == 3 and all(map(torch.equal, expected, results[:2]))
+    denoised, state, probability = results
+    assert torch.equal(denoised, expected[0]) and torch.equal(state[:, 1:], expected[1])
+    assert torch.equal(state[:, 0], probability[:, -1])
     for rate in (16000, 44100):
         audio = rng.standard_normal((2, rate)).astype(np.float32) / 9
         np.testing.assert_array_equal(*(unhiss.denoise(audio, rate, model=graph) for graph in graphs))
@@ -231,12 +233,14 @@ def test_the_graph_of_format_2_has_the_probability_as_its_third_output(
     assert formats == ["1", "2"]
     assert outputs == [["cleaned", "next_state"], ["cleaned", "next_state", "speech"]]
     audio = rng.standard_normal((3, 300, 129)) + 1j * rng.standard_normal((3, 300, 129))
-    loaded = CausalModel(graphs[1])
-    speech = loaded.run(audio.astype(np.complex64), loaded.start(3))[2]
+    loaded, parts = CausalModel(graphs[1]), []  # type: ignore[var-annotated]
+    _, state = loaded.run(audio.astype(np.complex64), loaded.start(3), parts.append)
+    speech = np.concatenate(parts, axis=1)
     network = checkpoint.load_model(trained / "best.safetensors")[0]
     with torch.no_grad():
         expected = network(torch.view_as_real(torch.from_numpy(audio)).float())[2]
-    assert speech is not None and speech.shape == (3, 300)
+    assert speech.shape == (3, 300)
+    np.testing.assert_array_equal(state[:, 0], speech[:, -1])
     np.testing.assert_allclose(speech, expected.numpy(), atol=1e-4)
     assert 0 < speech.min() < speech.max() < 1
 

@@ -15,9 +15,8 @@ from unhiss.arguments import as_path
 from unhiss.dsp.audio import as_channels, check_not_transposed, check_rate
 from unhiss.dsp.resampling import resampled
 from unhiss.errors import ConfigError, shown
-from unhiss.infer.causal_model import CausalModel
+from unhiss.infer.causal_model import CausalModel, OnSpeech
 from unhiss.infer.checks import check_names, check_options
-from unhiss.infer.engine import OnSpeech
 from unhiss.infer.files import BLOCK_S, FileJob, FileOptions, FileReport, Pass, Progress
 from unhiss.infer.loudness import check_loudness, scaled_to
 from unhiss.infer.models import load

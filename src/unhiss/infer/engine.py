@@ -6,20 +6,19 @@ frame 1              |==== half new ====|
 output once frame 1 is processed:  H … 2H            so a sample waits for 2H = 32 ms at most
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import accumulate, pairwise
 
 import numpy as np
 
 from unhiss.dsp.stft import window
 from unhiss.errors import ModelError
-from unhiss.infer.causal_model import CausalModel
+from unhiss.infer.causal_model import CausalModel, OnSpeech
 from unhiss.infer.guard import Guard, blend, energy
 from unhiss.infer.stereo import StereoLinker
 
 RATES = (8000, 12000, 16000, 24000, 32000, 48000, 96000)  # 32 ms have bins of 31.25 Hz at all of them
 UNIT = 512  # samples: spectra are scaled as if every window had this length, so the rate changes no level
-OnSpeech = Callable[[np.ndarray], None]
 
 
 def nearest_rate(rate: int) -> int:
@@ -30,10 +29,11 @@ def nearest_rate(rate: int) -> int:
 class Engine:
     """The state of one stream, and the transforms around the model; see `process`.
 
-    on_speech: called with the probabilities of speech `(C, N)` of each call's frames, where the model gives them.
+    on_speech: called with the probabilities of speech `(C, N)` of the next frames, if the model gives them. It is for an
+    engine that shares no calls.
     """
 
-    STATE_FIELDS = ("state", "speech", "_pending", "_overlap", "_started")  # all else follows from the arguments of __init__
+    STATE_FIELDS = ("state", "_pending", "_overlap", "_started")  # all else follows from the arguments of __init__
 
     def __init__(self, model: CausalModel, rate: int, channels: int, guard: bool) -> None:
         size = round(model.window_s * rate)
@@ -45,7 +45,6 @@ class Engine:
         self.linker = StereoLinker(model.window_s / 2) if channels == 2 else None
         self.guard = Guard(channels, model.window_s / 2) if guard else None
         self.state = model.start(channels)
-        self.speech = np.zeros(channels, np.float32)  # probability in the newest frame, where the model gives one
         self.on_speech: OnSpeech | None = None
         self._pending = np.zeros((channels, self.hop), np.float32)  # input that belongs to later frames too
         self._overlap = np.zeros((channels, self.hop), np.float32)  # second half of the last frame
@@ -115,13 +114,10 @@ def _process_batch(engines: list[Engine], hops: list[np.ndarray], limits_db: lis
     ends = accumulate(map(len, hops), initial=0)
     rows = [slice(*pair) for pair in pairwise(ends)]  # of each engine's channels in the batch
     noisy = engines[0]._analyse(np.concatenate(hops))
-    denoised, states, speech = engines[0].model.run(noisy, np.concatenate([engine.state for engine in engines]))
+    states = np.concatenate([engine.state for engine in engines])
+    denoised, states = engines[0].model.run(noisy, states, engines[0].on_speech)
     for engine, own in zip(engines, rows, strict=True):
         engine.state = states[own].copy()  # a view would keep the states of all
-        if speech is not None:
-            engine.speech = speech[own, -1].copy()
-            if engine.on_speech:
-                engine.on_speech(speech[own])
         if engine.linker:
             denoised[own] = engine.linker.apply(noisy[own], denoised[own])
     kept, removed = energy(denoised), energy(noisy - denoised)

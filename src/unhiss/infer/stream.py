@@ -128,7 +128,7 @@ class Stream:
 
         It is about the end of the input so far, not of the output, which is later; 0 before the first frame.
         """
-        return self._engine.speech.copy() if self.model.has_speech else None
+        return self._engine.state[:, 0].copy() if self.model.has_speech else None
 
     @property
     def _effective_mix(self) -> float:
