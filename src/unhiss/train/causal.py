@@ -218,9 +218,9 @@ class CausalNetwork(nn.Module):
                 features = self.bottleneck_in(reshape(x, 0, 0, -1))
                 features, bottleneck_state = self.bottleneck_lstm(features, lstm_states[-4:-2])
                 x = x + reshape(self.bottleneck_out(features), 0, -1, bands, channels)
-        x = x.transpose(0, 1)
+        x = x.transpose(0, 1).transpose(2, 3)  # (B, T, C, bands)
         speech = [self.speech(x)] if self.speech else []
-        x = torch.matmul(x.transpose(2, 3), self.from_bands).permute(0, 2, 1, 3)
+        x = torch.matmul(x, self.from_bands).permute(0, 2, 1, 3)
         x = self.restore_channels(x) + skips[2]
         x = self.decoder[1](self.decoder[0](x) + skips[1]) + skips[0]
         denoised = expand(reshape(self._apply_mask(x, inputs).permute(0, 2, 3, 1), 0, -1, LOW, 2))

@@ -15,21 +15,21 @@ HANGOVER = 3  # frames, 48 ms: the closure of a plosive is part of its word
 
 
 class SpeechHead(nn.Module):
-    """Features of the last block, `(B, T, bands, C)` -> probabilities `(B, T)`. Trained last and alone.
+    """Features of the last block, `(B, T, C, bands)` -> probabilities `(B, T)`. Trained last and alone.
 
-        p = sigmoid( v . relu( U mean over bands + a ) + b )
+        p = sigmoid( v . relu( U mean over bands + a ) )
 
-    The mean is all that it takes: with every band by itself the area under the curve is no larger.
+    The mean is all that it takes: with every band by itself the area under the curve is no larger. There are few nodes,
+    since each costs a thousandth of a frame: no second bias, and v is a vector, not a matrix of one column.
     """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.hidden, self.out = nn.Linear(channels, UNITS), nn.Linear(UNITS, 1)
+        self.hidden = nn.Linear(channels, UNITS)
+        self.out = nn.Parameter(torch.randn(UNITS) / UNITS**0.5)
 
     def forward(self, features: Tensor) -> Tensor:
-        hidden = functional.relu(self.hidden(features.mean(2)))
-        # A product with a vector: a matrix of one column would need a further node, which costs as much.
-        return torch.sigmoid(torch.matmul(hidden, self.out.weight[0]) + self.out.bias)
+        return torch.sigmoid(torch.matmul(functional.relu(self.hidden(features.mean(-1))), self.out))
 
 
 def speech_activity(power: Tensor) -> Tensor:
