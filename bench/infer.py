@@ -1,4 +1,4 @@
-"""What a causal model costs live: µs per 16 ms frame on one thread, STFT, guard and overlap-add included.
+"""What a causal model costs live: µs per 16 ms frame on one thread, STFT and overlap-add included.
 
 Run on an idle machine: python bench/infer.py [--model small.onnx] [--frames 2000] [--no-save]
 Every cost is also given as a ratio to a fixed graph of nine matrix products measured in the same turns, so

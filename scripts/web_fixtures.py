@@ -29,7 +29,7 @@ PAIRS = (
 # rate, channels, options of unhiss.denoise
 STREAMS: tuple[tuple[int, int, dict[str, Any]], ...] = (
     (48000, 1, {}), (44100, 1, {}), (8000, 1, {}), (22050, 1, {}), (96000, 1, {}), (48000, 2, {}),
-    (16000, 1, {"guard": False}), (16000, 1, {"atten_limit_db": 12.0}), (44100, 1, {"mix": 0.7}),
+    (16000, 1, {}), (16000, 1, {"atten_limit_db": 12.0}), (44100, 1, {"mix": 0.7}),
 )  # fmt: skip
 CODINGS = {"PCM_U8": "u8", "PCM_16": "s16", "PCM_24": "s24", "PCM_32": "s32", "FLOAT": "f32", "DOUBLE": "f64"}
 SECONDS = 1.0

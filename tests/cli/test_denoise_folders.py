@@ -140,7 +140,7 @@ def test_a_residual_that_its_format_rounds_or_clips_gives_a_warning(
 ) -> None:
     loud = np.where(np.arange(9000) // 50 % 2, -0.9, 0.9).astype(np.float32)
     write(tmp_path / "loud.wav", loud, RATE)
-    words = ("-o", tmp_path / "b.wav", "--model", causal_model("gain", -1.0), "--no-guard")
+    words = ("-o", tmp_path / "b.wav", "--model", causal_model("gain", -1.0))
     done = denoise(tmp_path / "loud.wav", "--residual", tmp_path / "r.wav", *words)
     assert "samples of the residual above full scale were clipped" in done.stderr
     done = denoise(tree / "a.wav", "--residual", tmp_path / "r.mp3", *words, "--force")
@@ -172,7 +172,7 @@ def loud(tmp_path: Path) -> Path:
 def test_peaks_above_full_scale_are_clipped_or_rescaled_with_a_warning(
     loud: Path, tmp_path: Path, causal_model: Make, mode: str
 ) -> None:
-    words = ("--clip-mode", mode, "--subtype", "PCM_16", "--no-guard", "--model", causal_model("gain", 2.0))
+    words = ("--clip-mode", mode, "--subtype", "PCM_16", "--model", causal_model("gain", 2.0))
     done = denoise(loud, "-o", tmp_path / "out.wav", *words)
     good(done)
     clean, expected = read(tmp_path / "out.wav")[0], read(loud)[0] * 2
@@ -185,7 +185,7 @@ def test_peaks_above_full_scale_are_clipped_or_rescaled_with_a_warning(
 
 
 def test_a_float_file_keeps_its_peaks(loud: Path, tmp_path: Path, causal_model: Make) -> None:
-    done = denoise(loud, "-o", tmp_path / "out.wav", "--no-guard", "--model", causal_model("gain", 2.0))
+    done = denoise(loud, "-o", tmp_path / "out.wav", "--model", causal_model("gain", 2.0))
     good(done)
     assert np.abs(read(tmp_path / "out.wav")[0]).max() == pytest.approx(1.5, abs=1e-3)
     assert done.stderr == ""

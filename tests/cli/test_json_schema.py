@@ -56,7 +56,7 @@ def test_success_warnings_failure_and_what_is_left_out_are_as_the_schema_says(
     folder: Path, tmp_path: Path, run: Run, causal_model: Make
 ) -> None:
     schema, model = validator("denoise"), causal_model("gain", 2.0)
-    words = ("-o", tmp_path / "out", "--residual", tmp_path / "removed", "--model", model, "--no-guard", "--json")
+    words = ("-o", tmp_path / "out", "--residual", tmp_path / "removed", "--model", model, "--json")
     lines = objects(run("denoise", folder, *words))
     for line in lines:
         schema.validate(line)

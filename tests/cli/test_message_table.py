@@ -34,7 +34,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def denoise(run: Run, folder: Path, model: Path, *words: object) -> list[str]:
-    done = run("denoise", folder.name, "-o", "out", "--model", model, "--no-guard", *words, cwd=folder.parent)
+    done = run("denoise", folder.name, "-o", "out", "--model", model, *words, cwd=folder.parent)
     assert done.returncode == 1
     return done.stderr.decode().splitlines()
 
@@ -79,7 +79,7 @@ def test_verbose_prints_each_and_no_table(folder: Path, run: Run, causal_model: 
 
 
 def test_json_has_no_table(folder: Path, run: Run, causal_model: Make) -> None:
-    words = ("denoise", folder, "-o", folder.parent / "out", "--model", causal_model("gain", 2.0), "--no-guard")
+    words = ("denoise", folder, "-o", folder.parent / "out", "--model", causal_model("gain", 2.0))
     done = run(*words, "--json")
     assert b" x not" not in done.stderr
     lines = [json.loads(line) for line in done.stdout.decode().splitlines()]

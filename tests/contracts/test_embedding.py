@@ -45,7 +45,7 @@ def noisy(folder: Path, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
 def test_the_python_program_gives_what_denoise_gives(noisy: np.ndarray) -> None:
     (program,) = blocks(PAGE, "python")
     exec(compile(program, PAGE.name, "exec"), {})
-    assert np.abs(read("clean-48k.wav")[0] - unhiss.denoise(noisy, RATE, guard=False)).max() < SAME
+    assert np.abs(read("clean-48k.wav")[0] - unhiss.denoise(noisy, RATE)).max() < SAME
 
 
 def test_the_node_program_gives_what_denoise_gives(noisy: np.ndarray) -> None:
@@ -60,7 +60,7 @@ def test_the_node_program_gives_what_denoise_gives(noisy: np.ndarray) -> None:
     done = subprocess.run(words, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     denoised = np.fromfile("clean.f32", "<f4")
-    assert np.abs(denoised - unhiss.denoise(noisy, RATE, guard=False)).max() < WEBASSEMBLY
+    assert np.abs(denoised - unhiss.denoise(noisy, RATE)).max() < WEBASSEMBLY
 
 
 def test_the_programs_have_at_most_40_lines() -> None:

@@ -6,6 +6,7 @@ import inspect
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -15,6 +16,7 @@ from click.testing import CliRunner
 import unhiss
 from unhiss.cli.denoise import command as denoise
 from unhiss.cli.live import command as live
+from unhiss.errors import ConfigError
 from unhiss.serve import denoise_endpoint, openapi, protocol
 
 ROOT = Path(__file__).parent.parent.parent
@@ -49,7 +51,23 @@ def test_the_page_has_the_name_as_typescript_writes_it() -> None:
     text = (ROOT / "web" / "src" / "engine" / "stream.ts").read_text(encoding="utf-8")
     (fields,) = re.findall(r"export type Options = \{(.*)\}", text)
     camel = re.sub(r"_(\w)", lambda match: match[1].upper(), NAME)
-    assert {field.strip().partition("?")[0] for field in fields.split(";")} - {""} == {camel, "mix", "guard"}
+    assert {field.strip().partition("?")[0] for field in fields.split(";")} - {""} == {camel, "mix"}
+
+
+def test_nothing_takes_a_guard_any_more(tmp_path: Path) -> None:
+    """Models leave clean speech alone by themselves. What a server answers is in tests/serve."""
+    silence = np.zeros(2000, np.float32)
+    unhiss.write(tmp_path / "a.wav", silence, 16000)
+    removed: dict[str, Any] = {"guard": False}
+    for call in (lambda: unhiss.denoise(silence, 16000, **removed), lambda: unhiss.Stream(16000, **removed)):
+        with pytest.raises(TypeError, match="unexpected keyword argument 'guard'"):
+            call()
+    with pytest.raises(ConfigError, match="no option 'guard'"):
+        unhiss.denoise_file(tmp_path / "a.wav", tmp_path / "b.wav", **removed)
+    for option in ("--guard", "--no-guard"):
+        done = CliRunner().invoke(denoise, [str(tmp_path / "a.wav"), option])
+        assert (done.exit_code, "No such option" in done.output) == (2, True)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.wav"]
 
 
 def test_no_page_of_the_manual_has_the_older_name() -> None:

@@ -116,7 +116,6 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"mix": None}, "mix = None; expected 0"),
     ({"atten_limit_db": float("nan")}, "atten_limit_db = nan; expected dB from 0"),
     ({"atten_limit_db": "6"}, "atten_limit_db = '6'; expected dB from 0"),
-    ({"guard": "yes"}, "guard = 'yes'; expected True or False"),
     ({"model": 3}, "model = 3; expected an installed name or the path"),
     ({"model": ["small"]}, r"model = \['small'\]; expected an installed name"),
     ({"model": None}, "model = None; expected an installed name"),

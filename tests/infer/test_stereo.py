@@ -24,8 +24,8 @@ def test_one_voice_between_the_speakers_keeps_its_position(pan: tuple[float, flo
     voice = noise(rng)
     stereo = np.stack([pan[0] * voice, pan[1] * voice])
     model = causal_model("leveller")  # depends on the level, so separate masks would differ
-    out = unhiss.denoise(stereo, RATE, model=model, guard=False)[:, RATE // 2 :]
-    alone = np.stack([unhiss.denoise(channel, RATE, model=model, guard=False) for channel in stereo])[:, RATE // 2 :]
+    out = unhiss.denoise(stereo, RATE, model=model)[:, RATE // 2 :]
+    alone = np.stack([unhiss.denoise(channel, RATE, model=model) for channel in stereo])[:, RATE // 2 :]
     shifts = [np.abs(x[0] * pan[1] - x[1] * pan[0]).max() / np.abs(x).max() for x in (out, alone)]
     assert shifts[0] < 1e-4
     if abs(pan[0]) != abs(pan[1]):
@@ -35,17 +35,17 @@ def test_one_voice_between_the_speakers_keeps_its_position(pan: tuple[float, flo
 def test_two_speakers_with_a_microphone_each_are_denoised_separately(causal_model: Make, rng) -> None:
     stereo = np.stack([noise(rng), 0.1 * noise(rng)])
     model = causal_model("leveller")
-    out = unhiss.denoise(stereo, RATE, model=model, guard=False)[:, RATE // 2 :]
-    alone = np.stack([unhiss.denoise(channel, RATE, model=model, guard=False) for channel in stereo])[:, RATE // 2 :]
+    out = unhiss.denoise(stereo, RATE, model=model)[:, RATE // 2 :]
+    alone = np.stack([unhiss.denoise(channel, RATE, model=model) for channel in stereo])[:, RATE // 2 :]
     assert (np.mean((out - alone) ** 2, axis=1) < 0.01 * np.mean(alone**2, axis=1)).all()
 
 
 def test_a_silent_channel_stays_silent_and_does_not_affect_the_other(causal_model: Make, rng) -> None:
     voice = noise(rng)
     model = causal_model("leveller")
-    out = unhiss.denoise(np.stack([voice, 0 * voice]), RATE, model=model, guard=False)
+    out = unhiss.denoise(np.stack([voice, 0 * voice]), RATE, model=model)
     assert not out[1].any()
-    assert np.abs(out[0] - unhiss.denoise(voice, RATE, model=model, guard=False)).max() < 1e-5
+    assert np.abs(out[0] - unhiss.denoise(voice, RATE, model=model)).max() < 1e-5
 
 
 @pytest.mark.parametrize("gain", [1e-6, 1.0, 2.0**31])

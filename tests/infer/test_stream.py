@@ -67,7 +67,6 @@ def test_stream_equals_offline_for_any_block_size(
 CUTTINGS = {
     "sizes": st.lists(st.one_of(st.integers(0, 50), st.integers(0, 5000)), max_size=12),
     "rate": st.sampled_from([8000, 11025, 16000, 22050, 24000, 44100, 48000, 96000]),
-    "guard": st.booleans(),
     "limit": st.sampled_from([None, 6.0]),
     "mix": st.sampled_from([1.0, 0.7]),
 }
@@ -93,8 +92,8 @@ def test_small_streams_as_offline_for_a_thousand_random_cuts(**cutting: Any) -> 
     check_cutting("small", **cutting)
 
 
-def check_cutting(model: str | Path, sizes: list[int], rate: int, guard: bool, limit: float | None, mix: float) -> None:
-    options: dict[str, Any] = {"guard": guard, "atten_limit_db": limit, "mix": mix}
+def check_cutting(model: str | Path, sizes: list[int], rate: int, limit: float | None, mix: float) -> None:
+    options: dict[str, Any] = {"atten_limit_db": limit, "mix": mix}
     audio = noise(np.random.default_rng(len(sizes)), 1, sum(sizes))
     stream = Stream(rate, 1, model, **options)
     parts = [stream.push(audio[:, a:b]) for a, b in pairwise(np.cumsum([0, *sizes]))]
@@ -173,7 +172,7 @@ def test_a_file_equals_the_stream(rate: int, causal_models: dict[str, Path], tmp
 @pytest.mark.parametrize("rate", [8000, 44100])
 def test_the_state_counts_frames_from_the_start(rate: int, causal_models: dict[str, Path]) -> None:
     audio = np.ones(2 * rate, np.float32)
-    out = unhiss.denoise(audio, rate, model=causal_models["counter"], guard=False)
+    out = unhiss.denoise(audio, rate, model=causal_models["counter"])
     frame, hop_s = np.arange(120), 0.016  # frame n + 1 starts with hop n; a constant input shows both gains over it
     before, after = (0.6 + 0.4 * np.sin(frame + k) for k in (1, 2))
     start, middle = (np.round((frame + part) * hop_s * rate).astype(int) for part in (0, 0.5))
@@ -187,7 +186,7 @@ def test_bins_have_the_same_frequency_at_every_rate(causal_model: Make) -> None:
         time_s = np.arange(rate // 2) / rate
         for bin_ in (10, 100):
             tone = np.cos(2 * np.pi * 31.25 * bin_ * time_s).astype(np.float32)
-            out = streamed(Stream(rate, model=model, guard=False), tone, [1000])[rate // 10 : -rate // 10]
+            out = streamed(Stream(rate, model=model), tone, [1000])[rate // 10 : -rate // 10]
             assert np.sqrt(2 * np.square(out).mean()) == pytest.approx(1 / (1 + bin_ / 20), rel=2e-2)
 
 

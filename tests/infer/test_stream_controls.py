@@ -53,7 +53,7 @@ def test_a_copy_is_independent(rate: int, leveller: CausalModel, rng: np.random.
 def test_many_streams_share_calls_of_the_model(
     leveller: CausalModel, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    options: list[dict[str, Any]] = [{}, {"atten_limit_db": 6.0}, {"guard": False}, {"mix": 0.5}]
+    options: list[dict[str, Any]] = [{}, {"atten_limit_db": 6.0}, {"bypass": True}, {"mix": 0.5}]
     kinds = [(48000, 1, options[0]), (48000, 2, options[1]), (48000, 1, options[2]), (44100, 1, options[3])]
     alone, together = ([Stream(rate, n, leveller, **given) for rate, n, given in kinds] for _ in range(2))
     run, calls = leveller.run, []
@@ -90,7 +90,7 @@ def test_mix_is_a_weighted_sum(causal_model: Make, rng: np.random.Generator) -> 
 @pytest.mark.parametrize(("gain", "kept"), [(0.0, 10**-0.3), (0.1, 10**-0.3), (-0.2, 10**-0.3), (0.9, 0.9)])
 def test_the_attenuation_is_limited(gain: float, kept: float, causal_model: Make, rng: np.random.Generator) -> None:
     audio = noise(rng, 20000)
-    out = unhiss.denoise(audio, 16000, model=causal_model("gain", gain), atten_limit_db=6, guard=False)
+    out = unhiss.denoise(audio, 16000, model=causal_model("gain", gain), atten_limit_db=6)
     np.testing.assert_allclose(out, kept * audio, atol=ROUND_OFF)
 
 

@@ -36,7 +36,7 @@ def click_db(audio: np.ndarray) -> float:
 
 @pytest.mark.parametrize(("name", "value"), CHANGES)
 def test_a_change_makes_no_click(name: str, value: float, causal_model: Make) -> None:
-    stream = Stream(RATE, model=causal_model("gain", 0.0), guard=False)
+    stream = Stream(RATE, model=causal_model("gain", 0.0))
     before, parts = getattr(stream, name), []
     for number, block in enumerate(TONE.reshape(-1, 480)):
         if number % 33 == 20:
@@ -52,7 +52,7 @@ def test_a_change_makes_no_click(name: str, value: float, causal_model: Make) ->
 
 def test_bypass_is_the_input_at_the_same_latency(causal_model: Make, rng: np.random.Generator) -> None:
     for rate in (16000, 44100):
-        stream, audio = Stream(rate, 2, causal_model("gain", 0.5), guard=False), noise(rng, 2, rate)
+        stream, audio = Stream(rate, 2, causal_model("gain", 0.5)), noise(rng, 2, rate)
         parts = [stream.push(audio[:, :4000])]
         stream.bypass = True
         parts.append(stream.push(audio[:, 4000:12000]))

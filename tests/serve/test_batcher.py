@@ -44,7 +44,7 @@ async def running(on_step: Callable[[Step], None] = lambda step: None) -> AsyncI
 
 
 def test_streams_pushed_together_return_what_each_returns_alone(model: CausalModel, rng: np.random.Generator) -> None:
-    options = [{}, {"mix": 0.5}, {"atten_limit_db": 6.0}, {"guard": False}, {"atten_limit_db": 3.0, "mix": 0.2}, {}]
+    options = [{}, {"mix": 0.5}, {"atten_limit_db": 6.0}, {"bypass": True}, {"atten_limit_db": 3.0, "mix": 0.2}, {}]
     pairs = [
         [Stream(rate, channels, model, **settings) for _ in range(2)]  # type: ignore[arg-type]
         for (rate, channels), settings in zip(FORMATS, options, strict=True)

@@ -116,7 +116,7 @@ def test_a_lossy_upload_keeps_its_number_of_samples(server: RunningServer, rng: 
         ("?mix=2", b"x", 400, "mix = 2.0; expected 0"),
         ("?mix=half", b"x", 400, "mix = 'half'; expected a number"),
         ("?atten_limit_db=nan", b"x", 400, "atten_limit_db = 'nan'; expected a number"),
-        ("?guard=maybe", b"x", 400, "guard = 'maybe'; expected true or false"),
+        ("?guard=true", b"x", 400, "guard is gone: models now leave clean speech alone by themselves; omit it"),
         ("?track=0", b"x", 400, "track = '0'; expected the number of an audio track, from 1"),
         ("?track=2", wav(np.zeros((1, 9), np.float32), 8000), 422, "no audio track 2; it holds 1: FLOAT, 1 channel"),
         ("?format=doc", b"x", 400, "format = 'doc'; expected one of wav"),

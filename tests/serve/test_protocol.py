@@ -31,8 +31,8 @@ def test_a_start_message_needs_only_a_rate() -> None:
 
 
 def test_a_start_message_may_have_all_controls() -> None:
-    start = parse_start(json.dumps(START | {"atten_limit_db": 6, "mix": 0.5, "bypass": True, "guard": False}))
-    assert (start.controls, start.guard) == (Controls(atten_limit_db=6, mix=0.5, bypass=True), False)
+    start = parse_start(json.dumps(START | {"atten_limit_db": 6, "mix": 0.5, "bypass": True}))
+    assert start.controls == Controls(atten_limit_db=6, mix=0.5, bypass=True)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,9 @@ def test_a_start_message_may_have_all_controls() -> None:
         ({"type": "set"}, "type = 'set'; expected start"),
         ({"model": "x" * 5000}, "expected 4,096 at most"),
         ({"state": "x" * (2 << 20)}, "expected 1,052,672 at most"),
-        ({"state": "x", "mix": 0.5, "guard": True}, "fields = ['guard', 'mix']; expected none of them beside state"),
+        ({"guard": True}, "guard is gone: models now leave clean speech alone by themselves; omit it"),
+        ({"guard": False, "state": "x"}, "guard is gone"),
+        ({"state": "x", "mix": 0.5, "bypass": True}, "fields = ['bypass', 'mix']; expected none of them beside state"),
     ],
 )
 def test_an_invalid_start_message_is_rejected_with_value_and_expectation(change: dict, line: str) -> None:

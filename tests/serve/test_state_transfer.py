@@ -39,7 +39,7 @@ def test_a_stream_that_moves_returns_the_offline_result(
 ) -> None:
     one, other = pair
     audio = noise(rng, channels, RATE)
-    with one.client.stream(RATE, channels, mix=0.7, atten_limit_db=9.0, guard=False) as stream:
+    with one.client.stream(RATE, channels, mix=0.7, atten_limit_db=9.0) as stream:
         parts = push_blocks(stream, audio[:, :cut])
         state = stream.save()
     with other.client.stream(RATE, channels, state=state) as stream:
@@ -47,7 +47,7 @@ def test_a_stream_that_moves_returns_the_offline_result(
         expected: dict[str, Any] = {"type": "settings", "atten_limit_db": 9.0, "mix": 0.7, "bypass": False}
         assert stream.set(bypass=False) == expected
     result = np.concatenate(parts, axis=1)[:, stream.latency.samples :]
-    offline = unhiss.denoise(audio, RATE, model=leveller, mix=0.7, atten_limit_db=9.0, guard=False)
+    offline = unhiss.denoise(audio, RATE, model=leveller, mix=0.7, atten_limit_db=9.0)
     np.testing.assert_allclose(result, offline, atol=ROUND_OFF)
 
 

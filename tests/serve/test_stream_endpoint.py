@@ -53,8 +53,8 @@ def test_a_stream_uses_the_settings_of_its_start_message(
     server: RunningServer, leveller: Path, rng: np.random.Generator
 ) -> None:
     audio = noise(rng, 1, 16000)
-    result = stream_audio(server.client, audio, 16000, 320, mix=0.4, atten_limit_db=6.0, guard=False)
-    expected = unhiss.denoise(audio, 16000, model=leveller, mix=0.4, atten_limit_db=6.0, guard=False)
+    result = stream_audio(server.client, audio, 16000, 320, mix=0.4, atten_limit_db=6.0)
+    expected = unhiss.denoise(audio, 16000, model=leveller, mix=0.4, atten_limit_db=6.0)
     np.testing.assert_allclose(result, expected, atol=ROUND_OFF)
 
 
@@ -80,6 +80,7 @@ def test_a_flush_resets_the_stream(server: RunningServer, rng: np.random.Generat
         ({"rate": 16000, "model": "../../etc/passwd"}, 404, "no model"),
         ({"rate": 16000, "model": "unet"}, 400, "looks .* ahead and cannot stream"),
         ({"rate": 16000, "mix": 3}, 400, "mix = 3"),
+        ({"rate": 16000, "guard": True}, 400, "guard is gone: models now leave clean speech alone"),
     ],
 )
 def test_an_invalid_start_message_is_rejected(

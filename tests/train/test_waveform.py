@@ -45,11 +45,11 @@ def test_an_identity_model_returns_every_sample(
 
 
 @pytest.mark.parametrize("rate", [16000, 48000])
-def test_small_gives_what_denoise_gives_without_its_guard(rate: int, tmp_path: Path, rng: np.random.Generator) -> None:
+def test_small_gives_what_denoise_gives(rate: int, tmp_path: Path, rng: np.random.Generator) -> None:
     worst = export_waveform("small", tmp_path / "w.onnx", rate, "w")
     assert worst < TOLERANCE and (tmp_path / "w.onnx").stat().st_size < 4e6
     audio = (0.1 * rng.standard_normal((2, rate))).astype(np.float32)
-    expected = np.stack([unhiss.denoise(row, rate, guard=False) for row in audio])
+    expected = np.stack([unhiss.denoise(row, rate) for row in audio])
     for sizes in ([1], [3, 50]):
         assert np.abs(cleaned(tmp_path / "w.onnx", audio, sizes) - expected).max() < TOLERANCE
 
@@ -81,9 +81,7 @@ def test_a_graph_that_differs_is_not_written(causal_model: Make, tmp_path: Path,
 def test_the_command_reports_its_output_and_keeps_an_existing_file(tmp_path: Path) -> None:
     words = ["export", "small", "--waveform", "--rate", "16000", "-o", str(tmp_path / "w.onnx")]
     done = CliRunner().invoke(program, words)
-    assert (
-        done.exit_code == 0 and "16,000 Hz" in done.output and "equals unhiss.Stream(16000, guard=False)" in done.output
-    )
+    assert done.exit_code == 0 and "16,000 Hz" in done.output and "equals unhiss.Stream(16000)" in done.output
     metadata = onnxruntime.InferenceSession(str(tmp_path / "w.onnx")).get_modelmeta().custom_metadata_map
     assert (metadata["unhiss.format"], metadata["unhiss.model"], metadata["unhiss.licence"]) == (
         "waveform 1",

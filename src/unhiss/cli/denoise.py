@@ -43,7 +43,6 @@ cat noisy.wav | unhiss denoise - -o - > clean.wav
 @click.option("--atten-limit-db", "--atten-lim", "atten_limit_db", cls=RenamedOption, type=float, metavar="DB",
               help="Attenuate noise by at most this many dB.")  # fmt: skip
 @click.option("--mix", type=float, default=1.0, show_default=True, help="1 is the denoised signal, 0 the input.")
-@click.option("--guard/--no-guard", default=True, help="Leave clean speech unchanged (causal models; default: on).")
 @click.option("--residual", type=LocalPath(path_type=Path), help="Also write what was removed: input minus output.")
 @click.option("--track", type=click.IntRange(min=1), metavar="N",
               help="Which of several audio tracks, from 1.  [default: the one that a player plays]")  # fmt: skip

@@ -75,4 +75,4 @@ def _waveform(source: Path, output: Path, name: str, rate: int) -> None:
             export(source, model, name=name, licence=None, summary="")
         worst = export_waveform(model, output, rate, name)
     click.echo(f"{output}: {rate:,} Hz, {output.stat().st_size / 1e6:.2f} MB")
-    click.echo(f"equals unhiss.Stream({rate}, guard=False) within {worst:.1e} of full scale")
+    click.echo(f"equals unhiss.Stream({rate}) within {worst:.1e} of full scale")

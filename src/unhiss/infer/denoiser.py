@@ -33,9 +33,8 @@ class Denoiser:
     """A loaded model: `Denoiser("small")(audio, rate)`.
 
     model: an installed name (see `unhiss.models()`) or the path of an .onnx file. atten_limit_db: the most
-    attenuation (None: no limit). mix: 1 is denoised, 0 the input. guard: protect clean speech (causal models).
-    end_to_end: the reference's frames without overlap (frame models; clicks at the seams; for comparison).
-    threads: 0 takes all cores. device: auto, cpu or cuda.
+    attenuation (None: no limit). mix: 1 is denoised, 0 the input. end_to_end: the reference's frames without overlap
+    (frame models; clicks at the seams; for comparison). threads: 0 takes all cores. device: auto, cpu or cuda.
     `.rate`: Hz the model works at, None for a causal one, which takes any; `.latency_ms`: how far the model looks
     ahead, or the latency of live audio.
     Raises ModelError if there is no such model, ConfigError for an option out of range.
@@ -43,20 +42,19 @@ class Denoiser:
 
     def __init__(
         self, model: str | Path = DEFAULT, *, atten_limit_db: float | None = None, mix: float = 1.0,
-        guard: bool = True, end_to_end: bool = False, threads: int = 0, device: str = "auto",
+        end_to_end: bool = False, threads: int = 0, device: str = "auto",
     ) -> None:  # fmt: skip
         self._options: dict[str, Any] = {
-            "atten_limit_db": atten_limit_db, "mix": mix, "guard": guard, "end_to_end": end_to_end, "threads": threads,
+            "atten_limit_db": atten_limit_db, "mix": mix, "end_to_end": end_to_end, "threads": threads,
             "device": device,
         }  # fmt: skip
-        check_options(atten_limit_db, mix, threads, guard=guard, end_to_end=end_to_end)
+        check_options(atten_limit_db, mix, threads, end_to_end=end_to_end)
         if end_to_end and atten_limit_db is not None:
             raise ConfigError("atten_limit_db does not work with end_to_end; leave one of them out")
         self._model = load(model, threads, device)
         if end_to_end and isinstance(self._model, CausalModel):
             raise ConfigError(f"end_to_end is for frame models, and {self._model.name} is causal; leave it out")
-        self._limit_db = atten_limit_db
-        self._mix, self._guard, self._end_to_end = mix, guard, end_to_end
+        self._limit_db, self._mix, self._end_to_end = atten_limit_db, mix, end_to_end
         self.name, self.latency_ms = self._model.name, self._model.latency_ms
         self.rate = None if isinstance(self._model, CausalModel) else self._model.rate
         path = self._model.path
@@ -146,7 +144,7 @@ class Denoiser:
         self, model: CausalModel, blocks: Iterable[np.ndarray], rate: int, channels: int, on_speech: OnSpeech | None
     ) -> Iterator[np.ndarray]:
         """The output of a Stream without the latency at its start."""
-        stream = Stream(rate, channels, model, atten_limit_db=self._limit_db, mix=self._mix, guard=self._guard)
+        stream = Stream(rate, channels, model, atten_limit_db=self._limit_db, mix=self._mix)
         stream._engine.on_speech = on_speech
         size, late = max(1, int(BLOCK_S * rate)), stream.latency.samples
         for block in blocks:
@@ -190,7 +188,7 @@ class Denoiser:
 
 def _shared(model: str | Path, options: dict[str, Any]) -> Denoiser:
     """A Denoiser of these arguments that all their users in this process share."""
-    check_options(options["atten_limit_db"], options["mix"], guard=options["guard"])  # before they are hashed
+    check_options(options["atten_limit_db"], options["mix"])  # before they are hashed
     return _load(str(as_path("model", model, MODEL)), **options)
 
 
@@ -201,27 +199,27 @@ def _load(model: str, **options: Any) -> Denoiser:
 
 def denoise(
     audio: ArrayLike, rate: int, *, model: str | Path = DEFAULT, atten_limit_db: float | None = None,
-    mix: float = 1.0, guard: bool = True, loudness_lufs: float | None = None,
+    mix: float = 1.0, loudness_lufs: float | None = None,
 ) -> np.ndarray:  # fmt: skip
     """Denoise audio `(T,)` or `(C, T)` at `rate` Hz; returns float32 of the same shape.
 
     audio: float, or integers, which are scaled by their type. model: an installed name or an .onnx path.
-    atten_limit_db: the most attenuation. mix: 1 is denoised, 0 the input. guard: protect clean speech (causal
-    models). loudness_lufs: of the result (None: as it is), as far as a true peak of -1 dBTP allows; see Denoiser.
+    atten_limit_db: the most attenuation. mix: 1 is denoised, 0 the input. loudness_lufs: of the result (None: as it
+    is), as far as a true peak of -1 dBTP allows; see Denoiser.
     Raises AudioError, ModelError and ConfigError.
     """
-    denoiser = _shared(model, {"atten_limit_db": atten_limit_db, "mix": mix, "guard": guard})
+    denoiser = _shared(model, {"atten_limit_db": atten_limit_db, "mix": mix})
     return denoiser._denoise(audio, rate, loudness_lufs)
 
 
 def denoise_file(
     source: Readable | Source, target: Writable, *, model: str | Path = DEFAULT, atten_limit_db: float | None = None,
-    mix: float = 1.0, guard: bool = True, **options: Any,
+    mix: float = 1.0, **options: Any,
 ) -> FileReport:  # fmt: skip
     """Denoise a file into another of the same rate, channels, length, coding and tags.
 
     source, target: paths or file objects. options: see Denoiser.file.
     """
-    check_names(options, (*FILE_OPTIONS, "model", "atten_limit_db", "mix", "guard"))
-    denoiser = _shared(model, {"atten_limit_db": atten_limit_db, "mix": mix, "guard": guard})
+    check_names(options, (*FILE_OPTIONS, "model", "atten_limit_db", "mix"))
+    denoiser = _shared(model, {"atten_limit_db": atten_limit_db, "mix": mix})
     return denoiser.file(source, target, **options)

@@ -1,4 +1,4 @@
-"""The causal engine at one of its own rates: STFT, model, stereo link, guard, attenuation limit, overlap-add.
+"""The causal engine at one of its own rates: STFT, model, stereo link, attenuation limit, overlap-add.
 
 samples   0 ........ H ........ 2H ....... 3H        H: the hop, 16 ms; a frame is two hops long
 frame 0   |==== half new ====|                       (zeros precede sample 0)
@@ -14,7 +14,6 @@ import numpy as np
 from unhiss.dsp.stft import window
 from unhiss.errors import ModelError
 from unhiss.infer.causal_model import CausalModel, OnSpeech
-from unhiss.infer.guard import Guard, blend, energy
 from unhiss.infer.stereo import StereoLinker
 
 RATES = (8000, 12000, 16000, 24000, 32000, 48000, 96000)  # 32 ms have bins of 31.25 Hz at all of them
@@ -35,7 +34,7 @@ class Engine:
 
     STATE_FIELDS = ("state", "_pending", "_overlap", "_started")  # all else follows from the arguments of __init__
 
-    def __init__(self, model: CausalModel, rate: int, channels: int, guard: bool) -> None:
+    def __init__(self, model: CausalModel, rate: int, channels: int) -> None:
         size = round(model.window_s * rate)
         if size % 2 or abs(size - model.window_s * rate) > 1e-6:
             raise ModelError(f"{model.name}: a window of {model.window_s} s is no even number of samples at {rate} Hz")
@@ -43,17 +42,11 @@ class Engine:
         root = np.sqrt(window(size)).reshape(2, -1)  # squares of both halves add up to one
         self._analysis_window, self._synthesis_window = root * np.float32(UNIT / size), root * np.float32(size / UNIT)
         self.linker = StereoLinker(model.window_s / 2) if channels == 2 else None
-        self.guard = Guard(channels, model.window_s / 2) if guard else None
         self.state = model.start(channels)
         self.on_speech: OnSpeech | None = None
         self._pending = np.zeros((channels, self.hop), np.float32)  # input that belongs to later frames too
         self._overlap = np.zeros((channels, self.hop), np.float32)  # second half of the last frame
         self._started = False
-
-    @property
-    def parts(self) -> dict[str, Guard | StereoLinker]:
-        """The parts with a state of their own, by name."""
-        return {name: part for name, part in (("guard", self.guard), ("linker", self.linker)) if part}
 
     # Only `_complete_hops` and `_overlap_add` use the stream's state; the others treat all streams of a rate alike.
 
@@ -120,12 +113,6 @@ def _process_batch(engines: list[Engine], hops: list[np.ndarray], limits_db: lis
         engine.state = states[own].copy()  # a view would keep the states of all
         if engine.linker:
             denoised[own] = engine.linker.apply(noisy[own], denoised[own])
-    kept, removed = energy(denoised), energy(noisy - denoised)
-    weights = [
-        engine.guard.follow(kept[own], removed[own]) if engine.guard else np.ones((*kept[own].shape, 1), np.float32)
-        for engine, own in zip(engines, rows, strict=True)
-    ]
-    denoised = blend(noisy, denoised, np.concatenate(weights))
     if min(limits_db) < np.inf:
         denoised = limit_attenuation(noisy, denoised, np.repeat(limits_db, list(map(len, hops)))[:, None, None])
     first, second = engines[0]._synthesise(denoised)

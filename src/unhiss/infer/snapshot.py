@@ -20,7 +20,7 @@ import numpy as np
 from unhiss.errors import ModelError, shown
 from unhiss.legacy import OLD_NAME, is_old
 
-VERSION = 1
+VERSION = 2
 _DTYPES = {"F32": np.dtype("<f4"), "C64": np.dtype("<c8")}
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 

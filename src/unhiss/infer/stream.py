@@ -58,9 +58,9 @@ class Stream:
     rate: Hz, any. channels: two are a stereo pair, whose image is kept; else each is denoised by itself.
     model: name, .onnx file, or a CausalModel that streams share. atten_limit_db: the most attenuation (None: no
     limit). mix: 1 is denoised, 0 the input. bypass: output the input, at the same latency. These three may be set
-    while the stream runs, by any thread. guard: protect clean speech. All output of `push` and `flush`, without
-    the first `latency.samples`, is what `unhiss.denoise` returns, however the input was cut. Only one thread at a
-    time may use a stream; a second one gets an AudioError.
+    while the stream runs, by any thread. All output of `push` and `flush`, without the first `latency.samples`, is
+    what `unhiss.denoise` returns, however the input was cut. Only one thread at a time may use a stream; a second
+    one gets an AudioError.
     Raises ModelError if there is no such model or it looks ahead, ConfigError for an option out of range.
     """
 
@@ -68,14 +68,13 @@ class Stream:
 
     def __init__(
         self, rate: int, channels: int = 1, model: str | Path | CausalModel = DEFAULT, *,
-        atten_limit_db: float | None = None, mix: float = 1.0, bypass: bool = False, guard: bool = True,
-        threads: int = 1,
+        atten_limit_db: float | None = None, mix: float = 1.0, bypass: bool = False, threads: int = 1,
     ) -> None:  # fmt: skip
-        check_options(atten_limit_db, mix, threads, bypass=bypass, guard=guard)
+        check_options(atten_limit_db, mix, threads, bypass=bypass)
         check_count("channels", channels, 1, "1 or more")
         self.rate, self.channels = check_rate(rate), int(channels)
         self.model = load_causal(model, threads)
-        self._limit_db, self._mix, self._guard = atten_limit_db, mix, guard
+        self._limit_db, self._mix = atten_limit_db, mix
         self.bypass = bypass  # whether the output is the input; the model still runs, so that its state is current
         self._lock = _NonBlockingLock()
         self.reset()
@@ -93,7 +92,7 @@ class Stream:
     def _reset(self) -> None:
         engine_rate = nearest_rate(self.rate)
         self._up = Polyphase(self.rate, engine_rate, self.channels)
-        self._engine = Engine(self.model, engine_rate, self.channels, self._guard)
+        self._engine = Engine(self.model, engine_rate, self.channels)
         self._down = Polyphase(engine_rate, self.rate, self.channels)
         samples = _latency(self._up, self._engine.hop, self._down)
         self.latency = Latency(samples, samples / self.rate * 1000)
@@ -227,14 +226,13 @@ class Stream:
 
     @property
     def _options(self) -> dict[str, Any]:
-        options = {"atten_limit_db": self._limit_db, "mix": self._mix}
-        return options | {"bypass": bool(self.bypass), "guard": self._guard}
+        return {"atten_limit_db": self._limit_db, "mix": self._mix, "bypass": bool(self.bypass)}
 
     @property
     def _parts(self) -> dict[str, Any]:
         mixer = {"dry": self._mixer.dry, "wet": self._mixer.wet, "fader": self._mixer.fader}
         parts = {"stream": self, "up": self._up, "engine": self._engine, "down": self._down}
-        return parts | mixer | self._engine.parts
+        return parts | mixer | ({"linker": self._engine.linker} if self._engine.linker else {})
 
 
 def _check_many(streams: Any, blocks: Any) -> None:

@@ -57,9 +57,9 @@ class Client:
         """Denoise a recording; `target` appears when it is complete.
 
         force: overwrite an existing target, as with `unhiss.denoise_file`. options: model, atten_limit_db, mix,
-        guard, loudness_lufs, track, format (default: by the extension of `target`). A warning of the server, such as
-        of a loudness that peaks do not allow, is a UserWarning. Raises ServerError; AudioError for a source that
-        cannot be read, and for a target that exists or cannot be written.
+        loudness_lufs, track, format (default: by the extension of `target`). A warning of the server, such as of a
+        loudness that peaks do not allow, is a UserWarning. Raises ServerError; AudioError for a source that cannot be
+        read, and for a target that exists or cannot be written.
         """
         source, target = as_path("source", source), as_path("target", target)
         if target.exists() and not force:
@@ -86,8 +86,7 @@ class Client:
             return list(json.loads(response.read())["models"])
 
     def stream(self, rate: int, channels: int = 1, *, format: str = "float32", **options: Any) -> RemoteStream:
-        """A live stream; a context manager. options: model, atten_limit_db, mix, bypass, guard,
-        speech (see RemoteStream).
+        """A live stream; a context manager. options: model, atten_limit_db, mix, bypass, speech (see RemoteStream).
 
         state: what `save` of a stream returned, on this server or another, to continue it. Raises ServerError.
         """

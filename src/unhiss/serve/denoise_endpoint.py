@@ -17,13 +17,13 @@ from starlette.types import Message, Receive, Scope, Send
 from unhiss.errors import ConfigError
 from unhiss.infer.loudness import check_loudness
 from unhiss.media.source import READABLE
-from unhiss.serve.protocol import Controls, RequestError, value_error
+from unhiss.serve.protocol import Controls, RequestError, check_removed, value_error
 from unhiss.serve.security import bearer_token, client_address, error_response
 from unhiss.serve.service import Service
 from unhiss.serve.worker import FORMATS, DenoiseRequest, OutputInfo
 from unhiss.serve.worker_pool import DenoiseJob
 
-FIELDS = ("model", "atten_limit_db", "mix", "guard", "loudness_lufs", "format", "track")
+FIELDS = ("model", "atten_limit_db", "mix", "loudness_lufs", "format", "track")
 _NUMBERS = ("atten_limit_db", "mix", "loudness_lufs")
 LINGER_S = 2.0  # that a rejected upload is still read: a socket closed with unread bytes loses the response
 _FORMAT_OF_TYPE = {
@@ -189,6 +189,7 @@ def _loudness_headers(output: OutputInfo) -> dict[str, str]:
 
 def parse_options(service: Service, options: Mapping[str, str], accept: str) -> DenoiseRequest:
     """The options of a query or form. Raises RequestError: 400 for a value, 404 for a model, 406 for the format."""
+    check_removed(options)
     unknown = sorted(set(options) - set(FIELDS))
     if unknown:
         raise RequestError(400, f"unknown option {unknown[0][:60]!r}; expected one of {', '.join(FIELDS)}", "value")
@@ -200,16 +201,12 @@ def parse_options(service: Service, options: Mapping[str, str], accept: str) -> 
     except ConfigError as error:
         raise RequestError(400, str(error).removesuffix(", or None"), "value") from None
     controls = Controls(**values)
-    guard = options.get("guard", "true")
-    if guard not in ("true", "false"):
-        raise value_error("guard", guard, "true or false")
     track = options.get("track")
     if track is not None and not (track.isascii() and track.isdecimal() and 0 < int(track) < 1000):
         raise value_error("track", track, "the number of an audio track, from 1")
     return DenoiseRequest(
-        model=path, atten_limit_db=controls.atten_limit_db, mix=controls.mix, guard=guard == "true",
-        loudness_lufs=loudness_lufs, format=_output_format(options.get("format"), accept),
-        track=int(track) if track else None,
+        model=path, atten_limit_db=controls.atten_limit_db, mix=controls.mix, loudness_lufs=loudness_lufs,
+        format=_output_format(options.get("format"), accept), track=int(track) if track else None,
     )  # fmt: skip
 
 

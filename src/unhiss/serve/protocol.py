@@ -20,7 +20,7 @@ the order of the requests; their audio may be cut into messages differently. doc
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
@@ -86,7 +86,6 @@ class StartMessage:
     channels: int = 1
     format: str = "float32"
     model: str = ""  # the server's default
-    guard: bool = True
     token: str = ""  # for clients that cannot send headers
     speech: bool = False  # send the probability of speech before the audio
     state: str = ""  # of a `saved` message, to continue that stream with its settings
@@ -99,8 +98,8 @@ class StartMessage:
 
 Types = dict[str, tuple[type, ...]]
 _START_TYPES: Types = {
-    "rate": (int,), "channels": (int,), "format": (str,), "model": (str,), "guard": (bool,), "token": (str,),
-    "speech": (bool,), "state": (str,),
+    "rate": (int,), "channels": (int,), "format": (str,), "model": (str,), "token": (str,), "speech": (bool,),
+    "state": (str,),
 }  # fmt: skip
 _CONTROL_TYPES: Types = {"atten_limit_db": (int, float, type(None)), "mix": (int, float), "bypass": (bool,)}
 
@@ -113,7 +112,7 @@ def parse_start(text: str) -> StartMessage:
     if "rate" not in values:
         raise RequestError(400, 'start without rate; expected such as {"type": "start", "rate": 48000}', "start")
     _check_types(values, _START_TYPES)
-    settings = sorted({"guard", *_CONTROL_TYPES} & {*values, *message})
+    settings = sorted(_CONTROL_TYPES.keys() & message.keys())
     if values.get("state") and settings:
         raise value_error("fields", settings, "none of them beside state, which has its own; send a set afterwards")
     return StartMessage(**values, controls=_parse_controls(message, Controls()))
@@ -200,11 +199,18 @@ def _parse_object(text: str, *types: str, max_length: int = MAX_JSON) -> tuple[s
 
 
 def _parse_controls(values: dict[str, Any], current: Controls) -> Controls:
+    check_removed(values)
     unknown = sorted(set(values) - set(_CONTROL_TYPES))
     if unknown:
         raise value_error("field", unknown[0], "one of " + ", ".join((*_START_TYPES, *_CONTROL_TYPES)))
     _check_types(values, _CONTROL_TYPES)
     return replace(current, **values)
+
+
+def check_removed(names: Iterable[str]) -> None:
+    """Raise RequestError (400) for an option of former versions that clients may still send."""
+    if "guard" in names:
+        raise RequestError(400, "guard is gone: models now leave clean speech alone by themselves; omit it", "value")
 
 
 def _check_types(values: dict[str, Any], types: Types) -> None:

@@ -138,7 +138,7 @@ class Service:
         controls = start.controls
         stream = Stream(
             start.rate, start.channels, self._models[name], atten_limit_db=controls.atten_limit_db, mix=controls.mix,
-            bypass=controls.bypass, guard=start.guard,
+            bypass=controls.bypass,
         )  # fmt: skip
         if start.state:
             try:

@@ -46,7 +46,6 @@ class DenoiseRequest:
     model: str
     atten_limit_db: float | None = None
     mix: float = 1.0
-    guard: bool = True
     loudness_lufs: float | None = field(default=None, compare=False)  # a denoiser serves every loudness and format
     format: str = field(default="wav", compare=False)
     track: int | None = field(default=None, compare=False)  # of several audio tracks, from 1
@@ -112,9 +111,7 @@ def _log(line: str) -> None:
 
 @lru_cache(maxsize=4)
 def _denoiser(request: DenoiseRequest) -> Denoiser:
-    return Denoiser(
-        request.model, atten_limit_db=request.atten_limit_db, mix=request.mix, guard=request.guard, threads=1
-    )
+    return Denoiser(request.model, atten_limit_db=request.atten_limit_db, mix=request.mix, threads=1)
 
 
 def _write_streamable(recording: Source, folder: Path, request: DenoiseRequest, limits: Limits) -> None:

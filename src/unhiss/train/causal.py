@@ -174,7 +174,7 @@ class CausalNetwork(nn.Module):
         self.register_buffer("product_inputs", _product_inputs(), persistent=False)
         self.register_buffer("product_sum", _product_sum(), persistent=False)
         self.high_bands = HighBands(config.bottleneck)
-        self.speech = SpeechHead(channels) if config.speech else None
+        self.speech = SpeechHead(channels * bands) if config.speech else None
         # The state: the compressed spectrum of the frame before, then the LSTM states end to end: two of every block,
         # of the bottleneck and of the high bands. Each lies there in the LSTM's own layout.
         self.units = [channels] * 2 * config.blocks + [config.bottleneck] * 2 + [HIGH_UNITS] * 2
@@ -219,7 +219,7 @@ class CausalNetwork(nn.Module):
                 features, bottleneck_state = self.bottleneck_lstm(features, lstm_states[-4:-2])
                 x = x + reshape(self.bottleneck_out(features), 0, -1, bands, channels)
         x = x.transpose(0, 1).transpose(2, 3)  # (B, T, C, bands)
-        speech = [self.speech(x)] if self.speech else []
+        speech = [self.speech(reshape(x, 0, 0, -1))] if self.speech else []
         x = torch.matmul(x, self.from_bands).permute(0, 2, 1, 3)
         x = self.restore_channels(x) + skips[2]
         x = self.decoder[1](self.decoder[0](x) + skips[1]) + skips[0]

@@ -106,7 +106,7 @@ def draw_examples(store: Store, experiment: Experiment) -> list[Example]:
 
 @torch.no_grad()
 def denoise(model: nn.Module, audio: np.ndarray, experiment: Experiment) -> np.ndarray:
-    """float32 `(T,)` at the experiment's rate -> the model's output, of the same shape; no guard, no limit."""
+    """float32 `(T,)` at the experiment's rate -> the model's output, of the same shape; without a limit."""
     device = next(model.parameters()).device
     if experiment.model.kind != "causal":
 

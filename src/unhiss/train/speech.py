@@ -15,21 +15,21 @@ HANGOVER = 3  # frames, 48 ms: the closure of a plosive is part of its word
 
 
 class SpeechHead(nn.Module):
-    """Features of the last block, `(B, T, C, bands)` -> probabilities `(B, T)`. Trained last and alone.
+    """Features of the last block, `(B, T, C)` -> probabilities `(B, T)`. Trained last and alone.
 
-        p = sigmoid( v . relu( U mean over bands + a ) )
+        p = sigmoid( v . relu( U x + a ) )
 
-    The mean is all that it takes: with every band by itself the area under the curve is no larger. There are few nodes,
-    since each costs a thousandth of a frame: no second bias, and v is a vector, not a matrix of one column.
+    There are few nodes, since each costs two thousandths of a frame of `nano`: no second bias, and v is a vector, since
+    a matrix of one column would need a node to drop the last axis.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, features: int) -> None:
         super().__init__()
-        self.hidden = nn.Linear(channels, UNITS)
+        self.hidden = nn.Linear(features, UNITS)
         self.out = nn.Parameter(torch.randn(UNITS) / UNITS**0.5)
 
     def forward(self, features: Tensor) -> Tensor:
-        return torch.sigmoid(torch.matmul(functional.relu(self.hidden(features.mean(-1))), self.out))
+        return torch.sigmoid(torch.matmul(functional.relu(self.hidden(features)), self.out))
 
 
 def speech_activity(power: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """A causal ONNX model -> a graph from samples to samples, with STFT and overlap-add inside.
 
 audio (B, n hop) and state (B, S) -> cleaned (B, n hop) and next_state (B, S), at one rate, any B and n. The first
-state is zeros, and the output is one hop late. Guard, attenuation limit and mix stay outside.
+state is zeros, and the output is one hop late. Attenuation limit and mix stay outside.
 
 The DFT of N = N1 N2 points is two products with small matrices instead of one with N x N: with n = n1 N2 + n2,
 k = k1 + N1 k2 and w = e^(-2 pi i / N), X[k] = sum_n2 ( w^(n2 k1) w^(N1 n2 k2) sum_n1 x[n] w^(N2 n1 k1) ).
@@ -32,7 +32,7 @@ TEST_S = 3
 
 
 def export_waveform(source: str | Path, target: Path, rate: int, name: str) -> float:
-    """Write `target`; returns the largest difference from `Stream(rate, guard=False)` on three seconds of audio.
+    """Write `target`; returns the largest difference from `Stream(rate)` on three seconds of audio.
 
     source: an installed model or an .onnx file. Raises ConfigError for a rate the models do not run at,
     ModelError if the model looks ahead or the two differ by more than TOLERANCE; then nothing is written.
@@ -71,7 +71,7 @@ def _graph(inner: Any, model: CausalModel, rate: int, name: str) -> Any:
     )  # fmt: skip
     waveform = helper.make_model(graph, opset_imports=inner.opset_import, ir_version=inner.ir_version)
     metadata = {item.key: item.value for item in inner.metadata_props}
-    settings = {"rate": rate, "hop": hop, "latency": hop, "state": state_size, "guard": False}
+    settings = {"rate": rate, "hop": hop, "latency": hop, "state": state_size}
     config = json.loads(metadata["unhiss.config"]) | {"waveform": settings | {"inputs": ["audio", "state"]}}
     metadata |= {"unhiss.format": FORMAT, "unhiss.model": name, "unhiss.config": json.dumps(config, sort_keys=True)}
     helper.set_model_props(waveform, metadata)
@@ -202,7 +202,7 @@ def _max_difference(path: Path, model: CausalModel, rate: int) -> float:
         outputs.append(out)
         start += size
     output = np.concatenate(outputs, axis=1)[:, hop:]
-    streams = [Stream(rate, 1, model, guard=False) for _ in audio]
+    streams = [Stream(rate, 1, model) for _ in audio]
     pushed = zip(streams, audio, strict=True)
     expected = np.stack([stream.push(row)[stream.latency.samples :] for stream, row in pushed])
     common = min(output.shape[1], expected.shape[1])

@@ -1,11 +1,11 @@
 /**
  * Audio at one of the model's rates to spectra and back, as in unhiss/infer: frames of 32 ms every 16 ms with a
- * sqrt-Hann window; stereo linking, guard and limit; overlap-add.
+ * sqrt-Hann window; stereo linking and limit; overlap-add.
  */
 
 import { concat } from "../dsp/polyphase";
 import { RealFft } from "../dsp/fft";
-import { Guard, limit } from "./guard";
+import { limit } from "./limit";
 import type { Spectra } from "./spectra";
 import { StereoLinker } from "./stereo";
 
@@ -23,12 +23,11 @@ export class SpectralProcessor {
   private readonly analysisWindow: Float32Array; // with the scale of the spectra
   private readonly synthesisWindow: Float32Array;
   private readonly stereo: StereoLinker | null;
-  private readonly guard: Guard | null;
   private tail: Float32Array[]; // input for the next frames
   private overlap: Float32Array[]; // second half of the last frame
   private started = false;
 
-  constructor(windowS: number, rate: number, channels: number, private readonly attenLimitDb: number, guard: boolean) {
+  constructor(windowS: number, rate: number, channels: number, private readonly attenLimitDb: number) {
     const size = Math.round(windowS * rate);
     this.hop = size / 2;
     this.fft = new RealFft(size);
@@ -36,7 +35,6 @@ export class SpectralProcessor {
     this.analysisWindow = root.map((value) => value * (REFERENCE_SIZE / size));
     this.synthesisWindow = root.map((value) => value * (size / REFERENCE_SIZE));
     this.stereo = channels === 2 ? new StereoLinker(windowS / 2) : null;
-    this.guard = guard ? new Guard(channels, windowS / 2) : null;
     this.tail = Array.from({ length: channels }, () => new Float32Array(this.hop));
     this.overlap = Array.from({ length: channels }, () => new Float32Array(this.hop));
   }
@@ -63,7 +61,6 @@ export class SpectralProcessor {
     const { frames, bins } = spectrum;
     if (!frames) return this.overlap.map(() => new Float32Array(0));
     this.stereo?.apply(spectrum, denoised);
-    this.guard?.blend(spectrum, denoised);
     if (Number.isFinite(this.attenLimitDb)) limit(spectrum, denoised, this.attenLimitDb);
     const frame = new Float32Array(2 * this.hop);
     const out = this.overlap.map((previous, channel) => {

@@ -15,7 +15,7 @@ export interface Model {
   run(spectrum: Spectra, state: Float32Array): Promise<{ denoised: Spectra; state: Float32Array }>;
 }
 
-export type Options = { attenLimitDb?: number; mix?: number; guard?: boolean };
+export type Options = { attenLimitDb?: number; mix?: number };
 
 export class Stream {
   latency = 0; // samples
@@ -43,8 +43,8 @@ export class Stream {
     const modelRate = nearestRate(this.rate);
     this.upsampler = new Polyphase(this.rate, modelRate, this.channels);
     this.downsampler = new Polyphase(modelRate, this.rate, this.channels);
-    const { attenLimitDb = Infinity, guard = true } = this.options;
-    this.processor = new SpectralProcessor(this.model.windowS, modelRate, this.channels, attenLimitDb, guard);
+    const { attenLimitDb = Infinity } = this.options;
+    this.processor = new SpectralProcessor(this.model.windowS, modelRate, this.channels, attenLimitDb);
     this.state = new Float32Array(this.channels * this.model.stateSize);
     // unhiss/infer/stream.py has the derivation.
     const wait = (this.downsampler.reach + 2 * this.processor.hop) * this.upsampler.down;
