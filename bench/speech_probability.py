@@ -87,6 +87,29 @@ def install() -> None:
     subprocess.run([ENVIRONMENTS / PEER / "bin" / "python", "-m", "pip", "install", "--quiet", PEER], check=True)
 
 
+def measure(data: Path, models: dict[str, str]) -> dict[str, dict[str, float]]:
+    """Areas under the curve of models, by name and path, and of the peer where its environment is there."""
+    with (data / "dev" / "manifest.csv").open(encoding="utf-8", newline="") as file:
+        snr_db = {row["id"]: float(row["snr_db"]) for row in csv.DictReader(file)}
+    groups = {
+        f"from {SPLIT_DB:g} dB": [name for name, value in snr_db.items() if value >= SPLIT_DB],
+        f"below {SPLIT_DB:g} dB": [name for name, value in snr_db.items() if value < SPLIT_DB],
+    }
+    noisy = {name: recording(data, "noisy", name) for name in snr_db}
+    truth = {name: labels(recording(data, "clean", name)) for name in snr_db}
+    results = {}
+    for name, path in models.items():
+        denoiser = Denoiser(path, threads=1)
+        found = {key: probabilities(denoiser, audio) for key, audio in noisy.items()}
+        results[name] = {group: score(found, truth, names) for group, names in groups.items()}
+    if not (ENVIRONMENTS / PEER).exists():
+        print(f"without {PEER}, whose environment --install makes", file=sys.stderr)
+        return results
+    found = peer_probabilities(noisy)
+    best = {group: max(score(found, truth, names, delay) for delay in DELAYS) for group, names in groups.items()}
+    return results | {PEER: best}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=DATA)
@@ -94,8 +117,7 @@ def main() -> None:
     parser.add_argument("--install", action="store_true", help=f"make the environment of {PEER}")
     parser.add_argument("--no-save", action="store_true")
     options = parser.parse_args()
-    manifest = options.data / "dev" / "manifest.csv"
-    if not manifest.is_file():
+    if not (options.data / "dev" / "manifest.csv").is_file():
         print("skipped: needs recordings, dev/clean and dev/noisy; UNHISS_DATA names their folder")
         return
     named = options.model or [card.name for card in models() if card.causal]
@@ -106,28 +128,12 @@ def main() -> None:
         return
     if options.install and not (ENVIRONMENTS / PEER).exists():
         install()
-    with manifest.open(encoding="utf-8", newline="") as file:
-        snr_db = {row["id"]: float(row["snr_db"]) for row in csv.DictReader(file)}
-    groups = {
-        f"from {SPLIT_DB:g} dB": [name for name, value in snr_db.items() if value >= SPLIT_DB],
-        f"below {SPLIT_DB:g} dB": [name for name, value in snr_db.items() if value < SPLIT_DB],
-    }
-    sides = {side: {name: recording(options.data, side, name) for name in snr_db} for side in ("clean", "noisy")}
-    truth = {name: labels(audio) for name, audio in sides["clean"].items()}
-    results: dict[str, dict[str, float]] = {}
-    for path, name in zip(named, loaded, strict=True):
-        if name in with_speech:
-            denoiser = Denoiser(path, threads=1)
-            found = {key: probabilities(denoiser, audio) for key, audio in sides["noisy"].items()}
-            results[name] = {group: score(found, truth, names) for group, names in groups.items()}
-    if (ENVIRONMENTS / PEER).exists():
-        found = peer_probabilities(sides["noisy"])
-        results[PEER] = {
-            group: max(score(found, truth, names, delay) for delay in DELAYS) for group, names in groups.items()
-        }
-    else:
-        print(f"without {PEER}, whose environment --install makes", file=sys.stderr)
-    print(machine.table(["AUC", *groups], [[name, *(f"{v:.3f}" for v in row.values())] for name, row in results.items()]))
+    paths = dict(zip(loaded, named, strict=True))
+    results = measure(options.data, {name: paths[name] for name in with_speech})
+    groups = next(iter(results.values()))
+    print(
+        machine.table(["AUC", *groups], [[name, *(f"{v:.3f}" for v in row.values())] for name, row in results.items()])
+    )
     if not options.no_save:
         machine.save("speech_probability", machine.describe("unhiss", "onnxruntime", "torch"), results)
 

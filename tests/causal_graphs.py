@@ -58,8 +58,8 @@ GRAPHS: dict[str, list[tuple[str, list[str], list[str], dict[str, Any]]]] = {
         ("Div", ["spectrum", "part4"], ["cleaned"], {}),
         ("Slice", ["energy", "-1", "big", "axis1"], ["next_state"], {}),
     ],
-    # Spectra times `gain`; the probability of speech is e / (1 + e) of each frame's mean energy e, a result of format 2,
-    # and the state is that of the newest frame.
+    # Spectra times `gain`. The probability of speech, a result of format 2, is e / (1 + e) of each frame's mean energy e;
+    # the state is that of the newest frame.
     "detector": [
         ("Mul", ["spectrum", "gain"], ["cleaned"], {}),
         ("Mul", ["spectrum", "spectrum"], ["square"], {}),

@@ -132,7 +132,9 @@ class Blocking(CausalModel):
         super().__init__(path)
         self.running, self.may_continue = threading.Event(), threading.Event()
 
-    def run(self, spectrum: np.ndarray, state: np.ndarray, on_speech: OnSpeech | None = None) -> tuple[np.ndarray, np.ndarray]:
+    def run(
+        self, spectrum: np.ndarray, state: np.ndarray, on_speech: OnSpeech | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         self.running.set()
         assert self.may_continue.wait(30)
         return super().run(spectrum, state, on_speech)

@@ -40,6 +40,7 @@ def test_the_client_has_the_probability_of_the_newest_frame_after_each_push(
         for first in range(0, 15000, size):
             block = audio[:, first : first + size]
             np.testing.assert_allclose(stream.push(block), local.push(block), atol=1e-5)
+            assert stream.speech_probability is not None and local.speech_probability is not None
             np.testing.assert_allclose(stream.speech_probability, local.speech_probability, atol=ROUNDED)
         stream.flush()
 
@@ -65,7 +66,9 @@ def test_nothing_is_sent_unless_it_is_asked_for(detecting: RunningServer, rng: n
 
 def test_a_model_without_it_is_named(causal_model: Callable[..., Path]) -> None:
     with serving(causal_model("gain", 0.5)) as server:
-        with pytest.raises(ServerError, match=r"speech = True; expected false, since \S+ gives no probability") as error:
+        with pytest.raises(
+            ServerError, match=r"speech = True; expected false, since \S+ gives no probability"
+        ) as error:
             server.client.stream(16000, speech=True)
         assert error.value.status == 400
         with server.client.stream(16000, speech=False) as stream:

@@ -30,8 +30,8 @@ from unhiss.train.speech import area_under_curve, speech_activity, speech_labels
 from unhiss.train.waveform import TOLERANCE, export_waveform
 
 CHANGES = (
-    *TINY, *TINY_CAUSAL, "causal.blocks=2", "causal.normalise=true", "vary.on=false", "augment.codec=0", "mixing.noise_only=0.5",
-    "train.valid_examples=6",
+    *TINY, *TINY_CAUSAL, "causal.blocks=2", "vary.on=false", "augment.codec=0",
+    "mixing.noise_only=0.5", "train.valid_examples=6",
 )  # fmt: skip
 
 
@@ -60,7 +60,9 @@ def trained(body: Path, wide: Store, tmp_path_factory: pytest.TempPathFactory) -
     """The folder of a run of `unhiss train` that started from the body."""
     folder = tmp_path_factory.mktemp("speech") / "run"
     words = [str(ROOT / "configs" / "small-speech.toml"), *CHANGES, "train.lr=0.02"]
-    result = CliRunner().invoke(train_command, [*words, "--data", str(wide.folder), "-o", str(folder), "--init", str(body)])
+    result = CliRunner().invoke(
+        train_command, [*words, "--data", str(wide.folder), "-o", str(folder), "--init", str(body)]
+    )
     assert result.exit_code == 0, result.output
     return folder
 
@@ -132,16 +134,19 @@ def test_training_changes_the_head_alone(body: Path, trained: Path) -> None:
 def test_steps_lower_the_loss_where_some_examples_have_speech(body: Path, wide: Store) -> None:
     settings = experiment("train.batch_size=8")
     torch.manual_seed(0)
-    model, batch = loaded(body, settings).eval(), CausalBatches(wide, "train", settings, torch.device("cpu")).batch(0, 0, 8)
+    model, batch = (
+        loaded(body, settings).eval(),
+        CausalBatches(wide, "train", settings, torch.device("cpu")).batch(0, 0, 8),
+    )
     assert 0.2 < speech_labels(batch).mean() < 0.9
-    optimiser, values = torch.optim.Adam(model.get_submodule("speech").parameters(), lr=0.02), []
-    for _ in range(100):
+    optimiser, values = torch.optim.Adam(model.get_submodule("speech").parameters(), lr=0.01), []
+    for _ in range(200):
         loss, _ = losses.evaluate(model, batch, settings)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         values.append(float(loss.detach()))
-    assert values[-1] < 0.98 * values[0]
+    assert values[-1] < 0.97 * values[0]
 
 
 def test_a_run_reports_the_area_under_the_curve_beside_sound_that_stays(trained: Path) -> None:
@@ -205,7 +210,14 @@ def test_weights_of_another_design_are_refused_in_one_line(body: Path) -> None:
 
 
 def test_a_head_without_a_denoiser_is_refused(wide: Store, tmp_path: Path) -> None:
-    words = [str(ROOT / "configs" / "small-speech.toml"), *CHANGES, "--data", str(wide.folder), "-o", str(tmp_path / "r")]
+    words = [
+        str(ROOT / "configs" / "small-speech.toml"),
+        *CHANGES,
+        "--data",
+        str(wide.folder),
+        "-o",
+        str(tmp_path / "r"),
+    ]
     error = CliRunner().invoke(train_command, words).exception
     assert isinstance(error, ConfigError) and "--init" in str(error)
     assert not (tmp_path / "r").exists()
@@ -233,7 +245,8 @@ def test_the_sound_is_bit_identical_with_and_without_the_head(
     assert torch.equal(state[:, 0], probability[:, -1])
     for rate in (16000, 44100):
         audio = rng.standard_normal((2, rate)).astype(np.float32) / 9
-        np.testing.assert_array_equal(*(unhiss.denoise(audio, rate, model=graph) for graph in graphs))
+        without, with_head = (unhiss.denoise(audio, rate, model=graph) for graph in graphs)
+        np.testing.assert_array_equal(with_head, without)
 
 
 def test_the_graph_of_format_2_has_the_probability_as_its_third_output(

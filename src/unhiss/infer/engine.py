@@ -28,8 +28,8 @@ def nearest_rate(rate: int) -> int:
 class Engine:
     """The state of one stream, and the transforms around the model; see `process`.
 
-    on_speech: called with the probabilities of speech `(C, N)` of the next frames, if the model gives them. It is for an
-    engine that shares no calls.
+    on_speech: called with the probabilities of speech `(C, N)` of the next frames, if the model gives them; for engines
+    that share no calls.
     """
 
     STATE_FIELDS = ("state", "_pending", "_overlap", "_started")  # all else follows from the arguments of __init__

@@ -163,9 +163,7 @@ class Batcher:
         self._wake = asyncio.Event()
         self.load = StepLoad(clock)
 
-    def add(
-        self, stream: Stream, on_result: Callable[[], None] = lambda: None, speech: bool = False
-    ) -> StreamSlot:
+    def add(self, stream: Stream, on_result: Callable[[], None] = lambda: None, speech: bool = False) -> StreamSlot:
         slot = StreamSlot(stream, on_result, speech)
         self._slots.append(slot)
         return slot

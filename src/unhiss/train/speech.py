@@ -17,9 +17,9 @@ HANGOVER = 3  # frames, 48 ms: the closure of a plosive is part of its word
 class SpeechHead(nn.Module):
     """Features of the last block, `(B, T, C)` -> probabilities `(B, T)`. Trained last and alone.
 
-        p = sigmoid( v . relu( U x + a ) )
+        p = sigmoid( v . tanh( U x + a ) )
 
-    There are few nodes, since each costs two thousandths of a frame of `nano`: no second bias, and v is a vector, since
+    Not relu: with many inputs a step of training can switch a unit off for good. There are few nodes, since each costs two thousandths of a frame of `nano`: no second bias, and v is a vector, since
     a matrix of one column would need a node to drop the last axis.
     """
 
@@ -29,7 +29,7 @@ class SpeechHead(nn.Module):
         self.out = nn.Parameter(torch.randn(UNITS) / UNITS**0.5)
 
     def forward(self, features: Tensor) -> Tensor:
-        return torch.sigmoid(torch.matmul(functional.relu(self.hidden(features)), self.out))
+        return torch.sigmoid(torch.matmul(torch.tanh(self.hidden(features)), self.out))
 
 
 def speech_activity(power: Tensor) -> Tensor:

@@ -24,12 +24,12 @@ def validate(network: nn.Module, batches: Batches, experiment: Experiment, dtype
     for batch in batches.validation():
         with autocast(batches.device, dtype):
             loss, estimate = losses.evaluate(network, batch, experiment)
-            values = losses.snrs_db(estimate, batch)
+            values = [*losses.snrs_db(estimate, batch)]
             if experiment.causal.speech and isinstance(batch, CausalBatch):
-                values += (area_under_curve(network(batch.noisy)[2], speech_labels(batch))[None],)
+                values.append(area_under_curve(network(batch.noisy)[2], speech_labels(batch))[None])
         sums[0] += torch.tensor([float(loss) * len(batch), len(batch)], device=batches.device)
         for row, value in enumerate(values, 1):
             sums[row] += torch.stack([value.nansum(), value.isfinite().sum()])
     loss, noisy_snr_db, snr_db, speech_auc = (batches.group.mean(sums)[:, 0] / sums[:, 1]).tolist()
-    row = {f"{name}_loss": loss, f"{name}_snr_db": snr_db, f"{name}_noisy_snr_db": noisy_snr_db}
-    return row | {f"{name}_speech_auc": speech_auc} if experiment.causal.speech else row
+    metrics = {f"{name}_loss": loss, f"{name}_snr_db": snr_db, f"{name}_noisy_snr_db": noisy_snr_db}
+    return metrics | {f"{name}_speech_auc": speech_auc} if experiment.causal.speech else metrics
