@@ -58,7 +58,7 @@ GRAPHS: dict[str, list[tuple[str, list[str], list[str], dict[str, Any]]]] = {
         ("Div", ["spectrum", "part4"], ["cleaned"], {}),
         ("Slice", ["energy", "-1", "big", "axis1"], ["next_state"], {}),
     ],
-    # Spectra times `gain`. The probability of speech, a result of format 2, is e / (1 + e) of each frame's mean energy e;
+    # Spectra times `gain`. The probability of speech, a result of format 2, is e / (1 + e), e the energy of a frame;
     # the state is that of the newest frame.
     "detector": [
         ("Mul", ["spectrum", "gain"], ["cleaned"], {}),
