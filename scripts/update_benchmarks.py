@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from model_tables import designs, talkers
+from model_tables import designs, speech_probability, talkers
 from update_readme import table
 
 ROOT = Path(__file__).parent.parent
@@ -240,6 +240,9 @@ TABLES = {
     "parallel": Table("Training on two processes", "one process on one core", parallel),
     "finetune": Table("Fine-tuning on one's own noise", "the installed model", finetune, "recordings"),
     "talkers": Table("What quiet and high voices lose", "the installed model", talkers, "recordings, and pyworld"),
+    "speech_probability": Table(
+        "Whether somebody speaks", "Silero's detector", speech_probability, "recordings, and a model that tells"
+    ),
     "designs": Table("Designs of the causal model in training", "the shipped one, one tap", designs, "a data set"),
 }
 

@@ -58,6 +58,16 @@ GRAPHS: dict[str, list[tuple[str, list[str], list[str], dict[str, Any]]]] = {
         ("Div", ["spectrum", "part4"], ["cleaned"], {}),
         ("Slice", ["energy", "-1", "big", "axis1"], ["next_state"], {}),
     ],
+    # Spectra times `gain`. The probability of speech, a result of format 2, is e / (1 + e), e the energy of a frame;
+    # the state is that of the newest frame.
+    "detector": [
+        ("Mul", ["spectrum", "gain"], ["cleaned"], {}),
+        ("Mul", ["spectrum", "spectrum"], ["square"], {}),
+        ("ReduceMean", ["square", "bins_and_parts"], ["energy"], {"keepdims": 0}),
+        ("Add", ["energy", "1"], ["part"], {}),
+        ("Div", ["energy", "part"], ["speech"], {}),
+        ("Slice", ["speech", "-1", "big", "axis1"], ["next_state"], {}),
+    ],
 }
 
 
@@ -76,6 +86,9 @@ def write(path: Path, kind: str, gain: float, stft: dict[str, float], size: int 
     shapes: dict[str, list[int | str]] = {
         "spectrum": ["B", "T", "F", 2], "state": ["B", size], "cleaned": ["B", "T", "F", 2], "next_state": ["B", size],
     }  # fmt: skip
+    has_speech = any("speech" in outs for _, _, outs, _ in GRAPHS[kind])
+    if has_speech:
+        shapes["speech"] = ["B", "T"]
     values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()]
     nodes = [helper.make_node(name, ins, outs, **extra) for name, ins, outs, extra in GRAPHS[kind]]
     used = {name for node in nodes for name in node.input}
@@ -83,5 +96,6 @@ def write(path: Path, kind: str, gain: float, stft: dict[str, float], size: int 
     graph = helper.make_graph(nodes, kind, values[:2], values[2:], used_constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     config = json.dumps({"model": {"kind": "causal"}, "stft": stft})
-    helper.set_model_props(model, {"unhiss.format": "1", "unhiss.model": kind, "unhiss.config": config})
+    version = "2" if has_speech else "1"
+    helper.set_model_props(model, {"unhiss.format": version, "unhiss.model": kind, "unhiss.config": config})
     onnx.save(model, str(path))

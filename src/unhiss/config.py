@@ -49,6 +49,10 @@ class Experiment:
             value = getattr(self.train, name)
             line = f"train.{name} = {value} with model.kind = {kind!r}; only causal models have it"
             check(not value or kind == "causal", line)
+        line = f"causal.speech = {self.causal.speech} with model.kind = {kind!r}; only causal models have it"
+        check(not self.causal.speech or kind == "causal", line)
+        line = f"train.adversarial_weight = {self.train.adversarial_weight} with causal.speech; the head has no critic"
+        check(not (self.causal.speech and self.train.adversarial_weight), f"{line}, expected 0")
         line = f"vary.on = {self.vary.on} with model.kind = {kind!r}; it is for causal models"
         check(not self.vary.on or kind == "causal", line)
 

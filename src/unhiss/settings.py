@@ -51,6 +51,7 @@ class CausalConfig:
     blocks: int = 3  # LSTM over time, then mixing over bands
     bottleneck: int = 96  # units of the LSTM over all bands at once
     normalise: bool = False  # divide the input by a running level (train/running_level.py): every level is alike
+    speech: bool = False  # also give the probability of speech (train/speech.py); all else is frozen and needs --init
 
     def __post_init__(self) -> None:
         for name in ("width", "channels", "bands", "blocks", "bottleneck"):

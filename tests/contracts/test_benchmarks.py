@@ -55,7 +55,13 @@ def test_a_live_frame_is_a_ratio_to_the_reference_graph(script: ModuleType, tmp_
 
 @pytest.mark.parametrize(
     ("name", "missing"),
-    [("prepare", "recordings"), ("talkers", "recordings"), ("cli", "peers"), ("designs", "data set")],
+    [
+        ("prepare", "recordings"),
+        ("talkers", "recordings"),
+        ("speech_probability", "recordings"),
+        ("cli", "peers"),
+        ("designs", "data set"),
+    ],
 )
 def test_a_benchmark_without_its_data_says_so_in_one_line_and_succeeds(
     name: str, missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -194,9 +194,9 @@ def test_a_tone_has_the_same_magnitude_at_every_rate(identity: CausalModel, monk
     magnitudes = []
     run = identity.run
 
-    def spy(spectrum: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def spy(spectrum: np.ndarray, state: np.ndarray, on_speech: None) -> tuple[np.ndarray, np.ndarray]:
         magnitudes.append(np.abs(spectrum[0, 5, 32]))
-        return run(spectrum, state)
+        return run(spectrum, state, on_speech)
 
     monkeypatch.setattr(identity, "run", spy)
     for rate in ENGINE_RATES:

@@ -12,7 +12,7 @@ import pytest
 from scipy.signal import butter, sosfilt
 
 from unhiss.errors import AudioError, ConfigError
-from unhiss.infer.causal_model import CausalModel
+from unhiss.infer.causal_model import CausalModel, OnSpeech
 from unhiss.infer.stream import Stream
 
 Make = Callable[..., Path]
@@ -132,10 +132,12 @@ class Blocking(CausalModel):
         super().__init__(path)
         self.running, self.may_continue = threading.Event(), threading.Event()
 
-    def run(self, spectrum: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def run(
+        self, spectrum: np.ndarray, state: np.ndarray, on_speech: OnSpeech | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         self.running.set()
         assert self.may_continue.wait(30)
-        return super().run(spectrum, state)
+        return super().run(spectrum, state, on_speech)
 
 
 def test_a_second_thread_is_refused_at_once_and_changes_nothing(causal_model: Make, rng: np.random.Generator) -> None:

@@ -55,7 +55,7 @@ def command(
     experiment, torch_device = load(config, overrides), pick_device(device)
     group = join_group(torch_device)
     resume = resume or (restarted() and (output / "last.safetensors").exists())
-    _check(output, resume, init)
+    _check(output, resume, init, experiment.causal.speech)
     run = Run(experiment, Store(data), output, torch_device, group)
     if resume:
         run.resume()
@@ -74,10 +74,12 @@ def command(
     end_process(group)
 
 
-def _check(output: Path, resume: bool, init: str | None) -> None:
+def _check(output: Path, resume: bool, init: str | None, speech: bool) -> None:
     """Refuse a folder that contains another run, and options that exclude each other."""
     if resume and init:
         raise ConfigError("--resume goes on with the run's own weights; leave --init out")
+    if speech and not (resume or init):
+        raise ConfigError("causal.speech = true trains the speech head of a denoiser; name its weights with --init")
     if not resume and (output / "last.safetensors").exists():
         raise ConfigError(f"{output} holds a run already; --resume goes on with it, or choose another -o")
     if output.exists() and not output.is_dir():

@@ -4,7 +4,7 @@ import inspect
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from unhiss.arguments import as_path
 from unhiss.dsp.audio import as_channels, check_not_transposed, check_rate
 from unhiss.dsp.resampling import resampled
 from unhiss.errors import ConfigError, shown
-from unhiss.infer.causal_model import CausalModel
+from unhiss.infer.causal_model import CausalModel, OnSpeech
 from unhiss.infer.checks import check_names, check_options
 from unhiss.infer.files import BLOCK_S, FileJob, FileOptions, FileReport, Pass, Progress
 from unhiss.infer.loudness import check_loudness, scaled_to
@@ -119,16 +119,20 @@ class Denoiser:
     def process(self, job: FileJob, progress: Progress) -> FileReport:
         """As `file`, for a job whose options are checked already."""
         rate, channels = job.source.rate, job.source.channels
-        return job.write(lambda: self.denoise_blocks(job.start_pass, rate, channels), self.name, progress)
+        denoised = partial(self.denoise_blocks, job.start_pass, rate, channels, job.add_speech)
+        return job.write(denoised, self.name, progress)
 
-    def denoise_blocks(self, start_pass: Pass, rate: int, channels: int) -> Iterator[np.ndarray]:
+    def denoise_blocks(
+        self, start_pass: Pass, rate: int, channels: int, on_speech: OnSpeech | None = None
+    ) -> Iterator[np.ndarray]:
         """Denoise a recording of any length: blocks `(C, T)` -> blocks with the same number of samples in total.
 
         start_pass: called for the blocks of the recording from its start; twice if the model needs a reference level.
+        on_speech: called with probabilities of speech `(C, N)`, one a frame, by models that give them.
         """
         model, limit_db = self._model, np.inf if self._limit_db is None else self._limit_db
         if isinstance(model, CausalModel):
-            return self._through_stream(model, start_pass(), rate, channels)
+            return self._through_stream(model, start_pass(), rate, channels, on_speech)
         if self._end_to_end:
             return self._at_model_rate(model.denoise_end_to_end, start_pass(), rate, channels)
         reference = np.ones(channels, np.float32)
@@ -137,10 +141,11 @@ class Denoiser:
         return self._at_model_rate(lambda part: model.denoise(part, reference, limit_db), start_pass(), rate, channels)
 
     def _through_stream(
-        self, model: CausalModel, blocks: Iterable[np.ndarray], rate: int, channels: int
+        self, model: CausalModel, blocks: Iterable[np.ndarray], rate: int, channels: int, on_speech: OnSpeech | None
     ) -> Iterator[np.ndarray]:
         """The output of a Stream without the latency at its start."""
         stream = Stream(rate, channels, model, atten_limit_db=self._limit_db, mix=self._mix)
+        stream._engine.on_speech = on_speech
         size, late = max(1, int(BLOCK_S * rate)), stream.latency.samples
         for block in blocks:
             for start in range(0, block.shape[1], size):  # an array comes as one long block

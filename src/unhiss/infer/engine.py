@@ -13,7 +13,7 @@ import numpy as np
 
 from unhiss.dsp.stft import window
 from unhiss.errors import ModelError
-from unhiss.infer.causal_model import CausalModel
+from unhiss.infer.causal_model import CausalModel, OnSpeech
 from unhiss.infer.stereo import StereoLinker
 
 RATES = (8000, 12000, 16000, 24000, 32000, 48000, 96000)  # 32 ms have bins of 31.25 Hz at all of them
@@ -26,7 +26,11 @@ def nearest_rate(rate: int) -> int:
 
 
 class Engine:
-    """The state of one stream, and the transforms around the model; see `process`."""
+    """The state of one stream, and the transforms around the model; see `process`.
+
+    on_speech: called with the probabilities of speech `(C, N)` of the next frames, if the model gives them; for engines
+    that share no calls.
+    """
 
     STATE_FIELDS = ("state", "_pending", "_overlap", "_started")  # all else follows from the arguments of __init__
 
@@ -39,6 +43,7 @@ class Engine:
         self._analysis_window, self._synthesis_window = root * np.float32(UNIT / size), root * np.float32(size / UNIT)
         self.linker = StereoLinker(model.window_s / 2) if channels == 2 else None
         self.state = model.start(channels)
+        self.on_speech: OnSpeech | None = None
         self._pending = np.zeros((channels, self.hop), np.float32)  # input that belongs to later frames too
         self._overlap = np.zeros((channels, self.hop), np.float32)  # second half of the last frame
         self._started = False
@@ -102,7 +107,8 @@ def _process_batch(engines: list[Engine], hops: list[np.ndarray], limits_db: lis
     ends = accumulate(map(len, hops), initial=0)
     rows = [slice(*pair) for pair in pairwise(ends)]  # of each engine's channels in the batch
     noisy = engines[0]._analyse(np.concatenate(hops))
-    denoised, states = engines[0].model.run(noisy, np.concatenate([engine.state for engine in engines]))
+    states = np.concatenate([engine.state for engine in engines])
+    denoised, states = engines[0].model.run(noisy, states, engines[0].on_speech)
     for engine, own in zip(engines, rows, strict=True):
         engine.state = states[own].copy()  # a view would keep the states of all
         if engine.linker:

@@ -16,6 +16,7 @@ from unhiss.dsp.meter import LevelMeter
 from unhiss.dsp.resampling import resampled
 from unhiss.errors import AudioError, ConfigError
 from unhiss.infer.loudness import check_loudness, normalised
+from unhiss.infer.speech import SpeechShare
 from unhiss.media.audio_source import Source
 from unhiss.media.formats import can_exceed_full_scale
 from unhiss.media.source import open_source
@@ -31,6 +32,7 @@ Pass = Callable[[], Iterable[np.ndarray]]  # starts a new pass over a recording 
 class FileReport:
     """The result for one file: seconds of audio and of work, levels, and SNRs as estimated blindly.
 
+    speech_share: of the frames, those in which somebody speaks; None if the model does not tell.
     With a loudness target: output_lufs (None: there is none to measure), output_dbtp, the true peak, and gain_db.
     """
 
@@ -45,6 +47,7 @@ class FileReport:
     output_dbfs: float
     input_snr_db: float
     output_snr_db: float
+    speech_share: float | None = None
     output_lufs: float | None = None
     output_dbtp: float | None = None
     gain_db: float | None = None
@@ -145,14 +148,19 @@ class FileJob:
         self.rate = int(options.rate or source.rate)
         self._format = replace(source.format, rate=self.rate, frames=round(frames * self.rate / source.rate))
         self._target_track: int | None = None
-        self._input_meter = LevelMeter(source.rate)
+        self._input_meter, self._speech = LevelMeter(source.rate), SpeechShare()
 
     def start_pass(self) -> Iterator[np.ndarray]:
         """The section of the input in blocks `(C, T)`; the report has the levels of the last pass."""
-        self._input_meter = meter = LevelMeter(self.source.rate)
+        self._input_meter, self._speech = LevelMeter(self.source.rate), SpeechShare()
+        meter = self._input_meter
         for block in self._section():
             meter.add(block)
             yield block
+
+    def add_speech(self, probability: np.ndarray) -> None:
+        """Take the probabilities of speech `(C, N)` of the next frames, for the report."""
+        self._speech.add(probability)
 
     def _section(self) -> Iterator[np.ndarray]:
         return self.source.blocks(max(1, int(BLOCK_S * self.source.rate)), self._first, self._stop)
@@ -167,7 +175,8 @@ class FileJob:
             source=str(self.source.path), target=str(self.target), model=model, seconds=meter.count / self.rate,
             elapsed_s=time.perf_counter() - self._started, rate=self.rate, channels=self.source.channels,
             input_dbfs=self._input_meter.level_dbfs, output_dbfs=meter.level_dbfs,
-            input_snr_db=self._input_meter.snr_db, output_snr_db=meter.snr_db, warnings=tuple(warnings),
+            input_snr_db=self._input_meter.snr_db, output_snr_db=meter.snr_db, speech_share=self._speech.value,
+            warnings=tuple(warnings),
             **({"output_lufs": gain.lufs, "output_dbtp": gain.true_peak_dbtp, "gain_db": gain.gain_db} if gain else {}),
         )  # fmt: skip
 

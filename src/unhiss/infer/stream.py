@@ -122,6 +122,14 @@ class Stream:
         self._mix = mix
 
     @property
+    def speech_probability(self) -> np.ndarray | None:
+        """Probability that somebody speaks in the newest frame of 32 ms, `(C,)`; None if the model gives none.
+
+        It is about the end of the input so far, not of the output, which is later; 0 before the first frame.
+        """
+        return self._engine.state[:, 0].copy() if self.model.has_speech else None
+
+    @property
     def _effective_mix(self) -> float:
         return 0.0 if self.bypass else float(self._mix)
 

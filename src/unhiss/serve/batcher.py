@@ -33,17 +33,20 @@ BATCH_SIZE = 32  # streams that a step is filled up to with those; with two hops
 BUFFER_S = 2.0  # of pending input, and of unread results
 
 Item = np.ndarray | Controls | Command  # input: audio (C, T), new controls, a command
-Result = np.ndarray | Controls | Command | bytes | Exception  # audio, controls in use, FLUSH when done, a saved state
+Speech = tuple[float, ...]  # the probability of speech in the newest frame of each channel
+# Results: the probability that comes before audio, audio, controls in use, FLUSH when done, a saved state.
+Result = Speech | np.ndarray | Controls | Command | bytes | Exception
 
 
 class StreamSlot:
     """Input and result queues of one stream; results come in the order of the input.
 
-    on_result: called after each step that left something to read.
+    on_result: called after each step that left something to read. speech: whether the probability of speech comes
+    before audio.
     """
 
-    def __init__(self, stream: Stream, on_result: Callable[[], None] = lambda: None) -> None:
-        self.stream, self.on_result = stream, on_result
+    def __init__(self, stream: Stream, on_result: Callable[[], None] = lambda: None, speech: bool = False) -> None:
+        self.stream, self.on_result, self.speech = stream, on_result, speech
         self._items: deque[Item] = deque()
         self._results: deque[Result] = deque()
         self.pending = self.unread = 0  # samples
@@ -113,6 +116,12 @@ class StreamSlot:
         if isinstance(result, np.ndarray):
             self.unread += result.shape[1]
 
+    def add_speech(self) -> None:
+        """Add the probability of the newest frame, for the audio that comes next."""
+        probability = self.stream.speech_probability
+        if self.speech and probability is not None:
+            self.add_result(tuple(probability.tolist()))
+
     def fail(self, error: Exception) -> None:
         self.failed = True
         self.add_result(error)
@@ -154,8 +163,8 @@ class Batcher:
         self._wake = asyncio.Event()
         self.load = StepLoad(clock)
 
-    def add(self, stream: Stream, on_result: Callable[[], None] = lambda: None) -> StreamSlot:
-        slot = StreamSlot(stream, on_result)
+    def add(self, stream: Stream, on_result: Callable[[], None] = lambda: None, speech: bool = False) -> StreamSlot:
+        slot = StreamSlot(stream, on_result, speech)
         self._slots.append(slot)
         return slot
 
@@ -215,4 +224,5 @@ class Batcher:
                 slot.fail(error)
             return
         for (slot, _), result in zip(batch, results, strict=True):
+            slot.add_speech()
             slot.add_result(result)

@@ -86,7 +86,7 @@ class Client:
             return list(json.loads(response.read())["models"])
 
     def stream(self, rate: int, channels: int = 1, *, format: str = "float32", **options: Any) -> RemoteStream:
-        """A live stream; a context manager. options: model, atten_limit_db, mix, bypass.
+        """A live stream; a context manager. options: model, atten_limit_db, mix, bypass, speech (see RemoteStream).
 
         state: what `save` of a stream returned, on this server or another, to continue it. Raises ServerError.
         """
@@ -152,12 +152,15 @@ class RemoteStream:
     """As unhiss.Stream, on a server: `push(block)` returns as many samples, delayed by `latency`.
 
     draining: whether the server has announced its shutdown; then `save` and continue on another one.
+    speech_probability: of the newest frame of each channel that the server had when it sent the last samples; None
+    unless the stream was opened with speech=True.
     """
 
     def __init__(self, url: str, start: dict[str, Any], headers: dict[str, str], timeout_s: float) -> None:
         self.rate, self.channels, self.format = start["rate"], start["channels"], start["format"]
         self._timeout_s = timeout_s
         self.draining = False
+        self.speech_probability = np.zeros(self.channels, np.float32) if start.get("speech") else None
         self._received = np.zeros((self.channels, 0), np.float32)
         self._exit_stack = ExitStack()  # websockets requires a `with`
         try:
@@ -253,6 +256,8 @@ class RemoteStream:
         fields: dict[str, Any] = json.loads(message)
         if fields["type"] == "error":
             raise ServerError(fields["message"], fields["status"])
+        if fields["type"] == "speech":
+            self.speech_probability = np.array(fields["probability"], np.float32)
         self.draining |= fields["type"] == "draining"
         return fields
 

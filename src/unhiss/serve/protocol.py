@@ -4,6 +4,7 @@
     {"type": "start", "rate": 48000, …}  →
                                          ←   {"type": "ready", "latency": {"samples": 1536, "ms": 32.0}, …}
     binary: samples                      →
+                                         ←   {"type": "speech", "probability": [0.98]}   if the start has `speech`
                                          ←   binary: as many samples, delayed by `latency`
     {"type": "set", "mix": 0.5}          →
                                          ←   {"type": "settings", "mix": 0.5, …}   all settings in use
@@ -19,7 +20,7 @@ the order of the requests; their audio may be cut into messages differently. doc
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
@@ -86,6 +87,7 @@ class StartMessage:
     format: str = "float32"
     model: str = ""  # the server's default
     token: str = ""  # for clients that cannot send headers
+    speech: bool = False  # send the probability of speech before the audio
     state: str = ""  # of a `saved` message, to continue that stream with its settings
     controls: Controls = Controls()
 
@@ -96,7 +98,8 @@ class StartMessage:
 
 Types = dict[str, tuple[type, ...]]
 _START_TYPES: Types = {
-    "rate": (int,), "channels": (int,), "format": (str,), "model": (str,), "token": (str,), "state": (str,),
+    "rate": (int,), "channels": (int,), "format": (str,), "model": (str,), "token": (str,), "speech": (bool,),
+    "state": (str,),
 }  # fmt: skip
 _CONTROL_TYPES: Types = {"atten_limit_db": (int, float, type(None)), "mix": (int, float), "bypass": (bool,)}
 
@@ -164,6 +167,15 @@ def ready_message(start: StartMessage, model: str, latency_samples: int, max_mes
         "ready", model=model, rate=start.rate, channels=start.channels, format=start.format, latency=latency,
         max_message_bytes=max_message_bytes,
     )  # fmt: skip
+
+
+def speech_message(probability: Sequence[float]) -> str:
+    """The probability of speech in the newest frame of each channel, in steps of 0.001.
+
+    >>> speech_message([0.98765, 0.0])
+    '{"type": "speech", "probability": [0.988, 0.0]}'
+    """
+    return message("speech", probability=[round(float(value), 3) for value in probability])
 
 
 def _check_length(length: int, max_length: int) -> None:

@@ -20,7 +20,7 @@ from unhiss.serve.admission import MAX_STEP_LOAD_S, ConcurrencyLimiter
 from unhiss.serve.batcher import Batcher
 from unhiss.serve.limits import Limits
 from unhiss.serve.metrics import Metrics
-from unhiss.serve.protocol import RequestError, StartMessage
+from unhiss.serve.protocol import RequestError, StartMessage, value_error
 from unhiss.serve.security import StateSigner
 from unhiss.serve.worker_pool import WorkerPool
 from unhiss.weights import DEFAULT, SHIPPED, find, models
@@ -133,6 +133,8 @@ class Service:
                 self._models[name] = load_causal(path, 1)
         except ModelError as error:
             raise RequestError(400, str(error), "model") from None
+        if start.speech and not self._models[name].has_speech:
+            raise value_error("speech", True, f"false, since {name} gives no probability of speech")
         controls = start.controls
         stream = Stream(
             start.rate, start.channels, self._models[name], atten_limit_db=controls.atten_limit_db, mix=controls.mix,

@@ -104,7 +104,7 @@ class StreamEndpoint:
         self._start = start
         self._controls = Controls(atten_limit_db=stream.atten_limit_db, mix=stream.mix, bypass=stream.bypass)
         service.metrics.streams.inc()
-        slot = service.batcher.add(stream, self._has_results.set)
+        slot = service.batcher.add(stream, self._has_results.set, start.speech)
         try:
             model, latency = stream.model.name, stream.latency.samples
             await self._send({"text": protocol.ready_message(start, model, latency, self._limits.max_message_bytes)})
@@ -198,6 +198,8 @@ class StreamEndpoint:
 def _encode_result(result: Result, format: str, signer: StateSigner) -> dict[str, Any]:
     if isinstance(result, np.ndarray):
         return {"bytes": protocol.encode_samples(result, format)}
+    if isinstance(result, tuple):
+        return {"text": protocol.speech_message(result)}
     if isinstance(result, Controls):
         return {"text": protocol.message("settings", **asdict(result))}
     if isinstance(result, bytes):

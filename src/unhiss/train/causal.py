@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from unhiss.settings import CausalConfig
+from unhiss.train.speech import SpeechHead
 
 LOW = 256  # bins with a mask of their own: 31.25 Hz each, up to 8 kHz
 GROUP_BINS = 4  # neighbouring bins that become channels
@@ -136,6 +137,8 @@ def _band_to_bins() -> Tensor:
 class CausalNetwork(nn.Module):
     """`(spectrum (B, T, F, 2), state (B, S)) -> (denoised, next state)`; the first state is zeros, or None.
 
+    With `causal.speech` there is a third result, the probability of speech `(B, T)`; the state begins with its last.
+
     Spectra have 31.25 Hz bins at every rate (32 ms windows, half overlapped). Up to 8 kHz each bin gets a
     complex mask, above that each 1 kHz band a gain. Frames may come in calls of any length: with the state
     passed on, the results are the same.
@@ -170,25 +173,28 @@ class CausalNetwork(nn.Module):
         self.register_buffer("product_inputs", _product_inputs(), persistent=False)
         self.register_buffer("product_sum", _product_sum(), persistent=False)
         self.high_bands = HighBands(config.bottleneck)
+        self.speech = SpeechHead(channels * bands) if config.speech else None
         # The state: the compressed spectrum of the frame before, then the LSTM states end to end: two of every block,
         # of the bottleneck and of the high bands. Each lies there in the LSTM's own layout.
         self.units = [channels] * 2 * config.blocks + [config.bottleneck] * 2 + [HIGH_UNITS] * 2
+        # Before all these, with a speech head: the probability in the newest frame, which costs no output of its own.
         rows = [bands] * 2 * config.blocks + [1] * 4
+        self.newest = [1] if config.speech else []
         self.sizes = [2 * LOW, *(count * units for count, units in zip(rows, self.units, strict=True))]
 
     @property
     def state_size(self) -> int:
         """S: floats of state of one signal."""
-        return sum(self.sizes)
+        return sum(self.newest + self.sizes)
 
     def initial_state(self, count: int) -> Tensor:
         """The state of `count` signals before their start, `(count, S)`."""
         return self.mask.weight.new_zeros(count, self.state_size)
 
-    def forward(self, spectrum: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(self, spectrum: Tensor, state: Tensor | None = None) -> tuple[Tensor, ...]:
         bands, channels = self.config.bands, self.config.channels
         state = self.initial_state(len(spectrum)) if state is None else state
-        previous, *parts = torch.split(state, self.sizes, 1)
+        previous, *parts = torch.split(state, self.newest + self.sizes, 1)[len(self.newest) :]
         lstm_states = [reshape(part, 1, -1, units) for part, units in zip(parts, self.units, strict=True)]
         padded = functional.pad(spectrum, (0, 0, 0, ALL_BINS))[:, :, :ALL_BINS]
         low, high = torch.split(padded, [LOW, ALL_BINS - LOW], 2)
@@ -211,7 +217,9 @@ class CausalNetwork(nn.Module):
                 features = self.bottleneck_in(reshape(x, 0, 0, -1))
                 features, bottleneck_state = self.bottleneck_lstm(features, lstm_states[-4:-2])
                 x = x + reshape(self.bottleneck_out(features), 0, -1, bands, channels)
-        x = torch.matmul(x.transpose(0, 1).transpose(2, 3), self.from_bands).permute(0, 2, 1, 3)
+        x = x.transpose(0, 1).transpose(2, 3)  # (B, T, C, bands)
+        speech = [self.speech(reshape(x, 0, 0, -1))] if self.speech else []
+        x = torch.matmul(x, self.from_bands).permute(0, 2, 1, 3)
         x = self.restore_channels(x) + skips[2]
         x = self.decoder[1](self.decoder[0](x) + skips[1]) + skips[0]
         denoised = expand(reshape(self._apply_mask(x, inputs).permute(0, 2, 3, 1), 0, -1, LOW, 2))
@@ -219,7 +227,8 @@ class CausalNetwork(nn.Module):
         above = spectrum[:, :, ALL_BINS:] * gain[:, :, -1:]
         out = torch.cat([denoised, high * gain, above], 2)[:, :, : spectrum.shape[2]]
         parts = [shifted[:, -1], *next_states, *bottleneck_state, *high_state]
-        return out, torch.cat([reshape(part, -1, size) for part, size in zip(parts, self.sizes, strict=True)], 1)
+        parts = [reshape(part, -1, size) for part, size in zip(parts, self.sizes, strict=True)]
+        return out, torch.cat([*(probability[:, -1:] for probability in speech), *parts], 1), *speech
 
     def _apply_mask(self, x: Tensor, inputs: Tensor) -> Tensor:
         """Complex product of the mask and this frame: `(B, 8, T, 64)` from features and inputs `(B, 16, T, 64)`.

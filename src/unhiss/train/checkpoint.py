@@ -20,6 +20,7 @@ from unhiss.errors import ConfigError, ModelError
 from unhiss.legacy import OLD_NAME, is_old
 from unhiss.train.networks import build_network
 
+HEAD = "speech."  # how the names of the speech head's weights begin
 Part = nn.Module | torch.optim.Optimizer  # of a run, with a state of its own
 
 
@@ -148,7 +149,7 @@ def load_weights(
 ) -> None:
     """Start a run from the weights of a checkpoint (fine-tuning), and its discriminator where the checkpoint has one.
 
-    Raises ModelError if the checkpoint is of another kind of model.
+    The speech head is optional on either side. Raises ModelError if the checkpoint is of another kind of model.
     """
     tensors, metadata = load(path)
     experiment = read_experiment(path, metadata)
@@ -157,7 +158,14 @@ def load_weights(
             f"{path} is a checkpoint of another model ({experiment.model.kind}, not {kind});"
             f" use a config with model.kind = {experiment.model.kind!r}"
         )
+    head = {name: tensor for name, tensor in model.state_dict().items() if name.startswith(HEAD)}
+    if head and (normalise := experiment.causal.normalise) != getattr(model.config, "normalise", False):
+        line = f"{path} was made with causal.normalise = {str(normalise).lower()}, and only its speech head is trained"
+        raise ModelError(f"{line}; give causal.normalise={str(normalise).lower()}")
+    weights = model_weights(tensors)
+    trained_head = {name: tensor for name, tensor in weights.items() if name.startswith(HEAD)}
+    weights = {name: tensor for name, tensor in weights.items() if name not in trained_head}
     for target in (model, ema_model):
-        load_state(target, model_weights(tensors), path)
+        load_state(target, weights | ((trained_head or head) if head else {}), path)
     if discriminator and (weights := with_prefix("discriminator.", tensors)):
         load_state(discriminator, weights, path)

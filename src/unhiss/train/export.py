@@ -19,7 +19,7 @@ from unhiss.train import checkpoint
 from unhiss.train.onnx_graph import Inputs, OnnxGraph, describe_graph, probe_inputs, random_inputs, recorded_inputs
 from unhiss.weights import ModelCard
 
-FORMAT = 1
+FORMAT, SPEECH_FORMAT = 1, 2  # 2 has a third output, speech; readers of format 1 alone take all other models
 OPSET = 18
 NON_COMMERCIAL = "non-commercial, as its data"  # the licence where none is given and the data does not allow MIT
 TOLERANCE = 1e-4  # of full scale, on frames 0.008 dB; float32 sums in another order differ by less
@@ -87,7 +87,7 @@ def _add_metadata(path: Path, model: nn.Module, graph: OnnxGraph, name: str, lic
     file = onnx.load(path)
     weights = b"".join(tensor.detach().numpy().tobytes() for tensor in model.state_dict().values())
     metadata = {
-        "unhiss.format": str(FORMAT),
+        "unhiss.format": str(SPEECH_FORMAT if "speech" in graph.axes else FORMAT),
         "unhiss.model": name,
         "unhiss.config": json.dumps(graph.config, sort_keys=True),
         "unhiss.licence": licence,

@@ -61,9 +61,13 @@ class Run:
         for model in (self.model, self.ema_model.eval()):
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.ema_model.load_state_dict(self.model.state_dict())
+        self.trained = self.model
+        if experiment.causal.speech:  # the head alone: all else, batch norm's statistics too, stays as it is
+            self.model.eval().requires_grad_(False)
+            self.trained = self.model.get_submodule("speech").requires_grad_(True)
         fused = device.type == "cuda"  # one kernel instead of hundreds, where a launch costs more than its work
         self.optimiser = torch.optim.AdamW(
-            self.model.parameters(), lr=config.lr, eps=1e-7, weight_decay=config.weight_decay, fused=fused
+            self.trained.parameters(), lr=config.lr, eps=1e-7, weight_decay=config.weight_decay, fused=fused
         )
         self.discriminator = Discriminator().to(device) if config.adversarial_weight else None
         if (discriminator := self.discriminator) is not None:
@@ -91,7 +95,7 @@ class Run:
     def start_step(self, *batches: Batch) -> tuple[Tensor, Reduction]:
         """Compute the gradients and start their all-reduce; `finish_step` takes both results."""
         config = self.experiment.train
-        self.model.train()
+        self.trained.train()
         self.optimiser.zero_grad(set_to_none=True)
         loss = torch.zeros((), device=self.device)
         for index, batch in enumerate(batches):
@@ -100,7 +104,7 @@ class Run:
             torch.manual_seed((config.seed * 1_000_003 + self.step) * config.micro_batches + number)
             loss += self._add_gradient(batch, 1 / len(batches))
         self._votes = torch.full((), float(bool(self.stop)), device=self.device)  # to stop after this step
-        return loss, self.group.all_reduce([*gradients(self.model), loss, self._votes])
+        return loss, self.group.all_reduce([*gradients(self.trained), loss, self._votes])
 
     def finish_step(self, loss: Tensor, reduction: Reduction) -> None:
         """Wait for the all-reduce, update the weights and their average. `loss` becomes the mean over processes."""
@@ -108,7 +112,7 @@ class Run:
         config = self.experiment.train
         self.optimiser.param_groups[0]["lr"] = self.lr()
         if config.clip_norm:
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm)
+            torch.nn.utils.clip_grad_norm_(self.trained.parameters(), config.clip_norm)
         self.optimiser.step()
         self.step += 1
         self._update_ema()

@@ -14,6 +14,7 @@ from unhiss.train.causal_batches import CausalBatch
 from unhiss.train.dnsmos import DnsmosP808
 from unhiss.train.frame_batches import FrameBatch
 from unhiss.train.perceptual_losses import PerceptualDistances
+from unhiss.train.speech import speech_loss
 
 Batch = FrameBatch | CausalBatch
 
@@ -27,7 +28,10 @@ LOST_HIGH_WEIGHT = 1.5  # above 8 kHz a band has one gain for sibilants and the 
 def evaluate(model: nn.Module, batch: Batch, experiment: Experiment) -> tuple[Tensor, Tensor]:
     """Loss of a batch, and the model's estimate of its clean spectra."""
     if isinstance(batch, CausalBatch):
-        estimate: Tensor = model(batch.noisy)[0].float()
+        denoised, _, *speech = model(batch.noisy)
+        estimate: Tensor = denoised.float()
+        if speech:  # the head is trained alone
+            return speech_loss(speech[0], batch), estimate
         return causal_loss(estimate, batch, experiment.train), estimate
     frames = model(batch.frames)
     # The estimate has the phase of the noisy input.

@@ -46,9 +46,12 @@ def describe_graph(model: nn.Module, experiment: Experiment) -> OnnxGraph:
             macs_per_s=macs(model, (example[:1],)) * 2 * rate / frames.SIZE,  # files: each column lies in two frames
         )  # fmt: skip
     spectrum = {0: "B", 1: "T", 2: "F"}
+    axes = {"spectrum": spectrum, "state": {0: "B"}, "cleaned": spectrum, "next_state": {0: "B"}}
+    if model.speech:
+        axes["speech"] = {0: "B", 1: "T"}
     inputs = torch.randn(2, 3, 769, 2) * 0.1, model.initial_state(2)
     return OnnxGraph(
-        axes={"spectrum": spectrum, "state": {0: "B"}, "cleaned": spectrum, "next_state": {0: "B"}}, example=inputs,
+        axes=axes, example=inputs,
         config={
             "model": asdict(experiment.model) | asdict(experiment.causal),
             "stft": {"window_s": stft.WINDOW_S, "hop_s": stft.HOP_S},

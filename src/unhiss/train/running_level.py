@@ -42,12 +42,12 @@ class LevelNormalisedNetwork(CausalNetwork):
     def state_size(self) -> int:
         return super().state_size + FRAMES - 1
 
-    def forward(self, spectrum: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(self, spectrum: Tensor, state: Tensor | None = None) -> tuple[Tensor, ...]:
         state = self.initial_state(len(spectrum)) if state is None else state
         inner, earlier = torch.split(state, [self.state_size - FRAMES + 1, FRAMES - 1], 1)
         scale, powers = self.scale(spectrum, earlier)
-        denoised, inner = super().forward(spectrum / scale, inner)
-        return denoised * scale, torch.cat([inner, powers], 1)
+        denoised, inner, *speech = super().forward(spectrum / scale, inner)
+        return denoised * scale, torch.cat([inner, powers], 1), *speech
 
     def scale(self, spectrum: Tensor, earlier: Tensor) -> tuple[Tensor, Tensor]:
         """r `(B, T, 1, 1)`, and the last 127 powers `(B, 127)`, from spectra and the powers before them."""

@@ -63,6 +63,7 @@ def _graph(inner: Any, model: CausalModel, rate: int, name: str) -> Any:
     def values(**sizes: Any) -> list[Any]:
         return [helper.make_tensor_value_info(key, TensorProto.FLOAT, ["B", size]) for key, size in sizes.items()]
 
+    # A speech probability of the model goes unused: it stays out of the graph's outputs.
     graph = helper.make_graph(
         [*before.nodes, *prefixed.graph.node, *after.nodes], "waveform",
         values(audio="T", state=state_size), values(cleaned="T", next_state=state_size),

@@ -18,8 +18,9 @@ export class CausalModel implements Model {
   /** file: bytes of an .onnx file written by unhiss; wasm: of onnxruntime-web's module, except in Node. */
   static async load(file: ArrayBuffer, wasm?: ArrayBuffer): Promise<CausalModel> {
     const values = metadata(new Uint8Array(file));
-    if (values["unhiss.format"] !== "1") {
-      throw new Error(`a model of format ${values["unhiss.format"] ?? "none"}; expected 1, as unhiss export writes it`);
+    const format = values["unhiss.format"] ?? "none";
+    if (format !== "1" && format !== "2") { // 2 has a third output, which the page does not use
+      throw new Error(`a model of format ${format}; expected 1 or 2, as unhiss export writes them`);
     }
     ort.env.wasm.numThreads = 1; // more need SharedArrayBuffer, and so certain headers of the web server
     if (wasm) ort.env.wasm.wasmBinary = wasm;
