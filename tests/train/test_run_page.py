@@ -182,8 +182,8 @@ def test_the_page_reloads_itself_until_the_run_is_done(store: Store, tiny: Tiny,
         if progress.metrics:
             pages.append((tmp_path / "index.html").read_text())
     assert ["live = true" in page for page in pages] == [True, False]
-    assert "Epoch <b>1 of 2</b>, step 3 of 6" in pages[0] and "to go" in pages[0]
-    assert "Epoch <b>2 of 2</b>, step 6 of 6" in pages[1] and "to go" not in pages[1]
+    assert "Step 3 of 6, epoch 1/2" in pages[0] and "to go" in pages[0]
+    assert "Step 6 of 6, epoch 2/2" in pages[1] and "to go" not in pages[1]
 
 
 @pytest.mark.usefixtures("quick")

@@ -26,6 +26,7 @@ from unhiss.train.schedule import learning_rate, progress
 from unhiss.train.stop_request import StopRequest
 from unhiss.train.validation import validate
 from unhiss.train.varied_batches import VariedBatches, batches_of
+from unhiss.train.weight_average import average_buffers, update_average
 
 PROBE_EXAMPLES = 4  # validation inputs stored in a checkpoint, so that export can compare on real input
 PROBE_FRAMES = 16  # of a causal input; a whole example would be larger than the weights
@@ -115,7 +116,7 @@ class Run:
             torch.nn.utils.clip_grad_norm_(self.trained.parameters(), config.clip_norm)
         self.optimiser.step()
         self.step += 1
-        self._update_ema()
+        update_average(self.ema_model, self.model, config.ema_decay, self.step)
         self.loss_sum += loss
         self.loss_steps += 1
         self.stopped = bool(self.stop) if self.group.count == 1 else bool(self._votes > 0)
@@ -146,23 +147,6 @@ class Run:
             generator_loss = discriminator.generator_loss(denoised, clean)
         return balanced_gradient(loss, generator_loss, estimate, self.experiment.train.adversarial_weight)
 
-    @torch.no_grad()
-    def _update_ema(self) -> None:
-        # A smaller decay at first, or the initial weights would dominate. Without averaging this is a copy.
-        decay = min(self.experiment.train.ema_decay, self.step / (self.step + 10))
-        for mean, new in zip(self.ema_model.state_dict().values(), self.model.state_dict().values(), strict=True):
-            if mean.is_floating_point():
-                mean.lerp_(new, 1 - decay)
-            else:
-                mean.copy_(new)
-
-    def _average_buffers(self) -> None:
-        """Replace batch norm's running statistics, each process's own, by their mean over all processes."""
-        for model in (self.model, self.ema_model):
-            for buffer in model.buffers():
-                if buffer.is_floating_point():
-                    self.group.mean(buffer)
-
     def validate(self) -> MetricsRow:
         """Loss and SNR of the averaged weights over the fixed validation mixtures.
 
@@ -177,7 +161,7 @@ class Run:
         """Validate; returns the metrics of the epoch that ended at this step."""
         config = self.experiment.train
         self.raise_if_diverged()
-        self._average_buffers()
+        average_buffers(self.group, self.model, self.ema_model)
         row: MetricsRow = {"epoch": self.step // config.steps_per_epoch, "step": self.step}
         row |= {"frames": self.step * config.batch_size, "lr": self.lr()}
         row["loss"] = float(self.loss_sum) / max(1, self.loss_steps)
@@ -202,7 +186,7 @@ class Run:
 
     def save(self, name: str) -> None:
         """Write NAME.safetensors: `best` holds the averaged weights, `last` all that resuming needs."""
-        self._average_buffers()
+        average_buffers(self.group, self.model, self.ema_model)
         if name == "last":
             self.saved_step = self.step
         if not self.group.is_first:

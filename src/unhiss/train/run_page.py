@@ -82,7 +82,7 @@ def _status(rows: list[MetricsRow], experiment: Experiment, stopped_at: int | No
     row, best = rows[-1], min(rows, key=lambda row: row["valid_loss"])
     ahead, seconds = f", {stopped}" if stopped else _time_left(row, experiment, done), training_hours(rows)[-1] * 3600
     return (
-        f"{position(config, int(row['step']) - 1, seconds).capitalize()} · {_duration(seconds)} of training{ahead}"
+        f"{position(config, int(row['step']), seconds, int(row['epoch'])).capitalize()} · {_duration(seconds)} of training{ahead}"
         f" · {row['samples_per_second']:,.0f} examples/s"
         f" · validation loss <b>{row['valid_loss']:.4g}</b>, best {best['valid_loss']:.4g} at epoch {best['epoch']}"
         f" · SNR {row['valid_noisy_snr_db']:.1f} → <b>{row['valid_snr_db']:.1f} dB</b>"

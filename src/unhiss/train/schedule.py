@@ -21,9 +21,9 @@ def learning_rate(config: TrainConfig, step: int, seconds: float) -> float:
     return rate
 
 
-def position(config: TrainConfig, step: int, seconds: float) -> str:
-    """Where a run is, in words."""
+def position(config: TrainConfig, step: int, seconds: float, epoch: int | None = None) -> str:
+    """Where a run is, in words; epoch: the one it is in, if not given."""
     if config.minutes:
         return f"minute {seconds / 60:.1f} of {config.minutes:g}, step {step:,}"
-    epoch = min(config.epochs, step // config.steps_per_epoch + 1)
+    epoch = epoch or min(config.epochs, step // config.steps_per_epoch + 1)
     return f"step {step:,} of {config.steps:,}, epoch {epoch}/{config.epochs}"

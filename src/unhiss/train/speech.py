@@ -19,8 +19,9 @@ class SpeechHead(nn.Module):
 
         p = sigmoid( v . tanh( U x + a ) )
 
-    Not relu: with many inputs a step of training can switch a unit off for good. There are few nodes, since each costs two thousandths of a frame of `nano`: no second bias, and v is a vector, since
-    a matrix of one column would need a node to drop the last axis.
+    Not relu: with many inputs a step of training can switch a unit off for good. There are few nodes, since each costs
+    two thousandths of a frame of `nano`: no second bias, and v is a vector, since a matrix of one column would need a
+    node to drop the last axis.
     """
 
     def __init__(self, features: int) -> None:
