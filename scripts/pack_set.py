@@ -64,7 +64,7 @@ def pack(args: argparse.Namespace) -> None:
     with ProcessPoolExecutor(args.jobs) as pool:
         kbps = [args.speech_kbps if shard.name.startswith("speech") else args.noise_kbps for shard in shards]
         files = list(pool.map(encode, shards, kbps, [loose] * len(shards)))
-    files = [args.source / name for name in LABELS] + files
+    files = [args.source / name for name in LABELS if (args.source / name).is_file()] + files
     number, room = 0, 0.0
     for file in files:
         size = file.stat().st_size

@@ -81,8 +81,9 @@ def _status(rows: list[MetricsRow], experiment: Experiment, stopped_at: int | No
         return f"{first} {stopped.capitalize()}".rstrip()
     row, best = rows[-1], min(rows, key=lambda row: row["valid_loss"])
     ahead, seconds = f", {stopped}" if stopped else _time_left(row, experiment, done), training_hours(rows)[-1] * 3600
+    where = position(config, int(row["step"]), seconds, int(row["epoch"])).capitalize()
     return (
-        f"{position(config, int(row['step']), seconds, int(row['epoch'])).capitalize()} · {_duration(seconds)} of training{ahead}"
+        f"{where} · {_duration(seconds)} of training{ahead}"
         f" · {row['samples_per_second']:,.0f} examples/s"
         f" · validation loss <b>{row['valid_loss']:.4g}</b>, best {best['valid_loss']:.4g} at epoch {best['epoch']}"
         f" · SNR {row['valid_noisy_snr_db']:.1f} → <b>{row['valid_snr_db']:.1f} dB</b>"
