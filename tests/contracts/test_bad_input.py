@@ -223,8 +223,8 @@ def test_unusable_models_are_reported(tmp_path: Path, refusal: Callable[..., str
     assert missing.startswith("none.onnx: no such model file; unhiss export makes one")
     assert refusal(*words, model="broken.onnx").startswith("broken.onnx: no model onnxruntime can load (")
     assert refusal(*words, model="cut.onnx").startswith("cut.onnx: no model onnxruntime can load (")
-    newer = frame_model(unhiss_format="2")
-    assert refusal(*words, model=newer).startswith(f"{newer}: format 2, expected 1; use a model that")
+    newer = frame_model(unhiss_format="3")
+    assert refusal(*words, model=newer).startswith(f"{newer}: format 3, expected 1 or 2; use a model that")
     lacking = frame_model(unhiss_config="{}")
     assert refusal(*words, model=lacking).startswith(f"{lacking}: damaged metadata ('frames'); export the model again")
 

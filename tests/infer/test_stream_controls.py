@@ -58,8 +58,9 @@ def test_many_streams_share_calls_of_the_model(
     alone, together = ([Stream(rate, n, leveller, **given) for rate, n, given in kinds] for _ in range(2))
     run, calls = leveller.run, []
 
-    def spy(spectrum: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def spy(spectrum: np.ndarray, state: np.ndarray, on_speech: object) -> tuple[np.ndarray, np.ndarray]:
         calls.append(len(spectrum))
+        assert on_speech is None, "this model gives no probability"
         return run(spectrum, state)
 
     monkeypatch.setattr(leveller, "run", spy)
