@@ -45,13 +45,9 @@ def render(
     if rooms and rows:
         numbers = to_device(np.array([scenes[row].room for row in rows], np.int64), voices.device)
         voices[index], early, noises[index] = rooms.reverberate(numbers, early, noises[index])
-    for row, scene in enumerate(scenes):
-        if scene.received is not None:
-            gains = samples_of(scene.received, length, voices.device)
-            voices[row] *= gains
-            noises[row] *= gains
-            if row in rows:
-                early[rows.index(row)] *= gains
+    lossy = {row: scene.received for row, scene in enumerate(scenes) if scene.received is not None}
+    scale_rows([voices, noises], lossy)
+    scale_rows([early], {place: lossy[row] for place, row in enumerate(rows) if row in lossy})
     return _recorded(scenes, SceneAudio(voices, noises, early, index, voices), seed)
 
 
@@ -64,16 +60,21 @@ def _noises(scenes: list[Scene], speech: ClipSamples, noise: ClipSamples, length
         babble = play([scenes[row].babble for row in chatter], speech, length, rate)
         babble /= babble.square().mean(1, keepdim=True).sqrt().clamp(min=LOWEST_RMS)
         out[to_device(np.array(chatter), out.device)] = babble * to_device(gains[chatter], out.device)[:, None]
-    for row, scene in enumerate(scenes):
-        if scene.gate_db is not None:
-            out[row] *= samples_of(10 ** (scene.gate_db / 20), length, out.device)
+    gates = enumerate(scene.gate_db for scene in scenes)
+    scale_rows([out], {row: 10 ** (gate_db / 20) for row, gate_db in gates if gate_db is not None})
     return out
 
 
-def samples_of(values: np.ndarray, length: int, device: torch.device) -> Tensor:
-    """Gains `(length,)` from one a millisecond, with straight lines between them."""
-    points = to_device(values.astype(np.float32), device)[None, None]
-    return functional.interpolate(points, length, mode="linear", align_corners=True)[0, 0]
+def scale_rows(signals: list[Tensor], gains: dict[int, np.ndarray]) -> None:
+    """Multiply some rows of signals `(B, length)` by gains, one a millisecond, with straight lines between them."""
+    if not gains:
+        return
+    device, length = signals[0].device, signals[0].shape[1]
+    points = to_device(np.stack(list(gains.values())).astype(np.float32), device)[:, None]
+    curves = functional.interpolate(points, length, mode="linear", align_corners=True)[:, 0]
+    rows = to_device(np.array(list(gains)), device)
+    for signal in signals:
+        signal[rows] *= curves
 
 
 def _recorded(scenes: list[Scene], audio: SceneAudio, seed: int) -> SceneAudio:

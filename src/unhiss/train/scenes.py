@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -57,10 +58,10 @@ class Clips:
         self.widths_hz: list[float] = rows.column("bandwidth_hz").tolist()
         # Scaled as whole clips to an RMS of 1.
         self.gains: list[float] = (10 ** (-rows.column("level_dbfs") / 20) / FULL_SCALE).tolist()
-        self.odds = np.cumsum(weights) / weights.sum()
+        self.odds: list[float] = (np.cumsum(weights) / weights.sum()).tolist()
 
     def draw(self, rng: np.random.Generator) -> int:
-        return min(int(np.searchsorted(self.odds, rng.random())), len(self.lengths) - 1)
+        return min(bisect_left(self.odds, rng.random()), len(self.lengths) - 1)
 
 
 def capped(weights: np.ndarray, names: list[str], share: float) -> np.ndarray:
