@@ -58,6 +58,10 @@ def halve(source: Path, folder: Path) -> None:
 
 def pack(args: argparse.Namespace) -> None:
     """Encode the shards, and share the files out among pieces."""
+    if (rate := json.loads((args.source / "dataset.json").read_bytes())["sample_rate"]) != RATE:
+        raise SystemExit(
+            f"{args.source} is at {rate} Hz; only sets at {RATE} Hz are packed: unhiss prepare --sample-rate {RATE}"
+        )
     loose = args.target / "encoded"
     loose.mkdir(parents=True, exist_ok=True)
     shards = sorted((args.source / "shards").glob("*.npy"))

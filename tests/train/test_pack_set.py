@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 import soxr
 from tiny_sets import ROOT
 
@@ -17,6 +18,12 @@ from unhiss.score.metrics import si_sdr
 def run(*words: str | Path) -> str:
     command = [sys.executable, ROOT / "scripts" / "pack_set.py", *words, "--jobs", "1"]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def test_a_set_at_another_rate_is_refused(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(subprocess.CalledProcessError) as refusal:
+        run("pack", store.folder, tmp_path / "packed")
+    assert "is at 22050 Hz; only sets at 48000 Hz are packed" in refusal.value.stderr
 
 
 def test_a_packed_set_comes_back_with_its_clips_and_at_half_its_rate(wide: Store, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from unhiss.train import stft
 from unhiss.train.degradations import gain_control, lost_packets
 from unhiss.train.early_rooms import EARLY_S, Rooms, fast_size, simulate
 from unhiss.train.noise_variations import envelope_of, responses_db, spectrum_of
-from unhiss.train.pieces import ClipSamples
+from unhiss.train.pieces import MappedClipPool
 from unhiss.train.scene_audio import SceneAudio, render, scale_rows
 from unhiss.train.scenes import Scene, Scenes, capped, noise_weights
 from unhiss.train.voices import draw_turns, formant_gains
@@ -37,7 +37,7 @@ def scenes(wide: Store, tiny: Callable[..., Experiment], *changes: str) -> Scene
 
 
 def sound_of(wide: Store, drawn: list[Scene], rooms: Rooms | None = None, seed: int = 0) -> SceneAudio:
-    speech, noise = (ClipSamples(wide, wide.part(role, "train"), CPU) for role in ("speech", "noise"))
+    speech, noise = (MappedClipPool(wide, wide.part(role, "train"), CPU) for role in ("speech", "noise"))
     return render(drawn, speech, noise, rooms, 2 * RATE, RATE, seed)
 
 

@@ -100,14 +100,15 @@ def _train(run: Run) -> None:
                 pass
         return
     label = "training"
-    whole = config.steps * config.batch_size
-    bar = ProgressBar(label, whole, unit="examples", done=round(run.progress() * whole))
+    whole = round(60 * config.minutes) or config.steps * config.batch_size
+    unit = "s" if config.minutes else "examples"
+    bar = ProgressBar(label, whole, unit=unit, done=round(run.progress() * whole))
     beat = heartbeat(lambda: f"{position(config, run.step, run.seconds)}  {label}", on=not bar.is_drawn)
     with run.stop.on_signals(STOPPING), bar, beat:
         for state in train(run):
             speed = f"{state.samples_per_second:,.0f} examples/s"
             label = f"loss {state.loss:.4f}  {speed}"
-            bar.update(state.examples if not config.minutes else round(run.progress() * whole), label=label)
+            bar.update(round(run.progress() * whole), label=label)
             if row := state.metrics:
                 of = "" if config.minutes else f"/{config.epochs}"
                 echo(

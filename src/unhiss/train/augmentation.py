@@ -27,7 +27,7 @@ def draw_speeds(rng: np.random.Generator, config: AugmentConfig, size: int, spli
 def change_speed(audio: Tensor, speeds: np.ndarray, length: int) -> Tensor:
     """The first `length` samples of each row of `(B, T)` played `speeds` times as fast; T >= length * speed + 3.
 
-    Between samples, a cubic through the two on either side (Catmull and Rom 1974).
+    Between samples, `catmull_rom`.
     """
     out = functional.pad(audio[:, :length], (0, max(0, length - audio.shape[1])))
     changed = np.flatnonzero(speeds != 1)
@@ -41,7 +41,12 @@ def _interpolate(audio: Tensor, position: Tensor) -> Tensor:
     """Values of `(B, T)` at fractional positions, float64 `(B, length)`."""
     index = position.long()
     t = (position - index).float()
-    a, b, c, d = (audio.gather(1, (index + step).clamp(min=0)) for step in (-1, 0, 1, 2))
+    return catmull_rom([audio.gather(1, (index + step).clamp(min=0)) for step in (-1, 0, 1, 2)], t)
+
+
+def catmull_rom(samples: list[Tensor], t: Tensor) -> Tensor:
+    """Of four samples, between the two in the middle at the share t of the way: a cubic (Catmull and Rom 1974)."""
+    a, b, c, d = samples
     return b + 0.5 * t * (c - a + t * (2 * a - 5 * b + 4 * c - d + t * (3 * (b - c) + d - a)))
 
 

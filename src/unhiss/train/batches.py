@@ -23,7 +23,7 @@ class ClipPool:
     """All clips of one role and split end to end on the device, int16, and where each starts."""
 
     def __init__(self, store: Store, rows: ManifestRows, device: torch.device) -> None:
-        self.lengths = rows.column("length")
+        self.device, self.lengths = device, rows.column("length")
         samples = torch.empty(int(self.lengths.sum()), dtype=torch.int16)
         self.starts = np.concatenate([[0], np.cumsum(self.lengths)])
         for row, start in zip(rows, self.starts, strict=False):
@@ -32,7 +32,7 @@ class ClipPool:
 
     def segments(self, cuts: list[tuple[int, int, float]], length: int, wrap: bool) -> Tensor:
         """float32 `(B, length)` of (clip, start, gain) each; past its end a clip starts over (wrap) or is silent."""
-        device = self.samples.device
+        device = self.device
         if device.type == "cpu":  # copying runs of samples is several times faster there than gathering each
             return torch.stack([self._segment(*cut, length, wrap) for cut in cuts])
         clips, starts, gains = (np.array(column) for column in zip(*cuts, strict=True))
@@ -43,13 +43,17 @@ class ClipPool:
         audio *= to_device(gains.astype(np.float32), device)[:, None]
         return audio if wrap else audio * (position < size)
 
+    def cut(self, clip: int, first: int, last: int) -> Tensor:
+        """Samples `first` to `last` of a clip, or to its end."""
+        start = self.starts[clip]
+        return self.samples[start + first : min(start + last, self.starts[clip + 1])]
+
     def _segment(self, clip: int, start: int, gain: float, length: int, wrap: bool) -> Tensor:
         """One row of `segments`."""
-        samples = self.samples[self.starts[clip] : self.starts[clip + 1]]
         out, done = torch.zeros(length), 0
-        start = start % len(samples) if wrap else start
+        start = start % int(self.lengths[clip]) if wrap else start
         while done < length:
-            piece = samples[start : start + length - done]
+            piece = self.cut(clip, start, start + length - done)
             out[done : done + len(piece)] = piece
             done, start = done + len(piece), 0
             if not wrap:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from unhiss.settings import CausalConfig
-from unhiss.train.speech import SpeechHead
+from unhiss.train.speech_head import SpeechHead
 
 LOW = 256  # bins with a mask of their own: 31.25 Hz each, up to 8 kHz
 GROUP_BINS = 4  # neighbouring bins that become channels
@@ -21,7 +21,7 @@ ALL_BINS = LOW + HIGH_BAND_BINS * HIGH_BANDS
 INPUT_FRAMES = 2  # of the first convolution: this frame and the one before
 MIN_POWER = 1e-10  # far below 16-bit resolution; keeps gradients finite
 HIGH_UNITS, HIGH_CONTEXT = 48, 16
-MANY_SEQUENCES = 1024  # from here on a kernel of our own trains an LSTM several times as fast as cuDNN
+MANY_SEQUENCES = 1024  # from here on a kernel of our own takes the place of cuDNN (fused_lstm.py)
 
 
 class _Reshape(torch.autograd.Function):

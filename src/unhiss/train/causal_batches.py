@@ -75,8 +75,7 @@ class CausalBatches(Batches):
         speech = speech * self._response(rng, size, bins)
         noise = noise * self._response(rng, size, bins)
         codecs = self._codecs(rng, size)
-        limits_hz = torch.from_numpy(self._band_limits_hz(rng, codecs, size))
-        passed = (torch.arange(bins) * BIN_HZ <= limits_hz[:, None]).float().to(self.device)[:, None, :, None]
+        passed = bins_up_to(self._band_limits_hz(rng, codecs, size), bins, self.device)
         speech, noise = speech * passed, noise * passed
         mixture = self._encode(rng, speech + noise, codecs)
         level = np.array([10 ** (recipe.level_dbfs / 20) for recipe in recipes])
@@ -166,6 +165,10 @@ class CausalBatches(Batches):
     def _valid_bins(self, recipes: list[Recipe], speeds: np.ndarray, bins: int) -> Tensor:
         width_hz = [self.mixer.speech[r.speech].bandwidth_hz if r.speech_gain else np.inf for r in recipes]
         # A recording already fades just below the edge of its band.
-        limits_hz = np.maximum(0.95 * (np.array(width_hz) * speeds)[:, None], 3400)
-        valid = np.arange(bins) * BIN_HZ <= limits_hz
-        return to_device(valid.astype(np.float32), self.device)[:, None, :, None]
+        return bins_up_to(np.maximum(0.95 * (np.array(width_hz) * speeds), 3400), bins, self.device)
+
+
+def bins_up_to(limits_hz: np.ndarray, bins: int, device: torch.device) -> Tensor:
+    """`(B, 1, F, 1)`: 1 up to the limit of each row, 0 above."""
+    passed = np.arange(bins) * BIN_HZ <= limits_hz[:, None]
+    return to_device(passed.astype(np.float32), device)[:, None, :, None]

@@ -123,11 +123,11 @@ def read_experiment(path: str | Path, metadata: dict[str, Any]) -> Experiment:
 def refuse_other_run(path: Path, metadata: dict[str, Any], experiment: Experiment, store: Store) -> None:
     """Raise ModelError if a run of `experiment` on `store` may not continue from a checkpoint with this metadata.
 
-    How often the run saves may differ, and it may have more epochs than before.
+    How often the run saves may differ, and it may have more epochs or minutes than before.
     """
     before, config = read_experiment(path, metadata), experiment.train
     changeable = {key: getattr(config, key) for key in ("save_every_steps", "samples_every_epochs")}
-    changeable["epochs"] = max(before.train.epochs, config.epochs)
+    changeable |= {key: max(getattr(before.train, key), getattr(config, key)) for key in ("epochs", "minutes")}
     before = dataclasses.replace(before, train=dataclasses.replace(before.train, **changeable))
     if differences := before.differences(experiment):
         raise ModelError(f"{path} was made with {', '.join(differences)}; resume with that, or choose another -o")

@@ -162,7 +162,7 @@ class Run:
         config = self.experiment.train
         self.raise_if_diverged()
         average_buffers(self.group, self.model, self.ema_model)
-        row: MetricsRow = {"epoch": self.step // config.steps_per_epoch, "step": self.step}
+        row: MetricsRow = {"epoch": math.ceil(self.step / config.steps_per_epoch), "step": self.step}
         row |= {"frames": self.step * config.batch_size, "lr": self.lr()}
         row["loss"] = float(self.loss_sum) / max(1, self.loss_steps)
         self.loss_sum, self.loss_steps = torch.zeros((), device=self.device), 0

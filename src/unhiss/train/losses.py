@@ -28,17 +28,24 @@ LOST_HIGH_WEIGHT = 1.5  # above 8 kHz a band has one gain for sibilants and the 
 def evaluate(model: nn.Module, batch: Batch, experiment: Experiment) -> tuple[Tensor, Tensor]:
     """Loss of a batch, and the model's estimate of its clean spectra."""
     if isinstance(batch, CausalBatch):
-        denoised, _, *speech = model(batch.noisy)
-        estimate: Tensor = denoised.float()
-        if speech:  # the head is trained alone
-            return speech_loss(speech[0], batch), estimate
-        return causal_loss(estimate, batch, experiment.train), estimate
+        return evaluate_causal(model, batch, experiment)[:2]
     frames = model(batch.frames)
     # The estimate has the phase of the noisy input.
     estimate = batch.noisy * torch.exp((frames - batch.frames) * (-FLOOR_DB / 20 * 2.302585093))[:, 0]
     if experiment.train.loss == "mse":
         return functional.mse_loss(frames, batch.target), estimate
     return compressed_spectrum_loss(estimate, batch.clean), estimate
+
+
+def evaluate_causal(
+    model: nn.Module, batch: CausalBatch, experiment: Experiment
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """As `evaluate`, and the probability of speech `(B, T)` from a model that has the head, which is trained alone."""
+    denoised, _, *speech = model(batch.noisy)
+    estimate: Tensor = denoised.float()
+    if speech:
+        return speech_loss(speech[0], batch), estimate, speech[0]
+    return causal_loss(estimate, batch, experiment.train), estimate, None
 
 
 def snrs_db(estimate: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:

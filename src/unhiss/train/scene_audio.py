@@ -10,9 +10,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from unhiss.dsp.audio import FULL_SCALE
-from unhiss.train.batches import to_device
+from unhiss.train.batches import ClipPool, to_device
 from unhiss.train.early_rooms import Rooms
-from unhiss.train.pieces import ClipSamples, play
+from unhiss.train.pieces import play
 from unhiss.train.scenes import Scene
 
 DITHER_DBFS = -45.0  # quieter recordings get the rounding of 16 bits
@@ -34,7 +34,7 @@ class SceneAudio:
 
 
 def render(
-    scenes: list[Scene], speech: ClipSamples, noise: ClipSamples, rooms: Rooms | None, length: int, rate: int, seed: int
+    scenes: list[Scene], speech: ClipPool, noise: ClipPool, rooms: Rooms | None, length: int, rate: int, seed: int
 ) -> SceneAudio:
     """Signals of `length` samples at `rate` Hz; the seed is that of the rounding of quiet recordings."""
     voices = play([scene.speech for scene in scenes], speech, length, rate)
@@ -48,10 +48,10 @@ def render(
     lossy = {row: scene.received for row, scene in enumerate(scenes) if scene.received is not None}
     scale_rows([voices, noises], lossy)
     scale_rows([early], {place: lossy[row] for place, row in enumerate(rows) if row in lossy})
-    return _recorded(scenes, SceneAudio(voices, noises, early, index, voices), seed)
+    return _recorded(scenes, voices, noises, early, index, seed)
 
 
-def _noises(scenes: list[Scene], speech: ClipSamples, noise: ClipSamples, length: int, rate: int) -> Tensor:
+def _noises(scenes: list[Scene], speech: ClipPool, noise: ClipPool, length: int, rate: int) -> Tensor:
     """Noises at their levels below the speech."""
     gains = 10 ** (np.array([scene.noise_db for scene in scenes], np.float32) / 20)
     out = play([scene.noise for scene in scenes], noise, length, rate) * to_device(gains, noise.device)[:, None]
@@ -77,17 +77,17 @@ def scale_rows(signals: list[Tensor], gains: dict[int, np.ndarray]) -> None:
         signal[rows] *= curves
 
 
-def _recorded(scenes: list[Scene], audio: SceneAudio, seed: int) -> SceneAudio:
+def _recorded(scenes: list[Scene], speech: Tensor, noise: Tensor, early: Tensor, rows: Tensor, seed: int) -> SceneAudio:
     """The scenes at their levels, clipped in some cases, with the rounding of 16 bits where they are quiet."""
-    device = audio.speech.device
+    device = speech.device
     levels_dbfs = np.array([scene.level_dbfs for scene in scenes])
     ceilings = np.array([min(scene.ceiling, 2.0) for scene in scenes], np.float32)
-    noisy = audio.speech + audio.noise
+    noisy = speech + noise
     peak = noisy.abs().amax(1).clamp(min=1e-6)
     ceiling = (peak * to_device(ceilings, device))[:, None]
     level = torch.minimum(to_device((10 ** (levels_dbfs / 20)).astype(np.float32), device), 1 / peak)
-    noise = (noisy.clamp(-ceiling, ceiling) - audio.speech) * level[:, None]
+    noise = (noisy.clamp(-ceiling, ceiling) - speech) * level[:, None]
     generator = torch.Generator(device).manual_seed(seed)
     dither = to_device((levels_dbfs < DITHER_DBFS).astype(np.float32) / FULL_SCALE, device)[:, None]
     noise += (torch.rand(noise.shape, device=device, generator=generator) - 0.5) * dither
-    return SceneAudio(audio.speech * level[:, None], noise, audio.early * level[audio.rows, None], audio.rows, level)
+    return SceneAudio(speech * level[:, None], noise, early * level[rows, None], rows, level)

@@ -199,7 +199,7 @@ class Scenes:
 
 
 def _uniform(rng: np.random.Generator, low: float, high: float) -> float:
-    """`rng.uniform` in a fifth of its time."""
+    """`rng.uniform` in a third of its time."""
     return low + (high - low) * float(rng.random())
 
 

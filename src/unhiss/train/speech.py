@@ -1,36 +1,16 @@
-"""The speech head: the probability that somebody speaks in a frame, from what the denoiser knows of it anyway."""
+"""Training of the speech head: labels, loss, and how well its probability tells speech from the rest."""
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from unhiss.train.causal_batches import CausalBatch
 
-UNITS = 16
 LOW_BINS = 256  # up to 8 kHz
 ACTIVE_DB = -25.0  # re the level of active speech: weak consonants count, the room of a clean recording does not
 HANGOVER = 3  # frames, 48 ms: the closure of a plosive is part of its word
-
-
-class SpeechHead(nn.Module):
-    """Features of the last block, `(B, T, C)` -> probabilities `(B, T)`. Trained last and alone.
-
-        p = sigmoid( v . tanh( U x + a ) )
-
-    Not relu: with many inputs a step of training can switch a unit off for good. There are few nodes, since each costs
-    two thousandths of a frame of `nano`: no second bias, and v is a vector, since a matrix of one column would need a
-    node to drop the last axis.
-    """
-
-    def __init__(self, features: int) -> None:
-        super().__init__()
-        self.hidden = nn.Linear(features, UNITS)
-        self.out = nn.Parameter(torch.randn(UNITS) / UNITS**0.5)
-
-    def forward(self, features: Tensor) -> Tensor:
-        return torch.sigmoid(torch.matmul(torch.tanh(self.hidden(features)), self.out))
 
 
 def speech_activity(power: Tensor) -> Tensor:

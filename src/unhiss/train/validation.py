@@ -23,10 +23,14 @@ def validate(network: nn.Module, batches: Batches, experiment: Experiment, dtype
     sums = torch.zeros(4, 2, dtype=torch.float64, device=batches.device)  # of each value, and their count
     for batch in batches.validation():
         with autocast(batches.device, dtype):
-            loss, estimate = losses.evaluate(network, batch, experiment)
+            speech = None
+            if isinstance(batch, CausalBatch):
+                loss, estimate, speech = losses.evaluate_causal(network, batch, experiment)
+            else:
+                loss, estimate = losses.evaluate(network, batch, experiment)
             values = [*losses.snrs_db(estimate, batch)]
-            if experiment.causal.speech and isinstance(batch, CausalBatch):
-                values.append(area_under_curve(network(batch.noisy)[2], speech_labels(batch))[None])
+            if speech is not None:
+                values.append(area_under_curve(speech, speech_labels(batch))[None])
         sums[0] += torch.tensor([float(loss) * len(batch), len(batch)], device=batches.device)
         for row, value in enumerate(values, 1):
             sums[row] += torch.stack([value.nansum(), value.isfinite().sum()])

@@ -12,18 +12,17 @@ from torch import Tensor
 from torch.nn import functional
 
 from unhiss.config import Experiment
-from unhiss.data.manifest import ManifestRows
 from unhiss.data.store import Store
 from unhiss.settings import AugmentConfig
 from unhiss.train import stft
-from unhiss.train.batches import Batches, ClipPool, to_device
-from unhiss.train.causal_batches import BIN_HZ, CausalBatch, CausalBatches
+from unhiss.train.batches import PREFETCH_THREADS, Batches, to_device
+from unhiss.train.causal_batches import BIN_HZ, CausalBatch, CausalBatches, bins_up_to
 from unhiss.train.degradations import gain_control
 from unhiss.train.distributed import SINGLE_PROCESS, ProcessGroup
 from unhiss.train.early_rooms import Rooms
 from unhiss.train.frame_batches import FrameBatches
 from unhiss.train.noise_variations import envelope_of, responses_db, spectrum_of
-from unhiss.train.pieces import ClipSamples
+from unhiss.train.pieces import MappedClipPool
 from unhiss.train.scene_audio import SceneAudio, render
 from unhiss.train.scenes import Scene, Scenes
 from unhiss.train.voices import formant_gains
@@ -34,36 +33,11 @@ LOW_BINS = 256
 CORRECTION_DB = 20.0  # how far measured levels of speech may lie from what was asked for
 
 
-class PlainPool(ClipPool):
-    """A `ClipPool` over the clips that scenes are made of, so that nothing lies in memory twice."""
-
-    def __init__(self, store: Store, rows: ManifestRows, device: torch.device) -> None:
-        self.clips = ClipSamples(store, rows, device)
-        if self.clips.samples is not None:
-            self.samples, self.starts, self.lengths = self.clips.samples, self.clips.starts, self.clips.lengths
-
-    def segments(self, cuts: list[tuple[int, int, float]], length: int, wrap: bool) -> Tensor:
-        if self.clips.samples is not None:
-            return super().segments(cuts, length, wrap)
-        return torch.stack([self._segment(*cut, length, wrap) for cut in cuts])
-
-    def _segment(self, clip: int, start: int, gain: float, length: int, wrap: bool) -> Tensor:
-        samples = self.clips.store.samples(self.clips.rows[clip])
-        if wrap:
-            samples = np.take(samples, np.arange(start, start + length), mode="wrap")
-        else:
-            samples = samples[start : start + length]
-            samples = np.pad(samples, (0, length - samples.size))
-        return torch.from_numpy(samples * np.float32(gain))
-
-
 class VariedBatches(CausalBatches):
     """Training examples by `vary` and `augment`; validation mixtures are plain ones by `mixing`, always the same."""
 
-    pool = PlainPool
-    speech: PlainPool
-    noise: PlainPool
-    prefetch_threads = max(4, (os.cpu_count() or 1) // 2)  # codecs run on the processor
+    pool = MappedClipPool
+    prefetch_threads = max(PREFETCH_THREADS, (os.cpu_count() or 1) // 2)  # codecs run on the processor
 
     def __init__(
         self, store: Store, split: str, experiment: Experiment, device: torch.device,
@@ -90,7 +64,7 @@ class VariedBatches(CausalBatches):
             return super().batch(epoch, number, size)
         rng = self.rng(epoch, number)
         scenes = [self.scenes.draw(rng) for _ in range(size)]
-        clips = self.speech.clips, self.noise.clips
+        clips = self.speech, self.noise
         audio = render(scenes, *clips, self.room_responses, self.length, self.rate, int(rng.integers(2**62)))
         speech, target, noise = self._spectra(audio)
         self._move_formants(rng, speech, target)
@@ -99,8 +73,7 @@ class VariedBatches(CausalBatches):
         self._control_gain(rng, speech, target, noise)
         codecs = self._codecs(rng, size)
         mixture = speech + noise
-        limits_hz = to_device(self._band_limits_hz(rng, codecs, size).astype(np.float32), self.device)
-        passed = (torch.arange(mixture.shape[2], device=self.device) * BIN_HZ <= limits_hz[:, None])[:, None, :, None]
+        passed = bins_up_to(self._band_limits_hz(rng, codecs, size), mixture.shape[2], self.device)
         mixture, target = self._encode(rng, mixture * passed, codecs), target * passed
         gains = frame_gains(target, scenes, audio.level, self.length // (target.shape[1] - 1))
         return CausalBatch(mixture, target, gains, valid_bins(scenes, target.shape[2], self.device))
@@ -167,8 +140,7 @@ class VariedBatches(CausalBatches):
 def valid_bins(scenes: list[Scene], bins: int, device: torch.device) -> Tensor:
     """`(B, 1, F, 1)`: 1 within the band of the recorded speech, 0 above, where the target is unknown."""
     limits_hz = np.array([np.maximum(0.95 * scene.width_hz, 3400) if scene.speech else np.inf for scene in scenes])
-    valid = np.arange(bins) * BIN_HZ <= limits_hz[:, None]
-    return to_device(valid.astype(np.float32), device)[:, None, :, None]
+    return bins_up_to(limits_hz, bins, device)
 
 
 def frame_gains(target: Tensor, scenes: list[Scene], levels: Tensor, hop: int) -> Tensor:
