@@ -158,6 +158,7 @@ class TrainConfig:
     valid_examples: int = 1179
     batch_size: int = 64
     micro_batches: int = 1  # parts of a batch whose gradients a step adds up; processes share them
+    optimiser: str = "adamw"  # adamw | muon (matrices by Muon, the rest by AdamW)
     lr: float = 1e-3
     schedule: str = "constant"  # constant | cosine (to a hundredth of lr)
     warmup_steps: int = 0
@@ -178,6 +179,7 @@ class TrainConfig:
     samples_every_epochs: int = 1  # epochs between audio samples and spectrograms in the run's folder; 0: none
 
     def __post_init__(self) -> None:
+        one_of("train.optimiser", self.optimiser, "adamw", "muon")
         one_of("train.schedule", self.schedule, "constant", "cosine")
         one_of("train.loss", self.loss, "mse", "compressed_spectrum")
         one_of("train.precision", self.precision, "auto", "fp32", "bf16")

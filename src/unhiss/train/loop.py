@@ -21,6 +21,7 @@ from unhiss.train.discriminators import BETAS, LR, Discriminator, balanced_gradi
 from unhiss.train.distributed import SINGLE_PROCESS, ProcessGroup, Reduction, gradients
 from unhiss.train.losses import Batch
 from unhiss.train.networks import build_network
+from unhiss.train.optimisers import build_optimisers
 from unhiss.train.run_page import RunPage
 from unhiss.train.schedule import learning_rate, progress
 from unhiss.train.stop_request import StopRequest
@@ -67,9 +68,7 @@ class Run:
             self.model.eval().requires_grad_(False)
             self.trained = self.model.get_submodule("speech").requires_grad_(True)
         fused = device.type == "cuda"  # one kernel instead of hundreds, where a launch costs more than its work
-        self.optimiser = torch.optim.AdamW(
-            self.trained.parameters(), lr=config.lr, eps=1e-7, weight_decay=config.weight_decay, fused=fused
-        )
+        self.optimisers = build_optimisers(self.trained, config, fused)
         self.discriminator = Discriminator().to(device) if config.adversarial_weight else None
         if (discriminator := self.discriminator) is not None:
             self.discriminator_optimiser = torch.optim.AdamW(discriminator.parameters(), LR, BETAS, fused=fused)
@@ -97,7 +96,7 @@ class Run:
         """Compute the gradients and start their all-reduce; `finish_step` takes both results."""
         config = self.experiment.train
         self.trained.train()
-        self.optimiser.zero_grad(set_to_none=True)
+        self.trained.zero_grad(set_to_none=True)
         loss = torch.zeros((), device=self.device)
         for index, batch in enumerate(batches):
             # Dropout too depends on the step and the micro-batch alone, so that a resumed run equals an unbroken one.
@@ -111,10 +110,11 @@ class Run:
         """Wait for the all-reduce, update the weights and their average. `loss` becomes the mean over processes."""
         reduction.wait()
         config = self.experiment.train
-        self.optimiser.param_groups[0]["lr"] = self.lr()
         if config.clip_norm:
             torch.nn.utils.clip_grad_norm_(self.trained.parameters(), config.clip_norm)
-        self.optimiser.step()
+        for optimiser in self.optimisers.values():
+            optimiser.param_groups[0]["lr"] = self.lr()
+            optimiser.step()
         self.step += 1
         update_average(self.ema_model, self.model, config.ema_decay, self.step)
         self.loss_sum += loss
@@ -179,7 +179,8 @@ class Run:
     def _parts(self) -> dict[str, checkpoint.Part]:
         """What last.safetensors holds, by the prefix of its tensors."""
         parts: dict[str, checkpoint.Part]
-        parts = {"average.": self.ema_model, "model.": self.model, "adam.": self.optimiser}
+        parts = {"average.": self.ema_model, "model.": self.model}
+        parts |= {f"{name}.": optimiser for name, optimiser in self.optimisers.items()}
         if self.discriminator:
             parts |= {"discriminator.": self.discriminator, "discriminator_adam.": self.discriminator_optimiser}
         return parts
