@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from unhiss.errors import UnhissError
-from unhiss.fleet.processes import WorkerSetup, map_processes
+from unhiss.fleet.processes import WorkerCrashed, WorkerSetup, map_processes, start_workers
 
 
 def square(value: int) -> int:
@@ -119,3 +119,10 @@ def test_a_long_folder_of_temporary_files_is_no_obstacle(tmp_path: Path) -> None
         [sys.executable, "-c", code], env=os.environ | {"TMPDIR": str(long)}, capture_output=True, text=True
     )
     assert (done.stdout, done.stderr) == ("[(0, 8), (1, 9)]\n", "")
+
+
+def test_workers_that_wait_for_tasks_share_a_state_and_say_so_when_one_was_killed() -> None:
+    run = start_workers(1, WorkerSetup(state=int, args=("7",)))
+    assert [run(pow, (2,)), run(max, (9,))] == [49, 9]
+    with pytest.raises(WorkerCrashed, match="a process was killed"):
+        start_workers(1)(exit_at_once, (9,))

@@ -74,7 +74,7 @@ def map_processes(
             yield index, task(*first_arguments, *item)
         return
     before = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(count, _context(setup.preload), _start_worker, (setup,))
+    pool = _pool(count, setup)
     try:
         futures = {pool.submit(_run_task, task, item): index for index, item in enumerate(items)}
         for future in as_completed(futures):
@@ -86,6 +86,27 @@ def map_processes(
         raise
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def start_workers(count: int, setup: WorkerSetup = NO_SETUP) -> Callable[[Callable[..., Any], tuple[Any, ...]], Any]:
+    """A function of a task and an item that gives the result of one of `count` processes; threads may call it at once.
+
+    With a state it is that of task(state, *item). The processes end when the function is forgotten. It raises
+    WorkerCrashed when one was killed.
+    """
+    pool = _pool(count, setup)
+
+    def run(task: Callable[..., Any], item: tuple[Any, ...]) -> Any:
+        try:
+            return pool.submit(_run_task, task, item).result()
+        except BrokenProcessPool as error:
+            raise WorkerCrashed("a process was killed, perhaps for want of memory") from error
+
+    return run
+
+
+def _pool(count: int, setup: WorkerSetup) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(count, _context(setup.preload), _start_worker, (setup,))
 
 
 def _run_task(task: Callable[..., Any], item: tuple[Any, ...]) -> Any:

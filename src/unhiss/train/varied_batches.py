@@ -23,6 +23,7 @@ from unhiss.train.early_rooms import Rooms
 from unhiss.train.frame_batches import FrameBatches
 from unhiss.train.noise_variations import envelope_of, responses_db, spectrum_of
 from unhiss.train.pieces import MappedClipPool
+from unhiss.train.planner import Planner
 from unhiss.train.scene_audio import SceneAudio, render
 from unhiss.train.scenes import Scene, Scenes
 from unhiss.train.voices import formant_gains
@@ -30,6 +31,7 @@ from unhiss.train.voices import formant_gains
 FORMANTS = (0.85, 1.2)
 ACTIVE = 10**-1.6  # frames above this share of the mean power count as active speech
 LOW_BINS = 256
+PLANNERS = 3  # processes that draw scenes for a GPU
 CORRECTION_DB = 20.0  # how far measured levels of speech may lie from what was asked for
 
 
@@ -45,25 +47,25 @@ class VariedBatches(CausalBatches):
     ) -> None:  # fmt: skip
         augment = AugmentConfig() if split == "valid" else replace(experiment.augment, reverb=0.0)  # scenes have rooms
         super().__init__(store, split, replace(experiment, augment=augment), device, group)
-        self.scenes: Scenes | None = None
+        self.planner: Planner | None = None
         if split == "valid":
             return
-        self.scenes = Scenes(self.mixer, experiment, self.rate, self.length)
+        scenes = Scenes(self.mixer, experiment, self.rate, self.length)
+        self.planner = Planner(scenes, PLANNERS if device.type == "cuda" else 0)  # a CPU has no core to spare
         rooms = (experiment.vary.rooms, self.length, self.rate, experiment.train.seed, device)
         self.room_responses = Rooms(*rooms) if experiment.augment.reverb else None
 
     def plain(self) -> VariedBatches:
         """Batches of the same clips, mixed as validation mixes its own, without variations."""
         other = copy.copy(self)
-        other.scenes, other.experiment = None, replace(self.experiment, augment=AugmentConfig())
+        other.planner, other.experiment = None, replace(self.experiment, augment=AugmentConfig())
         return other
 
     def batch(self, epoch: int, number: int, size: int) -> CausalBatch:
         """A batch of scenes, or of plain mixtures."""
-        if self.scenes is None:
+        if self.planner is None:
             return super().batch(epoch, number, size)
-        rng = self.rng(epoch, number)
-        scenes = [self.scenes.draw(rng) for _ in range(size)]
+        scenes, rng = self.planner(self.rng(epoch, number, "scenes"), size), self.rng(epoch, number)
         clips = self.speech, self.noise
         audio = render(scenes, *clips, self.room_responses, self.length, self.rate, int(rng.integers(2**62)))
         speech, target, noise = self._spectra(audio)
