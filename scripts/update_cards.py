@@ -24,7 +24,7 @@ from typing import Any
 import card_commands
 from update_readme import CHIEF, NO_SCORES, NOISY, cell, ordered, peers_results, replaced, table
 
-from unhiss.data.licences import merged_licences
+from unhiss.data.licences import author_credits, licence_rows, merged_licences
 from unhiss.score.registry import METRICS
 from unhiss.weights import models
 
@@ -101,10 +101,7 @@ def training(name: str) -> str:
     frames, best = rows[-1]["frames"], min(rows, key=lambda row: row["valid_loss"])
     data = table(
         ["data", "clips", "hours", "commercial use"],
-        [
-            [key, f"{entry['clips']:,}", f"{entry['hours']:.2f}", "yes" if entry["commercial_use"] else "no"]
-            for key, entry in merged_licences(record["data"]["licences"]).items()
-        ],
+        [list(row) for row in licence_rows(record["data"]["licences"], 2)],
     )
     parts = ", ".join(f"{key} {entry['hours']:.2f} h" for key, entry in sorted(record["data"]["splits"].items()))
     speed = frames / max(1e-9, record["seconds"])
@@ -120,7 +117,8 @@ def training(name: str) -> str:
         f"last three checks: {', '.join(f'''{row['valid_loss']:.5f}''' for row in rows[-3:])}",
     ]
     curves = f"![Loss and SNR over the training of {name}]({name}.curves.png)"
-    return "\n\n".join([data, f"Splits: {parts}.", "- " + "\n- ".join(course), curves])
+    authors = author_credits(record["data"]["licences"])
+    return "\n\n".join([data, *authors, f"Splits: {parts}.", "- " + "\n- ".join(course), curves])
 
 
 def measured(name: str) -> bool:

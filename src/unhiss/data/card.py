@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from unhiss.data.clips import ROLES
-from unhiss.data.licences import merged_licences
+from unhiss.data.licences import author_credits, licence_rows
 from unhiss.data.manifest import ManifestRow
 from unhiss.data.storage import save_bytes, save_text
 from unhiss.dsp.charts import Panel, chart_png, histogram
@@ -38,7 +38,7 @@ def card_text(rows: list[ManifestRow], settings: dict[str, Any]) -> str:
     """The card in Markdown."""
     parts = sorted(settings["splits"].items())
     groups = {part: {row.kind for row in rows if f"{row.role}/{row.split}" == part} for part, _ in parts}
-    licences = merged_licences(settings["licences"]).items()
+    licences = settings["licences"]
     shown = {"sample_rate": settings["sample_rate"], "seed": settings["seed"]}
     shown |= {
         f"preprocessing.{key}": value
@@ -56,10 +56,8 @@ def card_text(rows: list[ManifestRow], settings: dict[str, Any]) -> str:
         "No speaker, video, fold or source recording is in two splits.",
         "![Histograms of both roles, and the kinds of noise](card.png)",
         "## Licences",
-        markdown_table(("corpus and licence", "clips", "hours", "commercial use"), [
-            (name, f"{entry['clips']:,}", f"{entry['hours']:.3f}", "yes" if entry["commercial_use"] else "no")
-            for name, entry in licences
-        ]),
+        markdown_table(("corpus and licence", "clips", "hours", "commercial use"), licence_rows(licences, 3)),
+        *author_credits(licences),
         "## Left out",
         _left_out(settings) if settings["rejected"] else "Nothing.",
         *([_cut(settings)] if settings["cut"]["recordings"] else []),
