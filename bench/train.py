@@ -1,4 +1,4 @@
-"""U-Net training samples/s: the training step of unhiss against a plain PyTorch loop.
+"""Training speed: the U-Net's frames/s against a plain PyTorch loop, and the causal models' seconds of sound a second.
 
 Run on an idle machine: python bench/train.py [--rounds 5] [--frames 256] [--no-save]
 The plain loop trains the reference as a competent user would write it: NCHW float32, precomputed frames in a
@@ -6,6 +6,7 @@ DataLoader, Adam, mean squared error, batch 64. The figures of unhiss include al
 checkpoints: dynamic mixtures, frames, loss, averaged weights. Each loop has a process of its own (unhiss changes
 malloc's settings, which would also speed up the plain loop), and they take turns.
 On a GPU the table also shows the arithmetic relative to the rate of a large bf16 matrix product.
+The causal models train at 48 kHz with all that their configs mix, each alone on the machine, after the others.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -30,9 +31,14 @@ LOOPS = {
     "unet-reference": "unhiss train configs/unet-reference.toml, batch 64",
     "unet": "unhiss train configs/unet.toml, batch 32",
 }
+CAUSAL = ("small", "small-long", "nano-long")  # the first is mixed without `vary`
+# Clips are few here. Simulated rooms: fewer than in a real run, since only the start takes longer with more.
+CAUSAL_CHANGES = ("vary.speaker_share=1", "vary.rooms=16", "augment.reverb=0.1")
+CAUSAL_GPU = ("train.batch_size=128", "train.micro_batches=1", "causal.segment_s=2")
 GOAL = {"cpu": "≥ 1.5 × plain", "cuda": "≥ 10,000 samples/s"}
 GFLOP = 5.0  # per frame, forward and backward: three times 0.83 billion multiply-adds
 FRAMES = {"cpu": 256, "cuda": 64 * 200}  # per turn
+EXAMPLES = {"cpu": 96, "cuda": 128 * 60}  # per turn of a causal model
 
 
 class PlainUNet(nn.Module):
@@ -100,14 +106,16 @@ def plain_loop(folder: str, device: torch.device) -> Callable[[int], None]:
     return run_frames
 
 
-def unhiss_loop(config: str, folder: str, device: torch.device) -> Callable[[int], None]:
+def unhiss_loop(config: str, folder: str, device: torch.device, *changes: str) -> Callable[[int], None]:
     from unhiss.config import load
     from unhiss.data.store import Store
     from unhiss.train.device import keep_memory
     from unhiss.train.loop import Run
 
     keep_memory()
-    experiment = load(ROOT / f"configs/{config}.toml", ("train.examples=1000000", "train.valid_examples=1"))
+    changes = ("train.examples=1000000", "train.valid_examples=1", *changes)
+    experiment = load(ROOT / f"configs/{config}.toml", changes)
+    torch.set_flush_denormal(experiment.vary.on)  # as in a run
     run = Run(experiment, Store(folder), Path(folder), device)
 
     def run_frames(count: int) -> None:
@@ -122,8 +130,11 @@ def unhiss_loop(config: str, folder: str, device: torch.device) -> Callable[[int
 
 def work(name: str, folder: str, device: str, pipe: Connection) -> None:
     """Set up a loop, then answer each number of frames with the seconds they took; None ends it."""
-    torch_device = torch.device(device)
-    loop = plain_loop(folder, torch_device) if name == "plain" else unhiss_loop(name, folder, torch_device)
+    torch_device, changes = torch.device(device), ()
+    if name in CAUSAL:
+        changes = (*CAUSAL_CHANGES, *(CAUSAL_GPU if device == "cuda" else ()))
+    plain = name == "plain"
+    loop = plain_loop(folder, torch_device) if plain else unhiss_loop(name, folder, torch_device, *changes)
     while (count := pipe.recv()) is not None:
         start = time.perf_counter()
         loop(count)
@@ -132,32 +143,33 @@ def work(name: str, folder: str, device: str, pipe: Connection) -> None:
         pipe.send(time.perf_counter() - start)
 
 
-def make_data(folder: Path) -> str:
+def make_data(folder: Path, *options: str) -> str:
     """A data set of pieces of the sample recording and synthetic noise; the speed does not depend on the content."""
     import soundfile
 
     audio, rate = soundfile.read(ROOT / "examples" / "clean.wav")
-    for number in range(6):
+    for number in range(0 if (folder / "voices").exists() else 6):
         voice = folder / "voices" / str(number) / "a.wav"
         voice.parent.mkdir(parents=True)
         soundfile.write(voice, audio[number * len(audio) // 6 : (number + 1) * len(audio) // 6], rate)
     sources = ["--speech", f"folder:{folder / 'voices'}", "--noise", "synth:wind=20,hum=20", "--valid-share", "0.3"]
-    target = str(folder / "dataset")
-    subprocess.run([sys.executable, "-m", "unhiss", "prepare", *sources, "-o", target], check=True, capture_output=True)
+    target = str(folder / f"dataset{len(options)}")
+    words = [sys.executable, "-m", "unhiss", "prepare", *sources, "-o", target, *options]
+    subprocess.run(words, check=True, capture_output=True)
     return target
 
 
-def measure(folder: str, device: str, rounds: int, frames: int) -> dict[str, list[float]]:
-    """Samples/s of each loop in each round."""
+def measure(names: Iterable[str], folder: str, device: str, rounds: int, frames: int) -> dict[str, list[float]]:
+    """Frames or examples a second of each loop in each round, the loops in turn."""
     context = multiprocessing.get_context("spawn")
     pipes = {}
-    for name in LOOPS:
+    for name in names:
         pipes[name], theirs = context.Pipe()
         context.Process(target=work, args=(name, folder, device, theirs), daemon=True).start()
-    rates: dict[str, list[float]] = {name: [] for name in LOOPS}
+    rates: dict[str, list[float]] = {name: [] for name in pipes}
     for turn in range(rounds + 1):
         for name, pipe in pipes.items():
-            count = frames if turn else min(frames, 128)  # the first only warms up
+            count = frames if turn else min(frames, 128) // 2  # the first only warms up
             pipe.send(count)
             seconds = pipe.recv()
             if turn:
@@ -190,7 +202,14 @@ def main() -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     described = machine.describe("torch") | {"threads": torch.get_num_threads()}
     with tempfile.TemporaryDirectory() as folder:
-        rates = measure(make_data(Path(folder)), device, options.rounds, options.frames or FRAMES[device])
+        data = make_data(Path(folder))
+        rates = measure(LOOPS, data, device, options.rounds, options.frames or FRAMES[device])
+        wide = make_data(Path(folder), "--sample-rate", "48000", "--keep-silence")
+        causal = {}
+        for name in CAUSAL:
+            examples = measure([name], wide, device, options.rounds, EXAMPLES[device])[name]
+            seconds = 2 if device == "cuda" else 4
+            causal[name] = machine.spread([rate * seconds for rate in examples])
     results: dict[str, object] = {"device": device, "goal": GOAL[device]}
     spreads = {name: machine.spread(values) for name, values in rates.items()}
     limit = 0.0
@@ -205,7 +224,10 @@ def main() -> None:
         rows.append([*row, f"{spread['median'] * GFLOP / 1000 / limit:.1%}"] if limit else row)
     head = ["loop", "samples/s", "min", "max", "× plain", *(["of a matrix product"] if limit else [])]
     print(machine.table(head, rows))
-    print(f"\n{device}, goal {GOAL[device]}")
+    print(f"\n{device}, goal {GOAL[device]}\n")
+    results["causal_s_per_s"] = causal
+    rows = [[name, *(f"{spread[key]:,.1f}" for key in ("median", "min", "max"))] for name, spread in causal.items()]
+    print(machine.table(["causal model", "s of sound a second", "min", "max"], rows))
     if not options.no_save:
         machine.save("train", described, results)
 

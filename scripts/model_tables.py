@@ -27,6 +27,23 @@ def speech_probability(results: dict[str, Any]) -> str:
     return f"{table(['model', *next(iter(results.values()))], rows)}\n\n{note}"
 
 
+def extremes(results: dict[str, Any]) -> str:
+    metrics = {
+        "pesq_wb": "PESQ-WB",
+        "stoi": "STOI",
+        "si_sdr_db": "SI-SDR dB",
+        "sig": "SIG",
+        "bak": "BAK",
+        "ovrl": "OVRL",
+    }
+    rows = [
+        [f"{snr_db} dB", f"`{system}`", *(f"{values[key]:.3f}" for key in metrics)]
+        for snr_db, systems in results["snr_db"].items()
+        for system, values in systems.items()
+    ]
+    return table(["SNR", "system", *metrics.values()], rows)
+
+
 def designs(results: dict[str, Any]) -> str:
     compared = results["designs"]
     base = compared["one tap"]["audio_s_per_s"]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from model_tables import designs, speech_probability, talkers
+from model_tables import designs, extremes, speech_probability, talkers
 from update_readme import table
 
 ROOT = Path(__file__).parent.parent
@@ -102,9 +102,11 @@ def infer(results: Results) -> str:
 
 
 def train(results: Results) -> str:
-    loops = {name: rates for name, rates in results.items() if isinstance(rates, dict)}
+    loops = {name: rates for name, rates in results.items() if isinstance(rates, dict) and "ratio" in rates}
     rows = [[f"`{name}`", *_spread(rates, 1), f"{rates['ratio']:.2f}"] for name, rates in loops.items()]
-    return table([f"training loop on {results['device']}", "frames/s", "least", "most", "× baseline"], rows)
+    frames = table([f"training loop on {results['device']}", "frames/s", "least", "most", "× baseline"], rows)
+    rows = [[f"`{name}`", *_spread(rates, 1)] for name, rates in results["causal_s_per_s"].items()]
+    return f"{frames}\n\n{table(['causal model, at 48 kHz', 's of sound a second', 'least', 'most'], rows)}"
 
 
 def prepare(results: Results) -> str:
@@ -240,6 +242,7 @@ TABLES = {
     "parallel": Table("Training on two processes", "one process on one core", parallel),
     "finetune": Table("Fine-tuning on one's own noise", "the installed model", finetune, "recordings"),
     "talkers": Table("What quiet and high voices lose", "the installed model", talkers, "recordings, and pyworld"),
+    "extremes": Table("Far noisier and far cleaner", "the noisy input", extremes, "recordings"),
     "speech_probability": Table(
         "Whether somebody speaks", "Silero's detector", speech_probability, "recordings, and a model that tells"
     ),

@@ -58,6 +58,7 @@ def test_a_live_frame_is_a_ratio_to_the_reference_graph(script: ModuleType, tmp_
     [
         ("prepare", "recordings"),
         ("talkers", "recordings"),
+        ("extremes", "recordings"),
         ("speech_probability", "recordings"),
         ("cli", "peers"),
         ("designs", "data set"),

@@ -108,7 +108,7 @@ def test_a_recording_truncated_midway_is_reported(extension: str, tmp_path: Path
         one_line(done, rf"a\.{extension}: (truncated|damaged)")
         assert files(tmp_path) == [path.name]
     else:
-        assert "a.wav: truncated, holds" in done.stderr
+        assert f"a.{extension}: truncated, holds" in done.stderr
         assert files(tmp_path) == [path.name, "b.wav"]
 
 

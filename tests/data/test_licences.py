@@ -29,7 +29,7 @@ def test_authors_are_counted_in_the_line_of_a_card_and_named_in_its_text() -> No
 
 
 def test_nobody_is_lost_of_the_hundreds_of_authors_of_a_training_set() -> None:
-    record = Path(__file__).parent.parent.parent / "checkpoints" / "small-finish.training.json"
+    record = Path(__file__).parent.parent.parent / "checkpoints" / "small.training.json"
     licences = json.loads(record.read_text(encoding="utf-8"))["data"]["licences"]
     text = " ".join(author_credits(licences))
     named = [
