@@ -19,33 +19,34 @@ import tempfile
 from pathlib import Path
 
 import machine
+import numpy as np
 import soundfile
+
+from unhiss.score.pairs import find_pairs
+from unhiss.score.registry import METRICS
 
 ROOT = Path(__file__).parent.parent
 SNRS_DB = (-10, 40)
 PEAK = 0.99  # a mixture that would pass it is lowered, with its clean side
-METRICS = {"pesq_wb": "PESQ-WB", "stoi": "STOI", "si_sdr_db": "SI-SDR dB", "sig": "SIG", "bak": "BAK", "ovrl": "OVRL"}
+SHOWN = ("pesq_wb", "stoi", "si_sdr_db", "sig", "bak", "ovrl")
 
 
 def mix(pairs: Path, folder: Path) -> None:
     """Pairs at the extreme SNRs, and their manifest."""
     for side in ("clean", "noisy"):
         (folder / side).mkdir()
-    with (pairs / "manifest.csv").open(encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
     with (folder / "manifest.csv").open("w", encoding="utf-8", newline="") as file:
         manifest = csv.DictWriter(file, ["id", "snr_db"])
         manifest.writeheader()
-        for row in rows:
-            (source,) = (pairs / "clean").glob(f"{row['id']}.*")
-            clean, rate = soundfile.read(source, dtype="float64")
-            noise = soundfile.read(pairs / "noisy" / source.name, dtype="float64")[0] - clean
+        for pair in find_pairs(pairs):
+            given, clean, rate = pair.load()
+            assert clean is not None
             for snr_db in SNRS_DB:
-                noisy = clean + noise * 10 ** ((float(row["snr_db"]) - snr_db) / 20)
+                noisy = clean + (given - clean) * np.float32(10 ** ((float(pair.metadata["snr_db"]) - snr_db) / 20))
                 gain = min(1.0, PEAK / abs(noisy).max())
-                name = f"{row['id']}_{snr_db}"
+                name = f"{pair.id}_{snr_db}"
                 for side, audio in (("clean", clean), ("noisy", noisy)):
-                    soundfile.write(folder / side / f"{name}.wav", audio * gain, rate, "FLOAT")
+                    soundfile.write(folder / side / f"{name}.wav", (audio * gain).T, rate, "FLOAT")
                 manifest.writerow({"id": name, "snr_db": snr_db})
 
 
@@ -61,7 +62,7 @@ def measure(pairs: Path, names: list[str], jobs: int) -> dict[str, dict[str, dic
         summary = json.loads((out / "scores.json").read_text(encoding="utf-8"))["summary"]
     return {
         str(snr_db): {
-            entry["system"]: {key: entry["snr_db"][str(snr_db)][key]["mean"] for key in METRICS} for entry in summary
+            entry["system"]: {key: entry["snr_db"][str(snr_db)][key]["mean"] for key in SHOWN} for entry in summary
         }
         for snr_db in SNRS_DB
     }
@@ -82,11 +83,11 @@ def main() -> None:
     described = machine.describe("unhiss", "onnxruntime")
     results = measure(options.pairs, options.model, options.jobs)
     rows = [
-        [f"{snr_db} dB", system, *(f"{values[key]:.3f}" for key in METRICS)]
+        [f"{snr_db} dB", system, *(f"{values[key]:.3f}" for key in SHOWN)]
         for snr_db, systems in results.items()
         for system, values in systems.items()
     ]
-    print(machine.table(["SNR", "system", *METRICS.values()], rows))
+    print(machine.table(["SNR", "system", *(METRICS[key].title for key in SHOWN)], rows))
     if not options.no_save:
         machine.save("extremes", described, {"snr_db": results})
 

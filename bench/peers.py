@@ -189,8 +189,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--first", type=int, default=0, help="only so many pairs; nothing is saved then")
     parser.add_argument("--jobs", type=int, default=1, help="processes that score")
     parser.add_argument("--install", action="store_true", help="make the environments that are missing")
-    parser.add_argument("--only-timing", action="store_true", help="measure the cost and nothing else")
-    parser.add_argument("--own", action="store_true", help="score our models again; all else stays as it is")
+    part = parser.add_mutually_exclusive_group()
+    part.add_argument("--only-timing", action="store_true", help="measure the cost and nothing else")
+    part.add_argument("--own", action="store_true", help="score our models again; all else stays as it is")
     parser.add_argument("--no-timing", action="store_true", help="leave the cost as it is: the machine is busy")
     parser.add_argument("--no-save", action="store_true")
     return parser.parse_args()
@@ -214,11 +215,12 @@ def main() -> None:
             return
         scored = quality(options.pairs, names, options.first, options.jobs)
         if options.own:
-            ours = {entry["system"]: entry for entry in scored["summary"]}
-            scored["summary"] = [ours.get(entry["system"], entry) for entry in results["summary"]]
+            again = {entry["system"]: entry for entry in scored["summary"]}
+            scored["summary"] = [again.get(entry["system"], entry) for entry in results["summary"]]
         results |= scored
+        described_before = results["systems"] if options.own else {}
         ours = {name: own_description(name) | {"keeps": keeps(name, OWN[name])} for name in OWN}
-        results["systems"] = (results["systems"] if options.own else {}) | ours
+        results["systems"] = described_before | ours
         for name in names:
             results["systems"][name] = description(name, PEERS[name]) | {"keeps": keeps(name, PEERS[name])}
         results["downloads"] = list(DOWNLOADS)

@@ -31,10 +31,11 @@ LOOPS = {
     "unet-reference": "unhiss train configs/unet-reference.toml, batch 64",
     "unet": "unhiss train configs/unet.toml, batch 32",
 }
+SEGMENT_S = 4  # of an example of a causal model
 CAUSAL = ("small", "small-long", "nano-long")  # the first is mixed without `vary`
 # Clips are few here. Simulated rooms: fewer than in a real run, since only the start takes longer with more.
-CAUSAL_CHANGES = ("vary.speaker_share=1", "vary.rooms=16", "augment.reverb=0.1")
-CAUSAL_GPU = ("train.batch_size=128", "train.micro_batches=1", "causal.segment_s=2")
+FEW = ("vary.speaker_share=1", "vary.rooms=16", "augment.reverb=0.1", f"causal.segment_s={SEGMENT_S}")
+CAUSAL_CHANGES = {"cpu": FEW, "cuda": (*FEW, "train.batch_size=128", "train.micro_batches=1")}
 GOAL = {"cpu": "≥ 1.5 × plain", "cuda": "≥ 10,000 samples/s"}
 GFLOP = 5.0  # per frame, forward and backward: three times 0.83 billion multiply-adds
 FRAMES = {"cpu": 256, "cuda": 64 * 200}  # per turn
@@ -130,9 +131,8 @@ def unhiss_loop(config: str, folder: str, device: torch.device, *changes: str) -
 
 def work(name: str, folder: str, device: str, pipe: Connection) -> None:
     """Set up a loop, then answer each number of frames with the seconds they took; None ends it."""
-    torch_device, changes = torch.device(device), ()
-    if name in CAUSAL:
-        changes = (*CAUSAL_CHANGES, *(CAUSAL_GPU if device == "cuda" else ()))
+    torch_device = torch.device(device)
+    changes = CAUSAL_CHANGES[device] if name in CAUSAL else ()
     plain = name == "plain"
     loop = plain_loop(folder, torch_device) if plain else unhiss_loop(name, folder, torch_device, *changes)
     while (count := pipe.recv()) is not None:
@@ -148,12 +148,12 @@ def make_data(folder: Path, *options: str) -> str:
     import soundfile
 
     audio, rate = soundfile.read(ROOT / "examples" / "clean.wav")
-    for number in range(0 if (folder / "voices").exists() else 6):
+    for number in range(6):
         voice = folder / "voices" / str(number) / "a.wav"
         voice.parent.mkdir(parents=True)
         soundfile.write(voice, audio[number * len(audio) // 6 : (number + 1) * len(audio) // 6], rate)
     sources = ["--speech", f"folder:{folder / 'voices'}", "--noise", "synth:wind=20,hum=20", "--valid-share", "0.3"]
-    target = str(folder / f"dataset{len(options)}")
+    target = str(folder / "dataset")
     words = [sys.executable, "-m", "unhiss", "prepare", *sources, "-o", target, *options]
     subprocess.run(words, check=True, capture_output=True)
     return target
@@ -169,7 +169,7 @@ def measure(names: Iterable[str], folder: str, device: str, rounds: int, frames:
     rates: dict[str, list[float]] = {name: [] for name in pipes}
     for turn in range(rounds + 1):
         for name, pipe in pipes.items():
-            count = frames if turn else min(frames, 128) // 2  # the first only warms up
+            count = frames if turn else min(frames, 128)  # the first only warms up
             pipe.send(count)
             seconds = pipe.recv()
             if turn:
@@ -201,15 +201,13 @@ def main() -> None:
     options = parser.parse_args()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     described = machine.describe("torch") | {"threads": torch.get_num_threads()}
-    with tempfile.TemporaryDirectory() as folder:
-        data = make_data(Path(folder))
-        rates = measure(LOOPS, data, device, options.rounds, options.frames or FRAMES[device])
+    with tempfile.TemporaryDirectory() as narrow, tempfile.TemporaryDirectory() as folder:
+        rates = measure(LOOPS, make_data(Path(narrow)), device, options.rounds, options.frames or FRAMES[device])
         wide = make_data(Path(folder), "--sample-rate", "48000", "--keep-silence")
         causal = {}
         for name in CAUSAL:
             examples = measure([name], wide, device, options.rounds, EXAMPLES[device])[name]
-            seconds = 2 if device == "cuda" else 4
-            causal[name] = machine.spread([rate * seconds for rate in examples])
+            causal[name] = machine.spread([rate * SEGMENT_S for rate in examples])
     results: dict[str, object] = {"device": device, "goal": GOAL[device]}
     spreads = {name: machine.spread(values) for name, values in rates.items()}
     limit = 0.0

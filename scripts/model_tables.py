@@ -6,6 +6,8 @@ from typing import Any
 
 from update_readme import table
 
+from unhiss.score.registry import METRICS
+
 
 def talkers(results: dict[str, Any]) -> str:
     rows = []
@@ -28,20 +30,13 @@ def speech_probability(results: dict[str, Any]) -> str:
 
 
 def extremes(results: dict[str, Any]) -> str:
-    metrics = {
-        "pesq_wb": "PESQ-WB",
-        "stoi": "STOI",
-        "si_sdr_db": "SI-SDR dB",
-        "sig": "SIG",
-        "bak": "BAK",
-        "ovrl": "OVRL",
-    }
+    metrics = list(next(iter(next(iter(results["snr_db"].values())).values())))
     rows = [
         [f"{snr_db} dB", f"`{system}`", *(f"{values[key]:.3f}" for key in metrics)]
         for snr_db, systems in results["snr_db"].items()
         for system, values in systems.items()
     ]
-    return table(["SNR", "system", *metrics.values()], rows)
+    return table(["SNR", "system", *(METRICS[key].title for key in metrics)], rows)
 
 
 def designs(results: dict[str, Any]) -> str:

@@ -101,7 +101,7 @@ def training(name: str) -> str:
     frames, best = rows[-1]["frames"], min(rows, key=lambda row: row["valid_loss"])
     data = table(
         ["data", "clips", "hours", "commercial use"],
-        [list(row) for row in licence_rows(record["data"]["licences"], 2)],
+        licence_rows(record["data"]["licences"], 2),
     )
     parts = ", ".join(f"{key} {entry['hours']:.2f} h" for key, entry in sorted(record["data"]["splits"].items()))
     speed = frames / max(1e-9, record["seconds"])

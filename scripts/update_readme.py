@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ NO_MODELS = "*No model is shipped yet.*"
 NO_SCORES = "*Nothing is measured yet.*"
 
 
-def table(head: list[str], rows: list[list], left: int = 1) -> str:
+def table(head: Sequence[str], rows: Sequence[Sequence[object]], left: int = 1) -> str:
     """A Markdown table; the first `left` columns are aligned left, the others right."""
     rule = [":--" if i < left else "--:" for i in range(len(head))]
     return "\n".join(f"| {' | '.join(map(str, line))} |" for line in [head, rule, *rows])

@@ -28,7 +28,10 @@ def merged_licences(licences: dict[str, dict[str, Any]]) -> dict[str, dict[str, 
         total["clips"] += entry.get("clips", 0)  # older sets do not count them
         total["hours"] = round(total["hours"] + entry["hours"], 4)
         total["commercial_use"] = total["commercial_use"] and entry.get("commercial_use", False)
-        total["authors"] = sorted({*total["authors"], *(author.groups()[1:] if author else ())}, key=str.casefold)
+        if author and author[2] not in total["authors"]:
+            total["authors"].append(author[2])
+    for total in merged.values():
+        total["authors"].sort(key=str.casefold)
     return dict(sorted(merged.items()))
 
 

@@ -14,13 +14,12 @@ def build_optimisers(model: nn.Module, config: TrainConfig, fused: bool) -> dict
     Muon makes all directions of a matrix's step equally long, so that recurrent weights move in more ways than those of
     the steepest loss. Its steps have the size of AdamW's, and both take one learning rate.
     """
-    decay, parameters = config.weight_decay, list(model.parameters())
-    by_muon = config.optimiser == "muon"
-    matrices = [parameter for parameter in parameters if by_muon and parameter.ndim == 2]
-    rest = [parameter for parameter in parameters if not (by_muon and parameter.ndim == 2)]
-    optimisers: dict[str, Optimizer] = {
-        "adam": AdamW(rest, lr=config.lr, eps=EPS, weight_decay=decay, fused=fused),
-    }
+    decay = config.weight_decay
+    matrices: list[nn.Parameter] = []
+    rest: list[nn.Parameter] = []
+    for parameter in model.parameters():
+        (matrices if config.optimiser == "muon" and parameter.ndim == 2 else rest).append(parameter)
+    optimisers: dict[str, Optimizer] = {"adam": AdamW(rest, lr=config.lr, eps=EPS, weight_decay=decay, fused=fused)}
     if matrices:
         optimisers["muon"] = Muon(matrices, lr=config.lr, weight_decay=decay, adjust_lr_fn="match_rms_adamw")
     return optimisers
