@@ -33,7 +33,8 @@ def parse_recogniser(spec: str) -> Recogniser:
     """
     if spec == "pocketsphinx":
         need("asr", "pocketsphinx")
-        return Recogniser(load=_load_pocketsphinx, identity=f"pocketsphinx {version('pocketsphinx')}")
+        identity = f"pocketsphinx {version('pocketsphinx')}, each recording by itself"
+        return Recogniser(load=_load_pocketsphinx, identity=identity)
     kind, _, path = spec.partition(":")
     if kind != "python" or not path:
         raise ConfigError(f"no recogniser {spec!r}; expected pocketsphinx or python:package.module:function")
@@ -70,13 +71,14 @@ def tokenize(text: str) -> list[str]:
 
 
 def _load_pocketsphinx() -> Recognise:
-    """The English model of the package. Each recording is normalised separately, so the order does not matter."""
+    """The English model of the package. Nothing is kept of the recording before, so the order does not matter."""
     from pocketsphinx import Decoder
 
     decoder = Decoder(samprate=float(RATE), cmn="batch", loglevel="FATAL")
 
     def recognise(audio: np.ndarray, rate: int) -> str:
         samples = np.clip(resample(audio, rate, RATE) * 32768, -32768, 32767)
+        decoder.reinit_feat()  # noise and mean levels, which a decoder carries from one recording to the next
         decoder.start_utt()
         decoder.process_raw(samples.astype("<i2").tobytes(), full_utt=True)
         decoder.end_utt()
