@@ -118,7 +118,7 @@ def must_work(case: Case, truth: Decoded | None) -> bool:
 
 
 def what_is_left(case: Case, folder: Path, read: Decoded | None, length: int) -> Decoded:
-    """The first `length` samples of a recording that was cut: no fewer than libsndfile finds in the rest of the file."""
+    """The first `length` samples of a recording that was cut; libsndfile may find fewer in what is left of the file."""
     (folder / "whole").mkdir()
     whole = decode(make(replace(case, damage="whole"), folder / "whole"))
     assert whole is not None
