@@ -27,6 +27,12 @@ def test_each_weight_has_one_optimiser_and_matrices_have_muon(tiny: Tiny) -> Non
     assert sorted(owned["adam"] + owned["muon"]) == sorted(id(parameter) for parameter in model.parameters())
 
 
+def test_muon_is_refused_where_there_is_no_matrix(tiny: Tiny) -> None:
+    experiment = tiny("unet", "train.optimiser=muon")
+    with pytest.raises(ConfigError, match="this model has none; give adamw"):
+        build_optimisers(build_network(experiment), experiment.train, fused=False)
+
+
 def test_a_step_of_muon_is_as_large_as_one_of_adamw_in_every_direction(tiny: Tiny) -> None:
     """Of a gradient whose directions differ by a factor of a thousand, all move alike: by their singular values."""
     experiment = tiny("small", "train.optimiser=muon", "train.lr=1e-2")
