@@ -54,8 +54,6 @@ def main() -> None:
     options = parser.parse_args()
     metadata = load_metadata(options.run / "best.safetensors")
     epochs = read_metrics(options.run / "metrics.jsonl")
-    # Paths of the training machine are private: only the name of a corpus's folder is kept.
-    metadata["data"]["sources"] = [_shortened(spec) for spec in metadata["data"]["sources"]]
     record = {"machine": options.machine, "init": options.init, **metadata, "epochs": epochs}
     cards = options.cards
     cards.mkdir(parents=True, exist_ok=True)
@@ -65,11 +63,6 @@ def main() -> None:
     if not (card := cards / f"{options.name}.md").exists():
         card.write_text(CARD.format(name=options.name), encoding="utf-8")
     print(f"{target} written; now: make docs")
-
-
-def _shortened(spec: str) -> str:
-    name, _, rest = spec.partition(":")
-    return spec if name == "synth" else f"{name}:{Path(rest).name}"
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """All corpora unhiss can read, by the name the command line gives them."""
 
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from unhiss.data import common_voice, demand, esc50, folder, librispeech, musan, pairs, urbansound8k, voxceleb
 from unhiss.data.clips import Corpus
@@ -36,3 +36,26 @@ def parse_spec(spec: str, role: str = "") -> tuple[Corpus, Path | RemotePath, st
         if head and not has_part and not path.exists() and Path(head).expanduser().is_dir():
             raise WrongCorpus(f"{name} has no part {tail!r}; {nearest(tail, list(corpus.parts))}")
     return corpus, path, tail if has_part else corpus.default_part(role)
+
+
+def without_folders(specs: list[str]) -> list[str]:
+    """Corpora as a checkpoint names them: of each path only as much of its end as tells it from the others.
+
+    The rest is about the machine that trained. Noise that is made has no path.
+
+    >>> without_folders(["folder:/home/ann/speech", "folder:/home/ann/more/speech", "synth:wind=9"])
+    ['folder:ann/speech', 'folder:more/speech', 'synth:wind=9']
+    """
+    heads, paths = zip(*(spec.split(":", 1) for spec in specs), strict=True) if specs else ((), ())
+    parts = [tuple(part for part in PurePath(path).parts if part != PurePath(path).anchor) for path in paths]
+    return [
+        spec if head == "synth" else f"{head}:{'/'.join(_ending(own, parts))}"
+        for spec, head, own in zip(specs, heads, parts, strict=True)
+    ]
+
+
+def _ending(own: tuple[str, ...], every: list[tuple[str, ...]]) -> tuple[str, ...]:
+    """The shortest end of a path that no other path has."""
+    others = [parts for parts in every if parts != own]
+    lengths = (count for count in range(1, len(own)) if all(parts[-count:] != own[-count:] for parts in others))
+    return own[-next(lengths, len(own)) :]

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from unhiss.atomic import atomic_write
 from unhiss.config import Experiment
+from unhiss.data.corpora import without_folders
 from unhiss.data.store import Store
 from unhiss.errors import ConfigError, ModelError
 from unhiss.legacy import OLD_NAME, is_old
@@ -104,11 +105,12 @@ def load_state(part: Part, tensors: dict[str, Tensor], path: str | Path) -> None
 
 
 def describe_data(store: Store) -> dict[str, Any]:
-    """Origin of a data set for the metadata, and a hash of its samples, by which it is recognised."""
-    keys = ("splits", "licences", "sources", "preprocessing", "seed")
+    """Origin of a data set for the metadata, without the folders it came from, and a hash of its samples."""
+    keys = ("splits", "licences", "preprocessing", "seed")
     # Two sets are the same if their samples are, wherever their sources lay.
     shards = json.dumps(store.settings.get("shards", {}), sort_keys=True)
     kept = {key: store.settings[key] for key in keys if key in store.settings}
+    kept["sources"] = without_folders(store.settings.get("sources", []))
     return kept | {"sha256": hashlib.sha256(shards.encode()).hexdigest()}
 
 
