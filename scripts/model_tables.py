@@ -41,10 +41,25 @@ def extremes(results: dict[str, Any]) -> str:
 
 def designs(results: dict[str, Any]) -> str:
     compared = results["designs"]
-    base = compared["one tap"]["audio_s_per_s"]
+    base = next(iter(compared.values()))["audio_s_per_s"]
     rows = [
-        [name, f"{one['audio_s_per_s']:.0f}", f"{one['audio_s_per_s'] / base:.2f}", f"{one['valid_loss']:.4f}"]
-        for name, one in compared.items()
-    ]
-    note = f"{results['minutes']:g} minutes each; [models/designs.md](models/designs.md) describes them."
-    return f"{table(['design', 's of audio trained on per s', '× baseline', 'validation loss'], rows)}\n\n{note}"
+        [name, f"{one['audio_s_per_s']:.0f}", f"{one['audio_s_per_s'] / base:.2f}", f"{one['valid_loss']:.4f}",
+         f"{one['valid_snr_db']:.2f}"] for name, one in compared.items()
+    ]  # fmt: skip
+    head = ["design", "s of audio trained on per s", "× baseline", "validation loss", "SNR dB"]
+    note = f"{results['minutes']:g} minutes each, {results['seeds']} seeds; [models/designs.md](models/designs.md)."
+    return f"{table(head, rows)}\n\n{note}"
+
+
+def variations(results: dict[str, Any]) -> str:
+    without = results["without"]
+    base = next(iter(without.values()))
+    rows = [
+        [name, f"{one['valid_loss']:.5f}", f"{one['valid_loss'] - base['valid_loss']:+.5f}",
+         f"{one['valid_snr_db'] - base['valid_snr_db']:+.2f}"] for name, one in without.items()
+    ]  # fmt: skip
+    note = (
+        f"{results['steps']} steps from `{results['init']}` without each in turn. The loss is over plain mixtures:\n"
+        "what a variation does for recordings that are not plain does not show."
+    )
+    return f"{table(['without', 'validation loss', 'change', 'SNR dB, change'], rows)}\n\n{note}"

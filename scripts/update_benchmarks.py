@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from model_tables import designs, extremes, speech_probability, talkers
+from model_tables import designs, extremes, speech_probability, talkers, variations
 from update_readme import table
 
 ROOT = Path(__file__).parent.parent
@@ -246,7 +246,8 @@ TABLES = {
     "speech_probability": Table(
         "Whether somebody speaks", "Silero's detector", speech_probability, "recordings, and a model that tells"
     ),
-    "designs": Table("Designs of the causal model in training", "the shipped one, one tap", designs, "a data set"),
+    "designs": Table("Designs of the causal model in training", "the shipped one", designs, "a data set"),
+    "variations": Table("What each variation of scenes brings", "all of them", variations, "a data set"),
 }
 
 

@@ -210,13 +210,16 @@ def words(name: str) -> str:
 
 def designs(_: str) -> str:
     """Loss and speed of each design after the same training time."""
-    content = json.loads((BENCH / "designs.json").read_text(encoding="utf-8"))
+    if not (path := BENCH / "designs.json").is_file():
+        return "Not measured yet."
+    content = json.loads(path.read_text(encoding="utf-8"))
     results, machine = content["results"], content["machine"]
     rows = [
-        [name, one["what"], f"{one['parameters'] / 1000:.0f}", f"{one['audio_s_per_s']:.0f}", f"{one['steps']:,}",
-         f"{one['valid_loss']:.4f}", f"{one['valid_snr_db']:.1f}"] for name, one in results["designs"].items()
+        [name, one["what"], f"{one['parameters'] / 1000:.0f}", f"{one['audio_s_per_s']:.0f}", f"{one['steps']:,.0f}",
+         f"{one['valid_loss']:.4f}", ", ".join(f"{loss:.4f}" for loss in one["valid_losses"]),
+         f"{one['valid_snr_db']:.1f}"] for name, one in results["designs"].items()
     ]  # fmt: skip
-    head = ["design", "what", "k parameters", "s of sound/s", "steps", "validation loss", "SNR dB"]
+    head = ["design", "what", "k parameters", "s of sound/s", "steps", "validation loss", "of each seed", "SNR dB"]
     when = f"{results['minutes']:g} minutes each on one core of an {machine['cpu']}, {machine['date']}"
     return f"{table(head, rows, left=2)}\n\n{when}; the noisy input has {_noisy(results):.1f} dB."
 

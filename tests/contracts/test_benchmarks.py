@@ -62,6 +62,7 @@ def test_a_live_frame_is_a_ratio_to_the_reference_graph(script: ModuleType, tmp_
         ("speech_probability", "recordings"),
         ("cli", "peers"),
         ("designs", "data set"),
+        ("variations", "data set"),
     ],
 )
 def test_a_benchmark_without_its_data_says_so_in_one_line_and_succeeds(
@@ -72,7 +73,7 @@ def test_a_benchmark_without_its_data_says_so_in_one_line_and_succeeds(
     path = ROOT / "bench" / f"{name}.py"
     monkeypatch.setenv("UNHISS_DATA", str(tmp_path))
     monkeypatch.syspath_prepend(str(path.parent))
-    monkeypatch.setattr(sys, "argv", [str(path), *([] if name == "designs" else ["--no-save"])])
+    monkeypatch.setattr(sys, "argv", [str(path), *([] if missing == "data set" else ["--no-save"])])
     runpy.run_path(str(path), run_name="__main__")
     out, err = capsys.readouterr()
     assert (err, out.count("\n")) == ("", 1)
