@@ -106,8 +106,8 @@ def _process_batch(engines: list[Engine], hops: list[np.ndarray], limits_db: lis
         return [engine._overlap[:, :0] for engine in engines]
     ends = accumulate(map(len, hops), initial=0)
     rows = [slice(*pair) for pair in pairwise(ends)]  # of each engine's channels in the batch
-    noisy = engines[0]._analyse(np.concatenate(hops))
-    states = np.concatenate([engine.state for engine in engines])
+    noisy = engines[0]._analyse(_joined(hops))
+    states = _joined([engine.state for engine in engines])
     denoised, states = engines[0].model.run(noisy, states, engines[0].on_speech)
     for engine, own in zip(engines, rows, strict=True):
         engine.state = states[own].copy()  # a view would keep the states of all
@@ -117,6 +117,11 @@ def _process_batch(engines: list[Engine], hops: list[np.ndarray], limits_db: lis
         denoised = limit_attenuation(noisy, denoised, np.repeat(limits_db, list(map(len, hops)))[:, None, None])
     first, second = engines[0]._synthesise(denoised)
     return [engine._overlap_add(first[own], second[own].copy()) for engine, own in zip(engines, rows, strict=True)]
+
+
+def _joined(rows: list[np.ndarray]) -> np.ndarray:
+    """All rows; those of one engine, the usual case live, are not copied."""
+    return rows[0] if len(rows) == 1 else np.concatenate(rows)
 
 
 def limit_attenuation(noisy: np.ndarray, denoised: np.ndarray, limit_db: float | np.ndarray) -> np.ndarray:

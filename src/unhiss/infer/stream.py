@@ -139,7 +139,8 @@ class Stream:
         block: float, or integers, which are scaled by their type (see unhiss.dsp.audio.as_samples).
         Raises AudioError for NaN or infinite samples and for a wrong shape; the stream is then unchanged.
         """
-        return Stream.push_many([self], [block])[0]
+        with self._lock:
+            return _push([self], [block])[0]
 
     @staticmethod
     def push_many(streams: "Sequence[Stream]", blocks: Sequence[ArrayLike]) -> list[np.ndarray]:
