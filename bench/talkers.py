@@ -5,8 +5,8 @@ python bench/talkers.py [--model small model.onnx …] [--data DATA] [--ids 16] 
 DATA (UNHISS_DATA, or ../shared/data) has dev/clean and dev/noisy. Three tables of numbers, all with the default options
 of `unhiss.denoise`. Second talker: a clip, half a second of silence, and the clip again 20 dB quieter; what the quieter
 one loses of its active level, against the same voice alone. Levels: the SI-SDR of the dev pairs, scaled from -60 to
-+20 dB. Pitch: the clips resynthesised at a median pitch of 500 to 800 Hz with their formants (WORLD, needs pyworld),
-and what they lose of their active level.
++20 dB. Pitch: the clips resynthesised at a median pitch of 500 to 800 Hz with their formants (WORLD, needs pyworld
+and setuptools<81), and what they lose of their active level.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@
 The folders are in the layout of `folder`, with manifest.csv; only speech that may be used commercially is taken, one
 speaker after the other. Half of the clips are pitched up as they are, half are sung: notes in place of intonation,
 vibrato, and up to 1.8 times as slow. Median pitches lie evenly (in octaves) from 200 to 900 Hz. manifest.csv names
-the speaker in `groups`, so that a voice and what was made of it stay in one split. Needs pyworld.
+the speaker in `groups`, so that a voice and what was made of it stay in one split. Needs pyworld (and setuptools<81).
 """
 
 from __future__ import annotations

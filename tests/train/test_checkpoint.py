@@ -45,10 +45,10 @@ def test_a_checkpoint_gives_back_model_experiment_and_data(run: Run) -> None:
 
 def test_a_checkpoint_names_no_folder_of_the_machine(run: Run, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """An exported model can have one beside it."""
-    monkeypatch.setitem(store.settings, "sources", ["folder:/home/ann/speech", "folder:more/speech", "synth:wind=9"])
+    monkeypatch.setitem(store.settings, "sources", ["folder:/corpora/speech", "folder:more/speech", "synth:wind=9"])
     run.save("best")
     kept = checkpoint.load_metadata(run.folder / "best.safetensors")["data"]["sources"]
-    assert kept == ["folder:ann/speech", "folder:more/speech", "synth:wind=9"]
+    assert kept == ["folder:corpora/speech", "folder:more/speech", "synth:wind=9"]
 
 
 def test_best_carries_no_optimiser(run: Run) -> None:

@@ -43,8 +43,8 @@ def without_folders(specs: list[str]) -> list[str]:
 
     The rest is about the machine that trained. Noise that is made has no path.
 
-    >>> without_folders(["folder:/home/ann/speech", "folder:/home/ann/more/speech", "synth:wind=9"])
-    ['folder:ann/speech', 'folder:more/speech', 'synth:wind=9']
+    >>> without_folders(["folder:/corpora/speech", "folder:/corpora/more/speech", "synth:wind=9"])
+    ['folder:corpora/speech', 'folder:more/speech', 'synth:wind=9']
     """
     heads, paths = zip(*(spec.split(":", 1) for spec in specs), strict=True) if specs else ((), ())
     parts = [tuple(part for part in PurePath(path).parts if part != PurePath(path).anchor) for path in paths]
