@@ -158,6 +158,7 @@ class TrainConfig:
     valid_examples: int = 1179
     batch_size: int = 64
     micro_batches: int = 1  # parts of a batch whose gradients a step adds up; processes share them
+    part: str = ""  # a part of the network, such as high_bands, that is trained alone; all else stays as it is
     optimiser: str = "adamw"  # adamw | muon (matrices by Muon, the rest by AdamW)
     lr: float = 1e-3
     schedule: str = "constant"  # constant | cosine (to a hundredth of lr)

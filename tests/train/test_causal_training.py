@@ -17,12 +17,14 @@ from unhiss.cli.train import command as train_command
 from unhiss.config import Experiment, load
 from unhiss.data.mixing import mix
 from unhiss.data.store import Store
+from unhiss.errors import ConfigError
 from unhiss.infer.denoiser import Denoiser
 from unhiss.media.codecs import CODECS, Codec
 from unhiss.settings import TrainConfig
 from unhiss.train import augmentation, checkpoint, losses, stft
 from unhiss.train.augmentation import change_speed
 from unhiss.train.causal_batches import CausalBatches
+from unhiss.train.loop import Run
 from unhiss.train.networks import build_network
 from unhiss.train.room_responses import reverberate, room_responses
 
@@ -250,3 +252,14 @@ def test_intermittent_noise_starts_and_stops(wide: Store) -> None:
     assert (
         (gated.noisy - gated.clean).square().sum((1, 2, 3)) < (plain.noisy - plain.clean).square().sum((1, 2, 3))
     ).all()
+
+
+def test_a_part_can_be_trained_alone(wide: Store, tmp_path: Path) -> None:
+    run = Run(experiment("train.part=high_bands"), wide, tmp_path, CPU)
+    before = {name: value.clone() for name, value in run.model.state_dict().items()}
+    run.train_step(*next(run.batches.epoch(0)))
+    changed = {name for name, value in run.model.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed
+    assert all(name.startswith("high_bands.") for name in changed)
+    with pytest.raises(ConfigError, match=r"train.part = 'heads'; this model has encoder, .*high_bands"):
+        Run(experiment("train.part=heads"), wide, tmp_path, CPU)

@@ -64,9 +64,8 @@ class Run:
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.ema_model.load_state_dict(self.model.state_dict())
         self.trained = self.model
-        if experiment.causal.speech:  # the head alone: all else, batch norm's statistics too, stays as it is
-            self.model.eval().requires_grad_(False)
-            self.trained = self.model.get_submodule("speech").requires_grad_(True)
+        if part := "speech" if experiment.causal.speech else config.part:
+            self.trained = _alone(self.model, part)
         fused = device.type == "cuda"  # one kernel instead of hundreds, where a launch costs more than its work
         self.optimisers = build_optimisers(self.trained, config, fused)
         self.discriminator = Discriminator().to(device) if config.adversarial_weight else None
@@ -221,6 +220,15 @@ class Run:
         self.seconds = metadata["seconds"]
         self.loss_sum = torch.tensor(metadata.get("loss_sum", 0.0), device=self.device)
         self.loss_steps = metadata.get("loss_steps", 0)
+
+
+def _alone(model: torch.nn.Module, part: str) -> torch.nn.Module:
+    """A part of the model, the only one that trains: all else stays as it is, batch norm's statistics too."""
+    parts = dict(model.named_children())
+    if part not in parts:
+        raise ConfigError(f"train.part = {part!r}; this model has {', '.join(parts)}")
+    model.eval().requires_grad_(False)
+    return parts[part].requires_grad_(True)
 
 
 def _check(experiment: Experiment, store: Store, group: ProcessGroup) -> None:

@@ -22,7 +22,7 @@ POWER = 0.3  # compression near that of loudness (Braun and Tashev 2020, arXiv 2
 COMPLEX_WEIGHT = 0.4  # of the error of complex spectra, which rewards removing what is out of phase
 LOW_BINS = 257  # up to 8 kHz
 LOST_SPEECH_WEIGHT, WAVEFORM_WEIGHT, HIGH_WEIGHT = 0.05, 0.05, 0.3  # beside the compressed spectrum below 8 kHz
-LOST_HIGH_WEIGHT = 1.5  # above 8 kHz a band has one gain for sibilants and the noise around them: they are to pass
+LOST_HIGH_WEIGHT = 4.0  # above 8 kHz a band has one gain for sibilants and the noise around them: they are to pass
 
 
 def evaluate(model: nn.Module, batch: Batch, experiment: Experiment) -> tuple[Tensor, Tensor]:
