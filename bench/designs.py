@@ -31,7 +31,7 @@ from unhiss.settings import CausalConfig
 from unhiss.train import causal, networks
 from unhiss.train.device import keep_memory
 from unhiss.train.loop import Run
-from unhiss.train.running_level import LevelNormalisedNetwork
+from unhiss.train.running_level import FRAMES, LevelNormalisedNetwork
 
 ROOT = Path(__file__).parent.parent
 SETTINGS = ("causal.segment_s=2", "vary.rooms=16")  # short examples: more steps
@@ -95,7 +95,7 @@ class LookAhead(LevelNormalisedNetwork):
 
     def forward(self, spectrum: Tensor, state: Tensor | None = None) -> tuple[Tensor, ...]:
         state = self.initial_state(len(spectrum)) if state is None else state
-        inner, earlier = torch.split(state, [self.state_size - 127, 127], 1)
+        inner, earlier = torch.split(state, [self.state_size - FRAMES + 1, FRAMES - 1], 1)
         scale, _ = self.scale(spectrum, earlier)
         this = spectrum / scale
         first = causal.compress(this[:, 0, : causal.LOW]).flatten(1)

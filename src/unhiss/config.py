@@ -53,6 +53,8 @@ class Experiment:
         check(not self.causal.speech or kind == "causal", line)
         line = f"train.adversarial_weight = {self.train.adversarial_weight} with causal.speech; the head has no critic"
         check(not (self.causal.speech and self.train.adversarial_weight), f"{line}, expected 0")
+        line = f"train.part = {self.train.part!r} with causal.speech, which trains the head alone"
+        check(not (self.causal.speech and self.train.part), f"{line}; give one of them")
         line = f"vary.on = {self.vary.on} with model.kind = {kind!r}; it is for causal models"
         check(not self.vary.on or kind == "causal", line)
 

@@ -123,7 +123,9 @@ def test_the_commands_of_a_card_give_the_settings_of_its_run(cards: ModuleType) 
     overrides = tuple(word for word in train if "=" in word)
     assert load(ROOT / train[2], overrides).flat() == load_record(record)
     speech = [prepare[i + 1] for i, word in enumerate(prepare) if word == "--speech"]
-    assert speech == record["data"]["sources"][:5] and speech[-1].endswith("sung/speech")
+    corpus = "common-voice:cv-corpus-6.1-2020-12-11"
+    folders = [f"folder:{name}/speech" for name in ("data", "more", "sung")]
+    assert speech == [corpus, f"{corpus}:dev", *folders]
     assert prepare.count("--noise") == len(record["data"]["sources"]) - 5 and {
         "--keep-silence",
         "--commercial-only",
@@ -174,6 +176,11 @@ def test_an_existing_card_keeps_its_prose(cards: ModuleType, tmp_path: Path) -> 
     (tmp_path / "small.md").write_text("# mine\n")
     record_training(tmp_path)
     assert (tmp_path / "small.md").read_text() == "# mine\n"
+
+
+def test_a_record_contains_no_local_path(cards: ModuleType) -> None:
+    record = json.loads((cards.CARDS / "small.training.json").read_text())
+    assert not [spec for spec in record["data"]["sources"] if ":/" in spec or spec.count("/") > 1 or ".." in spec]
 
 
 @pytest.mark.parametrize("card", models(), ids=lambda card: card.name)

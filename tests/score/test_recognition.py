@@ -73,5 +73,6 @@ def test_pocketsphinx_recognises_english_and_its_result_does_not_depend_on_earli
     recognise = parse_recogniser("pocketsphinx").load()
     first = [recognise(noisy, rate), recognise(audio, rate)]
     recognise(*read(clips / "common_voice_en_22050612.mp3"))
+    recognise(0.5 * rng.standard_normal(8000).astype(np.float32), 16_000)
     assert [recognise(noisy, rate), recognise(audio, rate)] == first
     assert word_error_rate(first[1], "His name is Barry Baldwin.") < 60

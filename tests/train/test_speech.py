@@ -223,7 +223,9 @@ def test_a_head_without_a_denoiser_is_refused(wide: Store, tmp_path: Path) -> No
     assert not (tmp_path / "r").exists()
 
 
-@pytest.mark.parametrize("changes", [["model.kind=unet", "vary.on=false"], ["train.adversarial_weight=0.1"]])
+@pytest.mark.parametrize(
+    "changes", [["model.kind=unet", "vary.on=false"], ["train.adversarial_weight=0.1"], ["train.part=high_bands"]]
+)
 def test_settings_that_do_not_fit_are_refused(changes: list[str]) -> None:
     quiet = [f"train.{name}_weight=0" for name in ("pesq", "stoi", "sdr", "si_sdr")]
     with pytest.raises(ConfigError, match=re.escape("causal.speech")):
