@@ -44,8 +44,8 @@ class Experiment:
             " is the reference; expected [0, 0]",
         )
         kind = self.model.kind
-        weights = ("pesq_weight", "stoi_weight", "sdr_weight", "si_sdr_weight", "dnsmos_weight", "adversarial_weight")
-        for name in weights:
+        for term in ("pesq", "stoi", "mel", "sdr", "si_sdr", "dnsmos", "adversarial"):
+            name = f"{term}_weight"
             value = getattr(self.train, name)
             line = f"train.{name} = {value} with model.kind = {kind!r}; only causal models have it"
             check(not value or kind == "causal", line)

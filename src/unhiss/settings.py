@@ -168,6 +168,7 @@ class TrainConfig:
     # Weights of terms beside compressed_spectrum, for causal models (train/losses.py).
     pesq_weight: float = 0.0  # of the points of MOS that PESQ would take off
     stoi_weight: float = 0.0  # of one minus STOI's correlation of envelopes
+    mel_weight: float = 0.0  # of each neper (8.7 dB) between log-mel spectra
     sdr_weight: float = 0.0  # of each dB of signal-to-distortion ratio
     si_sdr_weight: float = 0.0  # of each dB of scale-invariant SDR, up to 40 dB
     dnsmos_weight: float = 0.0  # of each point of DNSMOS P.808 below the clean recording's
@@ -187,7 +188,7 @@ class TrainConfig:
         for name in ("epochs", "examples", "valid_examples", "batch_size", "micro_batches", "save_every_steps"):
             check(getattr(self, name) >= 1, f"train.{name} = {getattr(self, name)}; expected 1 or more")
         for name in ("seed", "minutes", "warmup_steps", "curriculum_epochs", "clip_norm", "weight_decay",
-                     "samples_every_epochs", "pesq_weight", "stoi_weight", "sdr_weight", "si_sdr_weight",
+                     "samples_every_epochs", "pesq_weight", "stoi_weight", "mel_weight", "sdr_weight", "si_sdr_weight",
                      "dnsmos_weight", "adversarial_weight"):  # fmt: skip
             check(getattr(self, name) >= 0, f"train.{name} = {getattr(self, name)}; expected 0 or more")
         check(self.seed < 2**32, f"train.seed = {self.seed}; expected at most {2**32 - 1}")

@@ -44,6 +44,17 @@ def test_discriminators_learn_to_tell_two_sounds_apart() -> None:
     assert discriminator.generator_loss(denoised, clean) > 2 * discriminator.generator_loss(clean, clean)
 
 
+def test_a_gain_for_every_frame_as_scenes_have_it_gives_the_segments_of_one_gain() -> None:
+    noisy, clean = (analyse(sound, 16000) for sound in sounds())
+    segments = []
+    for frames in (1, noisy.shape[1]):
+        batch = CausalBatch(noisy, clean, torch.full((2, frames, 1, 1), 3.0), torch.ones(2, 1, 257, 1))
+        torch.manual_seed(0)
+        segments.append(Discriminator().segments(noisy, batch))
+    for one_gain, gain_of_frames in zip(*segments, strict=True):
+        torch.testing.assert_close(gain_of_frames, one_gain)
+
+
 @pytest.mark.parametrize("weight", [0.0, 0.5, 3.0])
 def test_the_adversarial_gradient_has_the_norm_of_its_weight(weight: float) -> None:
     noisy, clean = (analyse(sound, 16000) for sound in sounds())
@@ -102,7 +113,10 @@ def test_discriminators_start_from_those_of_a_checkpoint(wide: Store, tmp_path: 
         assert torch.equal(value, loaded[name]), name
 
 
-@pytest.mark.parametrize("name", ["adversarial_weight", "pesq_weight", "stoi_weight", "sdr_weight", "dnsmos_weight"])
+WEIGHTS = ["adversarial_weight", "pesq_weight", "stoi_weight", "mel_weight", "sdr_weight", "dnsmos_weight"]
+
+
+@pytest.mark.parametrize("name", WEIGHTS)
 def test_frame_models_have_no_discriminators_and_no_perceptual_losses(name: str) -> None:
     with pytest.raises(ConfigError, match=rf"train.{name} = 0.5 .* causal models"):
         load(ROOT / "configs/unet.toml", (f"train.{name}=0.5",))

@@ -11,7 +11,7 @@ from unhiss.train import losses, stft
 from unhiss.train.causal_batches import CausalBatch
 
 PLAIN_LOSS = TrainConfig()
-PERCEPTUAL = TrainConfig(pesq_weight=0.02, stoi_weight=0.1)
+PERCEPTUAL = TrainConfig(pesq_weight=0.02, stoi_weight=0.1, mel_weight=0.04)
 
 
 def spectra(rate: int, length: int) -> tuple[torch.Tensor, torch.Tensor]:

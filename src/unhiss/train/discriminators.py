@@ -6,7 +6,7 @@ from torch.nn import functional
 from torch.nn.utils.parametrizations import weight_norm
 
 from unhiss.train.causal_batches import CausalBatch
-from unhiss.train.losses import LOW_BINS, low_band_audio
+from unhiss.train.losses import LOW_BINS, low_band_audio, sample_gain
 from unhiss.train.stft import SCALE, power_spectrogram
 
 RATE = 16000
@@ -55,7 +55,7 @@ class Discriminator(nn.Module):
 
     def segments(self, estimate: Tensor, batch: CausalBatch) -> tuple[Tensor, Tensor]:
         """denoised, clean: the same random segment of both, at 16 kHz, active speech at an RMS of about one."""
-        gain = batch.gain[..., 0, 0] * (SCALE / 2) ** 0.5
+        gain = sample_gain(batch.gain) * (SCALE / 2) ** 0.5
         valid = batch.valid_bins[:, :, :LOW_BINS]
         denoised, clean = (low_band_audio(s[:, :, :LOW_BINS] * valid) * gain for s in (estimate, batch.clean))
         length = int(SEGMENT_S * RATE)

@@ -13,6 +13,7 @@ from unhiss.train import stft
 from unhiss.train.causal_batches import CausalBatch
 from unhiss.train.dnsmos import DnsmosP808
 from unhiss.train.frame_batches import FrameBatch
+from unhiss.train.log_mel import LogMelDistance
 from unhiss.train.perceptual_losses import PerceptualDistances
 from unhiss.train.speech import speech_loss
 
@@ -78,14 +79,14 @@ def causal_loss(estimate: Tensor, batch: CausalBatch, config: TrainConfig) -> Te
 
     Below 8 kHz the estimate is resynthesised at 16 kHz and analysed again, so that what overlapping windows
     cancel costs nothing. Added: the magnitude that fell below the clean one (lost speech costs more than noise
-    left), absolute error of the waveform, magnitudes above 8 kHz, and by the config SDR, DNSMOS, PESQ and STOI.
-    Bins that are not valid cost nothing.
+    left), absolute error of the waveform, magnitudes above 8 kHz, and by the config SDR, DNSMOS, PESQ, STOI and
+    log-mel spectra. Bins that are not valid cost nothing.
     """
     audio, clean_audio = (low_band_audio(spectrum) for spectrum in (estimate, batch.clean))
     low, clean_low = (stft.analyse(sound, 16000) * batch.gain for sound in (audio, clean_audio))
     low_valid, high_valid = batch.valid_bins[:, :, :LOW_BINS], batch.valid_bins[:, :, LOW_BINS:]
     magnitude, difference, lost = _compressed_errors(low, clean_low, low_valid[..., 0])
-    gain = _sample_gain(batch.gain)
+    gain = sample_gain(batch.gain)
     waveform = ((audio - clean_audio) * gain).abs().mean() * 16
     loss = (1 - COMPLEX_WEIGHT) * magnitude + COMPLEX_WEIGHT * difference
     loss = loss + LOST_SPEECH_WEIGHT * lost + WAVEFORM_WEIGHT * waveform
@@ -99,6 +100,9 @@ def causal_loss(estimate: Tensor, batch: CausalBatch, config: TrainConfig) -> Te
         distances = _perceptual_distances(estimate.device)(low * low_valid, clean_low * low_valid)
         pesq, stoi = (_mean_over_speech(distance, clean_low) for distance in distances)
         loss = loss + (config.pesq_weight * pesq + config.stoi_weight * stoi)
+    if config.mel_weight:
+        distance = _log_mel_distance(estimate.device)(low * low_valid, clean_low * low_valid)
+        loss = loss + config.mel_weight * _mean_over_speech(distance, clean_low)
     if estimate.shape[2] > LOW_BINS:
         loss = loss + HIGH_WEIGHT * _high_loss(estimate, batch, high_valid)
     return loss
@@ -131,7 +135,7 @@ def _si_sdr_db(audio: Tensor, clean: Tensor) -> Tensor:
     return _mean_over_speech(10 * torch.log10(ratio.clamp(min=1e-3)), clean)
 
 
-def _sample_gain(gain: Tensor) -> Tensor:
+def sample_gain(gain: Tensor) -> Tensor:
     """Gains of frames `(B, T or 1, 1, 1)` -> of the samples at 16 kHz between them, `(B, L or 1)`."""
     gain = gain[:, :, 0, 0]
     return gain if gain.shape[1] == 1 else gain[:, 1:].repeat_interleave(256, 1)
@@ -161,6 +165,11 @@ def _dnsmos(device: torch.device) -> DnsmosP808:
 @cache
 def _perceptual_distances(device: torch.device) -> PerceptualDistances:
     return PerceptualDistances().to(device)
+
+
+@cache
+def _log_mel_distance(device: torch.device) -> LogMelDistance:
+    return LogMelDistance().to(device)
 
 
 def low_band_audio(spectrum: Tensor) -> Tensor:
