@@ -126,8 +126,9 @@ def train(name: str, config: Path, data: Path, seconds: float, seed: int) -> dic
     for module, part, new in DESIGNS[name][1]:
         setattr(module, part, new)
     with tempfile.TemporaryDirectory() as folder:
-        experiment = load(config, (*SETTINGS, f"train.seed={seed}"))
-        run = Run(experiment, Store(data), Path(folder), torch.device("cpu"))
+        store = Store(data)
+        experiment = load(config, (*SETTINGS, f"train.seed={seed}", f"causal.sample_rate={store.rate}"))
+        run = Run(experiment, store, Path(folder), torch.device("cpu"))
         set_time = schedule(run, seconds)
         batches = run.batches.epoch(0)
         started = time.process_time()
@@ -168,7 +169,7 @@ def main() -> None:
     parser.add_argument("--one", nargs=2, metavar=("DESIGN", "SEED"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if not options.data:
-        print("skipped: needs a data set at 48 kHz; give its folder with --data")
+        print("skipped: needs a data set at 16 to 48 kHz; give its folder with --data")
         return
     if options.one:
         name, seed = options.one

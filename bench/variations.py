@@ -62,10 +62,11 @@ def train(name: str, data: Path, init: str, steps: int) -> dict[str, float]:
     torch.set_num_threads(1)
     keep_memory()
     torch.set_flush_denormal(True)  # as unhiss train
-    settings = [*SETTINGS, *WITHOUT.get(name, ())]
+    store = Store(data)
+    settings = [*SETTINGS, *WITHOUT.get(name, ()), f"causal.sample_rate={store.rate}"]
     experiment = load(CONFIG, (*settings, f"train.examples={16 * steps}"))
     with tempfile.TemporaryDirectory() as folder:
-        run = Run(experiment, Store(data), Path(folder), torch.device("cpu"))
+        run = Run(experiment, store, Path(folder), torch.device("cpu"))
         checkpoint.load_weights(run.model, run.ema_model, find_checkpoint(init), "causal")
         for batches in run.batches.epoch(0):
             run.train_step(*batches)
@@ -82,7 +83,7 @@ def main() -> None:
     parser.add_argument("--one", nargs=1, metavar="VARIATION", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if not options.data:
-        print("skipped: needs a data set at 48 kHz; give its folder with --data")
+        print("skipped: needs a data set at 16 to 48 kHz; give its folder with --data")
         return
     if options.one:
         print(json.dumps(train(options.one[0], options.data, options.init, options.steps)))
