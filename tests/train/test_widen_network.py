@@ -1,0 +1,67 @@
+"""scripts/widen_network.py: a wider network computes what the narrower one did, and all of it learns."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_sets import ROOT, TINY_CAUSAL
+
+from unhiss.config import load
+from unhiss.train import checkpoint
+from unhiss.train.networks import build_network
+
+WIDER = ("causal.width=13", "causal.channels=9", "causal.bottleneck=11")
+
+
+def run_script(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, ROOT / "scripts" / "widen_network.py", *words]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+@pytest.fixture
+def narrow(tmp_path: Path) -> Path:
+    """A network with random weights everywhere: those a new one starts from are zero in places."""
+    experiment = load(ROOT / "configs/nano-long.toml", (*TINY_CAUSAL, "causal.sample_rate=16000"))
+    torch.manual_seed(0)
+    tensors = build_network(experiment).state_dict()
+    for tensor in tensors.values():
+        if tensor.is_floating_point():
+            tensor.add_(0.2 * torch.rand_like(tensor))
+    path = tmp_path / "narrow.safetensors"
+    checkpoint.save(path, checkpoint.add_prefix("average.", tensors), {"experiment": dataclasses.asdict(experiment)})
+    return path
+
+
+def test_a_wider_network_computes_the_same_and_every_weight_gets_a_gradient(narrow: Path, tmp_path: Path) -> None:
+    wide = tmp_path / "wide.safetensors"
+    assert run_script(narrow, wide, *WIDER).returncode == 0
+    spectrum = torch.randn(2, 20, 257, 2, generator=torch.Generator().manual_seed(0))
+    outputs = []
+    for path in (narrow, wide):
+        model, experiment = checkpoint.load_model(path)[:2]
+        outputs.append(model.eval()(spectrum)[0])
+    assert (experiment.causal.width, experiment.causal.channels, experiment.causal.bottleneck) == (13, 9, 11)
+    torch.testing.assert_close(outputs[1], outputs[0], rtol=1e-4, atol=1e-5)
+    network = build_network(experiment)
+    network.load_state_dict(model.state_dict())
+    optimiser = torch.optim.SGD(network.parameters(), 0.1)
+    for _ in range(2):  # what leads to new units is new at first, what leads away from them is zero
+        optimiser.zero_grad()
+        network(spectrum)[0].square().sum().backward()
+        optimiser.step()
+    still = [name for name, p in network.named_parameters() if p.grad is None or not p.grad.any()]
+    assert not [name for name in still if "high_bands" not in name]  # nothing there at 16 kHz
+
+
+@pytest.mark.parametrize("change", ["causal.blocks=3", "causal.width=4", "causal.channels=many"])
+def test_what_cannot_grow_is_named_with_what_can(narrow: Path, tmp_path: Path, change: str) -> None:
+    done = run_script(narrow, tmp_path / "wide.safetensors", change)
+    assert done.returncode == 1
+    may_grow = "causal.width from 8, causal.channels from 6, causal.bottleneck from 8"
+    assert done.stderr == f"{change}: only these grow: {may_grow}\n"
+    assert not (tmp_path / "wide.safetensors").exists()
