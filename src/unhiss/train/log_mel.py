@@ -34,5 +34,6 @@ def mel_bands() -> np.ndarray:
     hz = 700 * (10 ** (mel / 2595) - 1)
     bins = np.arange(BINS)[:, None] * BIN_HZ
     rising, falling = (bins - hz[:-2]) / np.diff(hz)[:-1], (hz[2:] - bins) / np.diff(hz)[1:]
-    weights = np.minimum(rising, falling).clip(0)
-    return (weights / weights.sum(0)).astype(np.float32)
+    weights: np.ndarray = np.minimum(rising, falling).clip(0)
+    weights /= weights.sum(0)
+    return weights.astype(np.float32)
