@@ -9,13 +9,11 @@ with random weights from all (Chen, Goodfellow and Shlens, Net2Net, 2016, arXiv 
 from __future__ import annotations
 
 import argparse
-import copy
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from unhiss.settings import CausalConfig
 from unhiss.train import checkpoint
 from unhiss.train.networks import build_network
 
@@ -48,6 +46,8 @@ def widened(name: str, old: Tensor, fresh: Tensor, bands: int) -> Tensor:
 
 def widen(source: Path, target: Path, changes: list[str]) -> None:
     tensors, metadata = checkpoint.load(source)
+    if metadata["experiment"]["model"]["kind"] != "causal":
+        raise SystemExit(f"{source} is no causal model; only those grow")
     settings = metadata["experiment"]["causal"]
     for change in changes:
         name, _, value = change.removeprefix("causal.").partition("=")
@@ -56,10 +56,9 @@ def widen(source: Path, target: Path, changes: list[str]) -> None:
             raise SystemExit(f"{change}: only these grow: {may}")
         settings[name] = int(value)
     torch.manual_seed(0)
-    network = build_network(checkpoint.read_experiment(source, copy.deepcopy(metadata)))
-    bands = CausalConfig(**settings).bands
-    weights, old = network.state_dict(), checkpoint.model_weights(tensors)
-    weights |= {name: widened(name, old[name], fresh, bands) for name, fresh in weights.items()}
+    network = build_network(checkpoint.read_experiment(source, metadata))
+    old = checkpoint.model_weights(tensors)
+    weights = {name: widened(name, old[name], fresh, settings["bands"]) for name, fresh in network.state_dict().items()}
     probe = {name: tensor for name, tensor in tensors.items() if name.startswith("probe.")}
     checkpoint.save(target, checkpoint.add_prefix("average.", weights) | probe, metadata)
     count = sum(parameter.numel() for parameter in network.parameters())

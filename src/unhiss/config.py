@@ -12,6 +12,7 @@ from typing import Any
 
 from unhiss.errors import ConfigError, nearest
 from unhiss.settings import (
+    LOSS_WEIGHTS,
     AugmentConfig,
     CausalConfig,
     FrameConfig,
@@ -44,8 +45,7 @@ class Experiment:
             " is the reference; expected [0, 0]",
         )
         kind = self.model.kind
-        for term in ("pesq", "stoi", "mel", "sdr", "si_sdr", "dnsmos", "adversarial"):
-            name = f"{term}_weight"
+        for name in LOSS_WEIGHTS:
             value = getattr(self.train, name)
             line = f"train.{name} = {value} with model.kind = {kind!r}; only causal models have it"
             check(not value or kind == "causal", line)

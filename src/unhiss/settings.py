@@ -1,7 +1,7 @@
 """Settings of a training experiment: frozen dataclasses that validate their values."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from unhiss.errors import ConfigError, nearest
 
@@ -188,8 +188,7 @@ class TrainConfig:
         for name in ("epochs", "examples", "valid_examples", "batch_size", "micro_batches", "save_every_steps"):
             check(getattr(self, name) >= 1, f"train.{name} = {getattr(self, name)}; expected 1 or more")
         for name in ("seed", "minutes", "warmup_steps", "curriculum_epochs", "clip_norm", "weight_decay",
-                     "samples_every_epochs", "pesq_weight", "stoi_weight", "mel_weight", "sdr_weight", "si_sdr_weight",
-                     "dnsmos_weight", "adversarial_weight"):  # fmt: skip
+                     "samples_every_epochs", *LOSS_WEIGHTS):  # fmt: skip
             check(getattr(self, name) >= 0, f"train.{name} = {getattr(self, name)}; expected 0 or more")
         check(self.seed < 2**32, f"train.seed = {self.seed}; expected at most {2**32 - 1}")
         check(
@@ -211,3 +210,6 @@ class TrainConfig:
     @property
     def steps(self) -> int:
         return self.epochs * self.steps_per_epoch
+
+
+LOSS_WEIGHTS = tuple(item.name for item in fields(TrainConfig) if item.name.endswith("_weight"))

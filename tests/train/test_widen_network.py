@@ -23,10 +23,10 @@ def run_script(*words: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True)
 
 
-@pytest.fixture
-def narrow(tmp_path: Path) -> Path:
+@pytest.fixture(params=["causal.speech=false", "causal.speech=true"])
+def narrow(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """A network with random weights everywhere: those a new one starts from are zero in places."""
-    experiment = load(ROOT / "configs/nano-long.toml", (*TINY_CAUSAL, "causal.sample_rate=16000"))
+    experiment = load(ROOT / "configs/nano-long.toml", (*TINY_CAUSAL, "causal.sample_rate=16000", request.param))
     torch.manual_seed(0)
     tensors = build_network(experiment).state_dict()
     for tensor in tensors.values():
@@ -44,7 +44,8 @@ def test_a_wider_network_computes_the_same_and_every_weight_gets_a_gradient(narr
     outputs = []
     for path in (narrow, wide):
         model, experiment = checkpoint.load_model(path)[:2]
-        outputs.append(model.eval()(spectrum)[0])
+        denoised, _, *speech = model(spectrum)
+        outputs.append((denoised, *speech))
     assert (experiment.causal.width, experiment.causal.channels, experiment.causal.bottleneck) == (13, 9, 11)
     torch.testing.assert_close(outputs[1], outputs[0], rtol=1e-4, atol=1e-5)
     network = build_network(experiment)
@@ -52,7 +53,8 @@ def test_a_wider_network_computes_the_same_and_every_weight_gets_a_gradient(narr
     optimiser = torch.optim.SGD(network.parameters(), 0.1)
     for _ in range(2):  # what leads to new units is new at first, what leads away from them is zero
         optimiser.zero_grad()
-        network(spectrum)[0].square().sum().backward()
+        denoised, _, *speech = network(spectrum)
+        sum(part.square().sum() for part in (denoised, *speech)).backward()
         optimiser.step()
     still = [name for name, p in network.named_parameters() if p.grad is None or not p.grad.any()]
     assert not [name for name in still if "high_bands" not in name]  # nothing there at 16 kHz
@@ -65,3 +67,10 @@ def test_what_cannot_grow_is_named_with_what_can(narrow: Path, tmp_path: Path, c
     may_grow = "causal.width from 8, causal.channels from 6, causal.bottleneck from 8"
     assert done.stderr == f"{change}: only these grow: {may_grow}\n"
     assert not (tmp_path / "wide.safetensors").exists()
+
+
+def test_other_models_are_refused_in_one_line(tmp_path: Path) -> None:
+    target = tmp_path / "wide.safetensors"
+    done = run_script(ROOT / "checkpoints/rced.safetensors", target, "causal.width=64")
+    assert (done.returncode, done.stderr.count("\n"), target.exists()) == (1, 1, False)
+    assert "is no causal model" in done.stderr

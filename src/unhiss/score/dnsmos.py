@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from unhiss.dsp.audio import as_samples, check_rate
+from unhiss.dsp.filter_bank import triangular_filters
 from unhiss.dsp.resampling import resample
 from unhiss.dsp.stft import stft
 from unhiss.errors import AudioError, MissingExtra, need
@@ -92,10 +93,8 @@ def mel_bands() -> np.ndarray:
     top = 15 + np.log(RATE / 2 / 1000) * 27 / np.log(6.4)
     edges = to_hz(np.linspace(0, top, MEL_BANDS + 2))
     bins = np.fft.rfftfreq(MEL_FFT, 1 / RATE)
-    rising = (bins - edges[:-2, None]) / np.diff(edges)[:-1, None]
-    falling = (edges[2:, None] - bins) / np.diff(edges)[1:, None]
     area = 2 / (edges[2:] - edges[:-2])
-    return np.asarray(np.maximum(0, np.minimum(rising, falling)) * area[:, None], np.float32)
+    return np.asarray(triangular_filters(edges, bins) * area[:, None], np.float32)
 
 
 def _windows(audio: np.ndarray, rate: int) -> list[np.ndarray]:

@@ -4,7 +4,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-BIN_HZ, BINS = 31.25, 257  # of spectra at 16 kHz
+from unhiss.dsp.filter_bank import triangular_filters
+from unhiss.train.perceptual_losses import BIN_HZ, BINS
+
 BANDS = 40
 FLOOR = 1e-5  # of a band's mean power, where active speech has about one per bin: 50 dB below it nothing counts
 
@@ -31,9 +33,5 @@ class LogMelDistance(torch.nn.Module):
 def mel_bands() -> np.ndarray:
     """`(257, 40)`: triangles of equal width in mel (2595 log10(1 + Hz / 700)) up to 8 kHz, each with the sum one."""
     mel = np.linspace(0, 2595 * np.log10(1 + 8000 / 700), BANDS + 2)
-    hz = 700 * (10 ** (mel / 2595) - 1)
-    bins = np.arange(BINS)[:, None] * BIN_HZ
-    rising, falling = (bins - hz[:-2]) / np.diff(hz)[:-1], (hz[2:] - bins) / np.diff(hz)[1:]
-    weights: np.ndarray = np.minimum(rising, falling).clip(0)
-    weights /= weights.sum(0)
-    return weights.astype(np.float32)
+    filters = triangular_filters(700 * (10 ** (mel / 2595) - 1), np.arange(BINS) * BIN_HZ).T
+    return np.asarray(filters / filters.sum(0), np.float32)

@@ -96,16 +96,22 @@ def causal_loss(estimate: Tensor, batch: CausalBatch, config: TrainConfig) -> Te
         loss = loss - config.si_sdr_weight * _si_sdr_db(audio * gain, clean_audio * gain)
     if config.dnsmos_weight:
         loss = loss + config.dnsmos_weight * dnsmos_penalty(audio, clean_audio)
-    if config.pesq_weight or config.stoi_weight:
-        distances = _perceptual_distances(estimate.device)(low * low_valid, clean_low * low_valid)
-        pesq, stoi = (_mean_over_speech(distance, clean_low) for distance in distances)
-        loss = loss + (config.pesq_weight * pesq + config.stoi_weight * stoi)
-    if config.mel_weight:
-        distance = _log_mel_distance(estimate.device)(low * low_valid, clean_low * low_valid)
-        loss = loss + config.mel_weight * _mean_over_speech(distance, clean_low)
+    if config.pesq_weight or config.stoi_weight or config.mel_weight:
+        loss = loss + _distances(low * low_valid, clean_low * low_valid, config)
     if estimate.shape[2] > LOW_BINS:
         loss = loss + HIGH_WEIGHT * _high_loss(estimate, batch, high_valid)
     return loss
+
+
+def _distances(low: Tensor, clean: Tensor, config: TrainConfig) -> Tensor:
+    """The weighted distances of what is heard, over the examples with speech, of spectra `(B, T, 257, 2)`."""
+    total = low.new_zeros(())
+    if config.pesq_weight or config.stoi_weight:
+        pesq, stoi = _on(low.device, PerceptualDistances)(low, clean)
+        total = total + _mean_over_speech(config.pesq_weight * pesq + config.stoi_weight * stoi, clean)
+    if config.mel_weight:
+        total = total + config.mel_weight * _mean_over_speech(_on(low.device, LogMelDistance)(low, clean), clean)
+    return total
 
 
 def _high_loss(estimate: Tensor, batch: CausalBatch, valid: Tensor) -> Tensor:
@@ -146,7 +152,7 @@ def dnsmos_penalty(audio: Tensor, clean: Tensor) -> Tensor:
 
     A score above the clean recording's brings nothing: it would only exploit the network.
     """
-    dnsmos = _dnsmos(audio.device)
+    dnsmos = _on(audio.device, DnsmosP808)
     with torch.no_grad():
         target = dnsmos(clean)
     return _mean_over_speech((target - dnsmos(audio)).clamp(min=0), clean)
@@ -158,18 +164,9 @@ def _mean_over_speech(values: Tensor, clean: Tensor) -> Tensor:
 
 
 @cache
-def _dnsmos(device: torch.device) -> DnsmosP808:
-    return DnsmosP808().to(device)
-
-
-@cache
-def _perceptual_distances(device: torch.device) -> PerceptualDistances:
-    return PerceptualDistances().to(device)
-
-
-@cache
-def _log_mel_distance(device: torch.device) -> LogMelDistance:
-    return LogMelDistance().to(device)
+def _on(device: torch.device, kind: type[nn.Module]) -> nn.Module:
+    """The one instance of a fixed network or distance on a device."""
+    return kind().to(device)
 
 
 def low_band_audio(spectrum: Tensor) -> Tensor:
