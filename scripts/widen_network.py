@@ -2,13 +2,15 @@
 
     python scripts/widen_network.py narrow.safetensors wide.safetensors causal.width=32 causal.channels=20
 
-causal.width, channels and bottleneck may grow. Old units keep their weights and get none from new ones; new units begin
-with random weights from all (Chen, Goodfellow and Shlens, Net2Net, 2016, arXiv 1511.05641, for networks of their own).
+causal.width, channels, bottleneck and taps may grow. Old units keep their weights and get none from new ones; new
+units begin with random weights from all (Chen, Goodfellow and Shlens, Net2Net, 2016, arXiv 1511.05641, for networks of
+their own), the second tap with none.
 """
 
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -17,7 +19,7 @@ from torch import Tensor
 from unhiss.train import checkpoint
 from unhiss.train.networks import build_network
 
-MAY_GROW = ("width", "channels", "bottleneck")
+MAY_GROW = ("width", "channels", "bottleneck", "taps")
 
 
 def positions(old: int, new: int, parts: int) -> Tensor:
@@ -48,7 +50,8 @@ def widen(source: Path, target: Path, changes: list[str]) -> None:
     tensors, metadata = checkpoint.load(source)
     if metadata["experiment"]["model"]["kind"] != "causal":
         raise SystemExit(f"{source} is no causal model; only those grow")
-    settings = metadata["experiment"]["causal"]
+    # An older checkpoint does not name every setting.
+    settings = metadata["experiment"]["causal"] = asdict(checkpoint.read_experiment(source, metadata).causal)
     for change in changes:
         name, _, value = change.removeprefix("causal.").partition("=")
         if name not in MAY_GROW or not value.isdigit() or int(value) < settings[name]:

@@ -50,12 +50,14 @@ class CausalConfig:
     bands: int = 28  # fine below 2 kHz, coarse above
     blocks: int = 3  # LSTM over time, then mixing over bands
     bottleneck: int = 96  # units of the LSTM over all bands at once
+    taps: int = 1  # frames that make a bin below 8 kHz: 1, this one by a mask; 2, also the one before by another
     normalise: bool = False  # divide the input by a running level (train/running_level.py): every level is alike
     speech: bool = False  # also give the probability of speech (train/speech.py); all else is frozen and needs --init
 
     def __post_init__(self) -> None:
         for name in ("width", "channels", "bands", "blocks", "bottleneck"):
             check(getattr(self, name) >= 1, f"causal.{name} = {getattr(self, name)}; expected 1 or more")
+        check(self.taps in (1, 2), f"causal.taps = {self.taps}; expected 1 or 2")
         check(self.bands <= 64, f"causal.bands = {self.bands}; expected 64 at most, one for each group of bins")
         check(self.segment_s >= 0.5, f"causal.segment_s = {self.segment_s}; expected 0.5 or more")
         rates = (16000, 24000, 32000, 48000)
@@ -165,7 +167,8 @@ class TrainConfig:
     warmup_steps: int = 0
     clip_norm: float = 5.0  # largest norm of a step's gradient; 0: unlimited, as the reference
     loss: str = "mse"  # mse (scaled dB, as the reference) | compressed_spectrum (train/losses.py); causal: the latter
-    # Weights of terms beside compressed_spectrum, for causal models (train/losses.py).
+    # Of compressed_spectrum for causal models, and weights of terms beside it (train/losses.py).
+    erb_weighting: float = 0.0  # 0: every bin below 8 kHz counts alike; 1: every ERB does; between: a power of that
     pesq_weight: float = 0.0  # of the points of MOS that PESQ would take off
     stoi_weight: float = 0.0  # of one minus STOI's correlation of envelopes
     mel_weight: float = 0.0  # of each neper (8.7 dB) between log-mel spectra
@@ -195,6 +198,7 @@ class TrainConfig:
             self.batch_size % self.micro_batches == 0,
             f"train.micro_batches = {self.micro_batches}; expected a divisor of train.batch_size = {self.batch_size}",
         )
+        check(0 <= self.erb_weighting <= 1, f"train.erb_weighting = {self.erb_weighting}; expected 0 to 1")
         check(0 < self.lr < math.inf, f"train.lr = {self.lr}; expected above 0")
         check(0 <= self.ema_decay < 1, f"train.ema_decay = {self.ema_decay}; expected 0 up to below 1")
 

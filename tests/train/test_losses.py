@@ -62,6 +62,23 @@ def test_perceptual_losses_count_where_there_is_speech_and_within_the_recordings
     assert perceptual_above - plain_above < 0.01 * (perceptual - plain)
 
 
+def test_erb_weighting_counts_each_step_of_the_erb_number_scale_alike() -> None:
+    hz = 31.25 * np.arange(257)
+    numbers = 21.4 * np.log10(1 + 4.37e-3 * np.array([hz - 0.01, hz + 0.01]))  # Glasberg and Moore 1990
+    density = numbers[1] - numbers[0]
+    clean, noise = spectra(16000, 16000)
+    for row in (slice(4, 24), slice(200, 220)):
+        estimate = clean.clone()
+        estimate[:, :, row] += noise[:, :, row]
+        batch = batch_of(estimate, clean)
+        flat, half, full = (
+            float(losses.causal_loss(estimate, batch, TrainConfig(erb_weighting=x))) for x in (0, 0.5, 1)
+        )
+        # Terms without these weights cancel in the differences.
+        shares = [(density[row] ** x).mean() / (density**x).mean() for x in (0.5, 1)]
+        assert (full - flat) / (half - flat) == pytest.approx((shares[1] - 1) / (shares[0] - 1), rel=0.05)
+
+
 def test_compressed_spectrum_loss_is_zero_for_the_clean_spectrum_and_grows_with_the_error() -> None:
     torch.manual_seed(0)
     clean = torch.randn(2, 128, 128, dtype=torch.complex64)

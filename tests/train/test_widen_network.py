@@ -15,7 +15,7 @@ from unhiss.config import load
 from unhiss.train import checkpoint
 from unhiss.train.networks import build_network
 
-WIDER = ("causal.width=13", "causal.channels=9", "causal.bottleneck=11")
+WIDER = ("causal.width=13", "causal.channels=9", "causal.bottleneck=11", "causal.taps=2")
 
 
 def run_script(*words: str | Path) -> subprocess.CompletedProcess[str]:
@@ -64,7 +64,7 @@ def test_a_wider_network_computes_the_same_and_every_weight_gets_a_gradient(narr
 def test_what_cannot_grow_is_named_with_what_can(narrow: Path, tmp_path: Path, change: str) -> None:
     done = run_script(narrow, tmp_path / "wide.safetensors", change)
     assert done.returncode == 1
-    may_grow = "causal.width from 8, causal.channels from 6, causal.bottleneck from 8"
+    may_grow = "causal.width from 8, causal.channels from 6, causal.bottleneck from 8, causal.taps from 1"
     assert done.stderr == f"{change}: only these grow: {may_grow}\n"
     assert not (tmp_path / "wide.safetensors").exists()
 

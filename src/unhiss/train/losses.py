@@ -80,12 +80,13 @@ def causal_loss(estimate: Tensor, batch: CausalBatch, config: TrainConfig) -> Te
     Below 8 kHz the estimate is resynthesised at 16 kHz and analysed again, so that what overlapping windows
     cancel costs nothing. Added: the magnitude that fell below the clean one (lost speech costs more than noise
     left), absolute error of the waveform, magnitudes above 8 kHz, and by the config SDR, DNSMOS, PESQ, STOI and
-    log-mel spectra. Bins that are not valid cost nothing.
+    log-mel spectra. Bins that are not valid cost nothing; by the config the others count as the ear spaces them.
     """
     audio, clean_audio = (low_band_audio(spectrum) for spectrum in (estimate, batch.clean))
     low, clean_low = (stft.analyse(sound, 16000) * batch.gain for sound in (audio, clean_audio))
     low_valid, high_valid = batch.valid_bins[:, :, :LOW_BINS], batch.valid_bins[:, :, LOW_BINS:]
-    magnitude, difference, lost = _compressed_errors(low, clean_low, low_valid[..., 0])
+    weights = low_valid[..., 0] * _bin_weights(config.erb_weighting, low.device)
+    magnitude, difference, lost = _compressed_errors(low, clean_low, weights)
     gain = sample_gain(batch.gain)
     waveform = ((audio - clean_audio) * gain).abs().mean() * 16
     loss = (1 - COMPLEX_WEIGHT) * magnitude + COMPLEX_WEIGHT * difference
@@ -167,6 +168,17 @@ def _mean_over_speech(values: Tensor, clean: Tensor) -> Tensor:
 def _on(device: torch.device, kind: type[nn.Module]) -> nn.Module:
     """The one instance of a fixed network or distance on a device."""
     return kind().to(device)
+
+
+@cache
+def _bin_weights(exponent: float, device: torch.device) -> Tensor:
+    """Weights `(257,)` of the bins below 8 kHz, with a mean of one: the density of the ERB scale to a power.
+
+    0: every bin counts alike. 1: every equivalent rectangular bandwidth does, 24.7 (1 + 4.37 kHz) Hz wide
+    (Glasberg and Moore 1990): an eighth of the bins, those below 1 kHz, then have 48 % of the weight.
+    """
+    density = (1 + 4.37e-3 * 31.25 * torch.arange(LOW_BINS, device=device)) ** -exponent
+    return density / density.mean()
 
 
 def low_band_audio(spectrum: Tensor) -> Tensor:
