@@ -2,9 +2,9 @@
 
     python scripts/widen_network.py narrow.safetensors wide.safetensors causal.width=32 causal.channels=20
 
-causal.width, channels, bottleneck and taps may grow. Old units keep their weights and get none from new ones; new
-units begin with random weights from all (Chen, Goodfellow and Shlens, Net2Net, 2016, arXiv 1511.05641, for networks of
-their own), the second tap with none.
+causal.width, channels, bottleneck, blocks and taps may grow. Old units keep their weights and get none from new ones;
+new units begin with random weights from all, new blocks without an effect (Chen, Goodfellow and Shlens, Net2Net, 2016,
+arXiv 1511.05641, for networks of their own).
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from torch import Tensor
 from unhiss.train import checkpoint
 from unhiss.train.networks import build_network
 
-MAY_GROW = ("width", "channels", "bottleneck", "taps")
+MAY_GROW = ("width", "channels", "bottleneck", "blocks", "taps")
+BLOCK_OUTPUTS = ("lstm_out.weight", "mixing_out.weight")
 
 
 def positions(old: int, new: int, parts: int) -> Tensor:
@@ -46,6 +47,11 @@ def widened(name: str, old: Tensor, fresh: Tensor, bands: int) -> Tensor:
     return result
 
 
+def of_a_new_block(name: str, fresh: Tensor) -> Tensor:
+    """`fresh`, or zeros where the block adds to what passes it."""
+    return torch.zeros_like(fresh) if name.endswith(BLOCK_OUTPUTS) else fresh
+
+
 def widen(source: Path, target: Path, changes: list[str]) -> None:
     tensors, metadata = checkpoint.load(source)
     if metadata["experiment"]["model"]["kind"] != "causal":
@@ -61,7 +67,10 @@ def widen(source: Path, target: Path, changes: list[str]) -> None:
     torch.manual_seed(0)
     network = build_network(checkpoint.read_experiment(source, metadata))
     old = checkpoint.model_weights(tensors)
-    weights = {name: widened(name, old[name], fresh, settings["bands"]) for name, fresh in network.state_dict().items()}
+    weights = {
+        name: widened(name, old[name], fresh, settings["bands"]) if name in old else of_a_new_block(name, fresh)
+        for name, fresh in network.state_dict().items()
+    }
     probe = {name: tensor for name, tensor in tensors.items() if name.startswith("probe.")}
     checkpoint.save(target, checkpoint.add_prefix("average.", weights) | probe, metadata)
     count = sum(parameter.numel() for parameter in network.parameters())
