@@ -2,8 +2,8 @@
 
     python scripts/widen_network.py narrow.safetensors wide.safetensors causal.width=32 causal.channels=20
 
-causal.width, channels, bottleneck, blocks and taps may grow. Old units keep their weights and get none from new ones;
-new units begin with random weights from all, new blocks without an effect (Chen, Goodfellow and Shlens, Net2Net, 2016,
+causal.width, channels, bottleneck and blocks may grow. Old units keep their weights and get none from new ones; new
+units begin with random weights from all, new blocks without an effect (Chen, Goodfellow and Shlens, Net2Net, 2016,
 arXiv 1511.05641, for networks of their own).
 """
 
@@ -19,7 +19,7 @@ from torch import Tensor
 from unhiss.train import checkpoint
 from unhiss.train.networks import build_network
 
-MAY_GROW = ("width", "channels", "bottleneck", "blocks", "taps")
+MAY_GROW = ("width", "channels", "bottleneck", "blocks")
 BLOCK_OUTPUTS = ("lstm_out.weight", "mixing_out.weight")
 
 

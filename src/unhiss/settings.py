@@ -50,14 +50,12 @@ class CausalConfig:
     bands: int = 28  # fine below 2 kHz, coarse above
     blocks: int = 3  # LSTM over time, then mixing over bands
     bottleneck: int = 96  # units of the LSTM over all bands at once
-    taps: int = 1  # frames that make a bin below 8 kHz: 1, this one by a mask; 2, also the one before by another
     normalise: bool = False  # divide the input by a running level (train/running_level.py): every level is alike
     speech: bool = False  # also give the probability of speech (train/speech.py); all else is frozen and needs --init
 
     def __post_init__(self) -> None:
         for name in ("width", "channels", "bands", "blocks", "bottleneck"):
             check(getattr(self, name) >= 1, f"causal.{name} = {getattr(self, name)}; expected 1 or more")
-        check(self.taps in (1, 2), f"causal.taps = {self.taps}; expected 1 or 2")
         check(self.bands <= 64, f"causal.bands = {self.bands}; expected 64 at most, one for each group of bins")
         check(self.segment_s >= 0.5, f"causal.segment_s = {self.segment_s}; expected 0.5 or more")
         rates = (16000, 24000, 32000, 48000)

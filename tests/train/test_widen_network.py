@@ -15,8 +15,8 @@ from unhiss.config import load
 from unhiss.train import checkpoint
 from unhiss.train.networks import build_network
 
-OLD = {"width": 8, "channels": 6, "bottleneck": 8, "blocks": 2, "taps": 1}
-WIDER = ("causal.width=13", "causal.channels=9", "causal.bottleneck=11", "causal.blocks=3", "causal.taps=2")
+OLD = {"width": 8, "channels": 6, "bottleneck": 8, "blocks": 2}
+WIDER = ("causal.width=13", "causal.channels=9", "causal.bottleneck=11", "causal.blocks=3")
 
 
 def run_script(*words: str | Path) -> subprocess.CompletedProcess[str]:

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from functools import cache
 from importlib.util import find_spec
-from itertools import product
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +18,7 @@ GROUPS = LOW // GROUP_BINS
 HIGH_BAND_BINS = 32  # bins of a band above 8 kHz: 1 kHz
 HIGH_BANDS = 16  # up to 24 kHz; bins above that get the gain of the last band
 ALL_BINS = LOW + HIGH_BAND_BINS * HIGH_BANDS
-INPUT_FRAMES = 2  # of the first convolution: this frame and the one before; a filter of two taps takes them too
+INPUT_FRAMES = 2  # of the first convolution: this frame and the one before
 MIN_POWER = 1e-10  # far below 16-bit resolution; keeps gradients finite
 HIGH_UNITS, HIGH_CONTEXT = 48, 16
 MANY_SEQUENCES = 1024  # from here on a kernel of our own takes the place of cuDNN (fused_lstm.py)
@@ -44,7 +43,8 @@ class _Reshape(torch.autograd.Function):
 
 def reshape(x: Tensor, *shape: int) -> Tensor:
     """x in another shape; 0 keeps a size, -1 takes the rest."""
-    return cast(Tensor, _Reshape.apply(x, shape))  # type: ignore[no-untyped-call]
+    out: Tensor = _Reshape.apply(x, shape)  # type: ignore[no-untyped-call]
+    return out
 
 
 class FrequencyConvolution(nn.Module):
@@ -139,9 +139,9 @@ class CausalNetwork(nn.Module):
 
     With `causal.speech` there is a third result, the probability of speech `(B, T)`; the state begins with its last.
 
-    Spectra have 31.25 Hz bins at every rate (32 ms windows, half overlapped). Up to 8 kHz each bin gets a complex
-    mask, or a filter of two taps, above that each 1 kHz band a gain. Frames may come in calls of any length: with
-    the state passed on, the results are the same.
+    Spectra have 31.25 Hz bins at every rate (32 ms windows, half overlapped). Up to 8 kHz each bin gets a
+    complex mask, above that each 1 kHz band a gain. Frames may come in calls of any length: with the state
+    passed on, the results are the same.
 
         spectrum -> compress -> 16 x 64 -> encoder (over frequency) ------------- skips ----------> decoder
                                    -> bands -> [LSTM over time, mixing over bands] x blocks -> groups -> mask
@@ -166,13 +166,12 @@ class CausalNetwork(nn.Module):
         self.bottleneck_lstm = Recurrence(config.bottleneck, config.bottleneck)
         self.bottleneck_out = nn.Linear(config.bottleneck, bands * channels, bias=False)
         self.decoder = nn.ModuleList(FrequencyConvolution(width, width) for _ in range(2))
-        self.mask = nn.Conv2d(width, config.taps * 2 * GROUP_BINS, 1)
+        self.mask = nn.Conv2d(width, 2 * GROUP_BINS, 1)
         nn.init.zeros_(self.mask.weight)
-        nn.init.zeros_(self.mask.bias)  # type: ignore[arg-type]
         with torch.no_grad():  # a new network passes everything
-            self.mask.bias[: 2 * GROUP_BINS : 2] = 1  # type: ignore[index]
-        self.register_buffer("product_inputs", _product_inputs(config.taps), persistent=False)
-        self.register_buffer("product_sum", _product_sum(config.taps), persistent=False)
+            self.mask.bias.copy_(torch.tensor([1.0, 0.0] * GROUP_BINS))  # type: ignore[union-attr]
+        self.register_buffer("product_inputs", _product_inputs(), persistent=False)
+        self.register_buffer("product_sum", _product_sum(), persistent=False)
         self.high_bands = HighBands(config.bottleneck)
         self.speech = SpeechHead(channels * bands) if config.speech else None
         # The state: the compressed spectrum of the frame before, then the LSTM states end to end: two of every block,
@@ -234,30 +233,30 @@ class CausalNetwork(nn.Module):
     def _apply_mask(self, x: Tensor, inputs: Tensor) -> Tensor:
         """Complex product of the mask and this frame: `(B, 8, T, 64)` from features and inputs `(B, 16, T, 64)`.
 
-        With two taps, plus that of a second mask and the frame before (deep filtering, Mack and Habets 2020, arXiv
-        1904.08369). As convolutions of kernel 1, with the mask computed twice: onnxruntime runs these in one layout,
-        moving nothing, several times faster than the same product written over the last axis.
+        As convolutions of kernel 1, with the mask computed twice: onnxruntime runs these in one layout, without
+        moving anything, several times faster than the same product written over the last axis.
         """
-        weight, bias = (torch.cat([part] * 2) for part in self.mask.parameters())
+        weight, bias = self.mask.weight, self.mask.bias
         with _float32(inputs):
-            masks = functional.conv2d(x.float(), weight, bias)
+            masks = functional.conv2d(x.float(), torch.cat([weight] * 2), torch.cat([bias] * 2))  # type: ignore[list-item]
             return functional.conv2d(masks * functional.conv2d(inputs, self.product_inputs), self.product_sum)
 
 
-def _product_inputs(taps: int) -> Tensor:
-    """`(taps * 16, 16, 1, 1)`: (re, im) of each tap's frame -> (re, -im), then (im, re): the factors of the product."""
-    weights = torch.zeros(2, taps, GROUP_BINS, 2, GROUP_BINS, INPUT_FRAMES, 2)
-    for tap, neighbour in product(range(taps), range(GROUP_BINS)):
-        frame = weights[:, tap, neighbour, :, neighbour, tap]
-        frame[0, 0, 0], frame[0, 1, 1] = 1, -1
-        frame[1, 0, 1], frame[1, 1, 0] = 1, 1
-    return weights.flatten(4).flatten(0, 3)[:, :, None, None]
+def _product_inputs() -> Tensor:
+    """`(16, 16, 1, 1)`: (re, im) of this frame -> (re, -im), then (im, re): the factors of a complex product."""
+    weights = torch.zeros(2, GROUP_BINS, 2, GROUP_BINS, INPUT_FRAMES, 2)
+    for neighbour in range(GROUP_BINS):
+        this_frame = weights[:, neighbour, :, neighbour, 0]
+        this_frame[0, 0, 0], this_frame[0, 1, 1] = 1, -1
+        this_frame[1, 0, 1], this_frame[1, 1, 0] = 1, 1
+    weights = weights.reshape(2, 2 * GROUP_BINS, 2 * INPUT_FRAMES * GROUP_BINS)
+    return weights.flatten(0, 1)[:, :, None, None]
 
 
-def _product_sum(taps: int) -> Tensor:
-    """`(8, taps * 16, 1, 1)`: adds the products of each bin to its real and imaginary part."""
+def _product_sum() -> Tensor:
+    """`(8, 16, 1, 1)`: adds both products of each bin to its real and imaginary part."""
     weights = torch.einsum("nm,pq->npqm", torch.eye(GROUP_BINS), torch.eye(2)).repeat_interleave(2, -1)
-    return weights[:, :, :, None].repeat(1, 1, 1, taps, 1).reshape(2 * GROUP_BINS, -1, 1, 1)
+    return weights.reshape(2 * GROUP_BINS, 4 * GROUP_BINS, 1, 1)
 
 
 def _float32(like: Tensor) -> torch.autocast:
