@@ -47,17 +47,16 @@ def widened(name: str, old: Tensor, fresh: Tensor, bands: int) -> Tensor:
     return result
 
 
-def of_a_new_block(name: str, fresh: Tensor) -> Tensor:
+def of_new_block(name: str, fresh: Tensor) -> Tensor:
     """`fresh`, or zeros where the block adds to what passes it."""
     return torch.zeros_like(fresh) if name.endswith(BLOCK_OUTPUTS) else fresh
 
 
 def widen(source: Path, target: Path, changes: list[str]) -> None:
-    tensors, metadata = checkpoint.load(source)
-    if metadata["experiment"]["model"]["kind"] != "causal":
+    model, experiment, metadata = checkpoint.load_model(source)
+    if experiment.model.kind != "causal":
         raise SystemExit(f"{source} is no causal model; only those grow")
-    # An older checkpoint does not name every setting.
-    settings = metadata["experiment"]["causal"] = asdict(checkpoint.read_experiment(source, metadata).causal)
+    settings = metadata["experiment"]["causal"] = asdict(experiment.causal)  # an older checkpoint does not name all
     for change in changes:
         name, _, value = change.removeprefix("causal.").partition("=")
         if name not in MAY_GROW or not value.isdigit() or int(value) < settings[name]:
@@ -66,12 +65,12 @@ def widen(source: Path, target: Path, changes: list[str]) -> None:
         settings[name] = int(value)
     torch.manual_seed(0)
     network = build_network(checkpoint.read_experiment(source, metadata))
-    old = checkpoint.model_weights(tensors)
+    old = model.state_dict()
     weights = {
-        name: widened(name, old[name], fresh, settings["bands"]) if name in old else of_a_new_block(name, fresh)
+        name: widened(name, old[name], fresh, settings["bands"]) if name in old else of_new_block(name, fresh)
         for name, fresh in network.state_dict().items()
     }
-    probe = {name: tensor for name, tensor in tensors.items() if name.startswith("probe.")}
+    probe = {name: tensor for name, tensor in checkpoint.load(source)[0].items() if name.startswith("probe.")}
     checkpoint.save(target, checkpoint.add_prefix("average.", weights) | probe, metadata)
     count = sum(parameter.numel() for parameter in network.parameters())
     print(f"{target}: {count:,} parameters")

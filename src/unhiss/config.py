@@ -45,7 +45,7 @@ class Experiment:
             " is the reference; expected [0, 0]",
         )
         kind = self.model.kind
-        for name in LOSS_WEIGHTS:
+        for name in ("erb_weighting", *LOSS_WEIGHTS):
             value = getattr(self.train, name)
             line = f"train.{name} = {value} with model.kind = {kind!r}; only causal models have it"
             check(not value or kind == "causal", line)

@@ -165,7 +165,7 @@ class TrainConfig:
     warmup_steps: int = 0
     clip_norm: float = 5.0  # largest norm of a step's gradient; 0: unlimited, as the reference
     loss: str = "mse"  # mse (scaled dB, as the reference) | compressed_spectrum (train/losses.py); causal: the latter
-    # Of compressed_spectrum for causal models, and weights of terms beside it (train/losses.py).
+    # Of causal models: how compressed_spectrum weighs bins, and weights of terms beside it (train/losses.py).
     erb_weighting: float = 0.0  # 0: every bin below 8 kHz counts alike; 1: every ERB does; between: a power of that
     pesq_weight: float = 0.0  # of the points of MOS that PESQ would take off
     stoi_weight: float = 0.0  # of one minus STOI's correlation of envelopes

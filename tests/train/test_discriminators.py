@@ -113,7 +113,10 @@ def test_discriminators_start_from_those_of_a_checkpoint(wide: Store, tmp_path: 
         assert torch.equal(value, loaded[name]), name
 
 
-WEIGHTS = ["adversarial_weight", "pesq_weight", "stoi_weight", "mel_weight", "sdr_weight", "dnsmos_weight"]
+WEIGHTS = [
+    *("adversarial_weight", "pesq_weight", "stoi_weight", "mel_weight", "sdr_weight", "si_sdr_weight"),
+    *("dnsmos_weight", "erb_weighting"),
+]
 
 
 @pytest.mark.parametrize("name", WEIGHTS)

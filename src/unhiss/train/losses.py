@@ -14,7 +14,7 @@ from unhiss.train.causal_batches import CausalBatch
 from unhiss.train.dnsmos import DnsmosP808
 from unhiss.train.frame_batches import FrameBatch
 from unhiss.train.log_mel import LogMelDistance
-from unhiss.train.perceptual_losses import PerceptualDistances
+from unhiss.train.perceptual_losses import BIN_HZ, PerceptualDistances
 from unhiss.train.speech import speech_loss
 
 Batch = FrameBatch | CausalBatch
@@ -177,7 +177,7 @@ def _bin_weights(exponent: float, device: torch.device) -> Tensor:
     0: every bin counts alike. 1: every equivalent rectangular bandwidth does, 24.7 (1 + 4.37 kHz) Hz wide
     (Glasberg and Moore 1990): an eighth of the bins, those below 1 kHz, then have 48 % of the weight.
     """
-    density = (1 + 4.37e-3 * 31.25 * torch.arange(LOW_BINS, device=device)) ** -exponent
+    density = (1 + 4.37e-3 * BIN_HZ * torch.arange(LOW_BINS, device=device)) ** -exponent
     return density / density.mean()
 
 
