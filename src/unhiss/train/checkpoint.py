@@ -161,9 +161,9 @@ def load_weights(
             f" use a config with model.kind = {experiment.model.kind!r}"
         )
     head = {name: tensor for name, tensor in model.state_dict().items() if name.startswith(HEAD)}
-    if head and (normalise := experiment.causal.normalise) != getattr(model.config, "normalise", False):
-        line = f"{path} was made with causal.normalise = {str(normalise).lower()}, and only its speech head is trained"
-        raise ModelError(f"{line}; give causal.normalise={str(normalise).lower()}")
+    if kind == "causal" and (normalise := experiment.causal.normalise) != getattr(model.config, "normalise", False):
+        given = f"causal.normalise={str(normalise).lower()}"  # other weights fit the input at its own level, or not
+        raise ModelError(f"{path} was made with {given}, and its weights fit no other input; give {given}")
     weights = model_weights(tensors)
     trained_head = {name: tensor for name, tensor in weights.items() if name.startswith(HEAD)}
     weights = {name: tensor for name, tensor in weights.items() if name not in trained_head}
