@@ -9,12 +9,15 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
+from tiny_sets import ROOT
 
-from unhiss.config import Experiment
+from unhiss.config import Experiment, load
 from unhiss.data.store import Store
 from unhiss.errors import ModelError
 from unhiss.train import checkpoint
 from unhiss.train.loop import Run
+from unhiss.train.networks import build_network
+from unhiss.weights import find_checkpoint
 
 
 @pytest.fixture
@@ -116,3 +119,16 @@ def test_a_checkpoint_that_cannot_be_written_leaves_nothing_beside_it(run: Run, 
     with pytest.raises(OSError):
         checkpoint.save(tmp_path / "folder" / "full.safetensors", {"a": torch.ones(1)}, {})
     assert [path.name for path in (tmp_path / "folder").iterdir()] == ["full.safetensors"]
+
+
+@pytest.mark.parametrize(
+    "config", ["small", "small-finish", "small-speech", "nano", "quick", "nano-finish", "nano-speech"]
+)
+def test_configs_go_on_from_the_weights_in_the_wheel(config: str) -> None:
+    experiment = load(ROOT / f"configs/{config}.toml")
+    model, ema_model = build_network(experiment), build_network(experiment)
+    path = find_checkpoint("small" if config.startswith("small") else "nano")
+    checkpoint.load_weights(model, ema_model, path, experiment.model.kind)
+    released = checkpoint.load_model(path)[0].state_dict()
+    for started in (model.state_dict(), ema_model.state_dict()):
+        assert all(torch.equal(started[name], tensor) for name, tensor in released.items())
