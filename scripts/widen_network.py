@@ -53,7 +53,8 @@ def of_new_block(name: str, fresh: Tensor) -> Tensor:
 
 
 def widen(source: Path, target: Path, changes: list[str]) -> None:
-    model, experiment, metadata = checkpoint.load_model(source)
+    tensors, metadata = checkpoint.load(source)
+    experiment = checkpoint.read_experiment(source, metadata)
     if experiment.model.kind != "causal":
         raise SystemExit(f"{source} is no causal model; only those grow")
     settings = metadata["experiment"]["causal"] = asdict(experiment.causal)  # an older checkpoint does not name all
@@ -65,12 +66,12 @@ def widen(source: Path, target: Path, changes: list[str]) -> None:
         settings[name] = int(value)
     torch.manual_seed(0)
     network = build_network(checkpoint.read_experiment(source, metadata))
-    old = model.state_dict()
+    old = checkpoint.model_weights(tensors)
     weights = {
         name: widened(name, old[name], fresh, settings["bands"]) if name in old else of_new_block(name, fresh)
         for name, fresh in network.state_dict().items()
     }
-    probe = {name: tensor for name, tensor in checkpoint.load(source)[0].items() if name.startswith("probe.")}
+    probe = {name: tensor for name, tensor in tensors.items() if name.startswith("probe.")}
     checkpoint.save(target, checkpoint.add_prefix("average.", weights) | probe, metadata)
     count = sum(parameter.numel() for parameter in network.parameters())
     print(f"{target}: {count:,} parameters")

@@ -20,7 +20,7 @@ PAUSE_DB = 35.0  # a frame this far below the loudest is a pause
 SETTLING = 50  # frames, one second, in which the model adapts to the noise
 CLEAN_SI_SDR_DB = 22.0  # of the output against clean speech, in the median
 TREBLE_DBFS = -75.0  # a recording with less above 8 kHz is band-limited
-TREBLE_LOSS_DB = 1.0  # in the mean; single recordings lose up to 2.8 dB, including hiss
+TREBLE_LOSS_DB = 1.0  # in the mean; single recordings lose up to 2.6 dB, including hiss
 
 
 @pytest.fixture(scope="module", params=["small", "nano"])

@@ -151,7 +151,8 @@ def load_weights(
 ) -> None:
     """Start a run from the weights of a checkpoint (fine-tuning), and its discriminator where the checkpoint has one.
 
-    The speech head is optional on either side. Raises ModelError if the checkpoint is of another kind of model.
+    The speech head is optional on either side. Raises ModelError if the checkpoint is of another kind of model, or
+    of one whose input is at another level.
     """
     tensors, metadata = load(path)
     experiment = read_experiment(path, metadata)
@@ -162,7 +163,7 @@ def load_weights(
         )
     head = {name: tensor for name, tensor in model.state_dict().items() if name.startswith(HEAD)}
     if kind == "causal" and (normalise := experiment.causal.normalise) != getattr(model.config, "normalise", False):
-        given = f"causal.normalise={str(normalise).lower()}"  # other weights fit the input at its own level, or not
+        given = f"causal.normalise={str(normalise).lower()}"
         raise ModelError(f"{path} was made with {given}, and its weights fit no other input; give {given}")
     weights = model_weights(tensors)
     trained_head = {name: tensor for name, tensor in weights.items() if name.startswith(HEAD)}
