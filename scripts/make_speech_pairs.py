@@ -26,10 +26,10 @@ SNRS_DB = (-5, 0, 5, 10, 15)
 COLUMNS = ("id", "speaker", "language", "noise_kind", "noise_source", "snr_db", "text")
 
 
-def mix(speech: np.ndarray, noise: np.ndarray, snr_db: float) -> np.ndarray:
+def mix(speech: np.ndarray, noise: np.ndarray, snr_db: float, rate: int = RATE) -> np.ndarray:
     """Speech with noise repeated to its length, snr_db below the active speech level."""
     noise = np.resize(noise, speech.size)
-    gain_db = active_level_dbfs(speech, RATE) - snr_db - rms_dbfs(noise)
+    gain_db = active_level_dbfs(speech, rate) - snr_db - rms_dbfs(noise)
     return speech + np.float32(10 ** (gain_db / 20)) * noise
 
 
