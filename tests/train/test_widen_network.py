@@ -49,7 +49,8 @@ def test_a_wider_network_computes_the_same_and_every_weight_gets_a_gradient(narr
         denoised, _, *speech = model(spectrum)
         outputs.append((denoised, *speech))
     assert {name: getattr(experiment.causal, name) for name in OLD} == NEW
-    torch.testing.assert_close(outputs[1], outputs[0], rtol=1e-4, atol=1e-5)
+    for new, old in zip(outputs[1], outputs[0], strict=True):  # by the largest: where terms cancel, rounding shows
+        torch.testing.assert_close(new, old, rtol=0, atol=1e-5 * old.abs().max().item())
     network = build_network(experiment)
     network.load_state_dict(model.state_dict())
     optimiser = torch.optim.SGD(network.parameters(), 0.1)
