@@ -39,6 +39,19 @@ def noise_of(pair: Pair) -> np.ndarray:
     return resample(to_mono(noisy - clean), rate, RATE)
 
 
+def write_pair(folder: Path, name: str, clean: np.ndarray, noisy: np.ndarray, rate: int = RATE) -> None:
+    """Write clean/NAME.flac and noisy/NAME.flac, both turned down alike where the noisy side would clip."""
+    gain = np.float32(min(1.0, 0.95 / np.abs(noisy).max()))
+    for side, audio in (("clean", clean), ("noisy", noisy)):
+        (folder / side).mkdir(parents=True, exist_ok=True)
+        write(folder / side / f"{name}.flac", gain * audio, rate)
+
+
+def write_manifest(folder: Path, columns: tuple[str, ...], rows: list[tuple]) -> None:
+    with (folder / "manifest.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([columns, *rows])
+
+
 def make(clips: list[dict[str, str]], pairs: list[Pair], options: argparse.Namespace) -> list[tuple]:
     """Write the pairs of all clips. Returns the rows of the manifest."""
     rng, rows = np.random.default_rng(options.seed), []
@@ -50,9 +63,7 @@ def make(clips: list[dict[str, str]], pairs: list[Pair], options: argparse.Names
             snr_db, metadata = SNRS_DB[len(rows) % len(SNRS_DB)], pairs[index].metadata
             name = f"{Path(clip['path']).stem}-{number:02}"
             noisy = mix(speech, noise_of(pairs[index]), snr_db)
-            gain = np.float32(min(1.0, 0.95 / np.abs(noisy).max()))  # on both sides: no clipping, the same SNR
-            write(options.output / "clean" / f"{name}.flac", gain * speech, RATE)
-            write(options.output / "noisy" / f"{name}.flac", gain * noisy, RATE)
+            write_pair(options.output, name, speech, noisy)
             noise = (metadata.get("noise_kind", ""), metadata.get("noise_source", ""))
             rows.append((name, clip["client_id"][:16], clip.get("locale", ""), *noise, snr_db, clip["sentence"]))
     return rows
@@ -69,11 +80,8 @@ def main() -> None:
     options = parser.parse_args()
     with (options.corpus / f"{options.split}.tsv").open(encoding="utf-8", newline="") as file:
         clips = sorted(csv.DictReader(file, delimiter="\t"), key=lambda row: row["path"])
-    for side in ("clean", "noisy"):
-        (options.output / side).mkdir(parents=True, exist_ok=True)
     rows = make(clips, find_pairs(options.noises), options)
-    with (options.output / "manifest.csv").open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([COLUMNS, *rows])
+    write_manifest(options.output, COLUMNS, rows)
     print(f"{len(rows)} pairs of {len(clips)} clips in {options.output}")
 
 

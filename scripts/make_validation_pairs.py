@@ -10,16 +10,14 @@ on active speech level in turn. No speaker and no recording of noise is in the t
 from __future__ import annotations
 
 import argparse
-import csv
 from collections.abc import Iterator
 from itertools import cycle, islice
 from pathlib import Path
 
 import numpy as np
-from make_speech_pairs import SNRS_DB, mix
+from make_speech_pairs import SNRS_DB, mix, write_manifest, write_pair
 
 from unhiss.data.store import Store
-from unhiss.media.writer import write
 
 QUIETEST_DBFS = -70  # a clip of digital silence is no noise
 COLUMNS = ("id", "language", "noise_kind", "noise_source", "snr_db", "text")
@@ -42,14 +40,16 @@ def make(store: Store, options: argparse.Namespace) -> Iterator[tuple]:
     noises = [row for row in store.part("noise", "valid") if row.level_dbfs > QUIETEST_DBFS]
     if not voices:
         raise SystemExit(f"{store.folder} has no validation speech of {options.seconds[0]:g} s; give --seconds less")
+    if not noises:
+        raise SystemExit(
+            f"{store.folder} has no validation noise above {QUIETEST_DBFS} dBFS; prepare it with more noise"
+        )
     drawn = zip(cycle(in_turn(voices, rng)), cycle(in_turn(noises, rng)), cycle(SNRS_DB), strict=False)
     for number, (voice, noise, snr_db) in enumerate(islice(drawn, options.count)):
-        clean, sound = (np.float32(store.samples(row)) / 32768 for row in (voice, noise))
-        clean, name = clean[:longest], f"{number:03}"
+        speech, sound = (np.float32(store.samples(row)) / 32768 for row in (voice, noise))
+        clean, name = speech[:longest], f"{number:03}"
         noisy = mix(clean, sound, snr_db, store.rate)
-        gain = np.float32(min(1.0, 0.95 / np.abs(noisy).max()))  # on both sides: no clipping, the same SNR
-        write(options.output / "clean" / f"{name}.flac", gain * clean, store.rate)
-        write(options.output / "noisy" / f"{name}.flac", gain * noisy, store.rate)
+        write_pair(options.output, name, clean, noisy, store.rate)
         yield name, voice.language, noise.kind, noise.id, snr_db, voice.text
 
 
@@ -61,11 +61,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, nargs=2, default=(2, 8), metavar=("LEAST", "MOST"))
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    for side in ("clean", "noisy"):
-        (options.output / side).mkdir(parents=True, exist_ok=True)
     rows = list(make(Store(options.set), options))
-    with (options.output / "manifest.csv").open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([COLUMNS, *rows])
+    write_manifest(options.output, COLUMNS, rows)
     print(f"{len(rows)} pairs in {options.output}")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import runpy
+import sys
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -38,3 +40,16 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> Store:
 def tiny() -> Callable[..., Experiment]:
     """A shipped config, cut down to a few steps of two frames, with overrides."""
     return lambda name="unet", *overrides: load(ROOT / "configs" / f"{name}.toml", (*TINY, *overrides))
+
+
+@pytest.fixture
+def run_script(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Runs a file of scripts/ in this process: its name, then the words of its command line."""
+
+    def run(name: str, *words: object) -> None:
+        script = ROOT / "scripts" / name
+        monkeypatch.syspath_prepend(str(script.parent))  # as Python does for a script
+        monkeypatch.setattr(sys, "argv", [str(script), *map(str, words)])
+        runpy.run_path(str(script), run_name="__main__")
+
+    return run

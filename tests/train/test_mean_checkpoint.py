@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import runpy
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,23 +26,11 @@ def paths(tmp_path: Path) -> list[Path]:
     return paths
 
 
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Runs the script in this process."""
-
-    def call(*words: object) -> None:
-        script = str(ROOT / "scripts" / "mean_checkpoint.py")
-        monkeypatch.setattr(sys, "argv", [script, *map(str, words)])
-        runpy.run_path(script, run_name="__main__")
-
-    return call
-
-
 @pytest.mark.parametrize(("options", "shares"), [([], (0.5, 0.5)), (["--weights", "1.5", "-0.5"], (1.5, -0.5))])
 def test_weights_are_the_weighted_sum(
-    run: Callable[..., None], paths: list[Path], tmp_path: Path, options: list[str], shares: tuple[float, float]
+    run_script: Callable[..., None], paths: list[Path], tmp_path: Path, options: list[str], shares: tuple[float, float]
 ) -> None:
-    run(*paths, *options, "-o", tmp_path / "sum.safetensors")
+    run_script("mean_checkpoint.py", *paths, *options, "-o", tmp_path / "sum.safetensors")
     result, a, b = (checkpoint.load_model(path)[0].state_dict() for path in (tmp_path / "sum.safetensors", *paths))
     for name, value in result.items():
         expected = shares[0] * a[name].float() + shares[1] * b[name].float()
@@ -54,9 +40,13 @@ def test_weights_are_the_weighted_sum(
 
 @pytest.mark.parametrize("weights", [["1", "0.5"], ["1"]])
 def test_weights_that_do_not_sum_to_one_are_refused(
-    run: Callable[..., None], paths: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], weights: list[str]
+    run_script: Callable[..., None],
+    paths: list[Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    weights: list[str],
 ) -> None:
     with pytest.raises(SystemExit) as caught:
-        run(*paths, "--weights", *weights, "-o", tmp_path / "sum.safetensors")
+        run_script("mean_checkpoint.py", *paths, "--weights", *weights, "-o", tmp_path / "sum.safetensors")
     assert caught.value.code == 2 and "expected one for each, with sum 1" in capsys.readouterr().err
     assert not (tmp_path / "sum.safetensors").exists()

@@ -33,7 +33,7 @@ def narrow(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     tensors = build_network(experiment).state_dict()
     for tensor in tensors.values():
         if tensor.is_floating_point():
-            tensor.add_(0.2 * torch.rand_like(tensor))
+            tensor.add_(0.2 * torch.rand_like(tensor) - 0.1)  # around zero: else outputs reach 1e12, and rounding shows
     path = tmp_path / "narrow.safetensors"
     checkpoint.save(path, checkpoint.add_prefix("average.", tensors), {"experiment": dataclasses.asdict(experiment)})
     return path
@@ -49,11 +49,10 @@ def test_a_wider_network_computes_the_same_and_every_weight_gets_a_gradient(narr
         denoised, _, *speech = model(spectrum)
         outputs.append((denoised, *speech))
     assert {name: getattr(experiment.causal, name) for name in OLD} == NEW
-    for new, old in zip(outputs[1], outputs[0], strict=True):  # by the largest: where terms cancel, rounding shows
-        torch.testing.assert_close(new, old, rtol=0, atol=1e-5 * old.abs().max().item())
+    torch.testing.assert_close(outputs[1], outputs[0], rtol=1e-4, atol=1e-5)
     network = build_network(experiment)
     network.load_state_dict(model.state_dict())
-    optimiser = torch.optim.SGD(network.parameters(), 0.1)
+    optimiser = torch.optim.SGD(network.parameters(), 1e-3)
     for _ in range(2):  # what leads to new units is new at first, what leads away from them is zero
         optimiser.zero_grad()
         denoised, _, *speech = network(spectrum)
